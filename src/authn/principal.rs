@@ -1,0 +1,147 @@
+//! Who is calling.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use uuid::Uuid;
+
+use super::changes::AccountState;
+use super::claims::Claims;
+
+/// What the identify stage gives out.
+#[derive(Debug, Clone)]
+pub enum Principal {
+    Anonymous,
+    User(Arc<User>),
+}
+
+impl Principal {
+    pub fn user(&self) -> Option<&Arc<User>> {
+        match self {
+            Principal::Anonymous => None,
+            Principal::User(user) => Some(user),
+        }
+    }
+}
+
+/// A signed-in caller, as the account is now.
+#[derive(Debug, Clone)]
+pub struct User {
+    pub id: Uuid,
+    pub session: Uuid,
+    pub version: u64,
+    pub username: String,
+    pub name: Option<String>,
+    pub email: Option<String>,
+    pub external_id: Option<String>,
+    pub tier: String,
+    pub roles: Vec<String>,
+    pub scopes: Vec<String>,
+    pub is_superuser: bool,
+    /// When the token expires, in seconds since 1970.
+    pub expires_at: u64,
+    pub told: Told,
+}
+
+/// The caller in the form that headers take, made once for a token and not for each request.
+#[derive(Debug, Clone)]
+pub struct Told {
+    pub id: HeaderValue,
+    pub username: HeaderValue,
+    pub name: Option<HeaderValue>,
+    pub email: Option<HeaderValue>,
+    pub external_id: Option<HeaderValue>,
+    pub tier: HeaderValue,
+    /// With commas between.
+    pub roles: HeaderValue,
+    /// With spaces between.
+    pub scopes: HeaderValue,
+}
+
+/// A part of an identity holds a byte that no header may carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the token's {0} cannot stand in a header")]
+pub struct Untellable(&'static str);
+
+impl User {
+    /// The caller of a verified token, read through the account's newest state when there is one.
+    pub fn new(claims: Claims, now: Option<&AccountState>) -> Result<User, Untellable> {
+        let scopes = claims.scope.split(' ').filter(|s| !s.is_empty());
+        let mut user = User {
+            id: claims.sub,
+            session: claims.sid,
+            version: claims.av,
+            scopes: scopes.map(str::to_owned).collect(),
+            told: Told::default(),
+            username: claims.username,
+            name: claims.name,
+            email: claims.email,
+            external_id: claims.external_id,
+            tier: claims.tier,
+            roles: claims.roles,
+            is_superuser: claims.is_superuser,
+            expires_at: claims.exp,
+        };
+        if let Some(state) = now {
+            user.take(state);
+        }
+        user.told = Told::of(&user)?;
+        Ok(user)
+    }
+
+    /// The same caller after a change to the account.
+    pub fn changed(&self, state: &AccountState) -> Result<User, Untellable> {
+        let mut user = self.clone();
+        user.take(state);
+        user.told = Told::of(&user)?;
+        Ok(user)
+    }
+
+    fn take(&mut self, state: &AccountState) {
+        self.version = state.version;
+        self.username.clone_from(&state.username);
+        self.name = Some(state.name.clone());
+        self.email = Some(state.email.clone());
+        self.external_id.clone_from(&state.external_id);
+        self.tier.clone_from(&state.tier);
+        self.roles.clone_from(&state.roles);
+        self.is_superuser = state.is_superuser;
+    }
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        let empty = HeaderValue::from_static("");
+        Told {
+            id: empty.clone(),
+            username: empty.clone(),
+            name: None,
+            email: None,
+            external_id: None,
+            tier: empty.clone(),
+            roles: empty.clone(),
+            scopes: empty,
+        }
+    }
+}
+
+impl Told {
+    fn of(user: &User) -> Result<Told, Untellable> {
+        let optional =
+            |text: &Option<String>, what| text.as_deref().map(|t| told(t, what)).transpose();
+        Ok(Told {
+            id: told(&user.id.to_string(), "sub")?,
+            username: told(&user.username, "username")?,
+            name: optional(&user.name, "name")?,
+            email: optional(&user.email, "email")?,
+            external_id: optional(&user.external_id, "external_id")?,
+            tier: told(&user.tier, "tier")?,
+            roles: told(&user.roles.join(","), "roles")?,
+            scopes: told(&user.scopes.join(" "), "scope")?,
+        })
+    }
+}
+
+fn told(text: &str, what: &'static str) -> Result<HeaderValue, Untellable> {
+    HeaderValue::from_bytes(text.as_bytes()).map_err(|_| Untellable(what))
+}

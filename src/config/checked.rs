@@ -1,0 +1,316 @@
+//! The configuration after every check: names resolved, units parsed, defaults filled in.
+//!
+//! The rest of the program reads only these types. An index such as [`Route::upstream`] points into
+//! the vector that its documentation names and is valid for the [`Config`] it came with.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, Method};
+use ipnet::IpNet;
+
+use super::secret::Secret;
+
+/// One gateway.yaml, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub listen: Vec<Listen>,
+    pub admin: Admin,
+    /// Data-plane threads, at least one.
+    pub workers: usize,
+    /// Peers whose `X-Forwarded-For` and `X-Request-Id` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long a drain waits for requests under way.
+    pub shutdown_grace: Duration,
+    pub store: Store,
+    pub auth: Auth,
+    pub tiers: BTreeMap<String, Tier>,
+    /// The quota of callers without identity, by address; `None` leaves them unlimited.
+    pub anonymous: Option<Rate>,
+    pub upstreams: Vec<Upstream>,
+    pub identity: Identity,
+    pub routes: Vec<Route>,
+    /// Bytes that a request's head may take, at least 8 KiB.
+    pub max_header: usize,
+    pub limits_headers: LimitsHeaders,
+    pub log: Log,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    pub address: SocketAddr,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    pub address: SocketAddr,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Store {
+    /// The path of a SQLite database, made when it is missing.
+    Sqlite(PathBuf),
+}
+
+/// The auth API and the tokens that it gives out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Auth {
+    /// Begins with `/`, does not end with one.
+    pub base_path: String,
+    pub issuer: String,
+    /// What goes into `aud`; a token is accepted when it names one of these.
+    pub audience: Vec<String>,
+    /// Tolerance for clocks, for `exp` and `nbf`.
+    pub leeway: Duration,
+    pub keys_dir: PathBuf,
+    /// All unauthenticated endpoints of the API together, by address; `None` is unlimited.
+    pub rate: Option<Rate>,
+    pub access_token_ttl: Duration,
+    pub refresh_token: RefreshToken,
+    pub cookie: Cookie,
+    pub signing: Signing,
+    pub password: PasswordPolicy,
+    pub registration: Registration,
+    /// A key of [`Config::tiers`].
+    pub default_tier: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefreshToken {
+    pub ttl: Duration,
+    /// How long a token that was already used still yields the session's current one.
+    pub reuse_grace: Duration,
+    pub delivery: Delivery,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    Cookie,
+    Body,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cookie {
+    pub name: String,
+    pub secure: bool,
+    pub same_site: SameSite,
+    /// `auth.base_path` unless set.
+    pub path: String,
+    pub domain: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SameSite {
+    Strict,
+    Lax,
+    None,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signing {
+    EdDsa,
+    Es256,
+    Rs256,
+    /// At least 32 bytes.
+    Hs256(Secret),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasswordPolicy {
+    pub min_length: usize,
+    /// A lower-case and an upper-case letter, a digit and another character.
+    pub complexity: bool,
+    /// log2 of bcrypt's rounds, 4 to 31.
+    pub bcrypt_cost: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    Closed,
+    Open,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tier {
+    pub rank: u32,
+    /// `None` is unlimited.
+    pub rate: Option<Rate>,
+}
+
+/// `count` requests per `period`, of which `burst` may come at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rate {
+    pub count: NonZeroU32,
+    pub period: Duration,
+    pub burst: NonZeroU32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    pub name: String,
+    /// At least one.
+    pub targets: Vec<Target>,
+    pub connect_timeout: Duration,
+    /// To the response's headers.
+    pub response_timeout: Duration,
+    /// How long an unused connection is kept.
+    pub idle_timeout: Duration,
+}
+
+/// Where an upstream listens, in clear HTTP/1.1. The name is looked up by the control plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// A name or an address, an IPv6 address without brackets.
+    pub host: String,
+    pub port: u16,
+}
+
+/// How the caller is told to the upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub user_id: UserId,
+    pub preset: Preset,
+    pub forward_authorization: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserId {
+    Id,
+    ExternalId,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    XUser,
+    XForwarded,
+    XAuthRequest,
+    RemoteUser,
+    XConsumer,
+    None,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    pub name: String,
+    pub pattern: Pattern,
+    /// Empty admits every method. HEAD is admitted where GET is.
+    pub methods: Vec<Method>,
+    /// Lower case, without port; empty admits every host.
+    pub hosts: Vec<HostPattern>,
+    pub auth: AuthMode,
+    /// Alternatives; empty admits every caller that `auth` admits.
+    pub allow: Vec<Rule>,
+    /// `None`: the tier's quota, or the anonymous one. Empty: no limit.
+    pub limits: Option<Vec<Limit>>,
+    /// An index into [`Config::upstreams`].
+    pub upstream: usize,
+    /// Bytes.
+    pub max_body: u64,
+    /// To the response's headers; `None` takes the upstream's.
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pattern {
+    Path(Vec<Segment>),
+    /// The literal segments of a prefix; empty for `/`.
+    Prefix(Vec<String>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment {
+    Literal(String),
+    /// `{name}`: exactly one segment, not empty.
+    Param(String),
+    /// `{*name}`: all that is left, only at the end.
+    Rest(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostPattern {
+    Exact(String),
+    /// `*.example.com` as `example.com`: one or more labels in front.
+    Wildcard(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMode {
+    Required,
+    Optional,
+    None,
+}
+
+/// All that is set must hold.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Rule {
+    pub superuser: Option<bool>,
+    pub owner: Option<Owner>,
+    /// One of these; empty asks nothing.
+    pub tiers: Vec<String>,
+    /// The rank that the caller's tier must reach.
+    pub min_rank: Option<u32>,
+    /// One of these; empty asks nothing.
+    pub roles: Vec<String>,
+    /// Every one of these.
+    pub scopes: Vec<String>,
+}
+
+/// A path parameter that must be equal to what is known of the caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The name of a `{parameter}` of the route's path.
+    pub parameter: String,
+    pub equals: OwnerField,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnerField {
+    Id,
+    Username,
+    ExternalId,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limit {
+    pub name: String,
+    pub key: LimitKey,
+    /// For tiers that [`Limit::tiers`] does not name; `None` is unlimited.
+    pub rate: Option<Rate>,
+    /// Inner `None` is unlimited.
+    pub tiers: BTreeMap<String, Option<Rate>>,
+    /// What one request takes.
+    pub cost: NonZeroU32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LimitKey {
+    /// Callers without identity are counted by address.
+    User,
+    Ip,
+    Route,
+    /// By address when the header is absent.
+    Header(HeaderName),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitsHeaders {
+    pub ietf: bool,
+    pub legacy: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    pub access: AccessLog,
+    /// A `tracing` filter: `info`, `debug`, `warn`, `error`, `trace`.
+    pub level: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLog {
+    Json,
+    Text,
+    Off,
+}

@@ -1,0 +1,7 @@
+//! portcullis: accounts, tokens, route policies and rate limits in front of an unmodified backend.
+
+#![forbid(unsafe_code)]
+
+pub mod authn;
+pub mod config;
+pub mod request;

@@ -1,0 +1,7 @@
+//! The leaf that every stage may import: what a request is, and how one is refused.
+
+mod facts;
+mod refusal;
+
+pub use facts::{Facts, Peer};
+pub use refusal::{Code, FieldError, Refusal};
