@@ -19,6 +19,10 @@ impl VerifyingKeys {
         VerifyingKeys(keys)
     }
 
+    pub fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        self.0.iter().map(|key| key.algorithm)
+    }
+
     pub fn find(&self, kid: &str) -> Option<&VerifyingKey> {
         self.0.iter().find(|key| key.kid == kid)
     }

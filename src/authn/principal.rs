@@ -64,8 +64,8 @@ pub struct Told {
 pub struct Untellable(&'static str);
 
 impl User {
-    /// The caller of a verified token, read through the account's newest state when there is one.
-    pub fn new(claims: Claims, now: Option<&AccountState>) -> Result<User, Untellable> {
+    /// The caller of a verified token.
+    pub fn new(claims: Claims) -> Result<User, Untellable> {
         let scopes = claims.scope.split(' ').filter(|s| !s.is_empty());
         let mut user = User {
             id: claims.sub,
@@ -82,9 +82,6 @@ impl User {
             is_superuser: claims.is_superuser,
             expires_at: claims.exp,
         };
-        if let Some(state) = now {
-            user.take(state);
-        }
         user.told = Told::of(&user)?;
         Ok(user)
     }

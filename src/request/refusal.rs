@@ -20,6 +20,7 @@ pub enum Code {
     RateLimited,
     TooManyAttempts,
     AmbiguousPath,
+    RequestTimeout,
     BodyTooLarge,
     HeaderTooLarge,
     UpstreamUnreachable,
@@ -73,6 +74,7 @@ impl Code {
                 "Too many attempts",
             ),
             Code::AmbiguousPath => ("ambiguous-path", S::BAD_REQUEST, "Ambiguous path"),
+            Code::RequestTimeout => ("request-timeout", S::REQUEST_TIMEOUT, "Request timeout"),
             Code::BodyTooLarge => (
                 "body-too-large",
                 S::PAYLOAD_TOO_LARGE,

@@ -1,0 +1,197 @@
+//! Bearer tokens to callers, remembered: a token is verified once and then only looked up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use super::changes::Changes;
+use super::jwt::{Expiry, JwtError, Verifier};
+use super::keys::VerifyingKeys;
+use super::principal::{Principal, User};
+use crate::config::checked::{Auth, AuthMode};
+use crate::request::{Code, Refusal};
+
+/// Bytes that remembered tokens may take, and about how many that is.
+const CACHE_BYTES: u64 = 64 << 20;
+const CACHE_ENTRIES: usize = 40_000;
+/// What a principal takes beside its token, about.
+const PRINCIPAL_BYTES: u64 = 900;
+
+/// Knows callers by their tokens; shared by all workers and the auth API.
+pub struct Authenticator {
+    verifier: Verifier,
+    changes: Arc<Changes>,
+    leeway: u64,
+    /// By the whole token: nothing less tells two tokens apart.
+    known: Cache<Box<str>, Arc<Known>, ByBytes>,
+}
+
+/// A verified token.
+struct Known {
+    user: Arc<User>,
+    /// The epoch of [`Changes`] up to which `user` is true.
+    epoch: AtomicU64,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Box<str>, Arc<Known>> for ByBytes {
+    fn weight(&self, token: &Box<str>, _: &Arc<Known>) -> u64 {
+        token.len() as u64 + PRINCIPAL_BYTES
+    }
+}
+
+impl Authenticator {
+    pub fn new(auth: &Auth, keys: VerifyingKeys, changes: Arc<Changes>) -> Self {
+        let leeway = auth.leeway.as_secs();
+        Authenticator {
+            verifier: Verifier::new(keys, &auth.issuer, &auth.audience, leeway),
+            changes,
+            leeway,
+            known: Cache::with_weighter(CACHE_ENTRIES, CACHE_BYTES, ByBytes),
+        }
+    }
+
+    /// The caller of a request, as far as the route wants to know.
+    pub fn identify(&self, mode: AuthMode, headers: &HeaderMap) -> Result<Principal, Refusal> {
+        if mode == AuthMode::None {
+            return Ok(Principal::Anonymous);
+        }
+        match bearer(headers)? {
+            Some(token) => self.verify(token, Expiry::Enforced).map(Principal::User),
+            None if mode == AuthMode::Optional => Ok(Principal::Anonymous),
+            None => Err(missing()),
+        }
+    }
+
+    /// The caller that a token speaks for, as the account is now.
+    pub fn verify(&self, token: &str, expiry: Expiry) -> Result<Arc<User>, Refusal> {
+        let epoch = self.changes.epoch();
+        let known = match self.known.get(token) {
+            Some(known) => known,
+            None => self.meet(token, expiry, epoch)?,
+        };
+        let user = if known.epoch.load(Ordering::Acquire) == epoch {
+            Arc::clone(&known.user)
+        } else {
+            self.refresh(token, &known, epoch)?
+        };
+        if expiry == Expiry::Enforced && user.expires_at + self.leeway <= now() {
+            return Err(refusal(&JwtError::Expired));
+        }
+        Ok(user)
+    }
+
+    /// The first sight of a token.
+    fn meet(&self, token: &str, expiry: Expiry, epoch: u64) -> Result<Arc<Known>, Refusal> {
+        let claims = self
+            .verifier
+            .verify(token, expiry)
+            .map_err(|error| refusal(&error))?;
+        let expires_at = claims.exp;
+        let user = User::new(claims).map_err(|error| invalid().because(error))?;
+        let user = self.as_it_is_now(Arc::new(user))?;
+        let known = Arc::new(Known {
+            user,
+            epoch: AtomicU64::new(epoch),
+        });
+        if expires_at + self.leeway > now() {
+            self.known.insert(token.into(), Arc::clone(&known));
+        }
+        Ok(known)
+    }
+
+    /// Something has changed since the token was looked at; most often it was somebody else.
+    fn refresh(&self, token: &str, known: &Known, epoch: u64) -> Result<Arc<User>, Refusal> {
+        let user = match self.as_it_is_now(Arc::clone(&known.user)) {
+            Ok(user) => user,
+            Err(refusal) => {
+                self.known.remove(token);
+                return Err(refusal);
+            }
+        };
+        if Arc::ptr_eq(&user, &known.user) {
+            known.epoch.store(epoch, Ordering::Release);
+        } else {
+            let known = Known {
+                user: Arc::clone(&user),
+                epoch: AtomicU64::new(epoch),
+            };
+            self.known.insert(token.into(), Arc::new(known));
+        }
+        Ok(user)
+    }
+
+    fn as_it_is_now(&self, user: Arc<User>) -> Result<Arc<User>, Refusal> {
+        if self.changes.has_ended(user.session) {
+            return Err(revoked());
+        }
+        match self.changes.of_account(user.id) {
+            Some(state) if !state.active => Err(revoked()),
+            Some(state) if state.version > user.version => user
+                .changed(&state)
+                .map(Arc::new)
+                .map_err(|error| invalid().because(error)),
+            _ => Ok(user),
+        }
+    }
+}
+
+/// The token of the `Authorization` header, if there is one (RFC 6750, section 2.1).
+pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(invalid().because("more than one Authorization header"));
+    }
+    let (scheme, token) = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .ok_or_else(invalid)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(invalid().because("the scheme is not Bearer"));
+    }
+    Ok(Some(token.trim_matches(' ')))
+}
+
+/// The refusal of a request that needs a token and has none.
+pub fn missing() -> Refusal {
+    Refusal::new(
+        Code::TokenMissing,
+        "Sign in and send the access token as `Authorization: Bearer`.",
+    )
+}
+
+fn invalid() -> Refusal {
+    Refusal::new(Code::TokenInvalid, "The access token is not valid here.")
+}
+
+fn revoked() -> Refusal {
+    Refusal::new(
+        Code::TokenRevoked,
+        "The session that this token belongs to has ended.",
+    )
+}
+
+fn refusal(error: &JwtError) -> Refusal {
+    match error {
+        JwtError::Expired => Refusal::new(Code::TokenExpired, "The access token has expired."),
+        other => invalid().because(other),
+    }
+}
+
+/// Seconds since 1970. A clock set before that leaves every token expired.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(u64::MAX / 2, |elapsed| elapsed.as_secs())
+}

@@ -1,0 +1,358 @@
+//! One request, one response: which connection carries it, how long it may take, and when it is safe
+//! to try again.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::uri::PathAndQuery;
+use http::{Request, Response, StatusCode, Uri, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use super::body::{Progress, RequestBody, ResponseBody, Upload};
+use super::headers::{self, Told};
+use super::pool::{ConnectError, Connection, Pool};
+use super::target::{Directory, Target};
+use crate::config::Config;
+use crate::config::checked::Route;
+use crate::limit::Ticket;
+use crate::request::{Code, Refusal};
+
+/// The upstreams of one configuration, by their index there.
+pub struct Upstreams(Vec<Upstream>);
+
+struct Upstream {
+    name: Arc<str>,
+    targets: Vec<Arc<Target>>,
+    connect_timeout: Duration,
+    response_timeout: Duration,
+    idle_timeout: Duration,
+}
+
+impl Upstreams {
+    pub fn build(config: &Config, directory: &Directory) -> Self {
+        let upstream = |upstream: &crate::config::checked::Upstream| Upstream {
+            name: upstream.name.as_str().into(),
+            targets: directory.targets(upstream),
+            connect_timeout: upstream.connect_timeout,
+            response_timeout: upstream.response_timeout,
+            idle_timeout: upstream.idle_timeout,
+        };
+        Upstreams(config.upstreams.iter().map(upstream).collect())
+    }
+
+    pub fn name(&self, index: usize) -> Option<&Arc<str>> {
+        self.0.get(index).map(|upstream| &upstream.name)
+    }
+}
+
+/// One worker's connections for one configuration. Pools of targets that the next configuration has
+/// too are handed on to it.
+pub struct WorkerPools {
+    upstreams: Vec<Balanced>,
+}
+
+struct Balanced {
+    pools: Vec<Rc<Pool>>,
+    next: Cell<usize>,
+    idle_timeout: Duration,
+}
+
+impl WorkerPools {
+    pub fn build(upstreams: &Upstreams, previous: Option<&WorkerPools>) -> Self {
+        let mut known: HashMap<*const Target, Rc<Pool>> = previous
+            .iter()
+            .flat_map(|previous| &previous.upstreams)
+            .flat_map(|upstream| &upstream.pools)
+            .map(|pool| (Arc::as_ptr(&pool.target), Rc::clone(pool)))
+            .collect();
+        let mut pool = |target: &Arc<Target>| {
+            let known = known
+                .entry(Arc::as_ptr(target))
+                .or_insert_with(|| Pool::new(Arc::clone(target)));
+            Rc::clone(known)
+        };
+        let upstreams = upstreams.0.iter().map(|upstream| Balanced {
+            pools: upstream.targets.iter().map(&mut pool).collect(),
+            next: Cell::new(0),
+            idle_timeout: upstream.idle_timeout,
+        });
+        WorkerPools {
+            upstreams: upstreams.collect(),
+        }
+    }
+
+    pub fn close_idle(&self) {
+        for upstream in &self.upstreams {
+            for pool in &upstream.pools {
+                pool.close_idle(upstream.idle_timeout);
+            }
+        }
+    }
+}
+
+impl Balanced {
+    /// The pools, beginning with the one whose turn it is.
+    fn in_turn(&self) -> impl Iterator<Item = &Rc<Pool>> {
+        let first = self.next.get();
+        self.next.set((first + 1) % self.pools.len().max(1));
+        let (before, after) = self.pools.split_at(first.min(self.pools.len()));
+        after.iter().chain(before)
+    }
+}
+
+/// What sending needs beside the request and its ticket.
+pub struct Context<'a> {
+    pub route: &'a Route,
+    pub upstreams: &'a Upstreams,
+    pub pools: &'a WorkerPools,
+    pub told: Told<'a>,
+    pub trace: &'a mut Trace,
+}
+
+/// What sending leaves behind for the log.
+#[derive(Default)]
+pub struct Trace {
+    /// From the request's start toward the upstream to the head of its response, or to its failure.
+    pub upstream_time: Option<Duration>,
+    upload: Option<Rc<Progress>>,
+}
+
+impl Trace {
+    /// Bytes of the request's body that were read.
+    pub fn bytes_in(&self) -> u64 {
+        self.upload.as_ref().map_or(0, |upload| upload.bytes.get())
+    }
+}
+
+/// Sends a request that may pass and waits for the head of its response.
+///
+/// # Errors
+/// `upstream-unreachable`, `upstream-timeout`, `body-too-large`, `request-timeout`, `bad-request`.
+pub async fn send(
+    ticket: Ticket,
+    request: Request<Incoming>,
+    context: Context<'_>,
+) -> Result<Response<ResponseBody>, Refusal> {
+    let (Some(upstream), Some(balanced)) = (
+        context.upstreams.0.get(context.route.upstream),
+        context.pools.upstreams.get(context.route.upstream),
+    ) else {
+        return Err(Refusal::new(Code::Internal, "The gateway failed.").because("no upstream"));
+    };
+    let (mut head, body) = request.into_parts();
+    headers::toward_upstream(&mut head.headers, &context.told);
+    head.uri = origin_form(&head.uri);
+    head.version = Version::HTTP_11;
+
+    let (body, progress) = request_body(body, context.route.max_body)?;
+    context.trace.upload.clone_from(&progress);
+    let deadline = Deadline {
+        timeout: context.route.timeout.unwrap_or(upstream.response_timeout),
+        progress,
+    };
+    let started = Instant::now();
+    let outcome = deliver(balanced, upstream, Request::from_parts(head, body), &deadline).await;
+    context.trace.upstream_time = Some(started.elapsed());
+    let mut response = outcome?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        // Never asked for, so whatever follows is not what the client expects.
+        return Err(unreachable("the upstream switched protocols unasked"));
+    }
+    headers::toward_client(response.headers_mut());
+    ticket.write_headers(response.headers_mut());
+    Ok(response)
+}
+
+/// Tries connections until one carries the request.
+async fn deliver(
+    balanced: &Balanced,
+    upstream: &Upstream,
+    mut request: Request<RequestBody>,
+    deadline: &Deadline,
+) -> Result<Response<ResponseBody>, Refusal> {
+    let replayable = request.body().is_end_stream() && request.method().is_idempotent();
+    let mut failure = None;
+    for pool in balanced.in_turn() {
+        while let Some(connection) = pool.take() {
+            let spare = replayable.then(|| copy(&request));
+            match attempt(pool, connection, request, deadline).await {
+                Ok(response) => return Ok(response),
+                Err(Failure::Unsent(unsent)) => request = *unsent,
+                // Closed by the upstream while it was unused, as the request went out (RFC 9112,
+                // section 9.3.1): a new connection may carry it, once.
+                Err(Failure::Lost(error)) => match spare {
+                    Some(spare) => {
+                        tracing::debug!(%error, "stale upstream connection, trying a new one");
+                        request = spare;
+                        break;
+                    }
+                    None => return Err(deadline.refusal(&error)),
+                },
+                Err(Failure::Late) => return Err(deadline.late()),
+            }
+        }
+        match pool.connect(upstream.connect_timeout).await {
+            Ok(connection) => {
+                return match attempt(pool, connection, request, deadline).await {
+                    Ok(response) => Ok(response),
+                    Err(Failure::Unsent(_)) => {
+                        Err(unreachable("the new connection closed at once"))
+                    }
+                    Err(Failure::Lost(error)) => Err(deadline.refusal(&error)),
+                    Err(Failure::Late) => Err(deadline.late()),
+                };
+            }
+            Err(error) => {
+                tracing::debug!(target = %pool.target.name, %error, "upstream not reached");
+                failure = Some(error);
+            }
+        }
+    }
+    Err(unreachable(failure.unwrap_or(ConnectError::NoAddress)))
+}
+
+enum Failure {
+    /// Not a byte of it was written.
+    Unsent(Box<Request<RequestBody>>),
+    Lost(hyper::Error),
+    Late,
+}
+
+async fn attempt(
+    pool: &Rc<Pool>,
+    mut connection: Connection,
+    request: Request<RequestBody>,
+    deadline: &Deadline,
+) -> Result<Response<ResponseBody>, Failure> {
+    if !connection.sender.is_ready() && connection.sender.ready().await.is_err() {
+        return Err(Failure::Unsent(Box::new(request)));
+    }
+    let response = connection.sender.try_send_request(request);
+    match deadline.hold(response).await {
+        Ok(Ok(response)) => {
+            Ok(response.map(|body| ResponseBody::new(body, connection, Rc::clone(pool))))
+        }
+        Ok(Err(mut error)) => match error.take_message() {
+            Some(unsent) => Err(Failure::Unsent(Box::new(unsent))),
+            None => Err(Failure::Lost(error.into_error())),
+        },
+        Err(Late) => Err(Failure::Late),
+    }
+}
+
+/// How long the upstream may take. The clock starts anew with each part of the request's body, so a
+/// slow upload is not cut short, and a stalled one is.
+struct Deadline {
+    timeout: Duration,
+    progress: Option<Rc<Progress>>,
+}
+
+struct Late;
+
+impl Deadline {
+    async fn hold<F: Future>(&self, future: F) -> Result<F::Output, Late> {
+        let mut future = std::pin::pin!(future);
+        let mut from = Instant::now();
+        loop {
+            let until = tokio::time::Instant::from_std(from + self.timeout);
+            if let Ok(output) = tokio::time::timeout_at(until, &mut future).await {
+                return Ok(output);
+            }
+            match &self.progress {
+                Some(progress) if progress.last_frame.get() > from => {
+                    from = progress.last_frame.get();
+                }
+                _ => return Err(Late),
+            }
+        }
+    }
+
+    fn upload(&self) -> Upload {
+        self.progress
+            .as_ref()
+            .map_or(Upload::Done, |progress| progress.state.get())
+    }
+
+    fn late(&self) -> Refusal {
+        match self.upload() {
+            Upload::UnderWay => Refusal::new(
+                Code::RequestTimeout,
+                "The request's body did not arrive in time.",
+            )
+            .closing(),
+            _ => Refusal::new(
+                Code::UpstreamTimeout,
+                "The service behind did not answer in time.",
+            ),
+        }
+    }
+
+    fn refusal(&self, error: &hyper::Error) -> Refusal {
+        match self.upload() {
+            Upload::TooLarge => too_large(),
+            Upload::Broken => {
+                Refusal::new(Code::BadRequest, "The request's body could not be read.")
+                    .because(error)
+                    .closing()
+            }
+            Upload::UnderWay => unreachable(error).closing(),
+            Upload::Done => unreachable(error),
+        }
+    }
+}
+
+fn request_body(
+    body: Incoming,
+    limit: u64,
+) -> Result<(RequestBody, Option<Rc<Progress>>), Refusal> {
+    if body.is_end_stream() {
+        return Ok((RequestBody::Empty, None));
+    }
+    if body.size_hint().lower() > limit {
+        return Err(too_large());
+    }
+    let progress = Progress::start();
+    let body = RequestBody::Streaming {
+        body,
+        left: limit,
+        progress: Rc::clone(&progress),
+    };
+    Ok((body, Some(progress)))
+}
+
+fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut copy = Request::new(RequestBody::Empty);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+/// Path and query alone, byte for byte as they came (RFC 9112, section 3.2.1).
+fn origin_form(uri: &Uri) -> Uri {
+    match uri.path_and_query() {
+        Some(target) => Uri::from(target.clone()),
+        None => Uri::from(PathAndQuery::from_static("/")),
+    }
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(
+        Code::BodyTooLarge,
+        "The request's body is larger than this route admits.",
+    )
+    .closing()
+}
+
+fn unreachable(cause: impl std::fmt::Display) -> Refusal {
+    Refusal::new(
+        Code::UpstreamUnreachable,
+        "The service behind could not be reached or broke off.",
+    )
+    .because(cause)
+}

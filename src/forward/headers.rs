@@ -1,0 +1,185 @@
+//! The headers of a request on its way to an upstream: the one place that writes them.
+//!
+//! Order matters: what `Connection` nominates goes first, then what only the gateway may say, and
+//! what the gateway says comes last, so nothing a client sends can take it away.
+
+use http::header::{self, Entry, HeaderMap, HeaderName, HeaderValue};
+use http::uri::Authority;
+
+use super::identity;
+use super::reserved::{Reserved, reserved};
+use crate::authn::Principal;
+use crate::config::checked::{AuthMode, Identity};
+
+/// Hop-by-hop fields (RFC 9110, section 7.6.1). `Upgrade` is listed there too.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    // Answered by the gateway when it reads the body.
+    header::EXPECT,
+];
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// On requests toward upstreams and on every response.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+const HTTP: HeaderValue = HeaderValue::from_static("http");
+
+/// What a client's connection says of each of its requests, made once for the connection.
+#[derive(Debug, Clone)]
+pub struct Hop {
+    /// The other end's address.
+    pub peer: HeaderValue,
+    /// The port that the client reached.
+    pub port: HeaderValue,
+}
+
+/// What is told beside the client's own headers.
+pub struct Told<'a> {
+    pub hop: &'a Hop,
+    pub is_trusted: bool,
+    pub request_id: &'a HeaderValue,
+    pub identity: &'a Identity,
+    pub principal: &'a Principal,
+    pub auth: AuthMode,
+    /// The name of the cookie that carries refresh tokens.
+    pub refresh_cookie: &'a str,
+}
+
+/// Turns a client's headers into those for the upstream.
+pub fn toward_upstream(headers: &mut HeaderMap, told: &Told<'_>) {
+    remove_hop_by_hop(headers);
+    remove_reserved(headers, told.is_trusted);
+    if told.auth != AuthMode::None && !told.identity.forward_authorization {
+        headers.remove(header::AUTHORIZATION);
+    }
+    remove_cookie(headers, told.refresh_cookie);
+
+    append_forwarded_for(headers, &told.hop.peer);
+    if let Some(host) = headers.get(header::HOST).cloned() {
+        keep_or_insert(headers, X_FORWARDED_HOST, &host);
+    }
+    keep_or_insert(headers, X_FORWARDED_PROTO, &HTTP);
+    keep_or_insert(headers, X_FORWARDED_PORT, &told.hop.port);
+    headers.insert(X_REQUEST_ID, told.request_id.clone());
+    identity::tell(told.identity, told.principal, headers);
+}
+
+/// Removes what an upstream said to the gateway alone.
+pub fn toward_client(headers: &mut HeaderMap) {
+    remove_hop_by_hop(headers);
+}
+
+/// The same for trailers, which may carry nothing but the client's own fields.
+pub fn clean_trailers(trailers: &mut HeaderMap) {
+    remove_hop_by_hop(trailers);
+    remove_reserved(trailers, false);
+    for framing in [
+        header::AUTHORIZATION,
+        header::CONTENT_LENGTH,
+        header::COOKIE,
+        header::HOST,
+    ] {
+        trailers.remove(framing);
+    }
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        // Every line counts, not only the first.
+        let nominated: Vec<HeaderName> = headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+            .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+            // These say what the message is; without them it would be another message.
+            .filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH)
+            .collect();
+        for name in nominated {
+            headers.remove(name);
+        }
+        headers.remove(header::CONNECTION);
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+fn remove_reserved(headers: &mut HeaderMap, is_trusted: bool) {
+    let is_removed = |name: &HeaderName| match reserved(name) {
+        None => false,
+        Some(Reserved::Identity) => true,
+        Some(Reserved::Proxy) => !is_trusted,
+    };
+    while let Some(name) = headers.keys().find(|name| is_removed(name)).cloned() {
+        headers.remove(name);
+    }
+}
+
+/// A trusted proxy's list is continued. Anyone else's has been removed by now.
+fn append_forwarded_for(headers: &mut HeaderMap, peer: &HeaderValue) {
+    let mut list = Vec::new();
+    for line in headers.get_all(X_FORWARDED_FOR) {
+        list.extend_from_slice(line.as_bytes());
+        list.extend_from_slice(b", ");
+    }
+    let value = if list.is_empty() {
+        peer.clone()
+    } else {
+        list.extend_from_slice(peer.as_bytes());
+        // Joined from values that were valid, so the fallback is never taken.
+        HeaderValue::from_maybe_shared(bytes::Bytes::from(list)).unwrap_or_else(|_| peer.clone())
+    };
+    headers.insert(X_FORWARDED_FOR, value);
+}
+
+fn keep_or_insert(headers: &mut HeaderMap, name: HeaderName, value: &HeaderValue) {
+    if let Entry::Vacant(vacant) = headers.entry(name) {
+        vacant.insert(value.clone());
+    }
+}
+
+/// Takes one cookie out of the `Cookie` lines (RFC 6265, section 4.2) and leaves the others.
+fn remove_cookie(headers: &mut HeaderMap, name: &str) {
+    let is_named = |pair: &[u8]| {
+        let pair = pair.trim_ascii();
+        pair.strip_prefix(name.as_bytes())
+            .is_some_and(|rest| rest.trim_ascii_start().first() == Some(&b'='))
+    };
+    let is_there = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .any(|line| line.as_bytes().split(|byte| *byte == b';').any(is_named));
+    if !is_there {
+        return;
+    }
+    let kept: Vec<&[u8]> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+        .filter(|pair| !is_named(pair))
+        .map(<[u8]>::trim_ascii)
+        .collect();
+    let kept = HeaderValue::from_bytes(&kept.join(b"; ".as_slice()));
+    headers.remove(header::COOKIE);
+    if let Ok(kept) = kept
+        && !kept.is_empty()
+    {
+        headers.insert(header::COOKIE, kept);
+    }
+}
+
+/// The `Host` of a request in absolute form is the one in its target (RFC 9112, section 3.2.2).
+pub fn set_host(headers: &mut HeaderMap, authority: &Authority) {
+    if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+        headers.insert(header::HOST, host);
+    }
+}

@@ -1,0 +1,14 @@
+//! Stage 5, forward: a request with its [`Ticket`](crate::limit::Ticket) goes to the upstream.
+
+mod body;
+mod exchange;
+mod headers;
+mod identity;
+mod pool;
+mod reserved;
+mod target;
+
+pub use body::ResponseBody;
+pub use exchange::{Context, Trace, Upstreams, WorkerPools, send};
+pub use headers::{Hop, Told, X_REQUEST_ID, set_host};
+pub use target::Directory;

@@ -1,0 +1,127 @@
+//! The names that only the gateway may say to an upstream, and how a client's use of them is found.
+//!
+//! Servers that map headers to variables (CGI, WSGI, PHP) read `X_User_Id` and `X-User-Id` as one,
+//! so names are compared with `_` and `-` alike; case is already folded by [`HeaderName`].
+
+use http::HeaderName;
+
+/// Removed from every client, whatever the preset: identity and request id.
+const IDENTITY: &[&str] = &[
+    "remote-email",
+    "remote-groups",
+    "remote-name",
+    "remote-user",
+    "x-anonymous-consumer",
+    "x-auth-method",
+    "x-auth-request-access-token",
+    "x-auth-request-email",
+    "x-auth-request-groups",
+    "x-auth-request-preferred-username",
+    "x-auth-request-user",
+    "x-consumer-custom-id",
+    "x-consumer-groups",
+    "x-consumer-id",
+    "x-consumer-username",
+    "x-credential-identifier",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-forwarded-user",
+    "x-user-email",
+    "x-user-id",
+    "x-user-name",
+    "x-user-roles",
+    "x-user-scopes",
+    "x-user-superuser",
+    "x-user-tier",
+];
+
+/// Removed from clients, believed from trusted proxies.
+const PROXY: &[&str] = &[
+    "forwarded",
+    "x-forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-method",
+    "x-forwarded-path",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-forwarded-uri",
+    // These make some frameworks behind serve another path or method than the one decided on.
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
+    "x-real-ip",
+    "x-rewrite-url",
+    "x-request-id",
+];
+
+/// Whose word a header is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reserved {
+    /// The gateway's alone.
+    Identity,
+    /// The gateway's or a trusted proxy's.
+    Proxy,
+}
+
+/// Says whether a name, in whatever spelling, is reserved.
+pub fn reserved(name: &HeaderName) -> Option<Reserved> {
+    let name = name.as_str().as_bytes();
+    // Nearly every header of an ordinary request ends here.
+    if !matches!(name.first(), Some(b'x' | b'r' | b'f')) {
+        return None;
+    }
+    let is = |list: &[&str]| list.iter().any(|entry| reads_as(name, entry.as_bytes()));
+    if is(IDENTITY) {
+        Some(Reserved::Identity)
+    } else if is(PROXY) {
+        Some(Reserved::Proxy)
+    } else {
+        None
+    }
+}
+
+fn reads_as(name: &[u8], entry: &[u8]) -> bool {
+    name.len() == entry.len()
+        && name
+            .iter()
+            .zip(entry)
+            .all(|(have, want)| have == want || (*have == b'_' && *want == b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(name: &str) -> Option<Reserved> {
+        reserved(&HeaderName::from_bytes(name.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn every_spelling_is_found() {
+        for spelling in ["X-User-Id", "x_user_id", "X_USER-ID", "x-user_id"] {
+            assert_eq!(of(spelling), Some(Reserved::Identity), "{spelling}");
+        }
+        for entry in IDENTITY {
+            assert_eq!(of(&entry.replace('-', "_")), Some(Reserved::Identity));
+        }
+        for entry in PROXY {
+            assert_eq!(of(&entry.to_uppercase()), Some(Reserved::Proxy));
+        }
+    }
+
+    #[test]
+    fn ordinary_names_are_left_alone() {
+        for name in ["x-user-ids", "x-requested-with", "referer", "range", "from", "x-user"] {
+            assert_eq!(of(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Where upstreams listen. Names are looked up by the control plane; workers read the last answer.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::config::checked;
+
+/// How often names are looked up again.
+const LOOKUP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// One address of an upstream, the same object across reloads.
+pub struct Target {
+    /// `host:port`, for logs.
+    pub name: Box<str>,
+    host: Box<str>,
+    port: u16,
+    addresses: ArcSwap<Vec<SocketAddr>>,
+}
+
+impl Target {
+    fn new(target: &checked::Target) -> Self {
+        let known = target.host.parse::<IpAddr>();
+        let addresses = known.map(|ip| SocketAddr::new(ip, target.port));
+        Target {
+            name: match known {
+                Ok(IpAddr::V6(ip)) => format!("[{ip}]:{}", target.port).into(),
+                _ => format!("{}:{}", target.host, target.port).into(),
+            },
+            host: target.host.as_str().into(),
+            port: target.port,
+            addresses: ArcSwap::from_pointee(addresses.into_iter().collect()),
+        }
+    }
+
+    /// Empty while a name has never been found.
+    pub fn addresses(&self) -> Arc<Vec<SocketAddr>> {
+        self.addresses.load_full()
+    }
+
+    fn needs_lookup(&self) -> bool {
+        self.host.parse::<IpAddr>().is_err()
+    }
+
+    async fn look_up(&self) {
+        match tokio::net::lookup_host((&*self.host, self.port)).await {
+            Ok(found) => {
+                let found: Vec<SocketAddr> = found.collect();
+                // An empty answer is kept out like a failed one: the last good one serves on.
+                if !found.is_empty() && found != **self.addresses.load() {
+                    self.addresses.store(Arc::new(found));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(target = %self.name, %error, "upstream name not found");
+            }
+        }
+    }
+}
+
+/// Every target of the process by host and port.
+#[derive(Default)]
+pub struct Directory {
+    targets: Mutex<HashMap<(String, u16), Arc<Target>>>,
+}
+
+impl Directory {
+    /// The targets of an upstream. Known ones are handed out again, so that their pools live on.
+    pub fn targets(&self, upstream: &checked::Upstream) -> Vec<Arc<Target>> {
+        let mut known = self.lock();
+        upstream
+            .targets
+            .iter()
+            .map(|target| {
+                let key = (target.host.clone(), target.port);
+                Arc::clone(
+                    known
+                        .entry(key)
+                        .or_insert_with(|| Arc::new(Target::new(target))),
+                )
+            })
+            .collect()
+    }
+
+    /// Looks every name up once.
+    pub async fn look_up(&self) {
+        let named: Vec<Arc<Target>> = {
+            let mut known = self.lock();
+            // What no configuration and no pool uses any more is only here.
+            known.retain(|_, target| Arc::strong_count(target) > 1);
+            known
+                .values()
+                .filter(|target| target.needs_lookup())
+                .cloned()
+                .collect()
+        };
+        for target in named {
+            target.look_up().await;
+        }
+    }
+
+    /// Looks names up for as long as it is polled.
+    pub async fn keep_looking_up(&self) {
+        loop {
+            tokio::time::sleep(LOOKUP_INTERVAL).await;
+            self.look_up().await;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, u16), Arc<Target>>> {
+        self.targets.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}

@@ -1,0 +1,85 @@
+//! One request through all stages. Read this page first.
+
+use std::rc::Rc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::body::Body;
+use super::ingress::{self, Connection};
+use super::ledger::Ledger;
+use super::respond;
+use super::worker::{Current, Worker};
+use crate::authz;
+use crate::forward;
+use crate::limit;
+use crate::request::{Facts, Refusal};
+use crate::route::{self, Destination};
+
+/// Serves one request. Whatever happens, there is a response.
+pub async fn handle(
+    worker: &Rc<Worker>,
+    connection: &Connection,
+    mut request: Request<Incoming>,
+) -> Response<Body> {
+    let current = worker.current();
+    let peer = ingress::peer(connection, &current.snapshot.config, request.headers());
+    let mut ledger = Ledger::open(worker, &current, &peer, &request);
+    let served = match ingress::inspect(&mut request) {
+        Ok(()) => serve(&current, connection, request, &mut ledger, peer).await,
+        Err(refusal) => Err(refusal),
+    };
+    match served {
+        Ok((response, decision)) => ledger.answer(response, decision),
+        Err(refusal) => respond::refuse(&refusal, ledger),
+    }
+}
+
+async fn serve(
+    current: &Current,
+    connection: &Connection,
+    request: Request<Incoming>,
+    ledger: &mut Ledger,
+    peer: crate::request::Peer,
+) -> Result<(Response<Body>, &'static str), Refusal> {
+    let snapshot = &current.snapshot;
+    let (head, body) = request.into_parts();
+    let facts = Facts {
+        head: &head,
+        host: ingress::host(&head.headers),
+        peer: &peer,
+    };
+    let matched = route::find(&snapshot.table, &facts)?;
+    let Destination::Route(index) = matched.destination else {
+        let mut request = Request::from_parts(head, body);
+        request.extensions_mut().insert(peer);
+        let response = respond::api((snapshot.auth_api)(request).await)?;
+        return Ok((response, "answered"));
+    };
+    let route = &snapshot.config.routes[index];
+    ledger.matched(index);
+
+    let admission = limit::admit(&snapshot.limits, &matched, &facts)?;
+    let identified = snapshot.authenticator.identify(route.auth, &head.headers);
+    let principal = ledger.identified(identified)?;
+    let permit = authz::decide(&snapshot.policies, matched, index, principal.clone(), head.uri.path())?;
+    let ticket = limit::take(&snapshot.limits, admission, permit, &facts)?;
+
+    let context = forward::Context {
+        route,
+        upstreams: &snapshot.upstreams,
+        pools: &current.pools,
+        told: forward::Told {
+            hop: &connection.hop,
+            is_trusted: peer.is_trusted,
+            request_id: &ledger.request_id(),
+            identity: &snapshot.config.identity,
+            principal: &principal,
+            auth: route.auth,
+            refresh_cookie: &snapshot.config.auth.cookie.name,
+        },
+        trace: ledger.trace(),
+    };
+    let response = forward::send(ticket, Request::from_parts(head, body), context).await?;
+    Ok((response.map(Body::upstream), "forwarded"))
+}

@@ -1,0 +1,206 @@
+//! A request as it comes in: who sends it, and whether its head is one that every server behind
+//! would read the same way.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Version};
+use ipnet::IpNet;
+
+use crate::config::Config;
+use crate::forward::{self, Hop};
+use crate::request::{Code, Peer, Refusal};
+
+/// A client's connection.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    pub peer: SocketAddr,
+    pub(super) hop: Hop,
+}
+
+impl Connection {
+    /// `local` is the address that the client reached.
+    pub fn new(peer: SocketAddr, local: SocketAddr) -> Self {
+        let ip = peer.ip().to_canonical().to_string();
+        Connection {
+            peer,
+            hop: Hop {
+                // An address is always a valid header value.
+                peer: HeaderValue::try_from(ip).unwrap_or(HeaderValue::from_static("unknown")),
+                port: HeaderValue::from(local.port()),
+            },
+        }
+    }
+}
+
+/// Where a request comes from: the right-most hop that is not a trusted proxy.
+pub fn peer(connection: &Connection, config: &Config, headers: &HeaderMap) -> Peer {
+    let socket = connection.peer;
+    let direct = socket.ip().to_canonical();
+    let trusted = |ip: IpAddr| is_in(ip, &config.trusted_proxies);
+    if !trusted(direct) {
+        return Peer {
+            socket,
+            client: direct,
+            is_trusted: false,
+        };
+    }
+    let hops: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .flat_map(|line| line.to_str().unwrap_or("").split(','))
+        .collect();
+    let mut client = direct;
+    for hop in hops.iter().rev() {
+        // Beyond something that is no address nothing can be believed.
+        let Some(ip) = address(hop.trim()) else { break };
+        client = ip;
+        if !trusted(ip) {
+            break;
+        }
+    }
+    Peer {
+        socket,
+        client,
+        is_trusted: true,
+    }
+}
+
+fn is_in(ip: IpAddr, networks: &[IpNet]) -> bool {
+    networks.iter().any(|network| network.contains(&ip))
+}
+
+/// An address with or without port and brackets, as proxies write it.
+fn address(hop: &str) -> Option<IpAddr> {
+    let ip = hop
+        .parse::<IpAddr>()
+        .or_else(|_| hop.parse::<SocketAddr>().map(|socket| socket.ip()))
+        .or_else(|_| hop.trim_matches(['[', ']']).parse::<IpAddr>())
+        .ok()?;
+    Some(ip.to_canonical())
+}
+
+/// Refuses heads that two servers could read differently (RFC 9112, sections 3.2, 6.1 and 11.2), and
+/// brings a target in absolute form to the form that every other request has.
+pub fn inspect<B>(request: &mut Request<B>) -> Result<(), Refusal> {
+    if request.method() == Method::CONNECT {
+        return Err(Refusal::method_not_allowed(&[]).closing());
+    }
+    if let Some(authority) = request.uri().authority().cloned() {
+        if request.headers().get_all(header::HOST).iter().count() > 1 {
+            return Err(bad("There is more than one Host header."));
+        }
+        forward::set_host(request.headers_mut(), &authority);
+    }
+    let headers = request.headers();
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if is_host(host.as_bytes()) => {}
+        (Some(_), None) => return Err(bad("The Host header is not a host.")),
+        (None, _) if request.version() == Version::HTTP_10 => {}
+        (None, _) => return Err(bad("There is no Host header.")),
+        (Some(_), Some(_)) => return Err(bad("There is more than one Host header.")),
+    }
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    if let (Some(_), Some(_)) = (lengths.next(), lengths.next()) {
+        return Err(bad("There is more than one Content-Length header."));
+    }
+    let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(encoding) = encodings.next() {
+        let is_chunked = encoding.as_bytes().eq_ignore_ascii_case(b"chunked");
+        if !is_chunked || encodings.next().is_some() {
+            return Err(bad("The only Transfer-Encoding taken here is `chunked`."));
+        }
+        if headers.contains_key(header::CONTENT_LENGTH) {
+            return Err(bad(
+                "Content-Length and Transfer-Encoding exclude each other.",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The authority that a request is for; empty for HTTP/1.0 without one.
+pub fn host(headers: &HeaderMap) -> &str {
+    headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or("")
+}
+
+/// The characters of `uri-host [ ":" port ]` (RFC 3986, section 3.2.2); user information is not for
+/// HTTP (RFC 9110, section 4.2.4).
+fn is_host(host: &[u8]) -> bool {
+    host.iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%:[]".contains(byte))
+}
+
+fn bad(detail: &'static str) -> Refusal {
+    Refusal::new(Code::BadRequest, detail).closing()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(build: impl FnOnce(http::request::Builder) -> http::request::Builder) -> Request<()> {
+        build(Request::builder()).body(()).unwrap()
+    }
+
+    fn refused(build: impl FnOnce(http::request::Builder) -> http::request::Builder) -> bool {
+        inspect(&mut request(build)).is_err()
+    }
+
+    #[test]
+    fn heads_that_can_be_read_in_two_ways_are_refused() {
+        assert!(!refused(|r| r.header("host", "a.example:80")));
+        assert!(refused(|r| r));
+        assert!(!refused(|r| r.version(Version::HTTP_10)));
+        assert!(refused(|r| r.header("host", "a").header("host", "a")));
+        assert!(refused(|r| r.header("host", "a@b")));
+        assert!(refused(|r| r.header("host", "a/b")));
+        assert!(refused(|r| r.method("CONNECT").uri("a:1").header("host", "a:1")));
+        let with = |name: &'static str, values: &'static [&'static str]| {
+            refused(move |mut r| {
+                r = r.header("host", "a");
+                for value in values {
+                    r = r.header(name, *value);
+                }
+                r
+            })
+        };
+        assert!(with("content-length", &["3", "3"]));
+        assert!(with("transfer-encoding", &["chunked", "chunked"]));
+        assert!(with("transfer-encoding", &["gzip, chunked"]));
+        assert!(!with("transfer-encoding", &["Chunked"]));
+    }
+
+    #[test]
+    fn an_absolute_target_names_the_host() {
+        let mut request = request(|r| r.uri("http://real.example/x").header("host", "other"));
+        inspect(&mut request).unwrap();
+        assert_eq!(host(request.headers()), "real.example");
+    }
+
+    #[test]
+    fn the_client_is_the_right_most_hop_that_is_not_trusted() {
+        let mut config = crate::config::checked::Config::for_tests();
+        let connection = Connection::new(
+            "10.0.0.1:5000".parse().unwrap(),
+            "10.0.0.9:80".parse().unwrap(),
+        );
+        let client = |config: &Config, list: &'static str| {
+            let headers = HeaderMap::from_iter([(
+                header::HeaderName::from_static("x-forwarded-for"),
+                HeaderValue::from_static(list),
+            )]);
+            peer(&connection, config, &headers).client.to_string()
+        };
+        assert_eq!(client(&config, "1.2.3.4"), "10.0.0.1");
+        config.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+        assert_eq!(client(&config, "6.6.6.6, 1.2.3.4, 10.1.1.1"), "1.2.3.4");
+        assert_eq!(client(&config, "1.2.3.4, garbage, 10.1.1.1"), "10.1.1.1");
+        assert_eq!(client(&config, "[2001:db8::1]:443"), "2001:db8::1");
+        assert_eq!(client(&config, ""), "10.0.0.1");
+    }
+}

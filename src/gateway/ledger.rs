@@ -1,0 +1,149 @@
+//! What is written down of a request, from its head to the last byte of its response. Closing is
+//! dropping: a request that a client gives up is counted like any other.
+
+use std::rc::Rc;
+use std::time::{Instant, SystemTime};
+
+use http::{HeaderValue, Request, Response, header};
+
+use super::body::Body;
+use super::worker::{Current, Worker};
+use crate::authn::Principal;
+use crate::forward::{Trace, X_REQUEST_ID};
+use crate::request::{Peer, Refusal};
+use crate::telemetry::{Entry, Label};
+
+/// The status that stands in log and metrics for a client that left (as nginx has it).
+const CLIENT_LEFT: u16 = 499;
+
+pub struct Ledger(Box<Inner>);
+
+struct Inner {
+    worker: Rc<Worker>,
+    current: Rc<Current>,
+    started: Instant,
+    route: Label,
+    trace: Trace,
+    entry: Entry,
+}
+
+impl Ledger {
+    pub fn open<B>(
+        worker: &Rc<Worker>,
+        current: &Rc<Current>,
+        peer: &Peer,
+        request: &Request<B>,
+    ) -> Self {
+        worker.shard.request_begun();
+        let headers = request.headers();
+        let kept = headers.get(X_REQUEST_ID).filter(|id| {
+            // What comes from elsewhere goes into logs: short and printable, or not at all.
+            peer.is_trusted && id.len() <= 128 && id.to_str().is_ok()
+        });
+        Ledger(Box::new(Inner {
+            worker: Rc::clone(worker),
+            current: Rc::clone(current),
+            started: Instant::now(),
+            route: Label::NONE,
+            trace: Trace::default(),
+            entry: Entry {
+                time: SystemTime::now(),
+                request_id: kept.cloned().unwrap_or_else(|| worker.new_request_id()),
+                client_ip: peer.client,
+                peer_ip: peer.socket.ip(),
+                method: request.method().clone(),
+                host: headers.get(header::HOST).cloned(),
+                target: request.uri().path_and_query().cloned(),
+                protocol: request.version(),
+                status: CLIENT_LEFT,
+                decision: "abandoned",
+                ..Entry::default()
+            },
+        }))
+    }
+
+    pub fn request_id(&self) -> HeaderValue {
+        self.0.entry.request_id.clone()
+    }
+
+    /// Notes the route of the configuration's index.
+    pub fn matched(&mut self, index: usize) {
+        let inner = &mut *self.0;
+        if let Some(name) = inner.current.snapshot.routes.get(index) {
+            inner.route = name.label;
+            inner.entry.route = Some(name.text.clone());
+            inner.entry.upstream.clone_from(&name.upstream);
+        }
+    }
+
+    /// Notes how the identify stage ended, and hands its outcome on.
+    pub fn identified(
+        &mut self,
+        outcome: Result<Principal, Refusal>,
+    ) -> Result<Principal, Refusal> {
+        let inner = &mut *self.0;
+        let (result, reason) = match &outcome {
+            Ok(Principal::User(user)) => {
+                inner.entry.auth = "jwt";
+                inner.entry.user_id = Some(user.id);
+                inner.entry.session_id = Some(user.session);
+                ("allowed", "")
+            }
+            Ok(Principal::Anonymous) => {
+                inner.entry.auth = "anonymous";
+                ("anonymous", "")
+            }
+            Err(refusal) => ("refused", refusal.code().as_str()),
+        };
+        inner.worker.shard.authenticated(result, reason);
+        outcome
+    }
+
+    /// Where the forward stage writes down what it did.
+    pub fn trace(&mut self) -> &mut Trace {
+        &mut self.0.trace
+    }
+
+    pub fn sent(&mut self, bytes: usize) {
+        self.0.entry.bytes_out += bytes as u64;
+    }
+
+    /// A response of the upstream or of the auth API, on its way to the client.
+    pub fn answer(mut self, mut response: Response<Body>, decision: &'static str) -> Response<Body> {
+        self.0.entry.decision = decision;
+        self.0.entry.status = response.status().as_u16();
+        response
+            .headers_mut()
+            .insert(X_REQUEST_ID, self.0.entry.request_id.clone());
+        response.map(|body| body.with_ledger(self))
+    }
+
+    pub fn refused(mut self, refusal: &Refusal, response: Response<Body>) -> Response<Body> {
+        let entry = &mut self.0.entry;
+        entry.reason = Some(refusal.code().as_str());
+        entry.limit = refusal.limit().map(Into::into);
+        entry.cause = refusal.cause().map(Into::into);
+        self.answer(response, "refused")
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.entry.duration = self.started.elapsed();
+        self.entry.upstream_time = self.trace.upstream_time;
+        self.entry.bytes_in = self.trace.bytes_in();
+        self.worker.shard.request_ended(
+            self.route,
+            &self.entry.method,
+            self.entry.status,
+            self.entry.duration,
+            self.entry.upstream_time,
+        );
+        if let Some(log) = &self.current.snapshot.access_log {
+            let dropped = !log.push(Box::new(std::mem::take(&mut self.entry)));
+            if dropped {
+                self.worker.metrics.log_entry_dropped();
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! All that requests are decided by, built as one and swapped as one.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::body::ApiBody;
+use crate::authn::Authenticator;
+use crate::authz::Policies;
+use crate::config::Config;
+use crate::forward::Upstreams;
+use crate::limit::Limits;
+use crate::route::Table;
+use crate::telemetry::{AccessLog, Label};
+
+/// The auth API, as the data plane sees it: a request goes over to the control plane, a response
+/// comes back. A refusal comes back as an extension of its response.
+pub type AuthApi = Arc<dyn Fn(Request<Incoming>) -> AuthApiFuture + Send + Sync>;
+pub type AuthApiFuture = Pin<Box<dyn Future<Output = Response<ApiBody>> + Send>>;
+
+/// One configuration, ready to serve.
+pub struct Snapshot {
+    pub config: Arc<Config>,
+    pub table: Table,
+    pub policies: Policies,
+    pub limits: Limits,
+    pub authenticator: Arc<Authenticator>,
+    pub upstreams: Upstreams,
+    pub auth_api: AuthApi,
+    /// Of the routes, by their index.
+    pub routes: Vec<RouteNames>,
+    /// `None` when the access log is off.
+    pub access_log: Option<AccessLog>,
+}
+
+/// How log and metrics call a route.
+pub struct RouteNames {
+    pub text: Arc<str>,
+    pub label: Label,
+    pub upstream: Option<Arc<str>>,
+}
+
+/// The snapshot in force, one for the process.
+pub type Snapshots = ArcSwap<Snapshot>;

@@ -1,0 +1,58 @@
+//! One client connection: HTTP/1.1 with keep-alive, until either side has had enough.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioTimer;
+use tokio::net::TcpStream;
+
+use super::drain::Place;
+use super::stream::ClientStream;
+use crate::gateway::{self, Connection, Worker};
+
+/// How long a connection may take to send a head, which is also how long it may stay unused.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes that are held of a body that the other side is slow to take.
+const BUFFER: usize = 64 << 10;
+
+/// Serves requests until the connection ends or, once `place` is told to finish, is between two.
+pub async fn serve(
+    worker: Rc<Worker>,
+    stream: std::net::TcpStream,
+    place: Place,
+    max_header: usize,
+) -> std::io::Result<()> {
+    let stream = TcpStream::from_std(stream)?;
+    stream.set_nodelay(true)?;
+    let connection = Rc::new(Connection::new(stream.peer_addr()?, stream.local_addr()?));
+    let service = service_fn(move |request| {
+        let worker = Rc::clone(&worker);
+        let connection = Rc::clone(&connection);
+        async move { Ok::<_, Infallible>(gateway::handle(&worker, &connection, request).await) }
+    });
+    let mut http = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_READ_TIMEOUT)
+            .max_header_size(max_header)
+            .max_buf_size(max_header.max(BUFFER))
+            .serve_connection(ClientStream::new(stream), service)
+    );
+    let mut told = false;
+    let ended = poll_fn(|cx| {
+        if !told && place.signal.is_raised(cx.waker()) {
+            http.as_mut().graceful_shutdown();
+            told = true;
+        }
+        http.as_mut().poll(cx)
+    });
+    if let Err(error) = ended.await {
+        tracing::debug!(%error, "client connection ended");
+    }
+    Ok(())
+}

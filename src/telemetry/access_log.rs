@@ -1,0 +1,223 @@
+//! One line for each request, written by a thread of its own. A worker fills in an [`Entry`] as the
+//! request goes along and hands it over; nothing is formatted on the request's path.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Version};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+/// Entries that may wait for the thread; more are dropped and counted.
+const CAPACITY: usize = 16_384;
+/// The thread gathers entries this long, so that it is not woken for each.
+const GATHER: Duration = Duration::from_millis(5);
+/// Bytes that are written at once, about.
+const LINES: usize = 256 << 10;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Json,
+    Text,
+}
+
+/// What the log says of a request. Never a query, a token, a cookie or a password.
+#[derive(Debug)]
+pub struct Entry {
+    pub time: SystemTime,
+    pub duration: Duration,
+    pub request_id: HeaderValue,
+    pub client_ip: IpAddr,
+    pub peer_ip: IpAddr,
+    pub method: Method,
+    pub host: Option<HeaderValue>,
+    pub target: Option<PathAndQuery>,
+    pub protocol: Version,
+    pub status: u16,
+    pub route: Option<Arc<str>>,
+    pub upstream: Option<Arc<str>>,
+    pub upstream_time: Option<Duration>,
+    pub user_id: Option<Uuid>,
+    pub session_id: Option<Uuid>,
+    /// `jwt`, `anonymous` or `none`.
+    pub auth: &'static str,
+    /// `forwarded`, `refused` or `answered` by the gateway itself.
+    pub decision: &'static str,
+    /// The code of the refusal.
+    pub reason: Option<&'static str>,
+    /// The limit that refused.
+    pub limit: Option<Box<str>>,
+    /// What went wrong inside.
+    pub cause: Option<Box<str>>,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Entry {
+            time: SystemTime::UNIX_EPOCH,
+            duration: Duration::ZERO,
+            request_id: HeaderValue::from_static(""),
+            client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            peer_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            method: Method::GET,
+            host: None,
+            target: None,
+            protocol: Version::HTTP_11,
+            status: 0,
+            route: None,
+            upstream: None,
+            upstream_time: None,
+            user_id: None,
+            session_id: None,
+            auth: "none",
+            decision: "answered",
+            reason: None,
+            limit: None,
+            cause: None,
+            bytes_in: 0,
+            bytes_out: 0,
+        }
+    }
+}
+
+/// Where workers hand their entries in.
+#[derive(Clone)]
+pub struct AccessLog {
+    sender: SyncSender<(Format, Box<Entry>)>,
+    format: Format,
+}
+
+impl AccessLog {
+    /// Starts the writing thread. It ends once every clone of the log is gone and all is written.
+    pub fn start(
+        output: impl Write + Send + 'static,
+    ) -> io::Result<(AccessLog, thread::JoinHandle<()>)> {
+        let (sender, receiver) = sync_channel(CAPACITY);
+        let thread = thread::Builder::new()
+            .name("access-log".into())
+            .spawn(move || write_all(&receiver, output))?;
+        let format = Format::Json;
+        Ok((AccessLog { sender, format }, thread))
+    }
+
+    /// The same log, its lines in another format.
+    pub fn in_format(&self, format: Format) -> AccessLog {
+        let sender = self.sender.clone();
+        AccessLog { sender, format }
+    }
+
+    /// False when the entry was dropped because too many wait.
+    pub fn push(&self, entry: Box<Entry>) -> bool {
+        self.sender.try_send((self.format, entry)).is_ok()
+    }
+}
+
+fn write_all(entries: &Receiver<(Format, Box<Entry>)>, mut output: impl Write) {
+    let mut lines = Vec::with_capacity(LINES);
+    while let Ok((format, first)) = entries.recv() {
+        first.write(format, &mut lines);
+        // A sender wakes only a thread that waits, so this one sleeps while more come in.
+        thread::sleep(GATHER);
+        while lines.len() < LINES
+            && let Ok((format, entry)) = entries.try_recv()
+        {
+            entry.write(format, &mut lines);
+        }
+        // Whoever reads the log may be gone; requests are served all the same.
+        let _ = output.write_all(&lines).and_then(|()| output.flush());
+        lines.clear();
+    }
+}
+
+impl Entry {
+    fn write(&self, format: Format, lines: &mut Vec<u8>) {
+        match format {
+            Format::Json => {
+                // Writing to memory does not fail, and no value here refuses to be serialized.
+                let _ = serde_json::to_writer(&mut *lines, self);
+            }
+            Format::Text => self.write_text(lines),
+        }
+        lines.push(b'\n');
+    }
+
+    fn write_text(&self, lines: &mut Vec<u8>) {
+        let user = self.user_id.map(|id| id.to_string());
+        let _ = write!(
+            lines,
+            "{} {} {} {:?} {} {:.3}ms {}->{} user={} route={} {}{}",
+            self.timestamp(),
+            self.client_ip,
+            self.method,
+            self.path(),
+            self.status,
+            milliseconds(self.duration),
+            self.bytes_in,
+            self.bytes_out,
+            user.as_deref().unwrap_or("-"),
+            self.route.as_deref().unwrap_or("-"),
+            self.decision,
+            self.reason
+                .map_or_else(String::new, |reason| format!(" ({reason})")),
+        );
+    }
+
+    fn timestamp(&self) -> String {
+        OffsetDateTime::from(self.time)
+            .format(&Rfc3339)
+            .unwrap_or_default()
+    }
+
+    fn path(&self) -> &str {
+        self.target.as_ref().map_or("", PathAndQuery::path)
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    // Microseconds are as fine as anybody reads.
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn text(value: &HeaderValue) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(value.as_bytes())
+}
+
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("time", &self.timestamp())?;
+        map.serialize_entry("request_id", &text(&self.request_id))?;
+        map.serialize_entry("client_ip", &self.client_ip)?;
+        map.serialize_entry("peer_ip", &self.peer_ip)?;
+        map.serialize_entry("method", self.method.as_str())?;
+        map.serialize_entry("host", &self.host.as_ref().map(text))?;
+        map.serialize_entry("path", self.path())?;
+        map.serialize_entry("protocol", &format!("{:?}", self.protocol))?;
+        map.serialize_entry("status", &self.status)?;
+        map.serialize_entry("duration_ms", &milliseconds(self.duration))?;
+        map.serialize_entry("upstream", &self.upstream.as_deref())?;
+        map.serialize_entry("upstream_ms", &self.upstream_time.map(milliseconds))?;
+        map.serialize_entry("route", &self.route.as_deref())?;
+        map.serialize_entry("user_id", &self.user_id)?;
+        map.serialize_entry("session_id", &self.session_id)?;
+        map.serialize_entry("auth", self.auth)?;
+        map.serialize_entry("decision", self.decision)?;
+        map.serialize_entry("reason", &self.reason)?;
+        map.serialize_entry("limit", &self.limit)?;
+        if let Some(cause) = &self.cause {
+            map.serialize_entry("cause", cause)?;
+        }
+        map.serialize_entry("bytes_in", &self.bytes_in)?;
+        map.serialize_entry("bytes_out", &self.bytes_out)?;
+        map.end()
+    }
+}

@@ -1,0 +1,222 @@
+//! The metrics of the process, in the OpenMetrics text format.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::{Registry, Unit};
+
+use super::shard::{BOUNDS, Counts, Histogram, Label, Shard};
+
+/// Counters by one label's value.
+type ByResult = Family<[(&'static str, &'static str); 1], Counter>;
+
+/// All metrics. Workers count in [`Shard`]s of their own; a scrape adds those up.
+pub struct Metrics {
+    registry: Registry,
+    workers: Arc<Workers>,
+    logins: ByResult,
+    reloads: ByResult,
+    store_up: Gauge,
+    dropped_log_entries: Counter,
+}
+
+#[derive(Debug)]
+struct Workers {
+    shards: Mutex<Vec<Arc<Shard>>>,
+    /// A label's text at its number.
+    labels: Mutex<Vec<Arc<str>>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let workers = Arc::new(Workers {
+            shards: Mutex::default(),
+            labels: Mutex::new(vec!["".into()]),
+        });
+        let mut registry = Registry::with_prefix("portcullis");
+        registry.register_collector(Box::new(Arc::clone(&workers)));
+        let logins = ByResult::default();
+        let reloads = ByResult::default();
+        let store_up = Gauge::default();
+        let dropped_log_entries = Counter::default();
+        registry.register("logins", "Logins by result", logins.clone());
+        registry.register(
+            "config_reloads",
+            "Reloads of the configuration by result",
+            reloads.clone(),
+        );
+        registry.register("store_up", "1 while the store answers", store_up.clone());
+        registry.register(
+            "access_log_dropped",
+            "Access log entries lost because the log's reader was too slow",
+            dropped_log_entries.clone(),
+        );
+        Metrics {
+            registry,
+            workers,
+            logins,
+            reloads,
+            store_up,
+            dropped_log_entries,
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts for one more worker.
+    pub fn shard(&self) -> Arc<Shard> {
+        let shard = Arc::new(Shard::default());
+        lock(&self.workers.shards).push(Arc::clone(&shard));
+        shard
+    }
+
+    /// The number of a route's name; the same for the same name as long as the process lives.
+    pub fn label(&self, text: &str) -> Label {
+        let mut labels = lock(&self.workers.labels);
+        let known = labels.iter().position(|label| **label == *text);
+        let index = known.unwrap_or_else(|| {
+            labels.push(text.into());
+            labels.len() - 1
+        });
+        Label(u32::try_from(index).unwrap_or(0))
+    }
+
+    pub fn login(&self, result: &'static str) {
+        self.logins.get_or_create(&[("result", result)]).inc();
+    }
+
+    pub fn reload(&self, result: &'static str) {
+        self.reloads.get_or_create(&[("result", result)]).inc();
+    }
+
+    pub fn store_is_up(&self, up: bool) {
+        self.store_up.set(i64::from(up));
+    }
+
+    pub fn log_entry_dropped(&self) {
+        self.dropped_log_entries.inc();
+    }
+
+    /// Everything, in the OpenMetrics text format 1.0.
+    pub fn render(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl Collector for Workers {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let (mut in_flight, mut connections) = (0, 0);
+        let mut counts = Counts::default();
+        for shard in lock(&self.shards).iter() {
+            in_flight += shard.in_flight.load(Ordering::Relaxed);
+            connections += shard.connections.load(Ordering::Relaxed);
+            counts.merge(&shard.lock());
+        }
+        let labels = lock(&self.labels).clone();
+        let name = |label: Label| labels.get(label.0 as usize).map_or("", |text| &**text);
+
+        let mut family = encoder.encode_descriptor(
+            "http_requests",
+            "Requests by route, method and status code",
+            None,
+            MetricType::Counter,
+        )?;
+        for ((route, method, code), count) in &counts.requests {
+            let code = code.to_string();
+            let labels = [("route", name(*route)), ("method", method), ("code", &code)];
+            ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+        }
+        let mut family = encoder.encode_descriptor(
+            "auth",
+            "Identify stages by result, reason and method",
+            None,
+            MetricType::Counter,
+        )?;
+        for ((result, reason), count) in &counts.auth {
+            let method = if *result == "anonymous" {
+                "none"
+            } else {
+                "jwt"
+            };
+            let labels = [("result", *result), ("reason", reason), ("method", method)];
+            ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+        }
+        let mut family = encoder.encode_descriptor(
+            "limit_decisions",
+            "Decisions of limits by policy, tier and decision",
+            None,
+            MetricType::Counter,
+        )?;
+        for (policy, tiers) in &counts.limits {
+            for (tier, decisions) in tiers {
+                for (decision, count) in ["allowed", "refused"].iter().zip(decisions) {
+                    let labels = [
+                        ("policy", &**policy),
+                        ("tier", tier),
+                        ("decision", decision),
+                    ];
+                    ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+                }
+            }
+        }
+        let mut histograms = |metric: &str, help: &str, of: &[(&Label, &Histogram)]| {
+            let mut family = encoder.encode_descriptor(
+                metric,
+                help,
+                Some(&Unit::Seconds),
+                MetricType::Histogram,
+            )?;
+            for (route, histogram) in of {
+                let mut bounds = BOUNDS.to_vec();
+                bounds.push(f64::MAX);
+                let buckets: Vec<(f64, u64)> = bounds.into_iter().zip(histogram.buckets).collect();
+                family
+                    .encode_family(&[("route", name(**route))])?
+                    .encode_histogram::<NoLabelSet>(
+                        histogram.sum.as_secs_f64(),
+                        histogram.buckets.iter().sum(),
+                        &buckets,
+                        None,
+                    )?;
+            }
+            Ok(())
+        };
+        histograms(
+            "http_request_duration",
+            "From a request's head to the end of its response",
+            &counts.durations.iter().collect::<Vec<_>>(),
+        )?;
+        histograms(
+            "upstream_duration",
+            "From a request's start toward the upstream to the head of its response",
+            &counts.upstream.iter().collect::<Vec<_>>(),
+        )?;
+        let gauge = encoder.encode_descriptor(
+            "http_requests_in_flight",
+            "Requests that are being served",
+            None,
+            MetricType::Gauge,
+        )?;
+        ConstGauge::new(in_flight).encode(gauge)?;
+        let gauge = encoder.encode_descriptor(
+            "connections",
+            "Connections of clients",
+            None,
+            MetricType::Gauge,
+        )?;
+        ConstGauge::new(connections).encode(gauge)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
+}

@@ -1,0 +1,9 @@
+//! What operators see: metrics and the access log. Imports nothing else of the crate.
+
+mod access_log;
+mod metrics;
+mod shard;
+
+pub use access_log::{AccessLog, Entry, Format};
+pub use metrics::Metrics;
+pub use shard::{Label, Shard};

@@ -1,0 +1,162 @@
+//! Counts of one worker. Its lock is taken by that worker and, now and then, by a scrape.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use http::Method;
+
+/// Upper bounds of the histograms' buckets, in seconds.
+pub(super) const BOUNDS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
+];
+
+/// A name that was given a number, so that counting compares no text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Label(pub(super) u32);
+
+impl Label {
+    /// Requests that no route took.
+    pub const NONE: Label = Label(0);
+}
+
+#[derive(Debug, Default)]
+pub struct Shard {
+    counts: Mutex<Counts>,
+    pub(super) in_flight: AtomicI64,
+    pub(super) connections: AtomicI64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) requests: HashMap<(Label, &'static str, u16), u64>,
+    pub(super) durations: HashMap<Label, Histogram>,
+    pub(super) upstream: HashMap<Label, Histogram>,
+    pub(super) auth: HashMap<(&'static str, &'static str), u64>,
+    /// By policy and tier: allowed, refused.
+    pub(super) limits: HashMap<Box<str>, HashMap<Box<str>, [u64; 2]>>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Histogram {
+    pub(super) buckets: [u64; BOUNDS.len() + 1],
+    pub(super) sum: Duration,
+}
+
+impl Shard {
+    pub fn connection_opened(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn connection_closed(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub fn request_begun(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request that has ended, its response sent or given up.
+    pub fn request_ended(
+        &self,
+        route: Label,
+        method: &Method,
+        status: u16,
+        duration: Duration,
+        upstream: Option<Duration>,
+    ) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let mut counts = self.lock();
+        *counts
+            .requests
+            .entry((route, method_label(method), status))
+            .or_default() += 1;
+        counts.durations.entry(route).or_default().add(duration);
+        if let Some(upstream) = upstream {
+            counts.upstream.entry(route).or_default().add(upstream);
+        }
+    }
+
+    /// How the identify stage ended: `result` is `allowed`, `anonymous` or `refused`.
+    pub fn authenticated(&self, result: &'static str, reason: &'static str) {
+        *self.lock().auth.entry((result, reason)).or_default() += 1;
+    }
+
+    /// What a limit said to a caller of a tier.
+    pub fn limited(&self, policy: &str, tier: &str, refused: bool) {
+        let mut counts = self.lock();
+        let of_tier = match counts.limits.get_mut(policy) {
+            Some(tiers) => tiers,
+            None => counts.limits.entry(policy.into()).or_default(),
+        };
+        let decisions = match of_tier.get_mut(tier) {
+            Some(decisions) => decisions,
+            None => of_tier.entry(tier.into()).or_default(),
+        };
+        decisions[usize::from(refused)] += 1;
+    }
+
+    // A panic while the lock is held leaves counts that are still counts.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl Counts {
+    /// Adds another worker's counts.
+    pub(super) fn merge(&mut self, other: &Counts) {
+        for (key, count) in &other.requests {
+            *self.requests.entry(*key).or_default() += count;
+        }
+        for (key, count) in &other.auth {
+            *self.auth.entry(*key).or_default() += count;
+        }
+        for (key, histogram) in &other.durations {
+            self.durations.entry(*key).or_default().merge(histogram);
+        }
+        for (key, histogram) in &other.upstream {
+            self.upstream.entry(*key).or_default().merge(histogram);
+        }
+        for (policy, tiers) in &other.limits {
+            let merged = self.limits.entry(policy.clone()).or_default();
+            for (tier, [allowed, refused]) in tiers {
+                let decisions = merged.entry(tier.clone()).or_default();
+                decisions[0] += allowed;
+                decisions[1] += refused;
+            }
+        }
+    }
+}
+
+impl Histogram {
+    fn add(&mut self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        let bucket = BOUNDS.iter().take_while(|bound| seconds > **bound).count();
+        self.buckets[bucket] += 1;
+        self.sum += duration;
+    }
+
+    fn merge(&mut self, other: &Histogram) {
+        for (mine, theirs) in self.buckets.iter_mut().zip(other.buckets) {
+            *mine += theirs;
+        }
+        self.sum += other.sum;
+    }
+}
+
+/// Methods outside RFC 9110 share one label: a client must not make new series.
+fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        "HEAD" => "HEAD",
+        "OPTIONS" => "OPTIONS",
+        "PATCH" => "PATCH",
+        "TRACE" => "TRACE",
+        "CONNECT" => "CONNECT",
+        _ => "other",
+    }
+}
