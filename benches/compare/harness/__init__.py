@@ -1,0 +1,1 @@
+"""Starts peers with loopback configurations, loads them in turn and compares what they cost."""
