@@ -5,3 +5,4 @@
 pub mod authn;
 pub mod config;
 pub mod request;
+pub mod route;
