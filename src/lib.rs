@@ -3,6 +3,12 @@
 #![forbid(unsafe_code)]
 
 pub mod authn;
+pub mod authz;
 pub mod config;
+pub mod forward;
+pub mod gateway;
+pub mod limit;
+pub mod listener;
 pub mod request;
+pub mod route;
 pub mod telemetry;

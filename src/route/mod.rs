@@ -1,0 +1,27 @@
+//! Stage 1, route: from a request's host, path and method to a [`Matched`].
+//!
+//! - Host groups are searched from the tightest: the exact name, then wildcards by their longest
+//!   suffix, then the routes that name no host. A group without a match leaves it to the next.
+//! - Inside a group paths compare by segment from the left: a literal beats `{name}`, which beats
+//!   `{*name}` and a prefix's end; what still ties goes by order in the file.
+//! - Routes that do not admit the method are passed over for looser ones; when only such match, the
+//!   answer is 405 with every method that would have been admitted.
+//! - A trailing slash counts: `/a` and `/a/` are two paths. `{name}` takes a segment of at least one
+//!   character and `{*name}` at least one character; `prefix: /x` takes `/x` and all below `/x/`.
+//! - Query and fragment take no part.
+//! - A path that servers read in different ways is matched under each reading, and refused when the
+//!   readings disagree on the route or on a parameter that decides who may pass (see [`readings`]).
+
+mod escape;
+mod hosts;
+mod matched;
+#[cfg(test)]
+mod properties;
+mod readings;
+#[cfg(test)]
+pub(crate) mod sample;
+mod table;
+mod trie;
+
+pub use matched::{Destination, Matched};
+pub use table::{Table, find, parameter_index};

@@ -1,0 +1,278 @@
+//! The readings of a path: what servers that decode, merge, resolve or cut it make of the same bytes.
+//!
+//! nginx decodes once, merges slashes and resolves dots; Node's `URL` takes `\` for `/` and `%2e` for
+//! a dot; servlet containers drop `;parameters` first; routers such as Express split before they
+//! decode; a proxy in between may decode once more. The order differs as well, so the readings are
+//! everything that these steps reach in any order. A gateway that settles for one of them can be
+//! led past its own rules (`/public/..%2fadmin`, `/public/..;/admin`, `/%252e%252e/`).
+
+use std::ops::ControlFlow;
+
+use super::escape;
+
+/// Beyond this many readings, or this many bytes of a path that has more than one, it is refused:
+/// the work that a stranger can ask for stays small.
+const MAX_READINGS: usize = 48;
+const MAX_LENGTH: usize = 4096;
+
+/// Why a path cannot be read at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    BrokenEscape,
+    ControlByte,
+    TooManyReadings,
+}
+
+/// All servers read these bytes alike. Almost every path is plain, so this is the whole cost then.
+pub(super) fn is_plain(path: &[u8]) -> bool {
+    let mut before = 0;
+    for (at, &byte) in path.iter().enumerate() {
+        match byte {
+            b'%' | b'\\' | b';' | b'?' | b'#' | 0..0x20 | 0x7f => return false,
+            b'/' if before == b'/' => return false,
+            b'.' if before == b'/' => {
+                let segment = &path[at + 1..];
+                let after_dots = segment.strip_prefix(b".").unwrap_or(segment);
+                if matches!(segment.first(), None | Some(b'/'))
+                    || matches!(after_dots.first(), None | Some(b'/'))
+                {
+                    return false;
+                }
+            }
+            _ => {}
+        }
+        before = byte;
+    }
+    true
+}
+
+/// Shows `each` every distinct reading of `path` until it breaks. The first is the path as it came,
+/// with its escapes in upper case, so byte positions in it are positions in `path`.
+pub(super) fn visit<B>(
+    path: &[u8],
+    mut each: impl FnMut(&[u8]) -> ControlFlow<B>,
+) -> Result<ControlFlow<B>, Unreadable> {
+    if !escape::is_well_formed(path) {
+        return Err(Unreadable::BrokenEscape);
+    }
+    if path.len() > MAX_LENGTH {
+        return Err(Unreadable::TooManyReadings);
+    }
+    let mut known = vec![Reading {
+        bytes: escape::with_upper_case_escapes(path),
+        decodings: 0,
+    }];
+    let mut next = 0;
+    while next < known.len() {
+        if has_control_byte(&known[next].bytes) {
+            return Err(Unreadable::ControlByte);
+        }
+        let is_new = known[..next].iter().all(|k| k.bytes != known[next].bytes);
+        if is_new && let ControlFlow::Break(value) = each(&known[next].bytes) {
+            return Ok(ControlFlow::Break(value));
+        }
+        for reading in known[next].steps() {
+            // The same bytes with fewer decodings behind them lead wherever these would.
+            let leads_nowhere_new =
+                |k: &Reading| k.bytes == reading.bytes && k.decodings <= reading.decodings;
+            if !known.iter().any(leads_nowhere_new) {
+                known.push(reading);
+            }
+        }
+        if known.len() > MAX_READINGS {
+            return Err(Unreadable::TooManyReadings);
+        }
+        next += 1;
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+struct Reading {
+    bytes: Vec<u8>,
+    /// How often percent-decoding has taken place: at most twice.
+    decodings: u8,
+}
+
+impl Reading {
+    /// What one more step makes of it.
+    fn steps(&self) -> Vec<Reading> {
+        let read = |step: fn(&[u8]) -> Vec<u8>, decodings| Reading {
+            bytes: step(&self.bytes),
+            decodings,
+        };
+        let mut readings = Vec::with_capacity(7);
+        if self.decodings < 2 {
+            for step in [decode, decode_inside_segments] {
+                readings.push(read(step, self.decodings + 1));
+            }
+        }
+        for step in [
+            backslashes_as_slashes,
+            without_parameters,
+            with_merged_slashes,
+            with_dots_resolved,
+            cut_at_query,
+        ] {
+            readings.push(read(step, self.decodings));
+        }
+        readings
+    }
+}
+
+fn has_control_byte(path: &[u8]) -> bool {
+    path.iter().any(|byte| byte.is_ascii_control())
+}
+
+fn decode(path: &[u8]) -> Vec<u8> {
+    escape::decode(path, |_| true)
+}
+
+/// As routers do that split the path first and decode each segment then.
+fn decode_inside_segments(path: &[u8]) -> Vec<u8> {
+    escape::decode(path, |byte| !matches!(byte, b'/' | b'\\'))
+}
+
+fn backslashes_as_slashes(path: &[u8]) -> Vec<u8> {
+    let slash = |byte: &u8| if *byte == b'\\' { b'/' } else { *byte };
+    path.iter().map(slash).collect()
+}
+
+fn without_parameters(path: &[u8]) -> Vec<u8> {
+    let mut in_parameter = false;
+    let kept = path.iter().copied().filter(|byte| {
+        match byte {
+            b';' => in_parameter = true,
+            b'/' => in_parameter = false,
+            _ => {}
+        }
+        !in_parameter
+    });
+    kept.collect()
+}
+
+fn with_merged_slashes(path: &[u8]) -> Vec<u8> {
+    let mut out = path.to_vec();
+    out.dedup_by(|byte, before| *byte == b'/' && *before == b'/');
+    out
+}
+
+/// RFC 3986, section 5.2.4; an empty segment counts as one.
+fn with_dots_resolved(path: &[u8]) -> Vec<u8> {
+    let mut kept: Vec<&[u8]> = Vec::new();
+    let mut segments = path.split(|byte| *byte == b'/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let is_dots = matches!(segment, b"." | b"..");
+        if segment == b".." {
+            kept.pop();
+        } else if !is_dots {
+            kept.push(segment);
+        }
+        if is_dots && segments.peek().is_none() {
+            kept.push(b"");
+        }
+    }
+    let mut out = Vec::with_capacity(path.len());
+    for segment in kept {
+        out.push(b'/');
+        out.extend_from_slice(segment);
+    }
+    out
+}
+
+/// A decoded `?` or `#` ends the path for whoever splits off the query after decoding.
+fn cut_at_query(path: &[u8]) -> Vec<u8> {
+    let end = path.iter().position(|byte| matches!(byte, b'?' | b'#'));
+    path[..end.unwrap_or(path.len())].to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    fn all(path: &str) -> Result<Vec<String>, Unreadable> {
+        let mut found = Vec::new();
+        let _: ControlFlow<Infallible> = visit(path.as_bytes(), |reading| {
+            found.push(String::from_utf8_lossy(reading).into_owned());
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
+    }
+
+    #[test]
+    fn plain_paths_are_told_from_awkward_ones() {
+        for plain in [
+            "/",
+            "/a",
+            "/a/",
+            "/a/b.c",
+            "/.well-known/x",
+            "/..a/...",
+            "/é",
+        ] {
+            assert!(is_plain(plain.as_bytes()), "{plain}");
+            assert_eq!(all(plain).unwrap(), [plain]);
+        }
+        for awkward in [
+            "//", "/a//b", "/.", "/..", "/a/./b", "/a/../b", "/a/..", "/%41", "/a;b", "/a\\b",
+        ] {
+            assert!(!is_plain(awkward.as_bytes()), "{awkward}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_not_plain_to_the_scan_has_one_reading_only_when_it_has_no_other() {
+        assert_eq!(all("/a%20b").unwrap(), ["/a%20b", "/a b"]);
+        assert_eq!(all("/a/./b").unwrap(), ["/a/./b", "/a/b"]);
+        assert_eq!(all("/a//b").unwrap(), ["/a//b", "/a/b"]);
+        assert_eq!(all("/a;x=1/b").unwrap(), ["/a;x=1/b", "/a/b"]);
+        assert_eq!(all("/a\\b").unwrap(), ["/a\\b", "/a/b"]);
+    }
+
+    #[test]
+    fn every_order_of_the_steps_is_read() {
+        let reaches = |path: &str, reading: &str| {
+            let readings = all(path).unwrap();
+            assert!(
+                readings.iter().any(|r| r == reading),
+                "{path}: {readings:?}"
+            );
+        };
+        reaches("/public/../admin", "/admin");
+        reaches("/public/%2e%2e/admin", "/admin");
+        reaches("/public/..%2fadmin", "/admin");
+        reaches("/public/..;/admin", "/admin");
+        reaches("/public/..%3b/admin", "/admin");
+        reaches("/public/%252e%252e/admin", "/admin");
+        reaches("/public/..\\admin", "/admin");
+        reaches("/public/..%255cadmin", "/admin");
+        reaches("/a//../b", "/a/b");
+        reaches("/a//../b", "/b");
+        reaches("/admin%23/x", "/admin");
+        reaches("/admin%253f/x", "/admin");
+        reaches("/a%2Fb/%20", "/a%2Fb/ ");
+        reaches("/a/..", "/");
+        reaches("/a/b/.", "/a/b/");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told() {
+        assert_eq!(all("/a%zz"), Err(Unreadable::BrokenEscape));
+        for control in ["/a%00", "/a%0d%0ab", "/%7f", "/%2500"] {
+            assert_eq!(all(control), Err(Unreadable::ControlByte), "{control}");
+        }
+        // A second decoding meets a lone percent sign: that is no fault of the client's.
+        assert_eq!(all("/100%25").unwrap(), ["/100%25", "/100%"]);
+        assert_eq!(
+            all(&format!("/%20{}", "a".repeat(MAX_LENGTH))),
+            Err(Unreadable::TooManyReadings)
+        );
+    }
+
+    #[test]
+    fn the_number_of_readings_is_bounded() {
+        let tangled = "/a%2F..;x%3b/..%252f%5c..//b%3f/%2e/;/%255c%23/..;%2f";
+        assert_eq!(all(tangled), Err(Unreadable::TooManyReadings));
+    }
+}

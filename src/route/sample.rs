@@ -1,0 +1,84 @@
+//! A configuration for tests of the stages, with nothing in it but what every one needs.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::config::checked::*;
+
+pub(crate) fn config(routes: Vec<Route>) -> Config {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let hour = Duration::from_secs(3600);
+    Config {
+        listen: vec![Listen { address }],
+        admin: Admin { address },
+        workers: 1,
+        trusted_proxies: Vec::new(),
+        shutdown_grace: hour,
+        store: Store::Sqlite("portcullis.db".into()),
+        auth: Auth {
+            base_path: "/api/v1".into(),
+            issuer: "http://localhost".into(),
+            audience: vec!["api".into()],
+            leeway: Duration::ZERO,
+            keys_dir: "keys".into(),
+            rate: None,
+            access_token_ttl: hour,
+            refresh_token: RefreshToken {
+                ttl: hour,
+                reuse_grace: Duration::ZERO,
+                delivery: Delivery::Cookie,
+            },
+            cookie: Cookie {
+                name: "refresh_token".into(),
+                secure: true,
+                same_site: SameSite::Lax,
+                path: "/api/v1".into(),
+                domain: None,
+            },
+            signing: Signing::EdDsa,
+            password: PasswordPolicy {
+                min_length: 8,
+                complexity: true,
+                bcrypt_cost: 4,
+            },
+            registration: Registration::Closed,
+            default_tier: "free".into(),
+        },
+        tiers: BTreeMap::new(),
+        anonymous: None,
+        upstreams: Vec::new(),
+        identity: Identity {
+            user_id: UserId::Id,
+            preset: Preset::XUser,
+            forward_authorization: false,
+        },
+        routes,
+        max_header: 32 * 1024,
+        limits_headers: LimitsHeaders {
+            ietf: true,
+            legacy: true,
+        },
+        log: Log {
+            access: AccessLog::Off,
+            level: "info".into(),
+        },
+    }
+}
+
+/// A route that anyone may take.
+pub(crate) fn route(pattern: Pattern) -> Route {
+    Route {
+        name: "route".into(),
+        pattern,
+        methods: Vec::new(),
+        hosts: Vec::new(),
+        auth: AuthMode::Optional,
+        allow: Vec::new(),
+        limits: None,
+        upstream: 0,
+        max_body: 0,
+        timeout: None,
+    }
+}

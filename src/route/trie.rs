@@ -1,0 +1,167 @@
+//! Routes of one host group by the segments of their path: a look-up visits candidates from the
+//! tightest to the loosest, at a cost that goes by the path and not by the number of routes.
+
+use std::collections::HashMap;
+
+use smallvec::SmallVec;
+
+use crate::config::checked::{Pattern, Segment};
+
+use super::escape;
+
+/// Where the values of parameters stand in a path, in the order of the pattern. A path has at most
+/// 65,534 bytes (that is what `http::Uri` holds).
+pub(super) type Params = SmallVec<[(u16, u16); 6]>;
+
+pub(super) struct Trie {
+    /// The first is the root.
+    nodes: Vec<Node>,
+}
+
+#[derive(Default)]
+struct Node {
+    literals: HashMap<Box<[u8]>, usize>,
+    param: Option<usize>,
+    /// Routes whose path ends here, in the order of the file.
+    ends: Vec<usize>,
+    /// Routes that take all from here on, in the order of the file.
+    tails: Vec<Tail>,
+}
+
+struct Tail {
+    route: usize,
+    /// `{*name}`, which wants something left; otherwise the end of a prefix, which does not.
+    is_rest: bool,
+}
+
+impl Trie {
+    pub(super) fn new() -> Self {
+        Trie {
+            nodes: vec![Node::default()],
+        }
+    }
+
+    /// Adds a route; of routes that tie, the one inserted first is visited first.
+    pub(super) fn insert(&mut self, pattern: &Pattern, route: usize) {
+        let mut at = 0;
+        match pattern {
+            Pattern::Prefix(segments) => {
+                for segment in segments {
+                    at = self.literal(at, segment);
+                }
+                let is_rest = false;
+                self.nodes[at].tails.push(Tail { route, is_rest });
+            }
+            Pattern::Path(segments) => {
+                for segment in segments {
+                    at = match segment {
+                        Segment::Literal(text) => self.literal(at, text),
+                        Segment::Param(_) => self.param(at),
+                        Segment::Rest(_) => {
+                            let is_rest = true;
+                            self.nodes[at].tails.push(Tail { route, is_rest });
+                            return;
+                        }
+                    };
+                }
+                if segments.is_empty() {
+                    // The path `/` has one segment, an empty one.
+                    at = self.literal(at, "");
+                }
+                self.nodes[at].ends.push(route);
+            }
+        }
+    }
+
+    fn literal(&mut self, at: usize, text: &str) -> usize {
+        // `é` is `%C3%A9` to a server that does not decode: one segment under both spellings.
+        let plain = escape::decode(text.as_bytes(), |_| true);
+        let encoded = escape::encode_segment(&plain);
+        if let Some(&child) = self.nodes[at].literals.get(encoded.as_slice()) {
+            return child;
+        }
+        let child = self.add();
+        let literals = &mut self.nodes[at].literals;
+        literals.insert(plain.into(), child);
+        literals.insert(encoded.into(), child);
+        child
+    }
+
+    fn param(&mut self, at: usize) -> usize {
+        if let Some(child) = self.nodes[at].param {
+            return child;
+        }
+        let child = self.add();
+        self.nodes[at].param = Some(child);
+        child
+    }
+
+    fn add(&mut self) -> usize {
+        self.nodes.push(Node::default());
+        self.nodes.len() - 1
+    }
+
+    /// The first route that `admit` takes, with its parameters. `path` begins with `/`.
+    pub(super) fn search(
+        &self,
+        path: &[u8],
+        admit: &mut impl FnMut(usize) -> bool,
+    ) -> Option<(usize, Params)> {
+        let mut params = Params::new();
+        let route = self.walk(0, path, Some(1), &mut params, admit)?;
+        Some((route, params))
+    }
+
+    /// `start` is where the next segment begins, `None` behind the last one. The depth is the trie's,
+    /// so no request can make it deep.
+    fn walk(
+        &self,
+        node: usize,
+        path: &[u8],
+        start: Option<usize>,
+        params: &mut Params,
+        admit: &mut impl FnMut(usize) -> bool,
+    ) -> Option<usize> {
+        let node = &self.nodes[node];
+        let Some(start) = start else {
+            let prefixes = node.tails.iter().filter(|tail| !tail.is_rest);
+            let mut candidates = node.ends.iter().copied().chain(prefixes.map(|t| t.route));
+            return candidates.find(|route| admit(*route));
+        };
+        let slash = path[start..].iter().position(|byte| *byte == b'/');
+        let end = slash.map_or(path.len(), |n| start + n);
+        let next = slash.map(|_| end + 1);
+        let segment = &path[start..end];
+        if let Some(&child) = node.literals.get(segment)
+            && let Some(route) = self.walk(child, path, next, params, admit)
+        {
+            return Some(route);
+        }
+        if let Some(child) = node.param
+            && !segment.is_empty()
+        {
+            params.push(range(start, end));
+            if let Some(route) = self.walk(child, path, next, params, admit) {
+                return Some(route);
+            }
+            params.pop();
+        }
+        for tail in &node.tails {
+            if tail.is_rest && start == path.len() {
+                continue;
+            }
+            if admit(tail.route) {
+                if tail.is_rest {
+                    params.push(range(start, path.len()));
+                }
+                return Some(tail.route);
+            }
+        }
+        None
+    }
+}
+
+fn range(start: usize, end: usize) -> (u16, u16) {
+    let short = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+    (short(start), short(end))
+}
