@@ -3,5 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod authn;
+pub mod cli;
 pub mod config;
 pub mod request;
