@@ -2,8 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod accounts;
+pub mod admin;
+pub mod api;
 pub mod authn;
 pub mod authz;
+pub mod boot;
+pub mod cli;
 pub mod config;
 pub mod forward;
 pub mod gateway;

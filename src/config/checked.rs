@@ -229,7 +229,7 @@ pub enum Segment {
     Rest(String),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HostPattern {
     Exact(String),
     /// `*.example.com` as `example.com`: one or more labels in front.

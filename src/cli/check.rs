@@ -1,0 +1,152 @@
+//! `portcullis check`: every error of a configuration at once, at its place.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::config::{self, Diagnostic, Loaded, Report, counted};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    Human,
+    Json,
+}
+
+/// Checks a file, and says on stdout that it is good or on stderr what is wrong; in JSON all goes
+/// to stdout. Returns the exit code: 0, or 1 when the file does not hold or cannot be read.
+pub fn run(path: &Path, format: Format, colour: bool) -> i32 {
+    let verdict = judge(path, format, colour);
+    // Whoever closed the pipe does not want the rest.
+    let _ = io::stderr().write_all(verdict.stderr.as_bytes());
+    let _ = io::stdout().write_all(verdict.stdout.as_bytes());
+    verdict.code
+}
+
+struct Verdict {
+    stdout: String,
+    stderr: String,
+    code: i32,
+}
+
+fn judge(path: &Path, format: Format, colour: bool) -> Verdict {
+    match (config::load(path), format) {
+        (Ok(loaded), Format::Human) => Verdict {
+            stdout: format!("{}: {}: good\n", path.display(), summary(&loaded)),
+            stderr: warnings(&loaded, colour),
+            code: 0,
+        },
+        (Ok(loaded), Format::Json) => Verdict {
+            stdout: format!("{:#}\n", good(&loaded)),
+            stderr: String::new(),
+            code: 0,
+        },
+        (Err(report), Format::Human) => Verdict {
+            stdout: String::new(),
+            stderr: report.render(colour),
+            code: 1,
+        },
+        (Err(report), Format::Json) => Verdict {
+            stdout: format!("{:#}\n", Report::to_json(&report)),
+            stderr: String::new(),
+            code: 1,
+        },
+    }
+}
+
+/// `3 routes, 1 upstream, 3 tiers`
+fn summary(loaded: &Loaded) -> String {
+    let config = &loaded.config;
+    [
+        counted(config.routes.len(), "route"),
+        counted(config.upstreams.len(), "upstream"),
+        counted(config.tiers.len(), "tier"),
+    ]
+    .join(", ")
+}
+
+fn warnings(loaded: &Loaded, colour: bool) -> String {
+    let rendered = loaded.warnings.iter().map(|w| w.render(colour) + "\n");
+    rendered.collect()
+}
+
+fn good(loaded: &Loaded) -> serde_json::Value {
+    json!({
+        "valid": true,
+        "routes": loaded.config.routes.len(),
+        "upstreams": loaded.config.upstreams.len(),
+        "tiers": loaded.config.tiers.len(),
+        "diagnostics": loaded.warnings.iter().map(Diagnostic::to_json).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const GOOD: &str = "version: 1\nupstreams: { app: { targets: http://a } }\n\
+                        routes: [{ name: all, prefix: /, auth: none, upstream: app }]\n";
+
+    fn judge_text(text: &str, format: Format) -> Verdict {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.yaml");
+        fs::write(&path, text).unwrap();
+        judge(&path, format, false)
+    }
+
+    #[test]
+    fn a_good_file_is_summed_up() {
+        let verdict = judge_text(GOOD, Format::Human);
+        assert_eq!(verdict.code, 0);
+        assert_eq!(verdict.stderr, "");
+        let end = "gateway.yaml: 1 route, 1 upstream, 1 tier: good\n";
+        assert!(verdict.stdout.ends_with(end), "{}", verdict.stdout);
+    }
+
+    #[test]
+    fn warnings_do_not_fail() {
+        let text = GOOD.replace("{ app:", "{ spare: { targets: http://b }, app:");
+        let verdict = judge_text(&text, Format::Human);
+        assert_eq!(verdict.code, 0);
+        assert!(
+            verdict.stderr.contains("2:14: warning: no route goes to"),
+            "{}",
+            verdict.stderr
+        );
+    }
+
+    #[test]
+    fn errors_go_to_stderr_for_people_and_to_stdout_for_machines() {
+        let text = GOOD.replace("auth: none", "auth: nobody");
+        let human = judge_text(&text, Format::Human);
+        assert_eq!((human.code, human.stdout.as_str()), (1, ""));
+        assert!(
+            human.stderr.contains("gateway.yaml:3:40: error: "),
+            "{}",
+            human.stderr
+        );
+
+        let machine = judge_text(&text, Format::Json);
+        assert_eq!((machine.code, machine.stderr.as_str()), (1, ""));
+        let value: serde_json::Value = serde_json::from_str(&machine.stdout).unwrap();
+        assert_eq!(value["valid"], false);
+        assert_eq!(value["diagnostics"][0]["line"], 3);
+        assert_eq!(value["diagnostics"][0]["column"], 40);
+        assert_eq!(value["diagnostics"][0]["severity"], "error");
+    }
+
+    #[test]
+    fn a_missing_file_is_an_error_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("none.yaml");
+        let verdict = judge(&path, Format::Human, false);
+        assert_eq!(verdict.code, 1);
+        assert!(
+            verdict
+                .stderr
+                .contains("none.yaml: error: there is no such file")
+        );
+    }
+}

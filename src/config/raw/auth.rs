@@ -1,0 +1,100 @@
+//! `auth`, as typed.
+
+use std::time::Duration;
+
+use super::super::checked::{Delivery, Registration, SameSite};
+use super::super::decode::{AtLeastOne, choice, section};
+use super::super::secret::Secret;
+use super::super::units::Pace;
+
+section! {
+    RawAuth, "`auth`" {
+        /// Where the auth API is served.
+        base_path: String;
+        /// What tokens name as their issuer.
+        issuer: String;
+        /// Whom tokens are meant for.
+        audience: AtLeastOne<String>;
+        /// Tolerance for clocks.
+        leeway: Duration;
+        /// Where generated keys are kept.
+        keys_dir: String;
+        /// All unauthenticated endpoints together, by address.
+        rate: Pace;
+        access_token: RawAccessToken;
+        refresh_token: RawRefreshToken;
+        cookie: RawCookie;
+        signing: RawSigning;
+        password: RawPassword;
+        /// Who may create accounts.
+        registration: Registration;
+        /// The tier of new accounts.
+        default_tier: String;
+    }
+}
+
+section! {
+    RawAccessToken, "`auth.access_token`" {
+        ttl: Duration;
+    }
+}
+
+section! {
+    RawRefreshToken, "`auth.refresh_token`" {
+        ttl: Duration;
+        /// How long a used token still yields the session's current one.
+        reuse_grace: Duration;
+        delivery: Delivery;
+    }
+}
+
+section! {
+    RawCookie, "`auth.cookie`" {
+        name: String;
+        secure: bool;
+        same_site: SameSite;
+        path: String;
+        domain: Option<String>;
+    }
+}
+
+section! {
+    RawSigning, "`auth.signing`" {
+        algorithm: Algorithm;
+        secret: Secret;
+        secret_file: String;
+    }
+}
+
+section! {
+    RawPassword, "`auth.password`" {
+        min_length: u64;
+        complexity: bool;
+        bcrypt_cost: u32;
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    EdDsa,
+    Es256,
+    Rs256,
+    Hs256,
+}
+
+choice! { Algorithm {
+    "EdDSA" => Algorithm::EdDsa,
+    "ES256" => Algorithm::Es256,
+    "RS256" => Algorithm::Rs256,
+    "HS256" => Algorithm::Hs256,
+} }
+
+choice! { Delivery { "cookie" => Delivery::Cookie, "body" => Delivery::Body } }
+
+choice! { SameSite {
+    "strict" => SameSite::Strict,
+    "lax" => SameSite::Lax,
+    "none" => SameSite::None,
+} }
+
+choice! { Registration { "closed" => Registration::Closed, "open" => Registration::Open } }

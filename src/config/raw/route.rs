@@ -1,0 +1,182 @@
+//! Routes, their rules and their limits, as typed.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use http::HeaderName;
+
+use super::super::checked::{AuthMode, LimitKey, OwnerField};
+use super::super::decode::{
+    At, AtLeastOne, Decode, Field, Named, choice, expected, scalar, section,
+};
+use super::super::diagnose::{Findings, nearest, shown};
+use super::super::units::{Pace, Size};
+use super::super::yaml::{Node, Value};
+
+section! {
+    RawRoute, "a route" {
+        name: String, required "logs, metrics and limits call the route by it";
+        /// A template of a whole path.
+        path: String;
+        /// The beginning of a path.
+        prefix: String;
+        methods: AtLeastOne<String>;
+        hosts: AtLeastOne<String>;
+        auth: AuthMode, required "nothing is public unless a route says so: `auth: required`, `optional` or `none`";
+        /// Alternatives, one of which a caller must meet.
+        allow: AtLeastOne<RawRule>;
+        limits: Vec<At<RawLimit>>;
+        upstream: String, required "it names one of `upstreams`";
+        /// The largest body of a request.
+        max_body: Size;
+        /// To the response's headers.
+        timeout: Duration;
+    }
+}
+
+section! {
+    RawRule, "a rule of `allow`" {
+        superuser: bool;
+        owner: RawOwner;
+        tiers: AtLeastOne<String>;
+        min_tier: String;
+        roles: AtLeastOne<String>;
+        scopes: AtLeastOne<String>;
+    }
+}
+
+section! {
+    RawLimit, "a limit" {
+        name: String, required "callers see it in the RateLimit headers";
+        key: LimitKey;
+        rate: Pace, required "for tiers that it does not name; may be `unlimited`";
+        burst: NonZeroU32;
+        tiers: Named<RawTierQuota>;
+        /// What one request takes.
+        cost: NonZeroU32;
+    }
+}
+
+section! {
+    RawQuota, "a quota" {
+        rate: Pace, required "for example `rate: 60/min`";
+        burst: NonZeroU32;
+    }
+}
+
+section! {
+    RawOwnerOf, "`owner`" {
+        path: String, required "a parameter of the route's path such as `path: \"{username}\"`";
+        equals: OwnerField, required "`{user.id}`, `{user.username}` or `{user.external_id}`";
+    }
+}
+
+choice! { AuthMode {
+    "required" => AuthMode::Required,
+    "optional" => AuthMode::Optional,
+    "none" => AuthMode::None,
+} }
+
+choice! { OwnerField {
+    "{user.id}" => OwnerField::Id,
+    "{user.username}" => OwnerField::Username,
+    "{user.external_id}" => OwnerField::ExternalId,
+} }
+
+/// `"{parameter}"`, which is compared with the username, or a mapping that says with what.
+#[derive(Debug)]
+pub struct RawOwner {
+    /// With its braces.
+    pub parameter: At<String>,
+    pub equals: OwnerField,
+}
+
+impl Decode for RawOwner {
+    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
+        if let Value::Scalar(_) = node.value {
+            return Some(RawOwner {
+                parameter: At::decode(node, findings)?,
+                equals: OwnerField::Username,
+            });
+        }
+        // `owner: {id}` without quotes is a mapping with the key `id` and no value.
+        if let Value::Mapping(entries) = &node.value
+            && let [only] = entries.as_slice()
+            && only.value.is_null()
+        {
+            let name = &only.key.text;
+            findings
+                .error(node.span, "a parameter in braces needs quotes")
+                .hint(format!("write `owner: \"{{{name}}}\"`"));
+            return None;
+        }
+        let owner = RawOwnerOf::decode(node, findings)?;
+        let (Field::Given(parameter), Some(equals)) = (owner.path, owner.equals.copied()) else {
+            return None;
+        };
+        Some(RawOwner { parameter, equals })
+    }
+}
+
+/// What a limit gives to one tier: `300/min`, `unlimited`, or a rate with a burst of its own.
+#[derive(Debug)]
+pub struct RawTierQuota {
+    pub rate: At<Pace>,
+    pub burst: Field<NonZeroU32>,
+}
+
+impl Decode for RawTierQuota {
+    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
+        if let Value::Mapping(_) = node.value {
+            let quota = RawQuota::decode(node, findings)?;
+            let Field::Given(rate) = quota.rate else {
+                return None;
+            };
+            return Some(RawTierQuota {
+                rate,
+                burst: quota.burst,
+            });
+        }
+        if let Value::Sequence(_) = node.value {
+            expected(
+                node,
+                "a rate such as `300/min`, or `{ rate: 300/min, burst: 50 }`",
+                findings,
+            );
+            return None;
+        }
+        Some(RawTierQuota {
+            rate: At::decode(node, findings)?,
+            burst: Field::Absent,
+        })
+    }
+}
+
+impl Decode for LimitKey {
+    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
+        let what = "`user`, `ip`, `route` or `header:NAME`";
+        let text = scalar(node, what, findings)?.text.as_str();
+        let name = text.strip_prefix("header:").map(str::trim);
+        match (text, name.map(|n| HeaderName::from_bytes(n.as_bytes()))) {
+            ("user", _) => Some(LimitKey::User),
+            ("ip", _) => Some(LimitKey::Ip),
+            ("route", _) => Some(LimitKey::Route),
+            (_, Some(Ok(name))) => Some(LimitKey::Header(name)),
+            (_, Some(Err(_))) => {
+                let message = format!("{} is no name of a header", shown(name.unwrap_or_default()));
+                findings
+                    .error(node.span, message)
+                    .hint("for example `header:x-device-id`");
+                None
+            }
+            (_, None) => {
+                let message = format!("expected {what}, found {}", shown(text));
+                let finding = findings.error(node.span, message);
+                if let Some(near) = nearest(text, ["user", "ip", "route"]) {
+                    finding.hint(format!("did you mean `{near}`?"));
+                }
+                None
+            }
+        }
+    }
+}

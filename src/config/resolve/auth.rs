@@ -1,0 +1,323 @@
+//! `auth`, with its defaults. The whole section may be left out.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::time::Duration;
+
+use http::Uri;
+
+use super::super::checked::{
+    Auth, Cookie, Delivery, PasswordPolicy, Pattern, Rate, RefreshToken, Registration, SameSite,
+    Signing, Tier,
+};
+use super::super::decode::{At, Field};
+use super::super::diagnose::{Findings, nearest, one_of, shown};
+use super::super::raw::{Algorithm, RawAuth, RawConfig, RawCookie, RawPassword, RawSigning};
+use super::{pattern, positive, quota, secret};
+
+const DEFAULT_BASE_PATH: &str = "/api/v1";
+const DEFAULT_ISSUER: &str = "http://localhost:8080";
+/// Clocks that are further apart than this want setting, not tolerating.
+const LARGEST_LEEWAY: Duration = Duration::from_secs(600);
+/// bcrypt reads no more bytes than this, so no password is longer.
+const LONGEST_PASSWORD: u64 = 72;
+/// Below this a stolen hash is cheap to try passwords on.
+const LOW_BCRYPT_COST: u32 = 10;
+
+/// `dir` is where relative paths begin.
+pub fn auth(
+    config: &RawConfig,
+    tiers: &BTreeMap<String, Tier>,
+    dir: &Path,
+    findings: &mut Findings,
+) -> Auth {
+    let none = RawAuth::default();
+    let raw = config.auth.get().unwrap_or(&none);
+    let base_path = base_path(&raw.base_path, findings);
+    let access = raw.access_token.get();
+    let absent = Field::Absent;
+    let ttl = access.map_or(&absent, |a| &a.ttl);
+    Auth {
+        issuer: issuer(&raw.issuer, findings),
+        audience: audience(raw, findings),
+        leeway: leeway(&raw.leeway, findings),
+        keys_dir: dir.join(raw.keys_dir.get().map_or("keys", String::as_str)),
+        rate: match raw.rate.given() {
+            Some(pace) => quota::limited(pace, &Field::Absent, findings),
+            None => Some(default_rate()),
+        },
+        access_token_ttl: positive(ttl, Duration::from_secs(30 * 60), findings),
+        refresh_token: refresh_token(raw, findings),
+        cookie: cookie(&raw.cookie, &base_path, findings),
+        signing: signing(&raw.signing, dir, findings),
+        password: password(&raw.password, findings),
+        registration: raw.registration.copied().unwrap_or(Registration::Closed),
+        default_tier: default_tier(config, raw, tiers, findings),
+        base_path,
+    }
+}
+
+/// 30 a minute: enough for a person behind a shared address, little for guessing passwords.
+fn default_rate() -> Rate {
+    let count = NonZeroU32::MIN.saturating_add(29);
+    Rate {
+        count,
+        period: Duration::from_secs(60),
+        burst: count,
+    }
+}
+
+fn base_path(raw: &Field<String>, findings: &mut Findings) -> String {
+    let Some(At { value, span }) = raw.given() else {
+        return DEFAULT_BASE_PATH.to_owned();
+    };
+    let fault = match pattern::prefix(value) {
+        Ok(Pattern::Prefix(segments)) if segments.is_empty() => Some((
+            "the auth API cannot take the whole of `/`".to_owned(),
+            format!("for example `base_path: {DEFAULT_BASE_PATH}`"),
+        )),
+        Ok(_) => None,
+        Err(fault) => Some((fault.message, fault.hint)),
+    };
+    if let Some((message, hint)) = fault {
+        findings.error(*span, message).hint(hint);
+    }
+    value.clone()
+}
+
+/// RFC 8414, 2: a URL without query and fragment. Clear text is for development.
+fn issuer(raw: &Field<String>, findings: &mut Findings) -> String {
+    let Some(At { value, span }) = raw.given() else {
+        return DEFAULT_ISSUER.to_owned();
+    };
+    let uri = value.parse::<Uri>();
+    let is_fit = uri.is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+            && uri.query().is_none()
+            && !value.contains(['#', '@'])
+    });
+    if !is_fit {
+        let message = format!("expected an http or https URL, found {}", shown(value));
+        findings
+            .error(*span, message)
+            .hint("where clients reach the gateway, for example `https://api.example.com`");
+    }
+    value.clone()
+}
+
+fn audience(raw: &RawAuth, findings: &mut Findings) -> Vec<String> {
+    let Some(list) = raw.audience.get() else {
+        return vec!["api".to_owned()];
+    };
+    for at in list.0.iter().filter(|at| at.value.trim().is_empty()) {
+        findings.error(at.span, "an audience cannot be empty");
+    }
+    list.0.iter().map(|at| at.value.clone()).collect()
+}
+
+fn leeway(raw: &Field<Duration>, findings: &mut Findings) -> Duration {
+    let Some(At { value, span }) = raw.given() else {
+        return Duration::from_secs(30);
+    };
+    if *value > LARGEST_LEEWAY {
+        findings
+            .error(*span, "a leeway is at most `10m`")
+            .hint("expired tokens are accepted for as long: `30s` is usual");
+    }
+    *value
+}
+
+fn refresh_token(raw: &RawAuth, findings: &mut Findings) -> RefreshToken {
+    let raw = raw.refresh_token.get();
+    let absent = Field::Absent;
+    let ttl = raw.map_or(&absent, |r| &r.ttl);
+    let ttl = positive(ttl, Duration::from_secs(7 * 86_400), findings);
+    let grace = raw.and_then(|r| r.reuse_grace.given());
+    if let Some(At { value, span }) = grace
+        && *value >= ttl
+    {
+        findings
+            .error(*span, "`reuse_grace` is not shorter than the token's `ttl`")
+            .hint("a stolen token would never be noticed: `10s` covers tabs and retries");
+    }
+    RefreshToken {
+        ttl,
+        reuse_grace: grace.map_or(Duration::from_secs(10), |at| at.value),
+        delivery: raw
+            .and_then(|r| r.delivery.copied())
+            .unwrap_or(Delivery::Cookie),
+    }
+}
+
+fn cookie(raw: &Field<RawCookie>, base_path: &str, findings: &mut Findings) -> Cookie {
+    let none = RawCookie::default();
+    let whole = raw.span();
+    let raw = raw.get().unwrap_or(&none);
+    let cookie = Cookie {
+        name: raw
+            .name
+            .get()
+            .map_or("refresh_token", String::as_str)
+            .to_owned(),
+        secure: raw.secure.copied().unwrap_or(true),
+        same_site: raw.same_site.copied().unwrap_or(SameSite::Lax),
+        path: raw.path.get().map_or(base_path, String::as_str).to_owned(),
+        domain: raw.domain.get().cloned().flatten(),
+    };
+    if cookie.same_site == SameSite::None && !cookie.secure {
+        let span = raw.same_site.span().or(whole).unwrap_or_default();
+        findings
+            .error(span, "`same_site: none` needs `secure: true`")
+            .hint("browsers drop such a cookie otherwise");
+    }
+    if let Some(name) = raw.name.given() {
+        check_cookie_name(name, &cookie, findings);
+    }
+    if let Some(At { value, span }) = raw.path.given() {
+        let is_fit = |c: char| (c.is_ascii_graphic() || c == ' ') && c != ';';
+        if !value.starts_with('/') || !value.chars().all(is_fit) {
+            let message = format!("{} is no path of a cookie", shown(value));
+            findings
+                .error(*span, message)
+                .hint("it begins with `/` and has no `;`");
+        }
+    }
+    if let Some(At {
+        value: Some(value),
+        span,
+    }) = raw.domain.given()
+    {
+        let is_fit = matches!(
+            pattern::host(value.strip_prefix('.').unwrap_or(value)),
+            Ok(super::super::checked::HostPattern::Exact(_))
+        );
+        if !is_fit {
+            let message = format!("{} is no domain of a cookie", shown(value));
+            findings
+                .error(*span, message)
+                .hint("for example `domain: example.com`");
+        }
+    }
+    cookie
+}
+
+/// RFC 6265, 4.1.1: a token; and what browsers ask of the two prefixes.
+fn check_cookie_name(name: &At<String>, cookie: &Cookie, findings: &mut Findings) {
+    let text = name.value.as_str();
+    let is_fit = |c: char| c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?={}".contains(c);
+    if text.is_empty() || !text.chars().all(is_fit) {
+        let message = format!("{} is no name of a cookie", shown(text));
+        findings
+            .error(name.span, message)
+            .hint("letters, digits, `-` and `_`");
+    }
+    let lower = text.to_ascii_lowercase();
+    if lower.starts_with("__secure-") && !cookie.secure {
+        findings.error(name.span, "a `__Secure-` cookie needs `secure: true`");
+    }
+    if lower.starts_with("__host-")
+        && (!cookie.secure || cookie.path != "/" || cookie.domain.is_some())
+    {
+        findings
+            .error(
+                name.span,
+                "a `__Host-` cookie needs `secure: true`, `path: /` and no `domain`",
+            )
+            .hint("browsers drop it otherwise");
+    }
+}
+
+fn signing(raw: &Field<RawSigning>, dir: &Path, findings: &mut Findings) -> Signing {
+    let Some(At { value: raw, span }) = raw.given() else {
+        return Signing::EdDsa;
+    };
+    let algorithm = match raw.algorithm {
+        Field::Absent => Algorithm::EdDsa,
+        Field::Invalid => return Signing::EdDsa,
+        Field::Given(at) => at.value,
+    };
+    if algorithm == Algorithm::Hs256 {
+        let at = raw.algorithm.span().unwrap_or(*span);
+        let secret = secret::read(raw, at, dir, findings);
+        return secret.map_or(Signing::EdDsa, Signing::Hs256);
+    }
+    for at in [raw.secret.span(), raw.secret_file.span()]
+        .into_iter()
+        .flatten()
+    {
+        findings
+            .error(at, "a secret is used by `algorithm: HS256` only")
+            .hint("remove it, or name the algorithm: the others generate their keys in `keys_dir`");
+    }
+    match algorithm {
+        Algorithm::Es256 => Signing::Es256,
+        Algorithm::Rs256 => Signing::Rs256,
+        Algorithm::EdDsa | Algorithm::Hs256 => Signing::EdDsa,
+    }
+}
+
+fn password(raw: &Field<RawPassword>, findings: &mut Findings) -> PasswordPolicy {
+    let none = RawPassword::default();
+    let raw = raw.get().unwrap_or(&none);
+    if let Some(At { value, span }) = raw.min_length.given()
+        && !(1..=LONGEST_PASSWORD).contains(value)
+    {
+        let message = format!("expected 1 to {LONGEST_PASSWORD}, found {value}");
+        findings
+            .error(*span, message)
+            .hint("bcrypt takes passwords of up to 72 bytes");
+    }
+    if let Some(At { value, span }) = raw.bcrypt_cost.given() {
+        if !(4..=31).contains(value) {
+            findings
+                .error(*span, format!("expected 4 to 31, found {value}"))
+                .hint("each step doubles the work: `12` is usual");
+        } else if *value < LOW_BCRYPT_COST {
+            findings
+                .warn(
+                    *span,
+                    format!("a cost of {value} makes stolen hashes cheap to guess"),
+                )
+                .hint("`12` is usual, below `10` is for tests");
+        }
+    }
+    let min_length = raw.min_length.copied().unwrap_or(8);
+    PasswordPolicy {
+        min_length: usize::try_from(min_length).unwrap_or(usize::MAX),
+        complexity: raw.complexity.copied().unwrap_or(true),
+        bcrypt_cost: raw.bcrypt_cost.copied().unwrap_or(12),
+    }
+}
+
+fn default_tier(
+    config: &RawConfig,
+    raw: &RawAuth,
+    tiers: &BTreeMap<String, Tier>,
+    findings: &mut Findings,
+) -> String {
+    let name = raw
+        .default_tier
+        .get()
+        .map_or(quota::BUILT_IN, String::as_str);
+    let is_known = tiers.contains_key(name) || matches!(config.tiers, Field::Invalid);
+    if !is_known && !tiers.is_empty() {
+        let known = || tiers.keys().map(String::as_str);
+        let near = nearest(name, known());
+        let hint = near.map_or_else(|| one_of(known()), |near| format!("`{near}`"));
+        if let Some(span) = raw.default_tier.span() {
+            findings
+                .error(span, format!("the tier {} is not declared", shown(name)))
+                .hint(format!("declared: {hint}"));
+        } else if let Some(span) = config.tiers.span() {
+            findings
+                .error(
+                    span,
+                    "new accounts get the tier `free`, which is not declared here",
+                )
+                .hint(format!("declare it, or set `auth.default_tier` to {hint}"));
+        }
+    }
+    name.to_owned()
+}

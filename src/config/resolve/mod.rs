@@ -1,0 +1,256 @@
+//! From raw to checked: names are looked up, values compared with one another, defaults filled in.
+//!
+//! When something is wrong these functions report it and go on with a stand-in, so that one run
+//! finds everything; the result counts only if nothing was reported.
+
+mod auth;
+mod pattern;
+mod quota;
+mod route;
+mod secret;
+mod ties;
+mod upstream;
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::checked::{
+    AccessLog, Admin, Config, Identity, LimitsHeaders, Listen, Log, Preset, Store, UserId,
+};
+use super::decode::{At, Field};
+use super::diagnose::{Findings, shown};
+use super::raw::{LimitsHeader, RawConfig, RawIdentity, RawListen, RawLog, Workers};
+
+/// More threads than this help nobody and cost memory each.
+const MOST_WORKERS: u64 = 1024;
+/// hyper reads at least this much at once.
+const SMALLEST_HEAD: u64 = 8 * 1024;
+const LARGEST_HEAD: u64 = 1024 * 1024;
+
+/// `dir` is where relative paths begin.
+pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
+    if let Some(version) = raw.version.given()
+        && version.value != 1
+    {
+        let message = format!("version {} is not known", version.value);
+        findings
+            .error(version.span, message)
+            .hint("this program reads `version: 1`");
+    }
+    let tiers = quota::tiers(&raw.tiers, findings);
+    let upstreams = upstream::upstreams(&raw.upstreams, findings);
+    let names = route::Names {
+        tiers: &tiers,
+        tiers_are_known: !matches!(raw.tiers, Field::Invalid),
+        upstreams: raw.upstreams.get(),
+    };
+    let routes = route::routes(&raw.routes, &names, findings);
+    upstream::warn_of_unused(&raw.upstreams, &raw.routes, findings);
+    let listen = listen(&raw.listen, findings);
+    Config {
+        admin: admin(raw, &listen, findings),
+        listen,
+        workers: workers(&raw.workers, findings),
+        trusted_proxies: raw.trusted_proxies.get().map_or_else(Vec::new, |networks| {
+            networks.iter().map(|n| n.value.0).collect()
+        }),
+        shutdown_grace: raw
+            .shutdown
+            .get()
+            .and_then(|s| s.grace.copied())
+            .unwrap_or(Duration::from_secs(30)),
+        store: store(&raw.store, dir, findings),
+        auth: auth::auth(raw, &tiers, dir, findings),
+        anonymous: raw
+            .anonymous
+            .get()
+            .and_then(|q| quota::rate(&q.rate, &q.burst, findings)),
+        upstreams,
+        identity: identity(&raw.identity),
+        routes,
+        max_header: max_header(raw, findings),
+        limits_headers: limits_headers(raw),
+        log: log(&raw.log),
+        tiers,
+    }
+}
+
+fn listen(
+    raw: &Field<super::decode::AtLeastOne<RawListen>>,
+    findings: &mut Findings,
+) -> Vec<Listen> {
+    let Some(items) = raw.get() else {
+        let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080));
+        return vec![Listen { address }];
+    };
+    let mut seen = HashSet::new();
+    let mut all = Vec::new();
+    for address in items.0.iter().filter_map(|item| item.value.address.given()) {
+        if address.value.port() != 0 && !seen.insert(address.value) {
+            let message = format!("`{}` is listened on twice", address.value);
+            findings.error(address.span, message);
+        }
+        all.push(Listen {
+            address: address.value,
+        });
+    }
+    all
+}
+
+fn admin(raw: &RawConfig, listen: &[Listen], findings: &mut Findings) -> Admin {
+    let Some(given) = raw.admin.get().and_then(|admin| admin.address.given()) else {
+        return Admin {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9901)),
+        };
+    };
+    let address = given.value;
+    let is_taken = listen.iter().any(|l| covers(l.address, address));
+    if address.port() != 0 && is_taken {
+        findings
+            .error(
+                given.span,
+                format!("`{address}` is an address of `listen` as well"),
+            )
+            .hint("administration is never served where the public comes in: use another port");
+    }
+    Admin { address }
+}
+
+/// Both cannot be bound at once.
+fn covers(a: SocketAddr, b: SocketAddr) -> bool {
+    let any = |ip: IpAddr| ip.is_unspecified();
+    a.port() == b.port() && (a.ip() == b.ip() || any(a.ip()) || any(b.ip()))
+}
+
+fn workers(raw: &Field<Workers>, findings: &mut Findings) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    match raw.given() {
+        None => cores(),
+        Some(At {
+            value: Workers::Auto,
+            ..
+        }) => cores(),
+        Some(At {
+            value: Workers::Count(count),
+            span,
+        }) => {
+            if !(1..=MOST_WORKERS).contains(count) {
+                let message = format!("expected 1 to {MOST_WORKERS} threads, found {count}");
+                findings
+                    .error(*span, message)
+                    .hint("`auto` takes one for each core");
+            }
+            usize::try_from(*count).unwrap_or(1)
+        }
+    }
+}
+
+fn store(raw: &Field<String>, dir: &Path, findings: &mut Findings) -> Store {
+    let Some(At { value, span }) = raw.given() else {
+        return Store::Sqlite(dir.join("portcullis.db"));
+    };
+    let Some(path) = value.strip_prefix("sqlite:") else {
+        // Such a URL usually holds a password.
+        findings.hide(*span);
+        let kind = value.split(':').next().unwrap_or_default();
+        if matches!(kind, "postgres" | "postgresql") {
+            findings
+                .error(*span, "this version keeps accounts in SQLite only")
+                .hint("for example `store: sqlite:portcullis.db`");
+        } else {
+            findings
+                .error(*span, "expected `sqlite:` and a path")
+                .hint("for example `store: sqlite:portcullis.db`");
+        }
+        return Store::Sqlite(PathBuf::new());
+    };
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() || path.ends_with('/') {
+        findings
+            .error(*span, "the path of the database is missing")
+            .hint("for example `store: sqlite:portcullis.db`");
+    } else if path == ":memory:" {
+        findings
+            .error(
+                *span,
+                "a database in memory would forget all accounts when the gateway stops",
+            )
+            .hint("for example `store: sqlite:portcullis.db`");
+    } else if path.contains('?') {
+        findings
+            .error(*span, format!("{} has options behind a `?`", shown(value)))
+            .hint("only the path is given; the rest is set by the gateway");
+    }
+    Store::Sqlite(dir.join(path))
+}
+
+fn identity(raw: &Field<RawIdentity>) -> Identity {
+    let raw = raw.get();
+    Identity {
+        user_id: raw.and_then(|i| i.user_id.copied()).unwrap_or(UserId::Id),
+        preset: raw.and_then(|i| i.preset.copied()).unwrap_or(Preset::XUser),
+        forward_authorization: raw
+            .and_then(|i| i.forward_authorization.copied())
+            .unwrap_or(false),
+    }
+}
+
+fn max_header(raw: &RawConfig, findings: &mut Findings) -> usize {
+    let Some(At { value, span }) = raw.max_header.given() else {
+        return 32 * 1024;
+    };
+    if !(SMALLEST_HEAD..=LARGEST_HEAD).contains(&value.0) {
+        let message = format!("expected `8KiB` to `1MiB`, found {} bytes", value.0);
+        findings.error(*span, message);
+    }
+    usize::try_from(value.0).unwrap_or(usize::MAX)
+}
+
+fn limits_headers(raw: &RawConfig) -> LimitsHeaders {
+    let has = |which| match raw.limits_headers.get() {
+        None => true,
+        Some(list) => list.iter().any(|at| at.value == which),
+    };
+    LimitsHeaders {
+        ietf: has(LimitsHeader::Ietf),
+        legacy: has(LimitsHeader::Legacy),
+    }
+}
+
+fn log(raw: &Field<RawLog>) -> Log {
+    let raw = raw.get();
+    Log {
+        access: raw
+            .and_then(|l| l.access.copied())
+            .unwrap_or(AccessLog::Json),
+        level: raw
+            .and_then(|l| l.level.copied())
+            .map_or("info", |level| level.0)
+            .to_owned(),
+    }
+}
+
+/// A duration that may not be zero.
+fn positive(field: &Field<Duration>, default: Duration, findings: &mut Findings) -> Duration {
+    let Some(At { value, span }) = field.given() else {
+        return default;
+    };
+    if value.is_zero() {
+        findings.error(*span, "expected a duration longer than 0");
+    }
+    *value
+}
+
+/// Whether a name can stand in headers, labels and logs as it is; reports when it cannot.
+fn check_name(name: &At<String>, what: &str, findings: &mut Findings) {
+    let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let text = name.value.as_str();
+    if text.is_empty() || text.len() > 64 || !text.chars().all(is_fit) {
+        let message = format!("{} cannot be the name of {what}", shown(text));
+        findings
+            .error(name.span, message)
+            .hint("a name has 1 to 64 of `A-Z a-z 0-9 - _ .`");
+    }
+}

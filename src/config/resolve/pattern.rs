@@ -1,0 +1,361 @@
+//! Templates of paths, prefixes and hosts.
+
+use std::net::IpAddr;
+
+use super::super::checked::{HostPattern, Pattern, Segment};
+use super::super::diagnose::shown;
+
+/// What is wrong, which bytes of the text, and what to do about it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub message: String,
+    pub range: std::ops::Range<usize>,
+    pub hint: String,
+}
+
+fn fault<T>(
+    message: impl Into<String>,
+    range: std::ops::Range<usize>,
+    hint: impl Into<String>,
+) -> Result<T, Fault> {
+    Err(Fault {
+        message: message.into(),
+        range,
+        hint: hint.into(),
+    })
+}
+
+/// `/users/{name}/posts/{*rest}`. A slash at the end is a last segment that is empty; `/` alone has
+/// no segments.
+pub fn path(text: &str) -> Result<Pattern, Fault> {
+    let mut segments = Vec::new();
+    for (range, is_last) in split(text)? {
+        let part = &text[range.clone()];
+        let segment = match part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
+            Some(inside) => parameter(inside, &range, is_last)?,
+            None if part.contains(['{', '}']) => {
+                let message = "a parameter fills a whole segment of the path";
+                return fault(message, range, "write `/{name}/`, with nothing beside it");
+            }
+            None => {
+                literal(part, &range)?;
+                Segment::Literal(part.to_owned())
+            }
+        };
+        if let Some(name) = name_of(&segment)
+            && segments.iter().filter_map(name_of).any(|n| n == name)
+        {
+            let message = format!("the parameter `{name}` stands here twice");
+            return fault(message, range, "give each parameter a name of its own");
+        }
+        segments.push(segment);
+    }
+    Ok(Pattern::Path(segments))
+}
+
+/// `/x/y`, which covers `/x/y` and all below it; `/` covers everything.
+pub fn prefix(text: &str) -> Result<Pattern, Fault> {
+    let mut segments = Vec::new();
+    for (range, _) in split(text)? {
+        let part = &text[range.clone()];
+        if part.is_empty() {
+            let at = range.start.saturating_sub(1);
+            let hint = format!(
+                "write `{}`: it covers what is below it as well",
+                &text[..at]
+            );
+            return fault("a prefix does not end with `/`", at..range.end, hint);
+        }
+        if part.contains(['{', '}']) {
+            let hint = "write `path:` with `{*rest}` at its end";
+            return fault("a prefix has no parameters", range, hint);
+        }
+        literal(part, &range)?;
+        segments.push(part.to_owned());
+    }
+    Ok(Pattern::Prefix(segments))
+}
+
+pub fn name_of(segment: &Segment) -> Option<&str> {
+    match segment {
+        Segment::Literal(_) => None,
+        Segment::Param(name) | Segment::Rest(name) => Some(name),
+    }
+}
+
+/// The segments of a path as ranges, each with whether it is the last.
+fn split(text: &str) -> Result<Vec<(std::ops::Range<usize>, bool)>, Fault> {
+    if !text.starts_with('/') {
+        let hint = format!("write `/{}`", text.trim_start());
+        return fault("a path begins with `/`", 0..text.len(), hint);
+    }
+    if text == "/" {
+        return Ok(Vec::new());
+    }
+    let mut parts = Vec::new();
+    let mut start = 1;
+    for piece in text[1..].split('/') {
+        let end = start + piece.len();
+        let is_last = end == text.len();
+        if piece.is_empty() && !is_last {
+            let message = "two slashes stand side by side";
+            return fault(message, start - 1..end + 1, "write one `/`");
+        }
+        parts.push((start..end, is_last));
+        start = end + 1;
+    }
+    Ok(parts)
+}
+
+fn parameter(
+    inside: &str,
+    range: &std::ops::Range<usize>,
+    is_last: bool,
+) -> Result<Segment, Fault> {
+    let rest = inside.strip_prefix('*');
+    let name = rest.unwrap_or(inside);
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        || !name.chars().all(is_word)
+    {
+        let message = format!("{} is no name of a parameter", shown(name));
+        return fault(
+            message,
+            range.clone(),
+            "letters, digits and `_`, as in `{user_id}`",
+        );
+    }
+    match rest {
+        None => Ok(Segment::Param(name.to_owned())),
+        Some(_) if is_last => Ok(Segment::Rest(name.to_owned())),
+        Some(_) => {
+            let message = "`{*…}` takes all that is left of the path";
+            fault(message, range.clone(), "it can only stand at the end")
+        }
+    }
+}
+
+/// A segment that is compared as it is: RFC 3986's `pchar` without escapes, and without what some
+/// servers read as something else than itself.
+fn literal(part: &str, range: &std::ops::Range<usize>) -> Result<(), Fault> {
+    if matches!(part, "." | "..") {
+        let message = format!("`{part}` is a step to another path, not a segment");
+        return fault(message, range.clone(), "write the path that is meant");
+    }
+    for (i, c) in part.char_indices() {
+        let at = range.start + i..range.start + i + c.len_utf8();
+        match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' => {}
+            '-' | '.' | '_' | '~' | '!' | '$' | '&' | '\'' | '(' | ')' | '+' | ',' | '=' | ':'
+            | '@' => {}
+            '?' => {
+                let hint = "a query takes no part in matching: remove it";
+                return fault("a path has no query", at, hint);
+            }
+            '#' => {
+                return fault(
+                    "a path has no fragment",
+                    at,
+                    "clients never send it: remove it",
+                );
+            }
+            '%' => {
+                let hint = "a parameter such as `{name}` matches what needs escapes";
+                return fault("a path is written without percent-encoding", at, hint);
+            }
+            '*' => {
+                let hint =
+                    "write `{name}` for one segment, `{*rest}` for all that is left, or `prefix:`";
+                return fault("`*` is no wildcard here", at, hint);
+            }
+            c => {
+                let message = format!("{} cannot stand in a path", shown(&c.to_string()));
+                return fault(
+                    message,
+                    at,
+                    "letters, digits and `- . _ ~ ! $ & ' ( ) + , = : @`",
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `api.example.com`, an address, or `*.example.com`; compared in lower case and without port.
+pub fn host(text: &str) -> Result<HostPattern, Fault> {
+    let whole = 0..text.len();
+    let lower = text.to_ascii_lowercase();
+    let bare = lower.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    if bare.unwrap_or(&lower).parse::<IpAddr>().is_ok() {
+        let is_v6 = bare.is_none() && lower.contains(':');
+        return match is_v6 {
+            true => fault(
+                "an IPv6 address needs brackets",
+                whole,
+                format!("write `[{lower}]`"),
+            ),
+            false => Ok(HostPattern::Exact(lower)),
+        };
+    }
+    if lower == "*" {
+        let hint = "remove the key: without it every host is admitted";
+        return fault("`*` alone is no host", whole, hint);
+    }
+    let (name, is_wildcard) = match lower.strip_prefix("*.") {
+        Some(name) => (name, true),
+        None => (lower.as_str(), false),
+    };
+    if let Some((before, port)) = name.rsplit_once(':')
+        && !before.contains(['/', ':'])
+        && port.bytes().all(|b| b.is_ascii_digit())
+    {
+        let at = text.len() - port.len() - 1..text.len();
+        return fault(
+            "a host is given without port",
+            at,
+            "the port takes no part in matching: remove it",
+        );
+    }
+    let is_label = |label: &str| {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        (1..=63).contains(&label.len())
+            && label.bytes().all(fits)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if name.len() > 253 || !name.split('.').all(is_label) {
+        let hint = match name.is_ascii() {
+            true => "for example `api.example.com` or `*.example.com`",
+            false => "write it as it is sent, in punycode: `xn--…`",
+        };
+        return fault(format!("{} is no host name", shown(text)), whole, hint);
+    }
+    let name = name.to_owned();
+    Ok(match is_wildcard {
+        true => HostPattern::Wildcard(name),
+        false => HostPattern::Exact(name),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn literal(text: &str) -> Segment {
+        Segment::Literal(text.to_owned())
+    }
+
+    #[test]
+    fn paths() {
+        let segments = |text| match path(text).unwrap() {
+            Pattern::Path(segments) => segments,
+            Pattern::Prefix(_) => unreachable!(),
+        };
+        assert_eq!(segments("/"), []);
+        assert_eq!(segments("/users"), [literal("users")]);
+        assert_eq!(segments("/users/"), [literal("users"), literal("")]);
+        assert_eq!(
+            segments("/u/{name}/{*rest}"),
+            [
+                literal("u"),
+                Segment::Param("name".into()),
+                Segment::Rest("rest".into())
+            ]
+        );
+        assert_eq!(
+            segments("/.well-known/a:b@c"),
+            [literal(".well-known"), literal("a:b@c")]
+        );
+    }
+
+    #[test]
+    fn what_is_no_path() {
+        for bad in [
+            "",
+            "users",
+            "//",
+            "/a//b",
+            "//a",
+            "/a/./b",
+            "/a/..",
+            "/..",
+            "/a?b",
+            "/a#b",
+            "/a%20b",
+            "/a b",
+            "/a;b",
+            "/a\\b",
+            "/é",
+            "/a*",
+            "/*",
+            "/{",
+            "/{}",
+            "/{a",
+            "/a}",
+            "/{a}b",
+            "/{a}{b}",
+            "/{1a}",
+            "/{a-b}",
+            "/{*rest}/x",
+            "/{*}",
+            "/{a}/{a}",
+            "/{a}/{*a}",
+            "/{{a}}",
+            "/a\n",
+            "/\u{200b}",
+        ] {
+            assert!(path(bad).is_err(), "{bad}");
+        }
+        assert_eq!(path("/a//b").unwrap_err().range, 2..4);
+        assert_eq!(path("/ab/{x}y").unwrap_err().range, 4..8);
+    }
+
+    #[test]
+    fn prefixes() {
+        assert_eq!(prefix("/"), Ok(Pattern::Prefix(vec![])));
+        assert_eq!(
+            prefix("/a/b"),
+            Ok(Pattern::Prefix(vec!["a".into(), "b".into()]))
+        );
+        for bad in ["", "a", "/a/", "/{a}", "/a//b", "/a/../b", "/a*"] {
+            assert!(prefix(bad).is_err(), "{bad}");
+        }
+        assert_eq!(prefix("/ab/").unwrap_err().range, 3..4);
+    }
+
+    #[test]
+    fn hosts() {
+        let exact = |text: &str| Ok(HostPattern::Exact(text.to_owned()));
+        assert_eq!(host("API.example.com"), exact("api.example.com"));
+        assert_eq!(host("localhost"), exact("localhost"));
+        assert_eq!(host("10.0.0.1"), exact("10.0.0.1"));
+        assert_eq!(host("[::1]"), exact("[::1]"));
+        assert_eq!(
+            host("*.example.com"),
+            Ok(HostPattern::Wildcard("example.com".into()))
+        );
+        for bad in [
+            "",
+            "*",
+            "*.",
+            "a.*.b",
+            "*a.b",
+            "a..b",
+            ".a",
+            "a.",
+            "-a.b",
+            "a-.b",
+            "a b",
+            "a/b",
+            "http://a",
+            "a:80",
+            "*.a:80",
+            "::1",
+            "é.example",
+            "[::1]:80",
+        ] {
+            assert!(host(bad).is_err(), "{bad}");
+        }
+        assert_eq!(host("a.b:80").unwrap_err().range, 3..6);
+    }
+}

@@ -1,0 +1,76 @@
+//! Routes that match the same requests equally well.
+
+use std::collections::HashMap;
+
+use http::Method;
+
+use super::super::checked::{HostPattern, Pattern, Route, Segment};
+use super::super::diagnose::{Findings, shown};
+use super::super::source::Span;
+
+/// A pattern without the names of its parameters.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Shape<'a> {
+    /// `None` stands for a parameter.
+    segments: Vec<Option<&'a str>>,
+    /// Whether more may follow: a prefix, or `{*rest}`.
+    is_open: bool,
+}
+
+fn shape(pattern: &Pattern) -> Shape<'_> {
+    match pattern {
+        Pattern::Prefix(literals) => Shape {
+            segments: literals.iter().map(|l| Some(l.as_str())).collect(),
+            is_open: true,
+        },
+        Pattern::Path(segments) => Shape {
+            segments: segments
+                .iter()
+                .filter_map(|segment| match segment {
+                    Segment::Literal(text) => Some(Some(text.as_str())),
+                    Segment::Param(_) => Some(None),
+                    Segment::Rest(_) => None,
+                })
+                .collect(),
+            is_open: matches!(segments.last(), Some(Segment::Rest(_))),
+        },
+    }
+}
+
+/// Reports each route that ties with an earlier one. `spans` are the places of the patterns.
+pub fn refuse(routes: &[Route], spans: &[Span], findings: &mut Findings) {
+    let mut groups: HashMap<(Option<&HostPattern>, Shape<'_>), Vec<&Route>> = HashMap::new();
+    for (route, span) in routes.iter().zip(spans) {
+        let hosts: Vec<Option<&HostPattern>> = match route.hosts.as_slice() {
+            [] => vec![None],
+            hosts => hosts.iter().map(Some).collect(),
+        };
+        let mut tie = None;
+        for host in hosts {
+            let group = groups.entry((host, shape(&route.pattern))).or_default();
+            tie = tie.or_else(|| group.iter().copied().find(|other| overlap(route, other)));
+            group.push(route);
+        }
+        if let Some(other) = tie {
+            let message = format!(
+                "the routes {} and {} match the same requests",
+                shown(&other.name),
+                shown(&route.name)
+            );
+            findings
+                .error(*span, message)
+                .hint("tell them apart by path, `methods` or `hosts`, or remove one");
+        }
+    }
+}
+
+fn overlap(a: &Route, b: &Route) -> bool {
+    a.methods.is_empty()
+        || b.methods.iter().any(|m| admits(a, m))
+        || a.methods.iter().any(|m| admits(b, m))
+}
+
+fn admits(route: &Route, method: &Method) -> bool {
+    let has = |method: &Method| route.methods.contains(method);
+    route.methods.is_empty() || has(method) || (method == Method::HEAD && has(&Method::GET))
+}

@@ -1,0 +1,35 @@
+//! Which changes a reload cannot bring about.
+
+use super::checked::Config;
+
+/// The keys that differ and act only after a restart, by their names in the file; empty when the
+/// new configuration can take over while requests are served.
+pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let (a, b) = (&old.auth, &new.auth);
+    let changed = [
+        ("listen", old.listen != new.listen),
+        ("admin", old.admin != new.admin),
+        ("workers", old.workers != new.workers),
+        ("store", old.store != new.store),
+        ("max_header", old.max_header != new.max_header),
+        ("log.level", old.log.level != new.log.level),
+        ("auth.base_path", a.base_path != b.base_path),
+        ("auth.issuer", a.issuer != b.issuer),
+        ("auth.audience", a.audience != b.audience),
+        ("auth.leeway", a.leeway != b.leeway),
+        ("auth.keys_dir", a.keys_dir != b.keys_dir),
+        ("auth.rate", a.rate != b.rate),
+        (
+            "auth.access_token",
+            a.access_token_ttl != b.access_token_ttl,
+        ),
+        ("auth.refresh_token", a.refresh_token != b.refresh_token),
+        ("auth.cookie", a.cookie != b.cookie),
+        ("auth.signing", a.signing != b.signing),
+        ("auth.password", a.password != b.password),
+        ("auth.registration", a.registration != b.registration),
+        ("auth.default_tier", a.default_tier != b.default_tier),
+    ];
+    let names = changed.into_iter().filter(|(_, is)| *is);
+    names.map(|(name, _)| name).collect()
+}

@@ -1,0 +1,381 @@
+//! YAML to a tree in which everything knows its place, within bounds that no file can exceed.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, StrInput};
+
+use super::diagnose::{Findings, shown};
+use super::expand;
+use super::source::{Source, Span};
+
+/// Mappings and lists within one another; a gateway.yaml needs seven.
+const DEEPEST: usize = 64;
+/// What all aliases of a file may stand for together, in nodes. "Billion laughs" ends here.
+const MOST_ALIASED: usize = 100_000;
+
+/// One value of the file. No `Debug`: it may hold a secret.
+pub struct Node {
+    pub span: Span,
+    pub value: Value,
+    /// This node and all within it.
+    size: usize,
+}
+
+pub enum Value {
+    Scalar(Scalar),
+    /// A scalar whose variables could not be expanded, which has been reported.
+    Unset,
+    Sequence(Vec<Rc<Node>>),
+    Mapping(Vec<Entry>),
+}
+
+pub struct Scalar {
+    /// Unescaped, and with variables expanded.
+    pub text: String,
+    /// Without quotes, or the outcome of an expansion: may be read as a number, `true` or null.
+    pub is_plain: bool,
+}
+
+pub struct Entry {
+    pub key: Key,
+    pub value: Rc<Node>,
+}
+
+pub struct Key {
+    pub text: String,
+    pub span: Span,
+}
+
+impl Node {
+    /// Nothing was given: `key:`, `key: ~` or `key: null`.
+    pub fn is_null(&self) -> bool {
+        match &self.value {
+            Value::Scalar(s) => {
+                s.is_plain && matches!(s.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+            }
+            _ => false,
+        }
+    }
+
+    /// What this is, for a message that says what stands in place of something else.
+    pub fn kind(&self) -> &'static str {
+        match &self.value {
+            _ if self.is_null() => "nothing",
+            Value::Scalar(_) | Value::Unset => "a single value",
+            Value::Sequence(_) => "a list",
+            Value::Mapping(_) => "a mapping",
+        }
+    }
+}
+
+/// Looks up an environment variable.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The tree of the only document in a file; `None` when it is no YAML, which `findings` then says.
+/// Errors that leave a tree, such as a duplicate key or an unset variable, are only in `findings`.
+pub fn read(source: &Source, env: Env<'_>, findings: &mut Findings) -> Option<Rc<Node>> {
+    let text = source.text();
+    if let Some((at, c)) = text.char_indices().find(|(_, c)| is_forbidden(*c)) {
+        let span = Span::new(at, at + c.len_utf8());
+        let message = format!("the character U+{:04X} has no place in YAML", u32::from(c));
+        findings
+            .error(span, message)
+            .hint("is this a text file? A tab or an escape is written \"\\t\", \"\\x1b\"");
+        return None;
+    }
+    let options = granit_parser::options! {
+        disallow_directives: true,
+        emit_comments: false,
+        flow_nesting_limit: DEEPEST,
+        block_nesting_limit: DEEPEST,
+    };
+    let mut reader = Reader {
+        parser: Parser::new_from_str_with_options(text, options),
+        source,
+        env,
+        findings,
+        anchors: HashMap::new(),
+        open: HashSet::new(),
+        aliased: 0,
+    };
+    reader.document().ok()
+}
+
+/// YAML 1.2, 5.1: what a stream may not hold.
+fn is_forbidden(c: char) -> bool {
+    c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')
+}
+
+/// Reading cannot go on; why has been reported.
+struct Stop;
+
+struct Reader<'a> {
+    parser: Parser<'a, StrInput<'a>>,
+    source: &'a Source,
+    env: Env<'a>,
+    findings: &'a mut Findings,
+    anchors: HashMap<usize, Rc<Node>>,
+    /// Anchors of nodes that have not ended yet.
+    open: HashSet<usize>,
+    aliased: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn document(&mut self) -> Result<Rc<Node>, Stop> {
+        let mut root = None;
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamEnd => break,
+                Event::StreamStart | Event::DocumentEnd => {}
+                Event::DocumentStart(..) if root.is_some() => {
+                    self.findings
+                        .error(span, "a second document begins here")
+                        .hint("a configuration is one document: remove the `---`");
+                    return Err(Stop);
+                }
+                Event::DocumentStart(..) => {
+                    let (event, span) = self.next()?;
+                    root = Some(self.node(event, span)?);
+                }
+                _ => return Err(self.stop(span, "something stands outside the document")),
+            }
+        }
+        match root {
+            Some(root) if !root.is_null() => Ok(root),
+            _ => {
+                let start = Span::default();
+                self.findings
+                    .error(start, "the file is empty")
+                    .hint("it needs at least `version`, `upstreams` and `routes`");
+                Err(Stop)
+            }
+        }
+    }
+
+    fn node(&mut self, event: Event<'a>, span: Span) -> Result<Rc<Node>, Stop> {
+        let (anchor, has_tag) = match &event {
+            Event::Scalar(_, _, anchor, tag)
+            | Event::SequenceStart(_, anchor, tag)
+            | Event::MappingStart(_, anchor, tag) => (*anchor, tag.is_some()),
+            _ => (0, false),
+        };
+        if has_tag {
+            self.findings
+                .error(span, "this value has a YAML tag")
+                .hint("remove the `!…`: tags are not used in this file");
+        }
+        self.open.insert(anchor);
+        let node = match event {
+            Event::Alias(id) => return self.alias(id, span),
+            Event::Scalar(text, style, ..) => self.scalar(&text, style, span),
+            Event::SequenceStart(..) => self.sequence(span)?,
+            Event::MappingStart(..) => self.mapping(span)?,
+            _ => return Err(self.stop(span, "a value is missing here")),
+        };
+        self.open.remove(&anchor);
+        let node = Rc::new(node);
+        if anchor != 0 {
+            self.anchors.insert(anchor, Rc::clone(&node));
+        }
+        Ok(node)
+    }
+
+    fn alias(&mut self, id: usize, span: Span) -> Result<Rc<Node>, Stop> {
+        if self.open.contains(&id) {
+            return Err(self.stop(span, "this alias stands for something that contains it"));
+        }
+        let Some(node) = self.anchors.get(&id).cloned() else {
+            return Err(self.stop(span, "this alias has no anchor"));
+        };
+        self.aliased = self.aliased.saturating_add(node.size);
+        if self.aliased > MOST_ALIASED {
+            let message = format!("the file's aliases stand for more than {MOST_ALIASED} values");
+            return Err(self.stop(span, message));
+        }
+        Ok(node)
+    }
+
+    fn scalar(&mut self, text: &str, style: ScalarStyle, span: Span) -> Node {
+        let mut is_plain = style == ScalarStyle::Plain;
+        let mut value = text.to_owned();
+        if text.contains('$') {
+            let expanded = expand::expand(text, self.env);
+            is_plain |= expanded.is_changed;
+            value = expanded.text;
+            let is_set = expanded.faults.is_empty();
+            for fault in expanded.faults {
+                let typed = self.source.slice(span).find(&fault.typed);
+                let place = typed.map_or(span, |at| span.part(at..at + fault.typed.len()));
+                self.findings.error(place, fault.message).hint(fault.hint);
+            }
+            if !is_set {
+                return Node {
+                    span,
+                    value: Value::Unset,
+                    size: 1,
+                };
+            }
+        }
+        Node {
+            span,
+            value: Value::Scalar(Scalar {
+                text: value,
+                is_plain,
+            }),
+            size: 1,
+        }
+    }
+
+    fn sequence(&mut self, start: Span) -> Result<Node, Stop> {
+        let mut items = Vec::new();
+        let mut size = 1;
+        loop {
+            let (event, span) = self.next()?;
+            if event == Event::SequenceEnd {
+                return Ok(Node {
+                    span: self.collection(start, span),
+                    value: Value::Sequence(items),
+                    size,
+                });
+            }
+            let item = self.node(event, span)?;
+            size += item.size;
+            items.push(item);
+        }
+    }
+
+    fn mapping(&mut self, start: Span) -> Result<Node, Stop> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut seen: HashMap<String, Span> = HashMap::new();
+        let mut size = 1;
+        loop {
+            let (event, span) = self.next()?;
+            if event == Event::MappingEnd {
+                let span = self.collection(start, span);
+                // Of a block, the first key says where it is; its lines would say too much.
+                let span = match entries.first() {
+                    Some(first) if self.source.slice(span).starts_with('{') => {
+                        Span::new(span.start, span.end.max(first.key.span.end))
+                    }
+                    Some(first) => first.key.span,
+                    None => span,
+                };
+                return Ok(Node {
+                    span,
+                    value: Value::Mapping(entries),
+                    size,
+                });
+            }
+            let key = match event {
+                Event::Scalar(text, ..) => Some(Key {
+                    text: text.into_owned(),
+                    span,
+                }),
+                other => {
+                    self.node(other, span)?;
+                    self.findings
+                        .error(span, "a key must be a plain word")
+                        .hint("write `name: value`");
+                    None
+                }
+            };
+            let (event, span) = self.next()?;
+            let value = self.node(event, span)?;
+            size += 1 + value.size;
+            let Some(key) = key else { continue };
+            if let Some(first) = seen.get(&key.text) {
+                let line = self.source.line(first.start);
+                let message = format!("the key {} stands here twice", shown(&key.text));
+                let hint = format!("it was first given on line {line}: keep one of the two");
+                self.findings.error(key.span, message).hint(hint);
+                continue;
+            }
+            seen.insert(key.text.clone(), key.span);
+            entries.push(Entry { key, value });
+        }
+    }
+
+    /// From the first bracket to the last one; a block ends where it begins.
+    fn collection(&self, start: Span, end: Span) -> Span {
+        match start.start == start.end {
+            true => Span::new(start.start, start.start + 1),
+            false => Span::new(start.start, end.end.max(start.end)),
+        }
+    }
+
+    fn next(&mut self) -> Result<(Event<'a>, Span), Stop> {
+        match self.parser.next() {
+            Some(Ok((event, span))) => {
+                let start = self.offset(&span.start);
+                Ok((event, Span::new(start, self.offset(&span.end).max(start))))
+            }
+            Some(Err(error)) => Err(self.refuse(&error)),
+            None => {
+                let end = self.source.text().len();
+                Err(self.stop(Span::new(end, end), "the file ends too early"))
+            }
+        }
+    }
+
+    fn offset(&self, marker: &Marker) -> usize {
+        let by_chars = || self.source.text().char_indices().nth(marker.index());
+        let offset = marker.byte_offset();
+        offset.unwrap_or_else(|| by_chars().map_or(self.source.text().len(), |(i, _)| i))
+    }
+
+    fn stop(&mut self, span: Span, message: impl Into<String>) -> Stop {
+        self.findings.error(span, message);
+        Stop
+    }
+
+    fn refuse(&mut self, error: &ScanError) -> Stop {
+        let at = self.offset(error.marker());
+        let span = Span::new(at, at + 1);
+        self.hide_secret_of_line(span);
+        let line = self.source.line_text(span);
+        let in_flow = line.contains("${") && line.contains(['{', '[']);
+        let message = match error.kind() {
+            ErrorKind::RecursionLimitExceeded => format!("more than {DEEPEST} levels deep"),
+            ErrorKind::UnknownAnchor => "this alias has no anchor".to_owned(),
+            kind => format!("not valid YAML: {kind}"),
+        };
+        let hint = match error.kind() {
+            ErrorKind::TabNotAllowed
+            | ErrorKind::TabInBlockIndentation
+            | ErrorKind::TabInIndentation
+            | ErrorKind::TabAtBlockScalarStart
+            | ErrorKind::TabInPlainScalar => Some("indent with spaces, not with tabs"),
+            ErrorKind::DirectiveDisallowed => Some("lines that begin with `%` are not used here"),
+            ErrorKind::UnknownAnchor => Some("text that begins with `*` or `&` needs quotes"),
+            _ if in_flow => Some("within { } and [ ] a variable needs quotes: \"${NAME}\""),
+            ErrorKind::UnclosedQuotedScalar => Some("close the quote"),
+            ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidIndentation => {
+                Some("check the indentation; text that holds `: ` needs quotes")
+            }
+            _ => None,
+        };
+        let finding = self.findings.error(span, message);
+        if let Some(hint) = hint {
+            finding.hint(hint);
+        }
+        Stop
+    }
+
+    /// Where there is no tree, the line alone must tell what may not be shown.
+    fn hide_secret_of_line(&mut self, span: Span) {
+        let line = self.source.line_text(span);
+        let Some(word) = line.find("secret") else {
+            return;
+        };
+        let Some(colon) = line[word..].find(':') else {
+            return;
+        };
+        let column = self.source.position(span).column - 1;
+        let head: usize = line.chars().take(column).map(char::len_utf8).sum();
+        let line_start = span.start - head;
+        let from = line_start + word + colon + 1;
+        self.findings.hide(Span::new(from, line_start + line.len()));
+    }
+}

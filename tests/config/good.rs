@@ -1,0 +1,332 @@
+//! Files that hold, and what they resolve to.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use portcullis::config::checked::*;
+use portcullis::config::{self, Config, Loaded};
+
+pub const SMALLEST: &str = "\
+version: 1
+upstreams: { app: { targets: http://127.0.0.1:8000 } }
+routes: [{ name: all, prefix: /, auth: required, upstream: app }]
+";
+
+fn load(text: &str) -> Loaded {
+    let env = |name: &str| (name == "PORT").then(|| "9000".to_owned());
+    config::parse(text, Path::new("/etc/portcullis/gateway.yaml"), &env)
+        .unwrap_or_else(|report| panic!("{report}"))
+}
+
+fn config(text: &str) -> Config {
+    load(text).config
+}
+
+fn rate(count: u32, seconds: u64, burst: u32) -> Rate {
+    Rate {
+        count: count.try_into().unwrap(),
+        period: Duration::from_secs(seconds),
+        burst: burst.try_into().unwrap(),
+    }
+}
+
+#[test]
+fn defaults() {
+    let loaded = load(SMALLEST);
+    assert_eq!(loaded.warnings, []);
+    let config = loaded.config;
+    assert_eq!(config.listen[0].address, "0.0.0.0:8080".parse().unwrap());
+    assert_eq!(config.admin.address, "127.0.0.1:9901".parse().unwrap());
+    assert!(config.workers >= 1);
+    assert_eq!(config.trusted_proxies, []);
+    assert_eq!(config.shutdown_grace, Duration::from_secs(30));
+    let store = PathBuf::from("/etc/portcullis/portcullis.db");
+    assert_eq!(config.store, Store::Sqlite(store));
+    let free = Tier {
+        rank: 0,
+        rate: None,
+    };
+    assert_eq!(config.tiers, [("free".to_owned(), free)].into());
+    assert_eq!(config.anonymous, None);
+    assert_eq!(config.max_header, 32 * 1024);
+    let both = LimitsHeaders {
+        ietf: true,
+        legacy: true,
+    };
+    assert_eq!(config.limits_headers, both);
+    assert_eq!(config.log.access, AccessLog::Json);
+    assert_eq!(config.log.level, "info");
+    let identity = Identity {
+        user_id: UserId::Id,
+        preset: Preset::XUser,
+        forward_authorization: false,
+    };
+    assert_eq!(config.identity, identity);
+    let app = Upstream {
+        name: "app".into(),
+        targets: vec![Target {
+            host: "127.0.0.1".into(),
+            port: 8000,
+        }],
+        connect_timeout: Duration::from_secs(2),
+        response_timeout: Duration::from_secs(30),
+        idle_timeout: Duration::from_secs(60),
+    };
+    assert_eq!(config.upstreams, [app]);
+    let all = Route {
+        name: "all".into(),
+        pattern: Pattern::Prefix(vec![]),
+        methods: vec![],
+        hosts: vec![],
+        auth: AuthMode::Required,
+        allow: vec![],
+        limits: None,
+        upstream: 0,
+        max_body: 10 * 1024 * 1024,
+        timeout: None,
+    };
+    assert_eq!(config.routes, [all]);
+}
+
+#[test]
+fn defaults_of_auth() {
+    let auth = config(SMALLEST).auth;
+    let expected = Auth {
+        base_path: "/api/v1".into(),
+        issuer: "http://localhost:8080".into(),
+        audience: vec!["api".into()],
+        leeway: Duration::from_secs(30),
+        keys_dir: "/etc/portcullis/keys".into(),
+        rate: Some(rate(30, 60, 30)),
+        access_token_ttl: Duration::from_secs(1800),
+        refresh_token: RefreshToken {
+            ttl: Duration::from_secs(604_800),
+            reuse_grace: Duration::from_secs(10),
+            delivery: Delivery::Cookie,
+        },
+        cookie: Cookie {
+            name: "refresh_token".into(),
+            secure: true,
+            same_site: SameSite::Lax,
+            path: "/api/v1".into(),
+            domain: None,
+        },
+        signing: Signing::EdDsa,
+        password: PasswordPolicy {
+            min_length: 8,
+            complexity: true,
+            bcrypt_cost: 12,
+        },
+        registration: Registration::Closed,
+        default_tier: "free".into(),
+    };
+    assert_eq!(auth, expected);
+}
+
+#[test]
+fn the_example_in_the_root_holds_without_warnings() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("gateway.yaml");
+    let loaded = config::load(&path).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(loaded.warnings, []);
+    assert_eq!(loaded.config.routes.len(), 3);
+    assert_eq!(loaded.config.tiers.len(), 3);
+}
+
+const EVERYTHING: &str = r#"
+version: 1
+listen: [{ address: "0.0.0.0:${PORT}" }, { address: "[::1]:8081" }]
+admin: { address: 127.0.0.1:0 }
+workers: 3
+trusted_proxies: [10.1.2.3/8, 192.0.2.1, "2001:db8::/32"]
+shutdown: { grace: 0s }
+store: sqlite:/var/lib/p.db
+auth:
+  base_path: /auth
+  issuer: https://api.example.com/
+  audience: [api, app]
+  leeway: 0s
+  keys_dir: /var/lib/keys
+  rate: unlimited
+  access_token: { ttl: 5m }
+  refresh_token: { ttl: 30d, reuse_grace: 0s, delivery: body }
+  cookie: { name: __Host-r, secure: true, same_site: strict, path: /, domain: null }
+  signing: { algorithm: HS256, secret: "Zt1kq8V0mJxw2c5yHn7LrQe4UoSbGdAf" }
+  password: { min_length: 12, complexity: false, bcrypt_cost: 31 }
+  registration: open
+  default_tier: basic
+tiers:
+  basic: { rank: 0, rate: 100/min }
+  gold: { rank: 5, rate: 10/s, burst: 50 }
+  metal: { rank: 9 }
+anonymous: { rate: 60/min, burst: 5 }
+upstreams:
+  a: { targets: [http://a:1, http://b], connect_timeout: 500ms, response_timeout: 1s, idle_timeout: 1h }
+  b: { targets: "http://[::1]:${PORT}/" }
+identity: { user_id: external_id, preset: remote-user, forward_authorization: true }
+routes:
+  - name: one
+    path: /u/{who}/x/{id}/{*rest}
+    methods: [GET, PURGE]
+    hosts: [API.example.com, "*.example.org"]
+    auth: optional
+    allow:
+      - { superuser: true, tiers: [basic, gold], roles: [editor], scopes: [posts:write] }
+      - { min_tier: gold }
+      - { owner: "{who}" }
+      - { owner: { path: "{id}", equals: "{user.external_id}" } }
+    limits:
+      - { name: w, key: user, rate: 30/min, burst: 10, cost: 2, tiers: { gold: { rate: 5/s, burst: 9 }, metal: unlimited, basic: 300/min } }
+      - { name: h, key: header:X-Device, rate: 1/d }
+      - { name: i, key: ip, rate: unlimited }
+      - { name: r, key: route, rate: 7/h }
+    upstream: b
+    max_body: 512
+    timeout: 90s
+  - { name: two, prefix: /v/w, auth: none, upstream: a, limits: [] }
+max_header: 8KiB
+limits_headers: [legacy]
+log: { access: off, level: debug }
+"#;
+
+#[test]
+fn everything_that_can_be_said() {
+    let loaded = load(EVERYTHING);
+    assert_eq!(loaded.warnings, []);
+    let config = loaded.config;
+    assert_eq!(config.listen.len(), 2);
+    assert_eq!(config.listen[0].address.port(), 9000);
+    assert_eq!(config.workers, 3);
+    assert!(config.trusted_proxies[0].contains(&"10.9.9.9".parse::<IpAddr>().unwrap()));
+    assert!(config.trusted_proxies[1].contains(&"192.0.2.1".parse::<IpAddr>().unwrap()));
+    assert!(!config.trusted_proxies[1].contains(&"192.0.2.2".parse::<IpAddr>().unwrap()));
+    assert_eq!(config.store, Store::Sqlite("/var/lib/p.db".into()));
+    assert_eq!(config.auth.rate, None);
+    assert_eq!(config.auth.cookie.path, "/");
+    assert_eq!(config.auth.refresh_token.delivery, Delivery::Body);
+    assert!(matches!(&config.auth.signing, Signing::Hs256(s) if s.expose().len() == 32));
+    assert_eq!(config.tiers["gold"].rate, Some(rate(10, 1, 50)));
+    assert_eq!(config.tiers["basic"].rate, Some(rate(100, 60, 100)));
+    assert_eq!(config.tiers["metal"].rate, None);
+    assert_eq!(config.anonymous, Some(rate(60, 60, 5)));
+    assert_eq!(config.upstreams[0].targets[1].port, 80);
+    assert_eq!(
+        config.upstreams[0].connect_timeout,
+        Duration::from_millis(500)
+    );
+    assert_eq!(config.upstreams[1].targets[0].host, "::1");
+    assert_eq!(config.upstreams[1].targets[0].port, 9000);
+    assert_eq!(config.max_header, 8192);
+    assert!(config.limits_headers.legacy && !config.limits_headers.ietf);
+    assert_eq!(config.log.access, AccessLog::Off);
+
+    let [one, two] = config.routes.as_slice() else {
+        panic!("two routes");
+    };
+    assert_eq!(one.upstream, 1);
+    assert_eq!(one.max_body, 512);
+    assert_eq!(one.timeout, Some(Duration::from_secs(90)));
+    let hosts = [
+        HostPattern::Exact("api.example.com".into()),
+        HostPattern::Wildcard("example.org".into()),
+    ];
+    assert_eq!(one.hosts, hosts);
+    assert_eq!(one.allow[0].superuser, Some(true));
+    assert_eq!(one.allow[0].tiers, ["basic", "gold"]);
+    assert_eq!(one.allow[1].min_rank, Some(5));
+    let owner = |parameter: &str, equals| Owner {
+        parameter: parameter.into(),
+        equals,
+    };
+    assert_eq!(one.allow[2].owner, Some(owner("who", OwnerField::Username)));
+    assert_eq!(
+        one.allow[3].owner,
+        Some(owner("id", OwnerField::ExternalId))
+    );
+    let limits = one.limits.as_ref().unwrap();
+    assert_eq!(limits[0].rate, Some(rate(30, 60, 10)));
+    assert_eq!(limits[0].cost.get(), 2);
+    assert_eq!(limits[0].tiers["gold"], Some(rate(5, 1, 9)));
+    assert_eq!(limits[0].tiers["metal"], None);
+    assert_eq!(limits[0].tiers["basic"], Some(rate(300, 60, 300)));
+    assert_eq!(limits[1].key, LimitKey::Header("x-device".parse().unwrap()));
+    assert_eq!(limits[2].rate, None);
+    assert_eq!(two.pattern, Pattern::Prefix(vec!["v".into(), "w".into()]));
+    assert_eq!(two.limits, Some(vec![]));
+    assert_eq!(two.timeout, None);
+}
+
+#[test]
+fn secrets_do_not_show() {
+    let config = config(EVERYTHING);
+    assert!(!format!("{config:?}").contains("Zt1kq8V0"));
+}
+
+#[test]
+fn a_secret_may_stand_in_a_file_beside() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("key"),
+        "Zt1kq8V0mJxw2c5yHn7LrQe4UoSbGdAf\r\n",
+    )
+    .unwrap();
+    let text = format!("{SMALLEST}auth: {{ signing: {{ algorithm: HS256, secret_file: key }} }}\n");
+    let path = folder.path().join("gateway.yaml");
+    let loaded = config::parse(&text, &path, &|_| None).unwrap();
+    let Signing::Hs256(secret) = loaded.config.auth.signing else {
+        panic!("HS256");
+    };
+    assert_eq!(secret.expose(), "Zt1kq8V0mJxw2c5yHn7LrQe4UoSbGdAf");
+}
+
+#[test]
+fn aliases_stand_for_values() {
+    let text = SMALLEST.replace(
+        "routes: [",
+        "routes: [{ name: a, path: /a, auth: none, upstream: app, limits: &l [{ name: x, rate: 1/s }] },
+          { name: b, path: /b, auth: none, upstream: app, limits: *l }, ",
+    );
+    let config = config(&text);
+    assert_eq!(config.routes[0].limits, config.routes[1].limits);
+}
+
+#[test]
+fn routes_that_differ_do_not_tie() {
+    let route = |name: &str, rest: &str| {
+        format!("  - {{ name: {name}, auth: none, upstream: app, {rest} }}\n")
+    };
+    let text = SMALLEST.split("routes:").next().unwrap().to_owned()
+        + "routes:\n"
+        + &route("a", "path: '/x/{id}', methods: [GET]")
+        + &route("b", "path: '/x/{name}', methods: [POST]")
+        + &route("c", "path: '/x/{id}', methods: [GET], hosts: [a.example]")
+        + &route("d", "path: '/x/{id}', hosts: ['*.example']")
+        + &route("e", "path: /x/y")
+        + &route("f", "path: /x/y/")
+        + &route("g", "prefix: /x/y/z");
+    assert_eq!(config(&text).routes.len(), 7);
+}
+
+#[test]
+fn what_a_reload_can_change() {
+    let old = config(EVERYTHING);
+    assert_eq!(
+        config::needs_restart(&old, &old.clone()),
+        Vec::<&str>::new()
+    );
+    let mut new = config(SMALLEST);
+    new.listen = old.listen.clone();
+    new.admin = old.admin.clone();
+    new.workers = old.workers;
+    new.store = old.store.clone();
+    new.max_header = old.max_header;
+    new.auth = old.auth.clone();
+    new.log.level = old.log.level.clone();
+    assert_eq!(config::needs_restart(&old, &new), Vec::<&str>::new());
+    new.listen.pop();
+    new.auth.signing = Signing::EdDsa;
+    assert_eq!(
+        config::needs_restart(&old, &new),
+        ["listen", "auth.signing"]
+    );
+}
