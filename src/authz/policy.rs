@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::authn::{Principal, User, missing};
-use crate::config::checked::{Config, OwnerField, Pattern, Route, Rule, Segment, Tier};
+use crate::config::checked::{Config, OwnerField, Route, Rule, Tier};
 use crate::request::{Code, Refusal};
-use crate::route::Matched;
+use crate::route::{Matched, parameter_index};
 
 /// The rules of every route, by the route's index.
 pub struct Policies {
@@ -69,23 +69,13 @@ impl Policies {
             && rule.owner.as_ref().is_none_or(|owner| {
                 let value = compiled
                     .parameter
-                    .and_then(|number| matched.param(number, path));
+                    .and_then(|number| matched.param(path, number));
                 value.is_some_and(|value| owns(user, owner.equals, value))
             })
     }
 }
 
 fn compile(route: &Route) -> Vec<Compiled> {
-    let numbered = |name: &str| match &route.pattern {
-        Pattern::Path(segments) => segments
-            .iter()
-            .filter_map(|segment| match segment {
-                Segment::Literal(_) => None,
-                Segment::Param(name) | Segment::Rest(name) => Some(name),
-            })
-            .position(|candidate| candidate == name),
-        Pattern::Prefix(_) => None,
-    };
     route
         .allow
         .iter()
@@ -93,7 +83,7 @@ fn compile(route: &Route) -> Vec<Compiled> {
             parameter: rule
                 .owner
                 .as_ref()
-                .and_then(|owner| numbered(&owner.parameter)),
+                .and_then(|owner| parameter_index(&route.pattern, &owner.parameter)),
             rule: rule.clone(),
         })
         .collect()
@@ -120,12 +110,12 @@ fn owns(user: &User, field: OwnerField, value: &str) -> bool {
 pub fn decide(
     policies: &Policies,
     matched: Matched,
-    route: usize,
     principal: Principal,
     path: &str,
 ) -> Result<Permit, Refusal> {
     // A route without an entry would be a bug; it must not open the route.
-    let Some(rules) = policies.routes.get(route) else {
+    let rules = matched.route().and_then(|route| policies.routes.get(route));
+    let Some(rules) = rules else {
         return Err(Refusal::new(Code::Internal, "The gateway failed.").because("no policy"));
     };
     if !rules.is_empty() {

@@ -1,3 +1,140 @@
-//! The verbs of the command line, one file each.
+//! The command line: arguments as typed, one file per verb.
 
 pub mod check;
+mod demo;
+mod health;
+mod serve;
+pub mod user;
+
+use std::io::{IsTerminal, stderr};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{self, Config};
+
+/// Exit codes beside clap's own 2 for bad usage.
+const GOOD: i32 = 0;
+const FAILED: i32 = 1;
+
+/// Accounts, tokens, route policies and rate limits in front of an unmodified backend
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the gateway until SIGTERM or SIGINT; SIGHUP reloads
+    Serve(File),
+    /// Run everything with no other set-up: a sample backend, demo users, commands to paste
+    Demo(demo::DemoArgs),
+    /// Say everything that is wrong with a configuration
+    Check {
+        #[command(flatten)]
+        file: File,
+        #[arg(long, value_enum, default_value = "human")]
+        format: check::Format,
+    },
+    /// Accounts, straight on the store
+    User {
+        #[command(flatten)]
+        file: File,
+        #[command(subcommand)]
+        command: user::UserCommand,
+    },
+    /// Ask a running gateway for its health; for a container's health check
+    Health(File),
+    /// Print the version
+    Version,
+}
+
+#[derive(Debug, Args)]
+struct File {
+    /// The configuration [default: ./gateway.yaml, else $PORTCULLIS_CONFIG]
+    #[arg(short, long = "config", value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+}
+
+impl File {
+    fn path(self) -> PathBuf {
+        let default = PathBuf::from("gateway.yaml");
+        match self.config {
+            Some(path) => path,
+            None if default.exists() => default,
+            None => std::env::var_os("PORTCULLIS_CONFIG").map_or(default, PathBuf::from),
+        }
+    }
+}
+
+/// Runs the command line of this process and returns its exit code.
+pub fn run() -> i32 {
+    match Cli::parse().verb {
+        Verb::Serve(file) => serve::run(file.path()),
+        Verb::Demo(args) => demo::run(&args),
+        Verb::Check { file, format } => check::run(&file.path(), format, colour()),
+        Verb::User { file, command } => with_config(file, |config| manage(config, command)),
+        Verb::Health(file) => with_config(file, |config| health::run(config.admin.address)),
+        Verb::Version => {
+            println!("portcullis {}", env!("CARGO_PKG_VERSION"));
+            GOOD
+        }
+    }
+}
+
+fn with_config(file: File, act: impl FnOnce(&Config) -> i32) -> i32 {
+    match config::load(&file.path()) {
+        Ok(loaded) => act(&loaded.config),
+        Err(report) => {
+            eprint!("{}", report.render(colour()));
+            FAILED
+        }
+    }
+}
+
+fn manage(config: &Config, command: user::UserCommand) -> i32 {
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(user::UserError::Stdin)
+        .and_then(|runtime| runtime.block_on(user::run(config, command)));
+    match outcome {
+        Ok(()) => GOOD,
+        Err(error) => fail(&error),
+    }
+}
+
+/// An error and what caused it, on stderr.
+fn fail(error: &dyn std::error::Error) -> i32 {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Some errors repeat their cause.
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    eprintln!("error: {text}");
+    FAILED
+}
+
+/// Colour is for terminals, unless <https://no-color.org> says otherwise.
+fn colour() -> bool {
+    stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// The program's own log, on stderr.
+fn log_at(level: &str) {
+    tracing_subscriber::fmt()
+        .with_writer(stderr)
+        .with_ansi(colour())
+        .with_env_filter(EnvFilter::new(level))
+        .with_target(false)
+        .init();
+}

@@ -8,17 +8,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::uri::PathAndQuery;
-use http::{Request, Response, StatusCode, Uri, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 
 use super::body::{Progress, RequestBody, ResponseBody, Upload};
-use super::headers::{self, Told};
+use super::headers::{self, Hop, Told};
 use super::pool::{ConnectError, Connection, Pool};
 use super::target::{Directory, Target};
 use crate::config::Config;
-use crate::config::checked::Route;
-use crate::limit::Ticket;
+use crate::config::checked::{Identity, Route};
+use crate::limit::{Limits, Ticket};
 use crate::request::{Code, Refusal};
 
 /// The upstreams of one configuration, by their index there.
@@ -109,7 +109,13 @@ pub struct Context<'a> {
     pub route: &'a Route,
     pub upstreams: &'a Upstreams,
     pub pools: &'a WorkerPools,
-    pub told: Told<'a>,
+    pub limits: &'a Limits,
+    pub identity: &'a Identity,
+    pub hop: &'a Hop,
+    pub is_trusted: bool,
+    pub request_id: &'a HeaderValue,
+    /// The name of the cookie that carries refresh tokens.
+    pub refresh_cookie: &'a str,
     pub trace: &'a mut Trace,
 }
 
@@ -144,7 +150,16 @@ pub async fn send(
         return Err(Refusal::new(Code::Internal, "The gateway failed.").because("no upstream"));
     };
     let (mut head, body) = request.into_parts();
-    headers::toward_upstream(&mut head.headers, &context.told);
+    let told = Told {
+        hop: context.hop,
+        is_trusted: context.is_trusted,
+        request_id: context.request_id,
+        identity: context.identity,
+        principal: ticket.permit().principal(),
+        auth: context.route.auth,
+        refresh_cookie: context.refresh_cookie,
+    };
+    headers::toward_upstream(&mut head.headers, &told);
     head.uri = origin_form(&head.uri);
     head.version = Version::HTTP_11;
 
@@ -163,7 +178,7 @@ pub async fn send(
         return Err(unreachable("the upstream switched protocols unasked"));
     }
     headers::toward_client(response.headers_mut());
-    ticket.write_headers(response.headers_mut());
+    ticket.write_headers(context.limits, response.headers_mut());
     Ok(response)
 }
 

@@ -10,5 +10,5 @@ mod target;
 
 pub use body::ResponseBody;
 pub use exchange::{Context, Trace, Upstreams, WorkerPools, send};
-pub use headers::{Hop, Told, X_REQUEST_ID, set_host};
+pub use headers::{Hop, X_REQUEST_ID, set_host};
 pub use target::Directory;

@@ -62,22 +62,19 @@ async fn serve(
     let admission = limit::admit(&snapshot.limits, &matched, &facts)?;
     let identified = snapshot.authenticator.identify(route.auth, &head.headers);
     let principal = ledger.identified(identified)?;
-    let permit = authz::decide(&snapshot.policies, matched, index, principal.clone(), head.uri.path())?;
-    let ticket = limit::take(&snapshot.limits, admission, permit, &facts)?;
+    let permit = authz::decide(&snapshot.policies, matched, principal, head.uri.path())?;
+    let ticket = limit::take(&snapshot.limits, admission, permit)?;
 
     let context = forward::Context {
         route,
         upstreams: &snapshot.upstreams,
         pools: &current.pools,
-        told: forward::Told {
-            hop: &connection.hop,
-            is_trusted: peer.is_trusted,
-            request_id: &ledger.request_id(),
-            identity: &snapshot.config.identity,
-            principal: &principal,
-            auth: route.auth,
-            refresh_cookie: &snapshot.config.auth.cookie.name,
-        },
+        limits: &snapshot.limits,
+        identity: &snapshot.config.identity,
+        hop: &connection.hop,
+        is_trusted: peer.is_trusted,
+        request_id: &ledger.request_id(),
+        refresh_cookie: &snapshot.config.auth.cookie.name,
         trace: ledger.trace(),
     };
     let response = forward::send(ticket, Request::from_parts(head, body), context).await?;

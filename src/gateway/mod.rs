@@ -11,5 +11,5 @@ mod worker;
 pub use body::{ApiBody, Body};
 pub use handle::handle;
 pub use ingress::Connection;
-pub use snapshot::{AuthApi, AuthApiFuture, Snapshot, Snapshots};
+pub use snapshot::{AuthApi, AuthApiFuture, RouteNames, Snapshot, Snapshots};
 pub use worker::Worker;

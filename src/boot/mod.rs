@@ -1,0 +1,7 @@
+//! Where the parts are wired together. Nothing else imports the control plane's APIs.
+
+mod parts;
+mod reload;
+mod run;
+
+pub use run::{BootError, Serving, serve};

@@ -1,0 +1,139 @@
+//! What lives as long as the process, and how a configuration becomes a snapshot of it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tower::ServiceExt as _;
+
+use crate::accounts::Accounts;
+use crate::api::{self, ApiState};
+use crate::authn::{Authenticator, Changes};
+use crate::authz::Policies;
+use crate::config::Config;
+use crate::config::checked;
+use crate::forward::{Directory, Upstreams};
+use crate::gateway::{ApiBody, AuthApi, AuthApiFuture, RouteNames, Snapshot};
+use crate::limit::{AddressLimit, Clock, Limits, Slots};
+use crate::request::{Code, Refusal};
+use crate::route::Table;
+use crate::telemetry::{AccessLog, Format, Metrics};
+
+/// Requests to the auth API that are served at once; more are told to come back.
+const AUTH_API_CONCURRENCY: usize = 512;
+
+pub struct Parts {
+    pub metrics: Arc<Metrics>,
+    pub accounts: Arc<Accounts>,
+    pub directory: Arc<Directory>,
+    authenticator: Arc<Authenticator>,
+    auth_api: AuthApi,
+    slots: Arc<Slots>,
+    clock: Clock,
+    access_log: AccessLog,
+}
+
+impl Parts {
+    /// `config` settles what a reload can't change; `changes` is what `accounts` publishes to.
+    pub fn new(
+        config: &Config,
+        accounts: Arc<Accounts>,
+        changes: Arc<Changes>,
+        access_log: AccessLog,
+        metrics: Arc<Metrics>,
+        control: Handle,
+    ) -> Self {
+        let keys = accounts.verifying_keys();
+        let authenticator = Arc::new(Authenticator::new(&config.auth, keys, changes));
+        let slots = Arc::new(Slots::new());
+        let clock = Clock::start();
+        let limit = AddressLimit::new(
+            Arc::clone(&slots),
+            clock.clone(),
+            "auth",
+            config.auth.rate,
+        );
+        let router = api::router(ApiState::new(
+            config,
+            Arc::clone(&accounts),
+            {
+                let authenticator = Arc::clone(&authenticator);
+                Arc::new(move |token, expiry| authenticator.verify(token, expiry))
+            },
+            Arc::new(move |address: IpAddr| limit.take(address)),
+        ));
+        Parts {
+            metrics,
+            accounts,
+            directory: Arc::default(),
+            authenticator,
+            auth_api: hand_over(router, control),
+            slots,
+            clock,
+            access_log,
+        }
+    }
+
+    /// A configuration, ready to serve. Counters, pools and known tokens go on.
+    pub fn snapshot(&self, config: Config) -> Snapshot {
+        let endpoints = api::endpoints(&config.auth.base_path);
+        let upstreams = Upstreams::build(&config, &self.directory);
+        let routes = config.routes.iter().map(|route| RouteNames {
+            text: route.name.as_str().into(),
+            label: self.metrics.label(&route.name),
+            upstream: upstreams.name(route.upstream).cloned(),
+        });
+        Snapshot {
+            table: Table::build(&config, &endpoints),
+            policies: Policies::build(&config),
+            limits: Limits::build(&config, Arc::clone(&self.slots), self.clock.clone()),
+            authenticator: Arc::clone(&self.authenticator),
+            routes: routes.collect(),
+            upstreams,
+            auth_api: Arc::clone(&self.auth_api),
+            access_log: match config.log.access {
+                checked::AccessLog::Json => Some(self.access_log.in_format(Format::Json)),
+                checked::AccessLog::Text => Some(self.access_log.in_format(Format::Text)),
+                checked::AccessLog::Off => None,
+            },
+            config: Arc::new(config),
+        }
+    }
+}
+
+/// Requests to the auth API run on the control plane's threads; bodies stream across.
+fn hand_over(router: Router, control: Handle) -> AuthApi {
+    let room = Arc::new(Semaphore::new(AUTH_API_CONCURRENCY));
+    Arc::new(move |request: Request<Incoming>| -> AuthApiFuture {
+        let router = router.clone();
+        let room = Arc::clone(&room);
+        let control = control.clone();
+        Box::pin(async move {
+            let Ok(_place) = room.try_acquire() else {
+                let refusal = Refusal::new(Code::Unavailable, "Too many sign-ins at once.");
+                return refused(refusal.retry_after(1));
+            };
+            let answer = control.spawn(router.oneshot(request.map(axum::body::Body::new)));
+            match answer.await {
+                Ok(Ok(response)) => response.map(|body| {
+                    use http_body_util::BodyExt as _;
+                    ApiBody::new(body.map_err(Into::into))
+                }),
+                Ok(Err(never)) => match never {},
+                Err(error) => {
+                    refused(Refusal::new(Code::Internal, "The gateway failed.").because(error))
+                }
+            }
+        })
+    })
+}
+
+fn refused(refusal: Refusal) -> Response<ApiBody> {
+    let mut response = Response::new(ApiBody::default());
+    response.extensions_mut().insert(refusal);
+    response
+}

@@ -1,0 +1,57 @@
+//! Taking over a changed gateway.yaml while requests are served: all of it, or nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::parts::Parts;
+use crate::config::{self, Config, Report};
+use crate::gateway::Snapshots;
+
+/// Why the configuration in force stays.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    #[error("{}", .0.render(false))]
+    Invalid(Report),
+    #[error("a reload can't change {}: restart for that", .0.join(", "))]
+    NeedsRestart(Vec<&'static str>),
+}
+
+/// Reads the file again and serves by it from the next request on.
+pub async fn reload(path: &Path, parts: &Parts, snapshots: &Snapshots) {
+    match replace(path, parts, snapshots).await {
+        Ok(config) => {
+            parts.metrics.reload("success");
+            tracing::info!(
+                routes = config.routes.len(),
+                upstreams = config.upstreams.len(),
+                "configuration reloaded"
+            );
+        }
+        Err(error) => {
+            parts.metrics.reload("failure");
+            tracing::error!("configuration not reloaded, the previous one stays: {error}");
+        }
+    }
+}
+
+async fn replace(
+    path: &Path,
+    parts: &Parts,
+    snapshots: &Snapshots,
+) -> Result<Arc<Config>, ReloadError> {
+    let loaded = config::load(path).map_err(ReloadError::Invalid)?;
+    let fixed = config::needs_restart(&snapshots.load().config, &loaded.config);
+    if !fixed.is_empty() {
+        return Err(ReloadError::NeedsRestart(fixed));
+    }
+    for warning in &loaded.warnings {
+        tracing::warn!("{}", warning.render(false));
+    }
+    parts.accounts.reload(&loaded.config);
+    let snapshot = parts.snapshot(loaded.config);
+    // New names are known before the first request asks for them.
+    parts.directory.look_up().await;
+    let config = Arc::clone(&snapshot.config);
+    snapshots.store(Arc::new(snapshot));
+    Ok(config)
+}
