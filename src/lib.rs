@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 pub mod authn;
+pub mod authz;
 pub mod config;
+pub mod limit;
 pub mod request;
 pub mod route;
