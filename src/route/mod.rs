@@ -10,7 +10,7 @@
 //!   character and `{*name}` at least one character; `prefix: /x` takes `/x` and all below `/x/`.
 //! - Query and fragment take no part.
 //! - A path that servers read in different ways is matched under each reading, and refused when the
-//!   readings disagree on the route or on a parameter that decides who may pass (see [`readings`]).
+//!   readings disagree on the route or on a parameter that decides who may pass (see `readings.rs`).
 
 mod escape;
 mod hosts;
@@ -21,6 +21,8 @@ mod readings;
 #[cfg(test)]
 pub(crate) mod sample;
 mod table;
+#[cfg(test)]
+mod tests;
 mod trie;
 
 pub use matched::{Destination, Matched};

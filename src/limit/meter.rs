@@ -1,0 +1,161 @@
+//! One decision: governor's GCRA over a counter of ours.
+//!
+//! A governor limiter is made for each decision, which costs a multiplication: its quota may then
+//! change between two requests of a key, and its time is the one reading of the clock that all limits
+//! of a request share.
+
+use std::cell::Cell;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::Clock;
+use governor::middleware::StateInformationMiddleware;
+use governor::nanos::Nanos;
+use governor::state::StateStore;
+use governor::state::direct::NotKeyed;
+use governor::{Quota as Cells, RateLimiter};
+
+use crate::config::checked::Rate;
+
+use super::clock::nanos;
+use super::pool::Charge;
+use super::slots::{Key, Slots};
+
+/// No counter takes longer to fill up: two years in nanoseconds, which leaves room in its word.
+const LONGEST: u64 = 1 << 56;
+
+/// What a limit grants, and what a request takes of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Quota {
+    cells: Cells,
+    cost: NonZeroU32,
+    /// Nanoseconds that a request takes.
+    amount: u64,
+    /// Nanoseconds to fill up from nothing.
+    whole: u64,
+}
+
+/// What is left after a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// Requests that would pass now.
+    pub(super) remaining: u32,
+    /// Nanoseconds until the counter is full.
+    pub(super) full_in: u64,
+}
+
+/// A refusal; nothing was charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Denied {
+    /// Nanoseconds until a request can pass.
+    pub(super) wait: u64,
+    pub(super) full_in: u64,
+}
+
+impl Quota {
+    /// A burst smaller than the cost would let nothing through, ever: it counts as the cost.
+    pub(super) fn new(rate: &Rate, cost: NonZeroU32) -> Self {
+        // Rounded up, so that the rate is never exceeded.
+        let interval = nanos(rate.period).div_ceil(u64::from(rate.count.get()));
+        let interval = interval.clamp(1, LONGEST / u64::from(cost.get()));
+        let most = u32::try_from(LONGEST / interval).unwrap_or(u32::MAX);
+        let burst = rate
+            .burst
+            .max(cost)
+            .min(NonZeroU32::new(most).unwrap_or(cost));
+        let of_one = Duration::from_nanos(interval);
+        Quota {
+            cells: Cells::with_period(of_one)
+                .unwrap_or(Cells::per_second(burst))
+                .allow_burst(burst),
+            cost,
+            amount: interval * u64::from(cost.get()),
+            whole: interval * u64::from(burst.get()),
+        }
+    }
+
+    /// Charges a request to a counter. `now` is in nanoseconds since the start.
+    pub(super) fn charge(
+        &self,
+        slots: &Slots,
+        key: Key,
+        now: u64,
+    ) -> Result<(Standing, Charge), Denied> {
+        let counter = Counter {
+            slots,
+            key,
+            now,
+            amount: self.amount,
+            charge: Cell::new(None),
+        };
+        let readings = Readings {
+            next: Cell::new(Nanos::new(0)),
+            then: Nanos::new(now),
+        };
+        let limiter: RateLimiter<_, _, _, StateInformationMiddleware> =
+            RateLimiter::new(self.cells, counter, readings);
+        let outcome = limiter.check_n(self.cost);
+        match (outcome, limiter.into_state_store().charge.get()) {
+            (Ok(Ok(state)), Some(charge)) => {
+                let standing = Standing {
+                    remaining: state.remaining_burst_capacity() / self.cost,
+                    full_in: charge.full_at.saturating_sub(now),
+                };
+                Ok((standing, charge))
+            }
+            (Ok(Err(refused)), _) => {
+                let wait = nanos(refused.wait_time_from(Nanos::new(now)));
+                Err(Denied {
+                    wait,
+                    full_in: wait + self.whole - self.amount,
+                })
+            }
+            // A burst below the cost, which no quota has, or a passing decision without a charge.
+            _ => Err(Denied {
+                wait: self.whole,
+                full_in: self.whole,
+            }),
+        }
+    }
+}
+
+/// One counter as governor sees it.
+struct Counter<'a> {
+    slots: &'a Slots,
+    key: Key,
+    now: u64,
+    amount: u64,
+    charge: Cell<Option<Charge>>,
+}
+
+impl StateStore for Counter<'_> {
+    type Key = NotKeyed;
+
+    fn measure_and_replace<T, F, E>(&self, _: &NotKeyed, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let decide = |full_at: Option<u64>| {
+            let (value, next) = decide(full_at.map(Nanos::new))?;
+            Ok((value, next.as_u64()))
+        };
+        let (value, charge) = self.slots.charge(self.key, self.now, self.amount, decide)?;
+        self.charge.set(Some(charge));
+        Ok(value)
+    }
+}
+
+/// Shows governor the start of the process first, which is what a limiter measures from that reads
+/// the clock when it is made, and the time of the request then.
+struct Readings {
+    next: Cell<Nanos>,
+    then: Nanos,
+}
+
+impl Clock for Readings {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        self.next.replace(self.then)
+    }
+}

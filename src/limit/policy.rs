@@ -1,0 +1,149 @@
+//! The limits of every route, compiled from a configuration.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::config::checked::{self, LimitKey, LimitsHeaders, Rate};
+
+use super::clock::Clock;
+use super::headers::Announcement;
+use super::meter::Quota;
+use super::slots::{Scope, Slots};
+
+/// The limits of one configuration, over counters that outlive it.
+pub struct Limits {
+    pub(super) slots: Arc<Slots>,
+    pub(super) clock: Clock,
+    pub(super) headers: LimitsHeaders,
+    /// As [`Config::routes`].
+    pub(super) routes: Vec<RouteLimits>,
+    /// Signed-in callers of routes that say nothing of limits: one budget over all of these.
+    pub(super) by_tier: Limit,
+    /// Other callers of such routes.
+    pub(super) anonymous: Limit,
+    /// Referred to by index.
+    pub(super) policies: Vec<Policy>,
+}
+
+pub(super) struct RouteLimits {
+    /// By address, header and route: charged before authentication.
+    pub(super) early: Vec<Limit>,
+    /// By user: charged when the caller is known. `None` when the route says nothing of limits.
+    pub(super) late: Option<Vec<Limit>>,
+}
+
+pub(super) struct Limit {
+    pub(super) scope: Scope,
+    pub(super) key: LimitKey,
+    /// An index into [`Limits::policies`]; `None` is unlimited.
+    policy: Option<usize>,
+    by_tier: BTreeMap<String, Option<usize>>,
+}
+
+/// A quota, and how clients are told of it.
+pub(super) struct Policy {
+    pub(super) name: String,
+    pub(super) rate: Rate,
+    pub(super) quota: Quota,
+    pub(super) announcement: Announcement,
+}
+
+impl Limits {
+    /// Compiles the limits of `config`. Slots and clock are the same ones for every configuration
+    /// that a process has in its life.
+    pub fn build(config: &Config, slots: Arc<Slots>, clock: Clock) -> Limits {
+        let mut policies = Policies(Vec::new());
+        let rate_of = |tier: &checked::Tier| tier.rate;
+        let by_tier = Limit {
+            scope: slots.scope(&["tier"]),
+            key: LimitKey::User,
+            // A tier that the file does not know must not be a way out of every limit.
+            policy: policies.add(
+                "tier",
+                config
+                    .tiers
+                    .get(&config.auth.default_tier)
+                    .and_then(rate_of),
+                NonZeroU32::MIN,
+            ),
+            by_tier: config
+                .tiers
+                .iter()
+                .map(|(name, tier)| {
+                    (
+                        name.clone(),
+                        policies.add("tier", tier.rate, NonZeroU32::MIN),
+                    )
+                })
+                .collect(),
+        };
+        let anonymous = Limit {
+            scope: slots.scope(&["anonymous"]),
+            key: LimitKey::Ip,
+            policy: policies.add("anonymous", config.anonymous, NonZeroU32::MIN),
+            by_tier: BTreeMap::new(),
+        };
+        let routes = config.routes.iter().map(|route| {
+            let mut compile = |limit: &checked::Limit| Limit {
+                scope: slots.scope(&["route", &route.name, &limit.name]),
+                key: limit.key.clone(),
+                policy: policies.add(&limit.name, limit.rate, limit.cost),
+                by_tier: limit
+                    .tiers
+                    .iter()
+                    .map(|(tier, rate)| {
+                        (tier.clone(), policies.add(&limit.name, *rate, limit.cost))
+                    })
+                    .collect(),
+            };
+            let is_late = |limit: &&checked::Limit| limit.key == LimitKey::User;
+            let own = route.limits.as_deref();
+            let early = own.unwrap_or_default().iter().filter(|l| !is_late(l));
+            RouteLimits {
+                early: early.map(&mut compile).collect(),
+                late: own.map(|own| own.iter().filter(is_late).map(&mut compile).collect()),
+            }
+        });
+        let routes = routes.collect();
+        Limits {
+            routes,
+            by_tier,
+            anonymous,
+            headers: config.limits_headers,
+            policies: policies.0,
+            slots,
+            clock,
+        }
+    }
+}
+
+impl Limit {
+    /// The policy for a caller of this tier; `None` does not limit.
+    pub(super) fn policy(&self, tier: Option<&str>) -> Option<usize> {
+        let of_tier = tier.and_then(|tier| self.by_tier.get(tier));
+        of_tier.copied().unwrap_or(self.policy)
+    }
+}
+
+impl Policy {
+    pub(super) fn new(name: &str, rate: Rate, cost: NonZeroU32) -> Self {
+        Policy {
+            name: name.to_owned(),
+            rate,
+            quota: Quota::new(&rate, cost),
+            announcement: Announcement::new(name, &rate),
+        }
+    }
+}
+
+struct Policies(Vec<Policy>);
+
+impl Policies {
+    fn add(&mut self, name: &str, rate: Option<Rate>, cost: NonZeroU32) -> Option<usize> {
+        let rate = rate?;
+        self.0.push(Policy::new(name, rate, cost));
+        Some(self.0.len() - 1)
+    }
+}

@@ -1,0 +1,281 @@
+//! A fixed number of counters, found by key: two-choice buckets of eight, no lock to use a counter.
+//!
+//! Only counters that are full again are taken for other keys. When both buckets of a key hold none,
+//! the key shares an overflow counter with others, so nobody gets a fresh budget by pushing keys
+//! out. Memory is asked for zeroed and touched only where a key lands.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::word::Word;
+
+/// Counters in a bucket: their keys fill one cache line, their states the next.
+const WAYS: usize = 8;
+const BUCKET: usize = 2 * WAYS;
+const LINE: usize = 64;
+const STRIPES: usize = 256;
+const OVERFLOWS: usize = 4096;
+
+pub(super) struct Pool {
+    /// For each bucket eight keys (zero for none), then eight states.
+    cells: Box<[AtomicU64]>,
+    /// Where in `cells` the first cache line begins.
+    first: usize,
+    /// A power of two.
+    buckets: usize,
+    overflows: Box<[AtomicU64]>,
+    /// Held while a key is inserted, so that no key is inserted twice.
+    stripes: Box<[Mutex<()>]>,
+    /// The latest time by which a counter was given to another key.
+    given_at: AtomicU64,
+}
+
+/// A key's place among the counters. The numbers are hashes under a secret, so nobody can choose
+/// keys that meet in a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Id {
+    /// Not zero.
+    pub(super) key: u64,
+    /// Which overflow counter the key shares when there is no room.
+    pub(super) overflow: u64,
+}
+
+/// What was taken from a counter, so that it can be given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Charge {
+    place: Place,
+    key: u64,
+    generation: u64,
+    amount: u64,
+    at: u64,
+    /// When the counter is full again, in nanoseconds since the start.
+    pub(super) full_at: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The index of the key's cell.
+    Slot(usize),
+    Overflow(usize),
+}
+
+impl Pool {
+    /// Room for at least `capacity` keys, of which about nine in ten can be in use at once.
+    pub(super) fn new(capacity: usize) -> Self {
+        let buckets = capacity.div_ceil(WAYS).next_power_of_two();
+        let cells: Box<[AtomicU64]> =
+            bytemuck::zeroed_slice_box(buckets * BUCKET + LINE / size_of::<AtomicU64>());
+        Pool {
+            first: cells.as_ptr().align_offset(LINE),
+            cells,
+            buckets,
+            overflows: bytemuck::zeroed_slice_box(OVERFLOWS),
+            stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
+            given_at: AtomicU64::new(0),
+        }
+    }
+
+    /// Lets `decide` turn the time at which the key's counter is full, `None` for a key that has
+    /// none, into the next one. `amount` is what the time moves by at most, in nanoseconds.
+    pub(super) fn charge<T, E>(
+        &self,
+        id: Id,
+        now: u64,
+        amount: u64,
+        decide: impl Fn(Option<u64>) -> Result<(T, u64), E>,
+    ) -> Result<(T, Charge), E> {
+        let update = Update {
+            id,
+            now,
+            amount,
+            decide,
+        };
+        match self.charge_known(&update) {
+            Some(result) => result,
+            None => self.charge_new(&update),
+        }
+    }
+
+    /// Gives back what is still missing of a charge.
+    ///
+    /// As long as the counter was never nearly full in between, that is all of it. Otherwise time may
+    /// have made some of it good: at most the time that has passed.
+    pub(super) fn refund(&self, charge: &Charge, now: u64) {
+        let state = match charge.place {
+            Place::Slot(cell) => &self.cells[cell + WAYS],
+            Place::Overflow(index) => &self.overflows[index],
+        };
+        let mut word = Word(state.load(Ordering::Acquire));
+        loop {
+            let is_same_key = match charge.place {
+                Place::Slot(cell) => self.cells[cell].load(Ordering::Acquire) == charge.key,
+                Place::Overflow(_) => true,
+            };
+            if word == Word::BUSY || !is_same_key {
+                return;
+            }
+            // Keys that share an overflow counter may charge different amounts, which the
+            // generation does not tell.
+            let is_untouched =
+                word.generation() == charge.generation && matches!(charge.place, Place::Slot(_));
+            let missing = if is_untouched {
+                charge.amount
+            } else {
+                charge.amount.saturating_sub(now.saturating_sub(charge.at))
+            };
+            let next = word.at(word.time().saturating_sub(missing));
+            match swap(state, word, next) {
+                Ok(()) => return,
+                Err(seen) => word = seen,
+            }
+        }
+    }
+
+    /// Charges the counter that the key already has; `None` when it has none.
+    fn charge_known<T, E, F>(&self, update: &Update<F>) -> Option<Result<(T, Charge), E>>
+    where
+        F: Fn(Option<u64>) -> Result<(T, u64), E>,
+    {
+        let buckets = self.buckets_of(update.id);
+        let cells = buckets.into_iter().flat_map(|bucket| bucket..bucket + WAYS);
+        let mut of_key =
+            cells.filter(|cell| self.cells[*cell].load(Ordering::Acquire) == update.id.key);
+        of_key.find_map(|cell| {
+            let is_still = || self.cells[cell].load(Ordering::Acquire) == update.id.key;
+            let place = Place::Slot(cell);
+            update.apply(&self.cells[cell + WAYS], place, is_still)
+        })
+    }
+
+    fn charge_new<T, E, F>(&self, update: &Update<F>) -> Result<(T, Charge), E>
+    where
+        F: Fn(Option<u64>) -> Result<(T, u64), E>,
+    {
+        // From the top, so that keys of one bucket do not wait for each other.
+        let stripe = (update.id.key >> 56) as usize % STRIPES;
+        let _inserting = self.stripes[stripe]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(result) = self.charge_known(update) {
+            return result;
+        }
+        let shared_at = update.id.overflow as usize % OVERFLOWS;
+        let shared = &self.overflows[shared_at];
+        // The key may have been over its limit there: it goes on with what the counter says. And a
+        // worker whose reading of the clock is older than another's, by whose reading the key's own
+        // counter was full and given away, must not find the key as it was before that.
+        let inherited = Word(shared.load(Ordering::Acquire)).time();
+        let before = inherited.max(self.given_at.load(Ordering::Acquire));
+        let before = (before > update.now).then_some(before);
+        let (value, full_at) = (update.decide)(before)?;
+        let [one, other] = self.buckets_of(update.id);
+        let room = |bucket: usize| {
+            let states = &self.cells[bucket + WAYS..bucket + BUCKET];
+            let words = states.iter().map(|s| Word(s.load(Ordering::Relaxed)));
+            words.filter(|word| word.is_full(update.now)).count()
+        };
+        let order = if room(one) >= room(other) {
+            [one, other]
+        } else {
+            [other, one]
+        };
+        for cell in order.into_iter().flat_map(|bucket| bucket..bucket + WAYS) {
+            let state = &self.cells[cell + WAYS];
+            let word = Word(state.load(Ordering::Acquire));
+            if !word.is_full(update.now) {
+                continue;
+            }
+            self.given_at.fetch_max(update.now, Ordering::AcqRel);
+            if swap(state, word, Word::BUSY).is_err() {
+                continue;
+            }
+            let next = word.next(full_at);
+            self.cells[cell].store(update.id.key, Ordering::Release);
+            state.store(next.0, Ordering::Release);
+            return Ok((value, update.charged(Place::Slot(cell), next)));
+        }
+        let shared_update = Update {
+            id: update.id,
+            now: update.now,
+            amount: update.amount,
+            decide: |full_at: Option<u64>| (update.decide)(full_at.max(before)),
+        };
+        loop {
+            // No key takes an overflow counter for itself, so this ends.
+            let place = Place::Overflow(shared_at);
+            if let Some(result) = shared_update.apply(shared, place, || true) {
+                return result;
+            }
+        }
+    }
+
+    /// Where the keys of the two buckets begin.
+    fn buckets_of(&self, id: Id) -> [usize; 2] {
+        let mask = self.buckets - 1;
+        let one = id.key as usize & mask;
+        // An odd number added under the mask: never the same bucket, when there are two.
+        let other = (one + ((id.key >> 32) as usize | 1)) & mask;
+        [one, other].map(|bucket| self.first + bucket * BUCKET)
+    }
+}
+
+struct Update<F> {
+    id: Id,
+    now: u64,
+    amount: u64,
+    decide: F,
+}
+
+impl<F> Update<F> {
+    /// Applies the decision to a counter; `None` when the counter is or becomes another key's.
+    fn apply<T, E>(
+        &self,
+        state: &AtomicU64,
+        place: Place,
+        is_still: impl Fn() -> bool,
+    ) -> Option<Result<(T, Charge), E>>
+    where
+        F: Fn(Option<u64>) -> Result<(T, u64), E>,
+    {
+        let mut word = Word(state.load(Ordering::Acquire));
+        loop {
+            // The state was read first: if the counter has changed hands since, the swap fails.
+            if word == Word::BUSY || !is_still() {
+                return None;
+            }
+            let (value, full_at) = match (self.decide)(Some(word.time())) {
+                Ok(decided) => decided,
+                Err(refused) => return Some(Err(refused)),
+            };
+            let is_nearly_full = word.time() < self.now.saturating_add(self.amount);
+            let next = if is_nearly_full {
+                word.next(full_at)
+            } else {
+                word.at(full_at)
+            };
+            match swap(state, word, next) {
+                Ok(()) => return Some(Ok((value, self.charged(place, next)))),
+                Err(seen) => word = seen,
+            }
+        }
+    }
+
+    fn charged(&self, place: Place, word: Word) -> Charge {
+        Charge {
+            place,
+            key: self.id.key,
+            generation: word.generation(),
+            amount: self.amount,
+            at: self.now,
+            full_at: word.time(),
+        }
+    }
+}
+
+fn swap(state: &AtomicU64, from: Word, to: Word) -> Result<(), Word> {
+    let swapped = state.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire);
+    swapped.map(drop).map_err(Word)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! The meter against an exact oracle, by one thread and by many.
+
+use std::num::NonZeroU32;
+use std::thread;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use crate::config::checked::Rate;
+
+use super::meter::Quota;
+use super::slots::{Key, Network, Slots, Value};
+
+fn number(n: u32) -> NonZeroU32 {
+    NonZeroU32::new(n).unwrap()
+}
+
+fn rate(count: u32, seconds: u64, burst: u32) -> Rate {
+    Rate {
+        count: number(count),
+        period: Duration::from_secs(seconds),
+        burst: number(burst),
+    }
+}
+
+fn some_key(slots: &Slots) -> Key {
+    slots.key(slots.scope(&["test"]), Value::Address(Network::V4(1)))
+}
+
+/// A bucket of time: a request takes `amount` nanoseconds of it, and it fills as time passes.
+struct Bucket {
+    amount: u64,
+    whole: u64,
+    level: u64,
+}
+
+impl Bucket {
+    fn new(rate: &Rate, cost: u32) -> Self {
+        let count = u64::from(rate.count.get());
+        let of_one = u64::try_from(rate.period.as_nanos())
+            .unwrap()
+            .div_ceil(count);
+        let whole = of_one * u64::from(rate.burst.get().max(cost));
+        Bucket {
+            amount: of_one * u64::from(cost),
+            whole,
+            level: whole,
+        }
+    }
+
+    fn fill(&mut self, nanos: u64) {
+        self.level = self.whole.min(self.level + nanos);
+    }
+}
+
+fn any_rate() -> impl Strategy<Value = Rate> {
+    let seconds = prop::sample::select(vec![1, 60, 3600, 86_400]);
+    (1..2000_u32, seconds, 1..60_u32).prop_map(|(count, s, burst)| rate(count, s, burst))
+}
+
+proptest! {
+    #[test]
+    fn the_meter_is_exact(
+        rate in any_rate(),
+        cost in 1..5_u32,
+        steps in prop::collection::vec((0..4_u8, 0..1000_u64), 1..200),
+    ) {
+        let slots = Slots::with_capacity(8, 8);
+        let key = some_key(&slots);
+        let quota = Quota::new(&rate, number(cost));
+        let mut bucket = Bucket::new(&rate, cost);
+        let mut now = 0;
+        for (kind, parts) in steps {
+            // In parts of what a request takes, so that most decisions are near the edge.
+            let pause = match kind {
+                0 => 0,
+                1 => bucket.amount,
+                _ => bucket.amount * parts / 700,
+            };
+            now += pause;
+            bucket.fill(pause);
+            match quota.charge(&slots, key, now) {
+                Ok((standing, _)) => {
+                    prop_assert!(bucket.level >= bucket.amount, "over the limit");
+                    bucket.level -= bucket.amount;
+                    prop_assert_eq!(u64::from(standing.remaining), bucket.level / bucket.amount);
+                    prop_assert_eq!(standing.full_in, bucket.whole - bucket.level);
+                }
+                Err(denied) => {
+                    prop_assert!(bucket.level < bucket.amount, "refused while under the limit");
+                    prop_assert_eq!(denied.wait, bucket.amount - bucket.level);
+                    prop_assert_eq!(denied.full_in, bucket.whole - bucket.level);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_quota_is_too_large(count: u32, days in 1..40_000_u64, burst: u32, cost: u32, now in 0..1_u64 << 57) {
+        let rate = rate(count.max(1), days * 86_400, burst.max(1));
+        let slots = Slots::with_capacity(8, 8);
+        let key = some_key(&slots);
+        let quota = Quota::new(&rate, number(cost.max(1)));
+        let (standing, charge) = quota.charge(&slots, key, now).expect("the first request passes");
+        prop_assert_eq!(standing.full_in, charge.full_at - now);
+        let second = quota.charge(&slots, key, now);
+        prop_assert_eq!(second.is_ok(), standing.remaining > 0);
+    }
+
+    #[test]
+    fn a_refund_is_as_if_it_never_happened(rate in any_rate(), before in 0..60_u32, pause in 0..1_000_000_u64) {
+        let slots = Slots::with_capacity(8, 8);
+        let key = some_key(&slots);
+        let quota = Quota::new(&rate, NonZeroU32::MIN);
+        for _ in 0..before {
+            let _ = quota.charge(&slots, key, 0);
+        }
+        let Ok((first, charge)) = quota.charge(&slots, key, pause) else {
+            return Ok(());
+        };
+        slots.refund(key, &charge, pause);
+        let again = quota.charge(&slots, key, pause).map(|(standing, _)| standing);
+        prop_assert_eq!(again, Ok(first));
+    }
+}
+
+#[test]
+fn a_million_requests_pass_exactly_what_the_rate_and_the_burst_allow() {
+    let slots = Slots::with_capacity(8, 8);
+    let key = some_key(&slots);
+    let quota = Quota::new(&rate(1000, 1, 50), NonZeroU32::MIN);
+    // Ten requests in each millisecond that one may have.
+    let passed = (0..1_000_000_u64).filter(|n| quota.charge(&slots, key, n * 100_000).is_ok());
+    assert_eq!(passed.count(), 50 + 99_999);
+}
+
+#[test]
+fn workers_together_pass_exactly_the_burst() {
+    const WORKERS: usize = 4;
+    const BURST: u32 = 10_000;
+    let slots = Slots::with_capacity(8, 8);
+    let key = some_key(&slots);
+    let quota = Quota::new(&rate(1, 3600, BURST), NonZeroU32::MIN);
+    let passed: usize = thread::scope(|scope| {
+        let worker = || {
+            (0..BURST)
+                .filter(|_| quota.charge(&slots, key, 77).is_ok())
+                .count()
+        };
+        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().map(|w| w.join().unwrap()).sum()
+    });
+    assert_eq!(passed, BURST as usize);
+}

@@ -1,0 +1,197 @@
+//! The stage itself: [`admit`] before the caller is known, [`take`] after.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
+
+use crate::authz::Permit;
+use crate::config::checked::LimitKey;
+use crate::request::{Code, Facts, Refusal};
+use crate::route::Matched;
+
+use super::clock::whole_seconds;
+use super::headers::{self, Entry};
+use super::meter::{Denied, Standing};
+use super::policy::{Limit, Limits, Policy};
+use super::pool::Charge;
+use super::slots::{Key, Network, Value};
+
+/// A request that the limits let through which need not know its caller.
+///
+/// What it was charged stays charged when it is dropped, so failed authentications count.
+#[derive(Debug)]
+#[must_use = "a request goes on to `take`"]
+pub struct Admission {
+    client: Network,
+    charged: SmallVec<[Charged; 2]>,
+}
+
+/// A request that every limit lets through: what forwarding asks for.
+#[derive(Debug)]
+pub struct Ticket {
+    permit: Permit,
+    entries: SmallVec<[Entry; 2]>,
+}
+
+#[derive(Debug)]
+struct Charged {
+    key: Key,
+    charge: Charge,
+    entry: Entry,
+}
+
+/// Charges the limits by address, header and route.
+///
+/// # Errors
+///
+/// 429 `rate-limited` when one refuses; then none is charged.
+pub fn admit(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<Admission, Refusal> {
+    let mut admission = Admission {
+        client: Network::from(facts.peer.client),
+        charged: SmallVec::new(),
+    };
+    let Some(route) = matched.route() else {
+        return Ok(admission);
+    };
+    let early = &limits.routes.get(route).ok_or_else(unknown_route)?.early;
+    let due = early.iter().filter_map(|limit| {
+        let address = Value::Address(admission.client);
+        let value = match &limit.key {
+            LimitKey::Route => Value::Route,
+            LimitKey::Header(name) => match facts.head.headers.get(name) {
+                Some(value) => Value::Header(value.as_bytes()),
+                None => address,
+            },
+            LimitKey::Ip | LimitKey::User => address,
+        };
+        due(limits, limit, None, value)
+    });
+    limits.charge(due, &mut admission.charged)?;
+    Ok(admission)
+}
+
+/// Charges the limits by user; callers without identity are counted by address.
+///
+/// # Errors
+///
+/// 429 `rate-limited` when one refuses; then none is charged, and what [`admit`] charged is given
+/// back.
+pub fn take(limits: &Limits, admission: Admission, permit: Permit) -> Result<Ticket, Refusal> {
+    let Admission {
+        client,
+        mut charged,
+    } = admission;
+    if let Some(route) = permit.matched().route() {
+        let route = limits.routes.get(route).ok_or_else(unknown_route)?;
+        let user = permit.principal().user();
+        let late = match (&route.late, user) {
+            (Some(own), _) => own.as_slice(),
+            (None, Some(_)) => std::slice::from_ref(&limits.by_tier),
+            (None, None) => std::slice::from_ref(&limits.anonymous),
+        };
+        let tier = user.map(|user| user.tier.as_str());
+        let due = late.iter().filter_map(|limit| {
+            let value = user.map_or(Value::Address(client), |user| Value::User(user.id));
+            due(limits, limit, tier, value)
+        });
+        limits.charge(due, &mut charged)?;
+    }
+    let entries = charged.iter().map(|charged| charged.entry).collect();
+    Ok(Ticket { permit, entries })
+}
+
+impl Ticket {
+    pub fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// Tells the client how it stands. `limits` are those that gave out the ticket.
+    pub fn write_headers(&self, limits: &Limits, headers: &mut HeaderMap) {
+        let set = |name: &HeaderName, value: HeaderValue| drop(headers.insert(name, value));
+        headers::write(limits.headers, &limits.policies, &self.entries, set);
+    }
+}
+
+/// Which counter a limit charges and under which policy; `None` when it does not limit this caller.
+fn due(
+    limits: &Limits,
+    limit: &Limit,
+    tier: Option<&str>,
+    value: Value<'_>,
+) -> Option<(usize, Key)> {
+    let policy = limit.policy(tier)?;
+    Some((policy, limits.slots.key(limit.scope, value)))
+}
+
+impl Limits {
+    /// Charges all that is due, or nothing: then what was charged before is given back too.
+    fn charge(
+        &self,
+        due: impl Iterator<Item = (usize, Key)>,
+        charged: &mut SmallVec<[Charged; 2]>,
+    ) -> Result<(), Refusal> {
+        let mut due = due.peekable();
+        if due.peek().is_none() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        // Every limit is asked, so that the wait told is long enough for all of them.
+        let mut refused: Option<(usize, Denied)> = None;
+        for (policy, key) in due {
+            match self.policies[policy].quota.charge(&self.slots, key, now) {
+                Ok((standing, charge)) => charged.push(Charged {
+                    key,
+                    charge,
+                    entry: Entry { policy, standing },
+                }),
+                Err(denied) => {
+                    if refused.is_none_or(|(_, before)| before.wait < denied.wait) {
+                        refused = Some((policy, denied));
+                    }
+                }
+            }
+        }
+        let Some((policy, denied)) = refused else {
+            return Ok(());
+        };
+        for charged in charged.drain(..) {
+            self.slots.refund(charged.key, &charged.charge, now);
+        }
+        Err(self.refusal(policy, denied))
+    }
+
+    fn refusal(&self, policy: usize, denied: Denied) -> Refusal {
+        let mut refusal = rate_limited(&self.policies[policy], denied);
+        let entry = Entry {
+            policy,
+            standing: Standing {
+                remaining: 0,
+                full_in: denied.full_in,
+            },
+        };
+        let mut lines: SmallVec<[(HeaderName, HeaderValue); 5]> = SmallVec::new();
+        headers::write(self.headers, &self.policies, &[entry], |name, value| {
+            lines.push((name.clone(), value));
+        });
+        for (name, value) in lines {
+            refusal = refusal.with_header(name, value);
+        }
+        refusal
+    }
+}
+
+/// 429 with `Retry-After`.
+pub(super) fn rate_limited(policy: &Policy, denied: Denied) -> Refusal {
+    let seconds = whole_seconds(denied.wait);
+    Refusal::new(
+        Code::RateLimited,
+        "This limit is used up; try again after the seconds that Retry-After tells.",
+    )
+    .by_limit(&policy.name)
+    .retry_after(seconds)
+}
+
+/// The table and the limits are of different configurations: better no answer than no limit.
+fn unknown_route() -> Refusal {
+    Refusal::new(Code::Internal, "The gateway could not handle this request.")
+        .because("the matched route has no compiled limits")
+}

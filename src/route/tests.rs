@@ -1,0 +1,318 @@
+//! The stage by named cases.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use http::{Method, Request, StatusCode, header};
+
+use crate::config::checked::*;
+use crate::request::{Code, Facts, Peer, Refusal};
+
+use super::{Destination, Matched, Table, find, parameter_index, sample};
+
+pub(super) fn pattern(text: &str) -> Pattern {
+    if let Some(prefix) = text.strip_suffix("**") {
+        let segments = prefix.split('/').filter(|s| !s.is_empty());
+        return Pattern::Prefix(segments.map(str::to_owned).collect());
+    }
+    let segment = |text: &str| {
+        let inner = text.strip_prefix('{').and_then(|t| t.strip_suffix('}'));
+        match inner {
+            None => Segment::Literal(text.into()),
+            Some(name) => match name.strip_prefix('*') {
+                Some(name) => Segment::Rest(name.into()),
+                None => Segment::Param(name.into()),
+            },
+        }
+    };
+    Pattern::Path(text.split('/').skip(1).map(segment).collect())
+}
+
+pub(super) fn route(path: &str) -> Route {
+    sample::route(pattern(path))
+}
+
+pub(super) fn with_methods(path: &str, methods: &[Method]) -> Route {
+    Route {
+        methods: methods.to_vec(),
+        ..route(path)
+    }
+}
+
+fn on_host(path: &str, host: HostPattern) -> Route {
+    Route {
+        hosts: vec![host],
+        ..route(path)
+    }
+}
+
+pub(super) fn owned(path: &str, parameter: &str) -> Route {
+    let owner = Owner {
+        parameter: parameter.into(),
+        equals: OwnerField::Username,
+    };
+    Route {
+        allow: vec![Rule {
+            owner: Some(owner),
+            ..Rule::default()
+        }],
+        ..route(path)
+    }
+}
+
+pub(super) fn table(routes: Vec<Route>) -> Table {
+    let config = sample::config(routes);
+    let endpoints = ["/api/v1/login", "/.well-known/jwks.json"];
+    Table::build(&config, &endpoints.map(str::to_owned))
+}
+
+pub(super) fn ask(
+    table: &Table,
+    method: Method,
+    host: &str,
+    path: &str,
+) -> Result<Matched, Refusal> {
+    let request = Request::builder().method(method).uri(path).body(());
+    let (head, ()) = request.expect("a request").into_parts();
+    let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let peer = Peer {
+        socket: SocketAddr::new(ip, 1),
+        client: ip,
+        is_trusted: false,
+    };
+    find(
+        table,
+        &Facts {
+            head: &head,
+            host,
+            peer: &peer,
+        },
+    )
+}
+
+fn get(table: &Table, path: &str) -> Result<Destination, Code> {
+    let found = ask(table, Method::GET, "localhost:8080", path);
+    found
+        .map(|m| m.destination)
+        .map_err(|refusal| refusal.code())
+}
+
+const fn to(route: usize) -> Result<Destination, Code> {
+    Ok(Destination::Route(route))
+}
+
+#[test]
+fn the_tightest_route_wins_whatever_the_order() {
+    let table = table(
+        [
+            "/**",
+            "/users**",
+            "/users/{*rest}",
+            "/users/{name}",
+            "/users/me",
+            "/users/{name}/posts",
+        ]
+        .map(route)
+        .into(),
+    );
+    assert_eq!(get(&table, "/users/me"), to(4));
+    assert_eq!(get(&table, "/users/bob"), to(3));
+    assert_eq!(get(&table, "/users/bob/posts"), to(5));
+    assert_eq!(get(&table, "/users/me/posts"), to(5));
+    assert_eq!(get(&table, "/users/bob/x"), to(1));
+    assert_eq!(get(&table, "/users"), to(1));
+    assert_eq!(get(&table, "/users/"), to(1));
+    assert_eq!(get(&table, "/usersx"), to(0));
+    assert_eq!(get(&table, "/"), to(0));
+}
+
+#[test]
+fn slashes_and_empty_segments_count() {
+    let table = table(["/", "/a", "/b/", "/c/{x}", "/d/{*rest}"].map(route).into());
+    assert_eq!(get(&table, "/"), to(0));
+    assert_eq!(get(&table, "/a"), to(1));
+    assert_eq!(get(&table, "/a/"), Err(Code::NotFound));
+    assert_eq!(get(&table, "/b"), Err(Code::NotFound));
+    assert_eq!(get(&table, "/b/"), to(2));
+    assert_eq!(get(&table, "/c/"), Err(Code::NotFound));
+    assert_eq!(get(&table, "/c/1"), to(3));
+    assert_eq!(get(&table, "/c/1/"), Err(Code::NotFound));
+    assert_eq!(get(&table, "/d"), Err(Code::NotFound));
+    assert_eq!(get(&table, "/d/"), Err(Code::NotFound));
+    assert_eq!(get(&table, "/d/1/2/"), to(4));
+}
+
+#[test]
+fn the_root_is_also_a_path_without_segments() {
+    let mut root = route("/");
+    root.pattern = Pattern::Path(Vec::new());
+    assert_eq!(get(&table(vec![root]), "/"), to(0));
+}
+
+#[test]
+fn methods_are_passed_over_and_told() {
+    let table = table(vec![
+        with_methods("/a/{id}", &[Method::PATCH]),
+        with_methods("/a/1", &[Method::GET, Method::DELETE]),
+        with_methods("/b", &[Method::POST]),
+        route("/b**"),
+    ]);
+    let at = |method, path| ask(&table, method, "", path).map(|m| m.destination);
+    assert_eq!(at(Method::PATCH, "/a/1").unwrap(), Destination::Route(0));
+    assert_eq!(at(Method::HEAD, "/a/1").unwrap(), Destination::Route(1));
+    assert_eq!(at(Method::GET, "/b").unwrap(), Destination::Route(3));
+    let refusal = at(Method::PUT, "/a/1").unwrap_err();
+    assert_eq!(refusal.code().status(), StatusCode::METHOD_NOT_ALLOWED);
+    let allow = refusal
+        .headers()
+        .iter()
+        .find(|(name, _)| name == header::ALLOW);
+    assert_eq!(allow.unwrap().1, "GET, HEAD, DELETE, PATCH");
+    assert_eq!(
+        at(Method::HEAD, "/a/2").unwrap_err().code(),
+        Code::MethodNotAllowed
+    );
+}
+
+#[test]
+fn hosts_come_first_and_fall_through() {
+    let table = table(vec![
+        route("/x"),
+        on_host("/**", HostPattern::Wildcard("example.com".into())),
+        on_host("/x", HostPattern::Exact("api.example.com".into())),
+        on_host("/v6", HostPattern::Exact("[::1]".into())),
+    ]);
+    let at = |host, path| match ask(&table, Method::GET, host, path) {
+        Ok(matched) => Ok(matched.destination),
+        Err(refusal) => Err(refusal.code()),
+    };
+    assert_eq!(at("API.example.com.:80", "/x"), to(2));
+    assert_eq!(at("api.example.com", "/y"), to(1));
+    assert_eq!(at("www.example.com", "/x"), to(1));
+    assert_eq!(at("example.com", "/x"), to(0));
+    assert_eq!(at("", "/x"), to(0));
+    assert_eq!(at("[::1]:8080", "/v6"), to(3));
+    assert_eq!(at("elsewhere", "/y"), Err(Code::NotFound));
+    assert_eq!(at("api.example.com:80:81", "/x"), Err(Code::BadRequest));
+}
+
+#[test]
+fn parameters_stand_where_the_client_wrote_them() {
+    let table = table(vec![route("/u/{user}/f/{*path}")]);
+    let path = "/u/bob/f/a%20b/c";
+    let matched = ask(&table, Method::GET, "", path).unwrap();
+    assert_eq!(matched.param(path, 0), Some("bob"));
+    assert_eq!(matched.param(path, 1), Some("a%20b/c"));
+    assert_eq!(matched.param(path, 2), None);
+    let pattern = pattern("/u/{user}/f/{*path}");
+    assert_eq!(parameter_index(&pattern, "path"), Some(1));
+    assert_eq!(parameter_index(&pattern, "u"), None);
+}
+
+#[test]
+fn endpoints_of_the_auth_api_win_on_any_host_and_method() {
+    let table = table(vec![
+        route("/**"),
+        on_host("/api/v1/login", HostPattern::Exact("a".into())),
+    ]);
+    for method in [Method::GET, Method::POST, Method::DELETE] {
+        let matched = ask(&table, method, "a", "/api/v1/login").unwrap();
+        assert_eq!(matched.destination, Destination::AuthApi);
+    }
+    assert_eq!(
+        get(&table, "/.well-known/jwks.json"),
+        Ok(Destination::AuthApi)
+    );
+    assert_eq!(get(&table, "/api/v1/login/"), to(0));
+    for disguised in [
+        "/api/v1//login",
+        "/api/v1/%6Cogin",
+        "/api/v1/x/../login",
+        "/api/v1/login;x",
+    ] {
+        assert_eq!(
+            get(&table, disguised),
+            Err(Code::AmbiguousPath),
+            "{disguised}"
+        );
+    }
+}
+
+#[test]
+fn disguised_paths_do_not_reach_another_route() {
+    let table = table(["/public**", "/admin**"].map(route).into());
+    for path in [
+        "/public/../admin",
+        "//admin",
+        "/%2e%2e/admin",
+        "/public/%2e%2e/admin",
+        "/public/..%2fadmin",
+        "/public/..;/admin",
+        "/public/..;x=1/admin",
+        "/public/..\\admin",
+        "/public/..%5cadmin",
+        "/public/%252e%252e/admin",
+        "/public/..%252fadmin",
+        "/public/%2e%2e;/admin",
+        "/public/%2500",
+        "/public/%00",
+        "/public/a%0d%0ab",
+        "/%61dmin",
+        "/admin%23/../public",
+        "/public//../admin",
+        "/public/.//../../admin",
+    ] {
+        assert_eq!(get(&table, path), Err(Code::AmbiguousPath), "{path}");
+    }
+    for path in ["/public/%zz", "/public/%", "/public/%u0041", "*"] {
+        assert_eq!(get(&table, path), Err(Code::BadRequest), "{path}");
+    }
+    for path in [
+        "/public?/../admin",
+        "/public#/../admin",
+        "/public/a%2Fb",
+        "/public/a;v=1/b%20c",
+    ] {
+        assert_eq!(get(&table, path), to(0), "{path}");
+    }
+}
+
+#[test]
+fn what_no_policy_depends_on_may_be_encoded() {
+    let table = table(vec![
+        route("/projects**"),
+        route("/files/{name}"),
+        route("/café"),
+    ]);
+    assert_eq!(get(&table, "/projects/group%2Fname"), to(0));
+    assert_eq!(get(&table, "/files/a%20b;c"), to(1));
+    assert_eq!(get(&table, "/files/100%25"), to(1));
+    assert_eq!(get(&table, "/caf%C3%A9"), to(2));
+    assert_eq!(get(&table, "/caf%c3%a9"), to(2));
+    // Split before decoding this is one segment, after it two.
+    assert_eq!(get(&table, "/files/a%2Fb"), Err(Code::AmbiguousPath));
+}
+
+#[test]
+fn a_parameter_that_decides_is_written_plainly() {
+    let table = table(vec![owned("/users/{name}/posts/{id}", "name")]);
+    assert_eq!(get(&table, "/users/bob/posts/1"), to(0));
+    assert_eq!(get(&table, "/users/bob/posts/a%20b"), to(0));
+    for path in [
+        "/users/b%6Fb/posts/1",
+        "/users/bob;x/posts/1",
+        "/users/b%C3%B6b/posts/1",
+    ] {
+        assert_eq!(get(&table, path), Err(Code::AmbiguousPath), "{path}");
+    }
+}
+
+#[test]
+fn long_paths_with_escapes_are_refused_and_plain_ones_are_not() {
+    let table = table(vec![route("/**")]);
+    let long = "a".repeat(60_000);
+    assert_eq!(get(&table, &format!("/{long}")), to(0));
+    assert_eq!(
+        get(&table, &format!("/%20{long}")),
+        Err(Code::AmbiguousPath)
+    );
+}
