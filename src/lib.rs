@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 pub mod accounts;
+pub mod api;
 pub mod authn;
+pub mod cli;
 pub mod config;
 pub mod request;
