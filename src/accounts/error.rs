@@ -1,0 +1,97 @@
+//! Why the accounts did not do what they were asked, and how a client is told.
+
+use super::key_files::FileError;
+use super::keys::KeysError;
+use super::passwords::HashError;
+use super::store::{StoreError, Taken};
+use crate::request::{Code, FieldError, Refusal};
+
+/// Why the accounts could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(
+        "cannot open the database {path}: {source}; check that the folder exists and may be \
+         written, or change `store` in gateway.yaml"
+    )]
+    Store { path: String, source: StoreError },
+    #[error("{0}; check `auth.keys_dir` in gateway.yaml")]
+    Keys(#[from] KeysError),
+    #[error("cannot start the threads that hash passwords: {0}")]
+    Threads(#[from] std::io::Error),
+}
+
+impl From<FileError> for OpenError {
+    fn from(error: FileError) -> Self {
+        OpenError::Keys(error.into())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AccountsError {
+    /// An unknown name, a wrong password, an account that is disabled: all one.
+    #[error("wrong name or password")]
+    CredentialsInvalid,
+    #[error("not a refresh token of this gateway")]
+    RefreshInvalid,
+    #[error("the session has expired")]
+    SessionExpired,
+    #[error("the session has ended")]
+    SessionEnded,
+    #[error("{}", list(.0))]
+    Invalid(Vec<FieldError>),
+    #[error("{}", taken(*.0))]
+    Taken(Taken),
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("a token could not be signed: {0}")]
+    Signing(#[from] jsonwebtoken::errors::Error),
+}
+
+fn list(fields: &[FieldError]) -> String {
+    let each = fields.iter().map(|f| format!("{} {}", f.field, f.message));
+    each.collect::<Vec<_>>().join("; ")
+}
+
+fn taken(what: Taken) -> &'static str {
+    match what {
+        Taken::Username => "The username is, or was once, somebody else's; choose another.",
+        Taken::Email => "There is an account with this e-mail address.",
+    }
+}
+
+impl From<AccountsError> for Refusal {
+    fn from(error: AccountsError) -> Refusal {
+        match error {
+            AccountsError::CredentialsInvalid => {
+                Refusal::new(Code::CredentialsInvalid, "Wrong name or password.")
+            }
+            AccountsError::RefreshInvalid => {
+                Refusal::new(Code::TokenInvalid, "This is not a valid refresh token.")
+            }
+            AccountsError::SessionExpired => Refusal::new(
+                Code::TokenExpired,
+                "The session has expired; sign in again.",
+            ),
+            AccountsError::SessionEnded => {
+                Refusal::new(Code::TokenRevoked, "The session has ended; sign in again.")
+            }
+            AccountsError::Invalid(fields) => Refusal::invalid(fields),
+            AccountsError::Taken(what) => Refusal::new(Code::Conflict, taken(what)),
+            AccountsError::Hash(HashError::Busy) => {
+                Refusal::new(Code::Unavailable, "Too many sign-ins at once; try again.")
+                    .retry_after(2)
+                    .because(HashError::Busy)
+            }
+            AccountsError::Store(error) => {
+                Refusal::new(Code::Unavailable, "Accounts can't be reached; try again.")
+                    .retry_after(1)
+                    .because(error)
+            }
+            error @ (AccountsError::Hash(_) | AccountsError::Signing(_)) => {
+                Refusal::new(Code::Internal, "Something went wrong inside.").because(error)
+            }
+        }
+    }
+}

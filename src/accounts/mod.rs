@@ -1,0 +1,250 @@
+//! Users, sessions and the tokens that they get. Lives in the control plane; the data plane sees
+//! only the keys and the changes that are published from here.
+
+mod clock;
+mod error;
+mod key_files;
+mod keys;
+mod passwords;
+mod sessions;
+mod settings;
+mod store;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod users;
+mod validate;
+mod watch;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use self::keys::Keys;
+use self::sessions::RefreshToken;
+use self::settings::Settings;
+use self::store::{EndedSession, NewSession, Session, Step};
+use crate::authn::{Changes, VerifyingKeys};
+use crate::config::checked::Registration;
+use crate::config::{Config, Secret};
+
+pub use clock::Clock;
+pub use error::{AccountsError, OpenError};
+pub use store::{Account, Millis, Taken};
+pub use tokens::TokenContents;
+pub use users::{NewUser, Users, random_password};
+
+/// The service that the auth API stands on. One for the process.
+pub struct Accounts {
+    users: Users,
+    keys: Keys,
+    changes: Arc<Changes>,
+    /// The last row of the change log that was published.
+    seen: AtomicI64,
+}
+
+/// What a sign-in or a refresh gives.
+pub struct Granted {
+    pub access_token: String,
+    /// Seconds.
+    pub expires_in: u64,
+    pub refresh_token: String,
+    /// Seconds until the refresh token can no longer be used.
+    pub refresh_expires_in: u64,
+}
+
+/// Where a sign-in came from.
+pub struct Origin<'a> {
+    pub ip: IpAddr,
+    pub user_agent: Option<&'a str>,
+}
+
+impl Accounts {
+    /// Opens the store and the keys, making what is missing, and publishes what the change log
+    /// holds: afterwards no token passes that a change before the start has revoked.
+    ///
+    /// Runs on a multi-threaded runtime, as everything here does.
+    pub async fn open(config: &Config, changes: Arc<Changes>) -> Result<Accounts, OpenError> {
+        Accounts::open_with(config, changes, clock::system()).await
+    }
+
+    /// [`Accounts::open`] by another clock.
+    pub async fn open_with(
+        config: &Config,
+        changes: Arc<Changes>,
+        clock: Clock,
+    ) -> Result<Accounts, OpenError> {
+        let users = Users::open_with(config, clock).await?;
+        let accounts = Accounts {
+            keys: Keys::load(&config.auth)?,
+            users,
+            changes,
+            seen: AtomicI64::new(0),
+        };
+        accounts.read_changes().await.map_err(|source| {
+            let crate::config::checked::Store::Sqlite(path) = &config.store;
+            OpenError::Store {
+                path: path.display().to_string(),
+                source,
+            }
+        })?;
+        Ok(accounts)
+    }
+
+    /// Takes over what a reload may change. The store, the keys' folder and the algorithm stay.
+    pub fn reload(&self, config: &Config) {
+        self.users.reload(config);
+    }
+
+    /// What the data plane checks this gateway's own tokens with.
+    pub fn verifying_keys(&self) -> VerifyingKeys {
+        self.keys.verifying.clone()
+    }
+
+    /// The public keys as a JSON Web Key Set.
+    pub fn jwks(&self) -> &Value {
+        &self.keys.jwks
+    }
+
+    /// Whether the store answered the last time it was asked.
+    pub fn store_up(&self) -> bool {
+        self.users.store.is_up()
+    }
+
+    pub fn registration(&self) -> Registration {
+        self.users.settings.load().registration
+    }
+
+    /// Signs in with a name or an e-mail.
+    pub async fn login(
+        &self,
+        identity: &str,
+        password: Secret,
+        origin: Origin<'_>,
+    ) -> Result<Granted, AccountsError> {
+        let checked = self.users.check(identity, password).await?;
+        let settings = self.users.settings.load_full();
+        let now = self.now();
+        let session = NewSession {
+            id: Uuid::now_v7(),
+            now,
+            expires_at: now.saturating_add(settings.refresh_ttl),
+            tokens_expire_at: tokens::expiry(now, &settings),
+            ip: origin.ip.to_string(),
+            user_agent: origin.user_agent,
+        };
+        let account = self
+            .users
+            .store
+            .begin_session(checked.account.id, &checked.password_hash, &session)
+            .await?
+            .ok_or(AccountsError::CredentialsInvalid)?;
+        let token = RefreshToken {
+            session: session.id,
+            counter: 0,
+        };
+        self.grant(&settings, &account, token, session.expires_at, now)
+    }
+
+    /// A new access token for a refresh token, and the refresh token that is current from now on.
+    pub async fn refresh(&self, token: &str) -> Result<Granted, AccountsError> {
+        let presented =
+            RefreshToken::decode(token, &self.keys.refresh).ok_or(AccountsError::RefreshInvalid)?;
+        let settings = self.users.settings.load_full();
+        let now = self.now();
+        let used = self
+            .users
+            .store
+            .use_session(
+                presented.session,
+                now,
+                tokens::expiry(now, &settings),
+                |session, account| {
+                    sessions::judge(
+                        presented.counter,
+                        session,
+                        account,
+                        now,
+                        settings.reuse_grace,
+                        settings.refresh_ttl,
+                    )
+                },
+            )
+            .await?
+            .ok_or(AccountsError::SessionEnded)?;
+        let Session { id, counter, .. } = used.session;
+        let (counter, expires_at) = match used.step {
+            Step::Rotate { expires_at, .. } => (counter.saturating_add(1), expires_at),
+            Step::Repeat => (counter, used.session.expires_at),
+            Step::End => {
+                tracing::warn!(
+                    session = %id,
+                    user = %used.account.id,
+                    active = used.account.may_sign_in(),
+                    "a refresh token that can't be used any more came back: session ended"
+                );
+                self.publish_end(used.ended);
+                return Err(AccountsError::SessionEnded);
+            }
+            Step::Leave if used.session.has_ended => return Err(AccountsError::SessionEnded),
+            Step::Leave => return Err(AccountsError::SessionExpired),
+        };
+        let current = RefreshToken {
+            session: id,
+            counter,
+        };
+        self.grant(&settings, &used.account, current, expires_at, now)
+    }
+
+    /// The session that a refresh token of this gateway belongs to, whatever became of it.
+    pub fn session_of(&self, token: &str) -> Option<Uuid> {
+        RefreshToken::decode(token, &self.keys.refresh).map(|token| token.session)
+    }
+
+    /// Ends a session. One that has ended, or never was, is fine.
+    pub async fn logout(&self, session: Uuid) -> Result<(), AccountsError> {
+        let ended = self.users.store.end_session(session, self.now()).await?;
+        self.publish_end(ended);
+        Ok(())
+    }
+
+    /// Makes an account.
+    pub async fn add_user(&self, new: NewUser) -> Result<Account, AccountsError> {
+        self.users.add(new).await
+    }
+
+    /// The account of a token's subject. `None` when it is gone.
+    pub async fn account(&self, id: Uuid) -> Result<Option<Account>, AccountsError> {
+        Ok(self.users.store.account(id).await?)
+    }
+
+    fn grant(
+        &self,
+        settings: &Settings,
+        account: &Account,
+        token: RefreshToken,
+        refresh_expires_at: Millis,
+        now: Millis,
+    ) -> Result<Granted, AccountsError> {
+        Ok(Granted {
+            access_token: tokens::mint(&self.keys, settings, account, token.session, now)?,
+            expires_in: tokens::seconds(tokens::expiry(now, settings)) - tokens::seconds(now),
+            refresh_token: token.encode(&self.keys.refresh),
+            refresh_expires_in: tokens::seconds(refresh_expires_at.saturating_sub(now)),
+        })
+    }
+
+    fn publish_end(&self, ended: Option<EndedSession>) {
+        if let Some(ended) = ended {
+            let until = self.until(ended.tokens_expire_at);
+            self.changes.session_ended(ended.id, until);
+        }
+    }
+
+    fn now(&self) -> Millis {
+        (self.users.clock)()
+    }
+}

@@ -1,0 +1,46 @@
+//! What of the configuration the accounts go by. A reload replaces it as a whole.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::store::Millis;
+use super::tokens::TokenContents;
+use crate::config::Config;
+use crate::config::checked::{PasswordPolicy, Registration};
+
+pub(super) struct Settings {
+    pub issuer: String,
+    pub audience: Vec<String>,
+    pub leeway: Millis,
+    pub access_ttl: Millis,
+    pub refresh_ttl: Millis,
+    pub reuse_grace: Millis,
+    pub password: PasswordPolicy,
+    pub registration: Registration,
+    pub default_tier: String,
+    pub tiers: BTreeSet<String>,
+    pub contents: TokenContents,
+}
+
+impl Settings {
+    pub fn of(config: &Config) -> Settings {
+        let auth = &config.auth;
+        Settings {
+            issuer: auth.issuer.clone(),
+            audience: auth.audience.clone(),
+            leeway: millis(auth.leeway),
+            access_ttl: millis(auth.access_token_ttl),
+            refresh_ttl: millis(auth.refresh_token.ttl),
+            reuse_grace: millis(auth.refresh_token.reuse_grace),
+            password: auth.password.clone(),
+            registration: auth.registration,
+            default_tier: auth.default_tier.clone(),
+            tiers: config.tiers.keys().cloned().collect(),
+            contents: TokenContents::of(config),
+        }
+    }
+}
+
+fn millis(duration: Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
+}

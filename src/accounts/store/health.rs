@@ -1,0 +1,54 @@
+//! Whether the store answers: a bound on every call, and one line in the log when that changes.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Longer than a writer waits for another process's lock, short enough that nobody hangs.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("no answer within {} s", DEADLINE.as_secs())]
+    Timeout,
+    #[error(transparent)]
+    Sql(#[from] sqlx::Error),
+    #[error("its tables could not be brought up to date: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    #[error("its file could not be made: {0}")]
+    File(#[from] std::io::Error),
+}
+
+pub(super) struct Health {
+    is_up: AtomicBool,
+}
+
+impl Health {
+    pub fn up() -> Self {
+        Health {
+            is_up: AtomicBool::new(true),
+        }
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.is_up.load(Ordering::Relaxed)
+    }
+
+    /// Runs one call under the deadline and notes how it went.
+    pub async fn watch<T>(
+        &self,
+        call: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, StoreError> {
+        let result = match tokio::time::timeout(DEADLINE, call).await {
+            Ok(result) => result.map_err(StoreError::Sql),
+            Err(_) => Err(StoreError::Timeout),
+        };
+        let was_up = self.is_up.swap(result.is_ok(), Ordering::Relaxed);
+        match &result {
+            Err(error) if was_up => tracing::error!(%error, "the store does not answer"),
+            Ok(_) if !was_up => tracing::info!("the store answers again"),
+            _ => {}
+        }
+        result
+    }
+}

@@ -1,0 +1,114 @@
+//! Where accounts and sessions are kept. Only this folder knows SQL.
+
+mod health;
+mod rows;
+mod sqlite;
+
+use uuid::Uuid;
+
+pub use health::StoreError;
+pub use sqlite::Store;
+
+/// Milliseconds since 1970.
+pub type Millis = i64;
+
+/// An account as it is kept, its password's hash aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    pub id: Uuid,
+    /// The account's id in the application behind.
+    pub external_id: Option<String>,
+    pub username: String,
+    pub name: String,
+    pub email: String,
+    pub profile_image_url: Option<String>,
+    pub tier: String,
+    pub roles: Vec<String>,
+    pub is_superuser: bool,
+    pub is_active: bool,
+    /// Raised by every change that tokens already issued must feel.
+    pub version: u64,
+    pub created_at: Millis,
+    pub updated_at: Option<Millis>,
+    pub deleted_at: Option<Millis>,
+}
+
+impl Account {
+    /// Neither disabled nor deleted.
+    pub fn may_sign_in(&self) -> bool {
+        self.is_active && self.deleted_at.is_none()
+    }
+}
+
+/// What a login is checked against.
+pub struct Credentials {
+    pub account: Account,
+    pub password_hash: String,
+}
+
+/// A session as the judgement of a refresh token needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    pub id: Uuid,
+    /// The number of the one refresh token that is current.
+    pub counter: u64,
+    /// When the latest tokens before it were used, the newest last.
+    pub rotations: Vec<Millis>,
+    pub expires_at: Millis,
+    pub has_ended: bool,
+}
+
+/// A session about to begin.
+pub struct NewSession<'a> {
+    pub id: Uuid,
+    pub now: Millis,
+    pub expires_at: Millis,
+    pub tokens_expire_at: Millis,
+    pub ip: String,
+    pub user_agent: Option<&'a str>,
+}
+
+/// What to write for a refresh token that was presented.
+pub enum Step {
+    /// The next token becomes current.
+    Rotate {
+        rotations: Vec<Millis>,
+        expires_at: Millis,
+    },
+    /// Nothing but how long access tokens are about.
+    Repeat,
+    /// The session ends.
+    End,
+    /// Nothing.
+    Leave,
+}
+
+/// What a new account has in common with one that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    Username,
+    Email,
+}
+
+/// A row of the change log.
+#[derive(Debug)]
+pub struct Change {
+    pub seq: i64,
+    /// When the last token that this is about expires.
+    pub until: Millis,
+    pub what: Changed,
+}
+
+#[derive(Debug)]
+pub enum Changed {
+    /// With the account as it is now.
+    Account(Box<Account>),
+    SessionEnded(Uuid),
+}
+
+/// A session that has just ended, for those who must hear of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedSession {
+    pub id: Uuid,
+    pub tokens_expire_at: Millis,
+}

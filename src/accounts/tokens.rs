@@ -1,0 +1,84 @@
+//! Access tokens: what they say and how they are signed.
+
+use jsonwebtoken::Header;
+use uuid::Uuid;
+
+use super::keys::Keys;
+use super::settings::Settings;
+use super::store::{Account, Millis};
+use crate::authn::{ACCESS_TOKEN_TYPE, Claims, TokenType};
+use crate::config::Config;
+use crate::config::checked::{OwnerField, Preset, UserId};
+
+/// Which of the claims that tell of a person a token carries: those that somebody needs and no others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TokenContents {
+    pub email: bool,
+    pub name: bool,
+    pub external_id: bool,
+}
+
+impl TokenContents {
+    /// What the preset of identity headers and the routes' rules use.
+    pub fn of(config: &Config) -> TokenContents {
+        let identity = &config.identity;
+        let rules = config.routes.iter().flat_map(|route| &route.allow);
+        let is_by_external_id =
+            |owner: &crate::config::checked::Owner| owner.equals == OwnerField::ExternalId;
+        let mut owners = rules.filter_map(|rule| rule.owner.as_ref());
+        TokenContents {
+            email: matches!(
+                identity.preset,
+                Preset::XUser | Preset::XForwarded | Preset::XAuthRequest | Preset::RemoteUser
+            ),
+            name: identity.preset == Preset::RemoteUser,
+            external_id: identity.preset == Preset::XConsumer
+                || identity.user_id == UserId::ExternalId
+                || owners.any(is_by_external_id),
+        }
+    }
+}
+
+/// When a token made now expires; tokens count in whole seconds.
+pub(super) fn expiry(now: Millis, settings: &Settings) -> Millis {
+    now.saturating_add(settings.access_ttl) / 1000 * 1000
+}
+
+/// A signed access token for an account in a session.
+pub(super) fn mint(
+    keys: &Keys,
+    settings: &Settings,
+    account: &Account,
+    session: Uuid,
+    now: Millis,
+) -> jsonwebtoken::errors::Result<String> {
+    let contents = settings.contents;
+    let claims = Claims {
+        iss: settings.issuer.clone(),
+        sub: account.id,
+        aud: settings.audience.clone(),
+        exp: seconds(expiry(now, settings)),
+        iat: seconds(now),
+        nbf: None,
+        jti: Uuid::now_v7(),
+        sid: session,
+        av: account.version,
+        token_type: TokenType::Access,
+        username: account.username.clone(),
+        tier: account.tier.clone(),
+        roles: account.roles.clone(),
+        scope: String::new(),
+        is_superuser: account.is_superuser,
+        email: contents.email.then(|| account.email.clone()),
+        name: contents.name.then(|| account.name.clone()),
+        external_id: account.external_id.clone().filter(|_| contents.external_id),
+    };
+    let mut header = Header::new(keys.algorithm);
+    header.typ = Some(ACCESS_TOKEN_TYPE.to_owned());
+    header.kid = Some(keys.kid.clone());
+    jsonwebtoken::encode(&header, &claims, &keys.signing)
+}
+
+pub(super) fn seconds(millis: Millis) -> u64 {
+    u64::try_from(millis / 1000).unwrap_or(0)
+}

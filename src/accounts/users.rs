@@ -1,0 +1,165 @@
+//! Accounts on the store, without sessions and tokens: what the command line and the API share.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use uuid::Uuid;
+
+use super::clock::{self, Clock};
+use super::error::{AccountsError, OpenError};
+use super::passwords::{self, Hasher};
+use super::settings::Settings;
+use super::store::{Account, Credentials, Store};
+use super::validate;
+use crate::config::checked::{self, PasswordPolicy};
+use crate::config::{Config, Secret};
+use crate::request::FieldError;
+
+/// An account to be made.
+#[derive(Debug)]
+pub struct NewUser {
+    pub username: String,
+    pub name: String,
+    pub email: String,
+    pub password: Secret,
+    /// `auth.default_tier` when absent.
+    pub tier: Option<String>,
+    pub is_superuser: bool,
+}
+
+/// The accounts of a store.
+pub struct Users {
+    pub(super) store: Store,
+    pub(super) settings: ArcSwap<Settings>,
+    pub(super) clock: Clock,
+    hasher: Hasher,
+}
+
+impl Users {
+    /// Opens the store that the configuration names, and makes it when it is missing.
+    pub async fn open(config: &Config) -> Result<Users, OpenError> {
+        Users::open_with(config, clock::system()).await
+    }
+
+    pub(super) async fn open_with(config: &Config, clock: Clock) -> Result<Users, OpenError> {
+        let checked::Store::Sqlite(path) = &config.store;
+        let store = Store::open(path).await.map_err(|source| OpenError::Store {
+            path: path.display().to_string(),
+            source,
+        })?;
+        Ok(Users {
+            store,
+            settings: ArcSwap::from_pointee(Settings::of(config)),
+            clock,
+            hasher: Hasher::start()?,
+        })
+    }
+
+    /// Makes an account. Everything that is wrong with it is told at once.
+    pub async fn add(&self, new: NewUser) -> Result<Account, AccountsError> {
+        let settings = self.settings.load_full();
+        validate_new(&new, &settings)?;
+        // Hashing is the dear part; the store decides for good below.
+        if let Some(taken) = self.store.taken(&new.username, &new.email).await? {
+            return Err(AccountsError::Taken(taken));
+        }
+        let cost = settings.password.bcrypt_cost;
+        let hash = self.hasher.hash(new.password, cost).await?;
+        let account = Account {
+            id: Uuid::now_v7(),
+            external_id: None,
+            username: new.username,
+            name: new.name,
+            email: new.email,
+            profile_image_url: None,
+            tier: new.tier.unwrap_or_else(|| settings.default_tier.clone()),
+            roles: Vec::new(),
+            is_superuser: new.is_superuser,
+            is_active: true,
+            version: 1,
+            created_at: (self.clock)(),
+            updated_at: None,
+            deleted_at: None,
+        };
+        match self.store.insert(&account, &hash).await? {
+            Ok(()) => Ok(account),
+            Err(taken) => Err(AccountsError::Taken(taken)),
+        }
+    }
+
+    /// Disables an account, which ends its sessions, or enables it. `None`: no such account.
+    pub async fn set_active(
+        &self,
+        username: &str,
+        is_active: bool,
+    ) -> Result<Option<Account>, AccountsError> {
+        let now = (self.clock)();
+        Ok(self.store.set_active(username, is_active, now).await?)
+    }
+
+    /// The account of a name or an e-mail and its password. Takes as long, and fails as silently,
+    /// whether there is no such account, the password is wrong or the account is disabled.
+    pub(super) async fn check(
+        &self,
+        identity: &str,
+        password: Secret,
+    ) -> Result<Credentials, AccountsError> {
+        let cost = self.settings.load().password.bcrypt_cost;
+        let found = self.store.credentials(identity).await?;
+        let hash = match &found {
+            Some(credentials) => credentials.password_hash.clone(),
+            None => passwords::dummy_hash(cost),
+        };
+        let matches = self.hasher.verify(password, hash).await?;
+        found
+            .filter(|credentials| matches && credentials.account.may_sign_in())
+            .ok_or(AccountsError::CredentialsInvalid)
+    }
+
+    pub(super) fn reload(&self, config: &Config) {
+        self.settings.store(Arc::new(Settings::of(config)));
+    }
+}
+
+fn validate_new(new: &NewUser, settings: &Settings) -> Result<(), AccountsError> {
+    let checks = [
+        validate::name(&new.name),
+        validate::username(&new.username),
+        validate::email(&new.email),
+        validate::password(new.password.expose(), &settings.password),
+        tier(new.tier.as_deref(), settings),
+    ];
+    let wrong: Vec<FieldError> = checks.into_iter().filter_map(Result::err).collect();
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(AccountsError::Invalid(wrong))
+    }
+}
+
+fn tier(name: Option<&str>, settings: &Settings) -> Result<(), FieldError> {
+    match name {
+        Some(name) if !settings.tiers.contains(name) => {
+            let known = settings.tiers.iter().map(String::as_str);
+            let known = known.collect::<Vec<_>>().join(", ");
+            Err(FieldError {
+                field: "tier".into(),
+                message: format!("is not one of the tiers: {known}").into(),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A password that nobody chose and that the policy accepts: at least 24 characters.
+pub fn random_password(policy: &PasswordPolicy) -> Secret {
+    const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789-_.+=%";
+    let len = policy.min_length.clamp(24, passwords::MAX_BYTES);
+    loop {
+        let random = |_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())]);
+        let text: String = (0..len).map(random).collect();
+        if validate::is_complex(&text) {
+            return Secret::new(text);
+        }
+    }
+}

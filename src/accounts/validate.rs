@@ -1,0 +1,196 @@
+//! What a name, an e-mail and a password must be.
+
+use crate::config::checked::PasswordPolicy;
+use crate::request::FieldError;
+
+use super::passwords::MAX_BYTES;
+
+/// The most bytes of an e-mail address (RFC 5321, section 4.5.3.1, less the angle brackets).
+const EMAIL_BYTES: usize = 254;
+
+pub fn username(text: &str) -> Result<(), FieldError> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if (2..=20).contains(&text.len()) && text.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(field(
+        "username",
+        "must have 2 to 20 characters, each a lower-case letter, a digit or an underscore",
+    ))
+}
+
+pub fn name(text: &str) -> Result<(), FieldError> {
+    if !(2..=30).contains(&text.chars().count()) {
+        return Err(field("name", "must have 2 to 30 characters"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(field("name", "must not hold control characters"));
+    }
+    if text.trim() != text {
+        return Err(field("name", "must not begin or end with a space"));
+    }
+    Ok(())
+}
+
+/// Sane rather than exact: whether an address exists is known only by writing to it.
+pub fn email(text: &str) -> Result<(), FieldError> {
+    let is_sane = text.rsplit_once('@').is_some_and(|(local, domain)| {
+        let labels: Vec<&str> = domain.split('.').collect();
+        !local.is_empty()
+            && local.len() <= 64
+            && labels.len() >= 2
+            && labels.iter().all(|label| is_label(label))
+    });
+    let is_foreign = |c: char| c.is_control() || c.is_whitespace() || "@()<>[]:;,\\\"".contains(c);
+    let local = text.rsplit_once('@').map_or("", |(local, _)| local);
+    if is_sane && text.len() <= EMAIL_BYTES && !local.contains(is_foreign) {
+        return Ok(());
+    }
+    Err(field(
+        "email",
+        "must be an e-mail address such as ann@example.com",
+    ))
+}
+
+fn is_label(label: &str) -> bool {
+    !label.is_empty()
+        && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+pub fn password(text: &str, policy: &PasswordPolicy) -> Result<(), FieldError> {
+    if text.len() > MAX_BYTES {
+        return Err(field("password", "must have at most 72 bytes in UTF-8"));
+    }
+    if text.chars().count() < policy.min_length {
+        return Err(FieldError {
+            field: "password".into(),
+            message: format!("must have at least {} characters", policy.min_length).into(),
+        });
+    }
+    if policy.complexity && !is_complex(text) {
+        return Err(field(
+            "password",
+            "must hold a lower-case letter, an upper-case letter, a digit and another character",
+        ));
+    }
+    Ok(())
+}
+
+pub fn is_complex(text: &str) -> bool {
+    let is_other = |c: char| !c.is_lowercase() && !c.is_uppercase() && !c.is_numeric();
+    text.contains(char::is_lowercase)
+        && text.contains(char::is_uppercase)
+        && text.contains(char::is_numeric)
+        && text.contains(is_other)
+}
+
+fn field(name: &'static str, message: &'static str) -> FieldError {
+    FieldError {
+        field: name.into(),
+        message: message.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usernames() {
+        for good in ["ab", "a_1", "0123456789abcdefghij"] {
+            assert!(username(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "a",
+            "Ann",
+            "a b",
+            "a-b",
+            "ä1",
+            "a@b",
+            "0123456789abcdefghijk",
+            "ab\n",
+        ] {
+            assert!(username(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names() {
+        for good in ["Al", "Ann Lee", "Zoë", &"é".repeat(30)] {
+            assert!(name(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "A",
+            "a\tb",
+            "a\r\nX: y",
+            " Ann",
+            "Ann ",
+            &"é".repeat(31),
+            "a\u{85}b",
+        ] {
+            assert!(name(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn emails() {
+        for good in [
+            "a@b.co",
+            "Ann.Lee+x@mail.example.com",
+            "ö@müller.de",
+            "o'neil@example.org",
+        ] {
+            assert!(email(good).is_ok(), "{good}");
+        }
+        let long = format!("{}@example.com", "a".repeat(65));
+        for bad in [
+            "",
+            "a",
+            "@b.co",
+            "a@",
+            "a@b",
+            "a@b.",
+            "a@.co",
+            "a b@c.de",
+            "a@b@c.de",
+            "a@b..de",
+            "a@-b.de",
+            "a@b.de\n",
+            "a@b.de,c@d.ef",
+            "<a@b.de>",
+            "a\0@b.de",
+            &long,
+        ] {
+            assert!(email(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn passwords() {
+        let strict = PasswordPolicy {
+            min_length: 8,
+            complexity: true,
+            bcrypt_cost: 4,
+        };
+        assert!(password("Aa1!aaaa", &strict).is_ok());
+        assert!(password("Ää1 ääää", &strict).is_ok());
+        for bad in ["Aa1!aaa", "aa1!aaaa", "AA1!AAAA", "Aab!aaaa", "Aa11aaaa"] {
+            assert!(password(bad, &strict).is_err(), "{bad}");
+        }
+        let lax = PasswordPolicy {
+            complexity: false,
+            ..strict
+        };
+        assert!(password("aaaaaaaa", &lax).is_ok());
+        assert!(password(&"a".repeat(72), &lax).is_ok());
+        assert!(password(&"a".repeat(73), &lax).is_err());
+        assert!(
+            password(&"é".repeat(37), &lax).is_err(),
+            "bytes count, not characters"
+        );
+    }
+}

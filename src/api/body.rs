@@ -1,0 +1,208 @@
+//! Request bodies: a JSON object or a form, as named members that are taken out one by one, so that
+//! everything wrong with them can be told at once.
+
+use std::fmt;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use percent_encoding::percent_decode_str;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::error::Category;
+
+use crate::request::{Code, FieldError, Refusal};
+
+/// The largest body, in bytes.
+const MAX_BYTES: usize = 64 * 1024;
+/// The longest that a client may take to send it.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What an endpoint reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Accepts {
+    Json,
+    /// A form too; then also nothing at all, as from a client that has only its cookie.
+    JsonOrForm,
+}
+
+/// The members of a body that have not been taken yet, and what was wrong with those that have.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    values: Vec<(String, Value)>,
+    errors: Vec<FieldError>,
+    /// RFC 6749, section 3.2: parameters of a form that are not known are ignored.
+    ignores_unknown: bool,
+}
+
+impl Members {
+    pub async fn read(parts: &Parts, body: Body, accepts: Accepts) -> Result<Members, Refusal> {
+        let media_type = parts.headers.get(CONTENT_TYPE).map(|value| {
+            let text = value.to_str().unwrap_or_default();
+            let essence = text.split_once(';').map_or(text, |(essence, _)| essence);
+            essence.trim().to_ascii_lowercase()
+        });
+        let takes_form = accepts == Accepts::JsonOrForm;
+        let bytes = collect(body).await?;
+        match media_type.as_deref() {
+            // Some clients state a type for the body that they do not send.
+            _ if bytes.is_empty() && takes_form => Ok(Members::default()),
+            Some("application/json") => Members::of_json(&bytes),
+            Some("application/x-www-form-urlencoded") if takes_form => {
+                Members::of_form(text(&bytes)?)
+            }
+            _ => Err(Refusal::new(
+                Code::UnsupportedMediaType,
+                "Send application/json, or a form where the endpoint takes one.",
+            )),
+        }
+    }
+
+    pub fn of_form(text: &str) -> Result<Members, Refusal> {
+        let mut values = Vec::new();
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            values.push((form_text(name)?, Value::String(form_text(value)?)));
+        }
+        Members::unique(values, true)
+    }
+
+    fn of_json(bytes: &[u8]) -> Result<Members, Refusal> {
+        text(bytes)?;
+        let object: Object = serde_json::from_slice(bytes).map_err(|error| {
+            if error.classify() == Category::Data {
+                Refusal::new(Code::ValidationFailed, "The body must be a JSON object.")
+            } else {
+                bad(format!("The body is not JSON: {error}."))
+            }
+        })?;
+        Members::unique(object.0, false)
+    }
+
+    /// Two readers may disagree on which of two members of one name counts.
+    fn unique(values: Vec<(String, Value)>, ignores_unknown: bool) -> Result<Members, Refusal> {
+        let twice = values.iter().enumerate().find_map(|(index, (name, _))| {
+            let before = values.iter().take(index);
+            before.map(|(name, _)| name).find(|other| *other == name)
+        });
+        match twice {
+            Some(name) => Err(Refusal::invalid(vec![FieldError {
+                field: name.clone().into(),
+                message: "must not be given twice".into(),
+            }])),
+            None => Ok(Members {
+                values,
+                errors: Vec::new(),
+                ignores_unknown,
+            }),
+        }
+    }
+
+    /// Takes a member that must be there. After an error it is empty, and [`Members::finish`] tells.
+    pub fn required(&mut self, name: &'static str) -> String {
+        match self.optional(name) {
+            Some(text) => text,
+            None => {
+                if !self.errors.iter().any(|error| error.field == name) {
+                    self.reject(name, "is required");
+                }
+                String::new()
+            }
+        }
+    }
+
+    pub fn optional(&mut self, name: &'static str) -> Option<String> {
+        let index = self.values.iter().position(|(n, _)| n == name)?;
+        match self.values.swap_remove(index).1 {
+            Value::String(text) => Some(text),
+            Value::Null => None,
+            _ => {
+                self.reject(name, "must be a string");
+                None
+            }
+        }
+    }
+
+    pub fn reject(&mut self, name: &'static str, message: &'static str) {
+        self.errors.push(FieldError {
+            field: name.into(),
+            message: message.into(),
+        });
+    }
+
+    /// 422 with all that was wrong, members that nobody took included.
+    pub fn finish(mut self) -> Result<(), Refusal> {
+        if !self.ignores_unknown {
+            self.values.sort_by(|a, b| a.0.cmp(&b.0));
+            self.errors
+                .extend(self.values.into_iter().map(|(name, _)| FieldError {
+                    field: name.into(),
+                    message: "is not known here".into(),
+                }));
+        }
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::invalid(self.errors))
+        }
+    }
+}
+
+async fn collect(body: Body) -> Result<bytes::Bytes, Refusal> {
+    let whole = Limited::new(body, MAX_BYTES).collect();
+    match tokio::time::timeout(DEADLINE, whole).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::new(
+            Code::BodyTooLarge,
+            "The body may have at most 65536 bytes here.",
+        )
+        .closing()),
+        Ok(Err(error)) => Err(bad("The body broke off.").because(error).closing()),
+        Err(_) => Err(bad("The body took too long.").closing()),
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Refusal> {
+    std::str::from_utf8(bytes).map_err(|_| bad("The body is not UTF-8."))
+}
+
+fn form_text(encoded: &str) -> Result<String, Refusal> {
+    let spaced = encoded.replace('+', " ");
+    percent_decode_str(&spaced)
+        .decode_utf8()
+        .map(|text| text.into_owned())
+        .map_err(|_| bad("A form value is not UTF-8."))
+}
+
+fn bad(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
+    Refusal::new(Code::BadRequest, detail)
+}
+
+/// A JSON object that keeps members of the same name apart, where a map would lose one.
+struct Object(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Object(members))
+            }
+        }
+
+        deserializer.deserialize_map(Collect)
+    }
+}

@@ -1,0 +1,147 @@
+//! `login`, `refresh`, `logout`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{SET_COOKIE, USER_AGENT};
+use http::request::Parts;
+use serde_json::json;
+
+use super::body::{Accepts, Members};
+use super::refused::Refused;
+use super::{ApiState, Expiry, bearer, cookie, peer, site};
+use crate::accounts::{Granted, Origin};
+use crate::config::Secret;
+use crate::config::checked::Delivery;
+use crate::request::{Code, Refusal};
+
+/// Characters of `User-Agent` that are kept with a session.
+const AGENT_CHARS: usize = 256;
+
+pub(super) async fn login(
+    State(api): State<Arc<ApiState>>,
+    request: Request,
+) -> Result<Response, Refused> {
+    let (parts, body) = request.into_parts();
+    let peer = peer(&parts)?;
+    (api.admit)(peer.client)?;
+    let mut members = Members::read(&parts, body, Accepts::JsonOrForm).await?;
+    let identity = members.required("username");
+    let password = Secret::new(members.required("password"));
+    if members
+        .optional("grant_type")
+        .is_some_and(|kind| kind != "password")
+    {
+        members.reject("grant_type", "must be password");
+    }
+    let in_query = Members::of_form(parts.uri.query().unwrap_or_default())?.optional("delivery");
+    let asked = members.optional("delivery").or(in_query);
+    let delivery = match asked.as_deref() {
+        Some("body") => Delivery::Body,
+        Some("cookie") => Delivery::Cookie,
+        Some(_) => {
+            members.reject("delivery", "must be body or cookie");
+            api.delivery
+        }
+        None => api.delivery,
+    };
+    members.finish()?;
+    let agent = parts.headers.get(USER_AGENT).map(|value| {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        text.chars().take(AGENT_CHARS).collect::<String>()
+    });
+    let origin = Origin {
+        ip: peer.client,
+        user_agent: agent.as_deref(),
+    };
+    let granted = api.accounts.login(&identity, password, origin).await?;
+    answer(&api, granted, delivery)
+}
+
+pub(super) async fn refresh(
+    State(api): State<Arc<ApiState>>,
+    request: Request,
+) -> Result<Response, Refused> {
+    let (parts, body) = request.into_parts();
+    let peer = peer(&parts)?;
+    (api.admit)(peer.client)?;
+    let mut members = Members::read(&parts, body, Accepts::JsonOrForm).await?;
+    let in_body = members.optional("refresh_token");
+    members.finish()?;
+    if let Some(token) = in_body {
+        let granted = api.accounts.refresh(&token).await?;
+        return answer(&api, granted, Delivery::Body);
+    }
+    let cookies: Vec<&str> = cookie::values(&parts.headers, &api.cookie.name).collect();
+    let Some(first) = cookies.first() else {
+        return Err(Refusal::new(Code::TokenMissing, "Send a refresh token.").into());
+    };
+    site::check(&parts, &peer, api.issuer.as_ref())?;
+    let ours = cookies
+        .iter()
+        .find(|token| api.accounts.session_of(token).is_some());
+    let granted = api.accounts.refresh(ours.unwrap_or(first)).await?;
+    answer(&api, granted, Delivery::Cookie)
+}
+
+pub(super) async fn logout(
+    State(api): State<Arc<ApiState>>,
+    request: Request,
+) -> Result<Response, Refused> {
+    let (parts, body) = request.into_parts();
+    let peer = peer(&parts)?;
+    (api.admit)(peer.client)?;
+    let mut members = Members::read(&parts, body, Accepts::JsonOrForm).await?;
+    let in_body = members.optional("refresh_token");
+    members.finish()?;
+    let cookies: Vec<&str> = cookie::values(&parts.headers, &api.cookie.name).collect();
+    if !cookies.is_empty() {
+        site::check(&parts, &peer, api.issuer.as_ref())?;
+    }
+    let refresh_tokens = in_body.as_deref().into_iter().chain(cookies);
+    let mut sessions: Vec<_> = refresh_tokens
+        .filter_map(|token| api.accounts.session_of(token))
+        .chain(bearer_session(&api, &parts))
+        .collect();
+    sessions.sort_unstable();
+    sessions.dedup();
+    for session in sessions {
+        api.accounts.logout(session).await?;
+    }
+    let mut response = Json(json!({ "message": "Signed out." })).into_response();
+    let cleared = cookie::clear(&api.cookie).map_err(unwritable)?;
+    response.headers_mut().append(SET_COOKIE, cleared);
+    Ok(response)
+}
+
+/// Signing out works with what is left of a session: a token that is no longer good for anything
+/// else, or none.
+fn bearer_session(api: &ApiState, parts: &Parts) -> Option<uuid::Uuid> {
+    let token = bearer(parts).ok().flatten()?;
+    let user = (api.verify)(token, Expiry::Ignored).ok()?;
+    Some(user.session)
+}
+
+fn answer(api: &ApiState, granted: Granted, delivery: Delivery) -> Result<Response, Refused> {
+    let mut body = json!({
+        "access_token": granted.access_token,
+        "token_type": "bearer",
+        "expires_in": granted.expires_in,
+    });
+    if delivery == Delivery::Body {
+        body["refresh_token"] = json!(granted.refresh_token);
+        return Ok(Json(body).into_response());
+    }
+    let max_age = granted.refresh_expires_in;
+    let cookie = cookie::set(&api.cookie, &granted.refresh_token, max_age).map_err(unwritable)?;
+    let mut response = Json(body).into_response();
+    response.headers_mut().append(SET_COOKIE, cookie);
+    Ok(response)
+}
+
+fn unwritable(error: http::header::InvalidHeaderValue) -> Refusal {
+    Refusal::new(Code::Internal, "Something went wrong inside.")
+        .because(format_args!("auth.cookie can't stand in a header: {error}"))
+}

@@ -1,0 +1,164 @@
+//! Whether a call that bears the refresh cookie comes from a page that may make it.
+//!
+//! A browser sends the cookie along from wherever the call is made. It also says from where: by
+//! `Origin`, and by `Sec-Fetch-Site` when it sends no origin.
+
+use http::header::{HOST, ORIGIN};
+use http::request::Parts;
+use http::{HeaderMap, Uri};
+
+use crate::request::{Code, Peer, Refusal};
+
+/// Scheme, host and port, with the port filled in (RFC 6454, section 4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Site {
+    scheme: String,
+    host: String,
+    port: u16,
+}
+
+impl Site {
+    /// `None` for `null` and for anything that is not an http or https origin.
+    pub fn of(url: &str) -> Option<Site> {
+        let uri: Uri = url.parse().ok()?;
+        let scheme = uri.scheme_str()?.to_ascii_lowercase();
+        let default = match scheme.as_str() {
+            "http" => 80,
+            "https" => 443,
+            _ => return None,
+        };
+        Some(Site {
+            host: uri.host()?.to_ascii_lowercase(),
+            port: uri.port_u16().unwrap_or(default),
+            scheme,
+        })
+    }
+
+    /// The site that the request itself is for. Only a trusted proxy may say that it was https.
+    fn of_request(parts: &Parts, peer: &Peer) -> Option<Site> {
+        let authority = match parts.uri.authority() {
+            Some(authority) => authority.as_str(),
+            None => only(&parts.headers, HOST.as_str())?,
+        };
+        let forwarded = only(&parts.headers, "x-forwarded-proto").filter(|_| peer.is_trusted);
+        let scheme = forwarded.unwrap_or("http");
+        Site::of(&format!("{scheme}://{authority}"))
+    }
+}
+
+/// 403 for a call by cookie from a foreign page.
+pub(super) fn check(parts: &Parts, peer: &Peer, issuer: Option<&Site>) -> Result<(), Refusal> {
+    let is_allowed = if parts.headers.contains_key(ORIGIN) {
+        let origin = only(&parts.headers, ORIGIN.as_str()).and_then(Site::of);
+        origin.is_some_and(|origin| {
+            Some(&origin) == issuer || Some(origin) == Site::of_request(parts, peer)
+        })
+    } else {
+        let site = parts.headers.get("sec-fetch-site");
+        site.is_none_or(|site| !site.as_bytes().eq_ignore_ascii_case(b"cross-site"))
+    };
+    if is_allowed {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::Forbidden,
+        "The refresh cookie is not taken from another site's page.",
+    ))
+}
+
+/// The header's value if it stands there once.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).into_iter();
+    let value = values.next()?;
+    if values.next().is_some() {
+        return None;
+    }
+    value.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_allowed(is_trusted: bool, headers: &[(&str, &str)]) -> bool {
+        let mut request = http::Request::builder().uri("/api/v1/refresh");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let peer = Peer {
+            socket: ([127, 0, 0, 1], 1).into(),
+            client: [127, 0, 0, 1].into(),
+            is_trusted,
+        };
+        let issuer = Site::of("https://id.example.com/realm");
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        check(&parts, &peer, issuer.as_ref()).is_ok()
+    }
+
+    #[test]
+    fn without_an_origin_the_browsers_word_counts() {
+        assert!(is_allowed(false, &[("host", "a.example")]));
+        for (site, allowed) in [
+            ("same-origin", true),
+            ("same-site", true),
+            ("none", true),
+            ("cross-site", false),
+            ("Cross-Site", false),
+        ] {
+            let headers = [("host", "a.example"), ("sec-fetch-site", site)];
+            assert_eq!(is_allowed(false, &headers), allowed, "{site}");
+        }
+    }
+
+    #[test]
+    fn the_requests_own_origin_and_the_issuer_pass() {
+        for (host, origin, allowed) in [
+            ("a.example:8080", "http://a.example:8080", true),
+            ("a.example", "http://A.Example:80", true),
+            ("a.example", "https://id.example.com", true),
+            ("a.example", "https://id.example.com:443", true),
+            ("a.example", "https://a.example", false),
+            ("a.example", "http://a.example:8080", false),
+            ("a.example", "http://b.a.example", false),
+            ("a.example", "http://a.example.evil.test", false),
+            ("a.example", "http://id.example.com", false),
+            ("a.example", "null", false),
+            ("a.example", "", false),
+            ("a.example", "file://a.example", false),
+        ] {
+            let headers = [("host", host), ("origin", origin)];
+            assert_eq!(is_allowed(false, &headers), allowed, "{host} {origin}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_origin_is_not_mended_by_other_headers() {
+        assert!(!is_allowed(
+            false,
+            &[
+                ("host", "a.example"),
+                ("origin", "http://evil.test"),
+                ("sec-fetch-site", "same-origin"),
+            ]
+        ));
+        assert!(!is_allowed(
+            false,
+            &[
+                ("host", "a.example"),
+                ("origin", "http://a.example"),
+                ("origin", "http://evil.test"),
+            ]
+        ));
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_says_that_it_was_https() {
+        let headers = [
+            ("host", "a.example"),
+            ("x-forwarded-proto", "https"),
+            ("origin", "https://a.example"),
+        ];
+        assert!(is_allowed(true, &headers));
+        assert!(!is_allowed(false, &headers));
+    }
+}
