@@ -17,9 +17,7 @@ pub fn is_own(host: &str, listener: SocketAddr) -> bool {
     let name = authority.host().trim_matches(['[', ']']);
     match name.parse::<IpAddr>() {
         Ok(ip) => is_any || ip.to_canonical() == listener.ip().to_canonical(),
-        Err(_) => {
-            name.eq_ignore_ascii_case("localhost") && (is_any || listener.ip().is_loopback())
-        }
+        Err(_) => name.eq_ignore_ascii_case("localhost") && (is_any || listener.ip().is_loopback()),
     }
 }
 

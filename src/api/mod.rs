@@ -23,18 +23,10 @@ use http::{HeaderValue, Method};
 use self::refused::{NO_STORE, Refused};
 use self::site::Site;
 use crate::accounts::Accounts;
-use crate::authn::User;
+use crate::authn::{Expiry, User};
 use crate::config::Config;
 use crate::config::checked::{Cookie, Delivery};
 use crate::request::{Code, Peer, Refusal};
-
-/// Whether an access token's expiry counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expiry {
-    Enforced,
-    /// For signing out, which must work with a token that has expired.
-    Ignored,
-}
 
 /// From an access token to its user, or why not.
 pub type VerifyToken = Arc<dyn Fn(&str, Expiry) -> Result<Arc<User>, Refusal> + Send + Sync>;

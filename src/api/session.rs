@@ -11,8 +11,9 @@ use serde_json::json;
 
 use super::body::{Accepts, Members};
 use super::refused::Refused;
-use super::{ApiState, Expiry, bearer, cookie, peer, site};
+use super::{ApiState, bearer, cookie, peer, site};
 use crate::accounts::{Granted, Origin};
+use crate::authn::Expiry;
 use crate::config::Secret;
 use crate::config::checked::Delivery;
 use crate::request::{Code, Refusal};

@@ -13,8 +13,9 @@ use time::format_description::well_known::Rfc3339;
 
 use super::body::{Accepts, Members};
 use super::refused::Refused;
-use super::{ApiState, Expiry, bearer, peer};
+use super::{ApiState, bearer, peer};
 use crate::accounts::{Account, Millis, NewUser};
+use crate::authn::Expiry;
 use crate::authn::User;
 use crate::config::Secret;
 use crate::config::checked::Registration;

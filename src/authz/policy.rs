@@ -42,7 +42,6 @@ impl Permit {
     }
 }
 
-
 impl Policies {
     pub fn build(config: &Config) -> Self {
         Policies {
@@ -57,7 +56,8 @@ impl Policies {
 
     fn holds(&self, compiled: &Compiled, user: &Arc<User>, matched: &Matched, path: &str) -> bool {
         let rule = &compiled.rule;
-        rule.superuser.is_none_or(|asked| asked == user.is_superuser)
+        rule.superuser
+            .is_none_or(|asked| asked == user.is_superuser)
             && (rule.tiers.is_empty() || rule.tiers.contains(&user.tier))
             && rule.min_rank.is_none_or(|asked| {
                 self.ranks

@@ -51,12 +51,7 @@ impl Parts {
         let authenticator = Arc::new(Authenticator::new(&config.auth, keys, changes));
         let slots = Arc::new(Slots::new());
         let clock = Clock::start();
-        let limit = AddressLimit::new(
-            Arc::clone(&slots),
-            clock.clone(),
-            "auth",
-            config.auth.rate,
-        );
+        let limit = AddressLimit::new(Arc::clone(&slots), clock.clone(), "auth", config.auth.rate);
         let router = api::router(ApiState::new(
             config,
             Arc::clone(&accounts),

@@ -93,7 +93,8 @@ async fn run(
         Arc::clone(&metrics),
         control.handle().clone(),
     ));
-    let (workers, admin_address, grace) = (config.workers, config.admin.address, config.shutdown_grace);
+    let (workers, admin_address, grace) =
+        (config.workers, config.admin.address, config.shutdown_grace);
     let (listen, max_header) = (config.listen.clone(), config.max_header);
     let snapshots = Arc::new(Snapshots::from_pointee(parts.snapshot(config)));
     parts.directory.look_up().await;
@@ -156,7 +157,9 @@ async fn run(
     })
     .await?;
 
-    signals.until_stopped(path.as_deref(), &parts, &snapshots).await;
+    signals
+        .until_stopped(path.as_deref(), &parts, &snapshots)
+        .await;
     tracing::info!(?grace, "draining");
     is_draining.store(true, Ordering::Relaxed);
     accepting.shutdown().await;

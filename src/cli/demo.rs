@@ -42,10 +42,26 @@ struct DemoUser {
 }
 
 const USERS: [DemoUser; 4] = [
-    DemoUser { name: "alice", tier: "free", is_superuser: false },
-    DemoUser { name: "bob", tier: "pro", is_superuser: false },
-    DemoUser { name: "carol", tier: "enterprise", is_superuser: false },
-    DemoUser { name: "admin", tier: "enterprise", is_superuser: true },
+    DemoUser {
+        name: "alice",
+        tier: "free",
+        is_superuser: false,
+    },
+    DemoUser {
+        name: "bob",
+        tier: "pro",
+        is_superuser: false,
+    },
+    DemoUser {
+        name: "carol",
+        tier: "enterprise",
+        is_superuser: false,
+    },
+    DemoUser {
+        name: "admin",
+        tier: "enterprise",
+        is_superuser: true,
+    },
 ];
 
 /// Runs the demo until a signal ends it; returns the exit code.
@@ -62,7 +78,9 @@ pub fn run(args: &DemoArgs) -> i32 {
 }
 
 fn demo(args: &DemoArgs) -> Result<(), DemoError> {
-    let folder = tempfile::Builder::new().prefix("portcullis-demo-").tempdir()?;
+    let folder = tempfile::Builder::new()
+        .prefix("portcullis-demo-")
+        .tempdir()?;
     let backend = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = match args.port {
         Some(port) => port,
@@ -94,7 +112,11 @@ fn demo(args: &DemoArgs) -> Result<(), DemoError> {
                 introduction,
                 "  {:<6} {:<11} password {}",
                 user.name,
-                if user.is_superuser { "superuser" } else { user.tier },
+                if user.is_superuser {
+                    "superuser"
+                } else {
+                    user.tier
+                },
                 password.expose()
             );
             add(serving.accounts, user, password.clone()).await?;

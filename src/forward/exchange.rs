@@ -170,7 +170,13 @@ pub async fn send(
         progress,
     };
     let started = Instant::now();
-    let outcome = deliver(balanced, upstream, Request::from_parts(head, body), &deadline).await;
+    let outcome = deliver(
+        balanced,
+        upstream,
+        Request::from_parts(head, body),
+        &deadline,
+    )
+    .await;
     context.trace.upstream_time = Some(started.elapsed());
     let mut response = outcome?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -120,7 +120,14 @@ mod tests {
 
     #[test]
     fn ordinary_names_are_left_alone() {
-        for name in ["x-user-ids", "x-requested-with", "referer", "range", "from", "x-user"] {
+        for name in [
+            "x-user-ids",
+            "x-requested-with",
+            "referer",
+            "range",
+            "from",
+            "x-user",
+        ] {
             assert_eq!(of(name), None, "{name}");
         }
     }

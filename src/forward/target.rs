@@ -23,11 +23,11 @@ pub struct Target {
 
 impl Target {
     fn new(target: &checked::Target) -> Self {
-        let known = target.host.parse::<IpAddr>();
+        let known = target.host.parse::<IpAddr>().ok();
         let addresses = known.map(|ip| SocketAddr::new(ip, target.port));
         Target {
             name: match known {
-                Ok(IpAddr::V6(ip)) => format!("[{ip}]:{}", target.port).into(),
+                Some(IpAddr::V6(ip)) => format!("[{ip}]:{}", target.port).into(),
                 _ => format!("{}:{}", target.host, target.port).into(),
             },
             host: target.host.as_str().into(),

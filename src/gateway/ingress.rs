@@ -143,7 +143,9 @@ fn bad(detail: &'static str) -> Refusal {
 mod tests {
     use super::*;
 
-    fn request(build: impl FnOnce(http::request::Builder) -> http::request::Builder) -> Request<()> {
+    fn request(
+        build: impl FnOnce(http::request::Builder) -> http::request::Builder,
+    ) -> Request<()> {
         build(Request::builder()).body(()).unwrap()
     }
 
@@ -159,7 +161,10 @@ mod tests {
         assert!(refused(|r| r.header("host", "a").header("host", "a")));
         assert!(refused(|r| r.header("host", "a@b")));
         assert!(refused(|r| r.header("host", "a/b")));
-        assert!(refused(|r| r.method("CONNECT").uri("a:1").header("host", "a:1")));
+        assert!(refused(|r| r
+            .method("CONNECT")
+            .uri("a:1")
+            .header("host", "a:1")));
         let with = |name: &'static str, values: &'static [&'static str]| {
             refused(move |mut r| {
                 r = r.header("host", "a");

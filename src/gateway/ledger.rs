@@ -109,7 +109,11 @@ impl Ledger {
     }
 
     /// A response of the upstream or of the auth API, on its way to the client.
-    pub fn answer(mut self, mut response: Response<Body>, decision: &'static str) -> Response<Body> {
+    pub fn answer(
+        mut self,
+        mut response: Response<Body>,
+        decision: &'static str,
+    ) -> Response<Body> {
         self.0.entry.decision = decision;
         self.0.entry.status = response.status().as_u16();
         response

@@ -151,7 +151,7 @@ impl Gateway {
         take(
             &self.limits,
             admission,
-            Permit::new(matched, caller.clone()),
+            Permit::for_tests(matched, caller.clone()),
         )
     }
 

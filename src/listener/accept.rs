@@ -71,7 +71,7 @@ pub fn connection_limit() -> usize {
     if limit.current != wanted {
         let soft = limit.current;
         limit.current = wanted;
-        if setrlimit(Resource::Nofile, limit.clone()).is_err() {
+        if setrlimit(Resource::Nofile, limit).is_err() {
             limit.current = soft;
         }
     }

@@ -69,11 +69,23 @@ impl Workers {
             let load = Arc::new(AtomicUsize::new(0));
             let settings = settings.clone();
             let counted = Arc::clone(&load);
-            let runtime = Builder::new_current_thread().enable_all();
-            let runtime = runtime.build_local(LocalOptions::default())?;
+            let (made, whether_made) = std::sync::mpsc::channel();
             let thread = thread::Builder::new()
                 .name(format!("worker-{number}"))
-                .spawn(move || runtime.block_on(work(settings, receiver, counted)))?;
+                .spawn(move || {
+                    // A local runtime stays on the thread that makes it.
+                    let runtime = Builder::new_current_thread()
+                        .enable_all()
+                        .build_local(LocalOptions::default());
+                    let _ = made.send(runtime.as_ref().map(drop).map_err(|e| e.kind()));
+                    if let Ok(runtime) = runtime {
+                        runtime.block_on(work(settings, receiver, counted));
+                    }
+                })?;
+            match whether_made.recv() {
+                Ok(made) => made.map_err(io::Error::from)?,
+                Err(_) => return Err(io::Error::other("a worker ended as it began")),
+            }
             workers.desks.push(Desk { sender, load });
             workers.threads.push(thread);
         }
@@ -104,7 +116,10 @@ impl Workers {
 }
 
 async fn work(mut settings: Settings, mut dealt: UnboundedReceiver<Dealt>, load: Arc<AtomicUsize>) {
-    let worker = Worker::new(Arc::clone(&settings.snapshots), Arc::clone(&settings.metrics));
+    let worker = Worker::new(
+        Arc::clone(&settings.snapshots),
+        Arc::clone(&settings.metrics),
+    );
     let open = Rc::new(Open::default());
     let mut sweep = tokio::time::interval(SWEEP);
     loop {
