@@ -89,3 +89,61 @@ async fn migrate(writer: &SqlitePool) -> Result<(), StoreError> {
     MIGRATIONS.run_direct(None, &mut *tx, false).await?;
     Ok(tx.commit().await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_locked_file_is_an_error_for_writers_until_it_is_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let store = Store::open(&path).await.unwrap();
+        let other = Store::open(&path).await.unwrap();
+        let lock = other.writer.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        assert!(store.end_session(Uuid::nil(), 0).await.is_err());
+        assert!(!store.is_up());
+        assert!(
+            store.account(Uuid::nil()).await.unwrap().is_none(),
+            "reading goes on"
+        );
+        lock.rollback().await.unwrap();
+        assert!(store.end_session(Uuid::nil(), 0).await.unwrap().is_none());
+        assert!(store.is_up());
+    }
+
+    #[tokio::test]
+    async fn every_commit_is_synced_to_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("x.db")).await.unwrap();
+        for (pragma, expected) in [("PRAGMA synchronous", "2"), ("PRAGMA journal_mode", "wal")] {
+            let row = sqlx::query(pragma).fetch_one(&store.writer).await.unwrap();
+            let value = row.try_get_unchecked::<String, _>(0).unwrap();
+            assert_eq!(value, expected, "{pragma}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_query_on_a_request_reads_a_whole_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("x.db")).await.unwrap();
+        for query in [
+            "EXPLAIN QUERY PLAN SELECT * FROM users WHERE email_folded = ?",
+            "EXPLAIN QUERY PLAN SELECT * FROM users WHERE username = ?",
+            "EXPLAIN QUERY PLAN SELECT * FROM sessions WHERE id = ?",
+            "EXPLAIN QUERY PLAN SELECT max(tokens_expire_at) FROM sessions WHERE user_id = ?",
+            "EXPLAIN QUERY PLAN SELECT id FROM sessions WHERE expires_at < ? AND tokens_expire_at < ?",
+            "EXPLAIN QUERY PLAN SELECT seq FROM changes WHERE until < ?",
+            "EXPLAIN QUERY PLAN SELECT * FROM changes c LEFT JOIN users u ON u.id = c.user_id \
+             WHERE c.seq > ?",
+        ] {
+            for row in sqlx::query(query).fetch_all(&store.reader).await.unwrap() {
+                let step: String = row.try_get("detail").unwrap();
+                assert!(step.starts_with("SEARCH"), "{query}: {step}");
+            }
+        }
+    }
+}
