@@ -10,7 +10,7 @@ mod sessions;
 mod settings;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tokens;
 mod users;
 mod validate;

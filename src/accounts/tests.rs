@@ -1,1 +1,407 @@
-//! t
+//! The service on a real SQLite file: change log, restarts, sweeping, keys. The API's tests go
+//! through the rest.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use jsonwebtoken::{DecodingKey, Validation};
+use tokio::sync::watch;
+
+use super::*;
+use crate::authn::{ACCESS_TOKEN_TYPE, Claims};
+use crate::config::checked::{self, Signing};
+
+/// A configuration with every file in `folder` and hashes that cost next to nothing.
+pub(crate) fn config(folder: &Path) -> Config {
+    let tier = |rank| checked::Tier { rank, rate: None };
+    Config {
+        listen: vec![],
+        admin: checked::Admin {
+            address: ([127, 0, 0, 1], 0).into(),
+        },
+        workers: 1,
+        trusted_proxies: vec![],
+        shutdown_grace: Duration::from_secs(1),
+        store: checked::Store::Sqlite(folder.join("portcullis.db")),
+        auth: checked::Auth {
+            base_path: "/api/v1".into(),
+            issuer: "http://localhost:8080".into(),
+            audience: vec!["api".into()],
+            leeway: Duration::from_secs(30),
+            keys_dir: folder.join("keys"),
+            rate: None,
+            access_token_ttl: Duration::from_secs(1800),
+            refresh_token: checked::RefreshToken {
+                ttl: Duration::from_secs(7 * 86_400),
+                reuse_grace: Duration::from_secs(10),
+                delivery: checked::Delivery::Cookie,
+            },
+            cookie: checked::Cookie {
+                name: "refresh_token".into(),
+                secure: true,
+                same_site: checked::SameSite::Lax,
+                path: "/api/v1".into(),
+                domain: None,
+            },
+            signing: Signing::EdDsa,
+            password: checked::PasswordPolicy {
+                min_length: 8,
+                complexity: true,
+                bcrypt_cost: 4,
+            },
+            registration: Registration::Closed,
+            default_tier: "free".into(),
+        },
+        tiers: BTreeMap::from([("free".into(), tier(0)), ("pro".into(), tier(1))]),
+        anonymous: None,
+        upstreams: vec![],
+        identity: checked::Identity {
+            user_id: checked::UserId::Id,
+            preset: checked::Preset::XUser,
+            forward_authorization: false,
+        },
+        routes: vec![],
+        max_header: 32 * 1024,
+        limits_headers: checked::LimitsHeaders {
+            ietf: true,
+            legacy: true,
+        },
+        log: checked::Log {
+            access: checked::AccessLog::Off,
+            level: "info".into(),
+        },
+    }
+}
+
+/// A clock that stands still until it is moved.
+#[derive(Clone)]
+pub(crate) struct StoppedClock(Arc<AtomicI64>);
+
+impl StoppedClock {
+    pub fn new() -> Self {
+        StoppedClock(Arc::new(AtomicI64::new(1_800_000_000_000)))
+    }
+
+    pub fn clock(&self) -> Clock {
+        let now = Arc::clone(&self.0);
+        Arc::new(move || now.load(Ordering::SeqCst))
+    }
+
+    pub fn seconds(&self) -> u64 {
+        tokens::seconds(self.0.load(Ordering::SeqCst))
+    }
+
+    pub fn advance(&self, by: Duration) {
+        let millis = Millis::try_from(by.as_millis()).unwrap();
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+pub(crate) fn new_user(username: &str) -> NewUser {
+    NewUser {
+        username: username.into(),
+        name: format!("The {username}"),
+        email: format!("{username}@example.com"),
+        password: Secret::new("Aa1!aaaa".into()),
+        tier: None,
+        is_superuser: false,
+    }
+}
+
+async fn open(config: &Config, clock: &StoppedClock) -> (Accounts, Arc<Changes>) {
+    let changes = Arc::new(Changes::default());
+    let accounts = Accounts::open_with(config, Arc::clone(&changes), clock.clock())
+        .await
+        .unwrap();
+    (accounts, changes)
+}
+
+async fn sign_in(accounts: &Accounts, username: &str) -> (Granted, Uuid) {
+    let origin = Origin {
+        ip: [192, 0, 2, 1].into(),
+        user_agent: Some("test"),
+    };
+    let password = Secret::new("Aa1!aaaa".into());
+    let granted = accounts.login(username, password, origin).await.unwrap();
+    let session = accounts.session_of(&granted.refresh_token).unwrap();
+    (granted, session)
+}
+
+#[tokio::test]
+async fn each_algorithm_signs_what_its_public_key_verifies() {
+    let signings = [
+        (Signing::EdDsa, "OKP"),
+        (Signing::Es256, "EC"),
+        (Signing::Rs256, "RSA"),
+        (
+            Signing::Hs256(Secret::new("0123456789abcdef".repeat(2))),
+            "",
+        ),
+    ];
+    for (signing, kty) in signings {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(folder.path());
+        config.auth.signing = signing.clone();
+        let clock = StoppedClock::new();
+        let (accounts, _) = open(&config, &clock).await;
+        let ann = accounts.add_user(new_user("ann")).await.unwrap();
+        let (granted, session) = sign_in(&accounts, "ann").await;
+
+        let header = jsonwebtoken::decode_header(&granted.access_token).unwrap();
+        assert_eq!(header.typ.as_deref(), Some(ACCESS_TOKEN_TYPE));
+        let kid = header.kid.unwrap();
+        let keys = accounts.verifying_keys();
+        let key = keys.find(&kid).unwrap();
+        let mut validation = Validation::new(key.algorithm);
+        validation.set_audience(&["api"]);
+        let claims = jsonwebtoken::decode::<Claims>(&granted.access_token, &key.key, &validation)
+            .unwrap()
+            .claims;
+        assert_eq!((claims.sub, claims.sid, claims.av), (ann.id, session, 1));
+        assert_eq!(claims.exp - claims.iat, 1800);
+        assert_eq!(claims.email.as_deref(), Some("ann@example.com"));
+        assert_eq!((claims.name, claims.external_id), (None, None));
+
+        let published = accounts.jwks()["keys"].as_array().unwrap().clone();
+        if kty.is_empty() {
+            assert!(published.is_empty(), "a shared secret is never published");
+        } else {
+            assert_eq!(published[0]["kty"], kty);
+            assert_eq!(published[0]["kid"], kid.as_str());
+            let jwk = serde_json::from_value(published[0].clone()).unwrap();
+            let public = DecodingKey::from_jwk(&jwk).unwrap();
+            jsonwebtoken::decode::<Claims>(&granted.access_token, &public, &validation).unwrap();
+            let is_private = |member: &str| published[0].get(member).is_some();
+            assert!(!["d", "p", "q", "k"].into_iter().any(is_private));
+            // RFC 7638 as another implementation has it.
+            let thumbprint =
+                jsonwebtoken::jwk::Jwk::thumbprint(&jwk, jsonwebtoken::jwk::ThumbprintHash::SHA256);
+            assert_eq!(thumbprint.unwrap(), kid);
+        }
+
+        // The next start finds the same keys.
+        let (again, _) = open(&config, &clock).await;
+        assert!(again.verifying_keys().find(&kid).is_some());
+        again.refresh(&granted.refresh_token).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_key_file_that_holds_something_else_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    std::fs::create_dir(&config.auth.keys_dir).unwrap();
+    for (file, content) in [("refresh.key", "short"), ("eddsa.pem", "no key")] {
+        let path = config.auth.keys_dir.join(file);
+        std::fs::write(&path, content).unwrap();
+        let error = Accounts::open(&config, Arc::default()).await.err().unwrap();
+        let text = error.to_string();
+        assert!(text.contains(file), "{text}");
+        assert!(!text.contains(content), "{text}");
+        std::fs::remove_file(&path).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_made_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.store = checked::Store::Sqlite(folder.path().join("missing/x.db"));
+    let text = Users::open(&config).await.err().unwrap().to_string();
+    assert!(
+        text.contains("missing/x.db") && text.contains("`store`"),
+        "{text}"
+    );
+    let not_a_database = folder.path().join("text.db");
+    std::fs::write(&not_a_database, "hello ".repeat(500)).unwrap();
+    config.store = checked::Store::Sqlite(not_a_database);
+    let text = Users::open(&config).await.err().unwrap().to_string();
+    assert!(text.contains("text.db"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_start_together_share_one_new_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let starts: Vec<_> = (0..8)
+        .map(|number| {
+            let config = config.clone();
+            tokio::spawn(async move {
+                let users = Users::open(&config).await.unwrap();
+                users.add(new_user(&format!("user{number}"))).await.unwrap();
+            })
+        })
+        .collect();
+    for start in starts {
+        start.await.unwrap();
+    }
+    let checked::Store::Sqlite(path) = &config.store;
+    for suffix in ["", "-wal", "-shm"] {
+        let file = format!("{}{suffix}", path.display());
+        if let Ok(metadata) = std::fs::metadata(&file) {
+            assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{file}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_two_that_take_a_name_or_an_address_at_once_one_gets_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = Users::open(&config(folder.path())).await.unwrap();
+    let by_email = NewUser {
+        email: "ANN@Example.com".into(),
+        ..new_user("bob")
+    };
+    let results = tokio::join!(
+        users.add(new_user("ann")),
+        users.add(new_user("ann")),
+        users.add(by_email)
+    );
+    let made = [results.0.is_ok(), results.1.is_ok(), results.2.is_ok()];
+    assert_eq!(made.iter().filter(|made| **made).count(), 1);
+}
+
+#[tokio::test]
+async fn a_disabled_account_reaches_another_process_and_a_later_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let clock = StoppedClock::new();
+    let (accounts, changes) = open(&config, &clock).await;
+    let ann = accounts.add_user(new_user("ann")).await.unwrap();
+    let (granted, session) = sign_in(&accounts, "ann").await;
+    let (stop, stopped) = watch::channel(false);
+    let accounts = Arc::new(accounts);
+    let background = tokio::spawn(Arc::clone(&accounts).run_background(stopped));
+
+    let command_line = Users::open_with(&config, clock.clock()).await.unwrap();
+    command_line
+        .set_active("ann", false)
+        .await
+        .unwrap()
+        .unwrap();
+    let heard = async {
+        while changes.of_account(ann.id).is_none() || !changes.has_ended(session) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), heard)
+        .await
+        .unwrap();
+    let state = changes.of_account(ann.id).unwrap();
+    assert_eq!((state.version, state.active), (2, false));
+    assert!(matches!(
+        accounts.refresh(&granted.refresh_token).await,
+        Err(AccountsError::SessionEnded)
+    ));
+    stop.send(true).unwrap();
+    background.await.unwrap();
+
+    let (_, later) = open(&config, &clock).await;
+    assert!(later.has_ended(session));
+    assert!(!later.of_account(ann.id).unwrap().active);
+
+    // Enabled again, the old session stays ended and a new one can begin.
+    command_line.set_active("ann", true).await.unwrap().unwrap();
+    sign_in(&accounts, "ann").await;
+    assert!(matches!(
+        accounts.refresh(&granted.refresh_token).await,
+        Err(AccountsError::SessionEnded)
+    ));
+    assert!(
+        command_line
+            .set_active("bob", true)
+            .await
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn an_ended_session_is_remembered_as_long_as_a_token_of_it_lives() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    let clock = StoppedClock::new();
+    let (accounts, changes) = open(&config, &clock).await;
+    accounts.add_user(new_user("ann")).await.unwrap();
+    let (granted, session) = sign_in(&accounts, "ann").await;
+    accounts.logout(session).await.unwrap();
+    accounts.logout(session).await.unwrap();
+
+    // Even when the tokens of today are shorter-lived than the one that is still about.
+    config.auth.access_token_ttl = Duration::from_secs(60);
+    accounts.reload(&config);
+    clock.advance(Duration::from_secs(1800 + 29));
+    accounts.sweep().await.unwrap();
+    assert!(changes.has_ended(session));
+    assert!(open(&config, &clock).await.1.has_ended(session));
+
+    clock.advance(Duration::from_secs(3));
+    accounts.sweep().await.unwrap();
+    assert!(!changes.has_ended(session));
+    assert!(!open(&config, &clock).await.1.has_ended(session));
+    assert!(matches!(
+        accounts.refresh(&granted.refresh_token).await,
+        Err(AccountsError::SessionEnded)
+    ));
+}
+
+#[tokio::test]
+async fn an_expired_session_is_swept_and_its_token_stays_useless() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let clock = StoppedClock::new();
+    let (accounts, _) = open(&config, &clock).await;
+    accounts.add_user(new_user("ann")).await.unwrap();
+    let (granted, _) = sign_in(&accounts, "ann").await;
+    clock.advance(Duration::from_secs(7 * 86_400));
+    assert!(matches!(
+        accounts.refresh(&granted.refresh_token).await,
+        Err(AccountsError::SessionExpired)
+    ));
+    clock.advance(Duration::from_secs(31));
+    accounts.sweep().await.unwrap();
+    assert!(matches!(
+        accounts.refresh(&granted.refresh_token).await,
+        Err(AccountsError::SessionEnded)
+    ));
+}
+
+#[tokio::test]
+async fn claims_about_a_person_are_those_that_somebody_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    let with = |email, name, external_id| TokenContents {
+        email,
+        name,
+        external_id,
+    };
+    for (preset, expected) in [
+        (checked::Preset::XUser, with(true, false, false)),
+        (checked::Preset::XForwarded, with(true, false, false)),
+        (checked::Preset::XAuthRequest, with(true, false, false)),
+        (checked::Preset::RemoteUser, with(true, true, false)),
+        (checked::Preset::XConsumer, with(false, false, true)),
+        (checked::Preset::None, with(false, false, false)),
+    ] {
+        config.identity.preset = preset;
+        assert_eq!(TokenContents::of(&config), expected, "{preset:?}");
+    }
+    config.identity.user_id = checked::UserId::ExternalId;
+    assert!(TokenContents::of(&config).external_id);
+}
+
+#[test]
+fn random_passwords_satisfy_the_policy_and_differ() {
+    let policy = checked::PasswordPolicy {
+        min_length: 30,
+        complexity: true,
+        bcrypt_cost: 4,
+    };
+    let one = random_password(&policy);
+    assert!(validate::password(one.expose(), &policy).is_ok());
+    assert!(one != random_password(&policy));
+}

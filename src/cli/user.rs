@@ -150,3 +150,88 @@ fn read_password(mut input: impl BufRead) -> Result<Secret, UserError> {
     let text = text.strip_suffix('\r').unwrap_or(text);
     Ok(Secret::new(text.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::tests::config;
+
+    fn args(username: &str) -> AddArgs {
+        AddArgs {
+            username: username.into(),
+            email: format!("{username}@example.com"),
+            name: None,
+            superuser: true,
+            tier: Some("pro".into()),
+            password_stdin: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_user_gets_a_random_password_that_is_shown_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        let added = add(&config, args("ann"), None).await.unwrap();
+        assert!(added.account.is_superuser);
+        assert_eq!(
+            (added.account.tier.as_str(), added.account.name.as_str()),
+            ("pro", "ann")
+        );
+        let password = added.random_password.clone().unwrap();
+        assert!(password.expose().len() >= 20);
+        assert!(report(&added).contains(&format!("password: {}\n", password.expose())));
+        assert!(!format!("{added:?}").contains(password.expose()));
+        assert!(
+            !config.auth.keys_dir.exists(),
+            "keys are made by the gateway's own user"
+        );
+    }
+
+    #[tokio::test]
+    async fn errors_say_what_is_wrong() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        let secret = || Some(Secret::new("Aa1!aaaa".into()));
+        let added = add(&config, args("ann"), secret()).await.unwrap();
+        assert!(added.random_password.is_none());
+        let mut other_email = args("ann");
+        other_email.email = "other@example.com".into();
+        let mut other_name = args("ann2");
+        other_name.email = "ANN@example.com".into();
+        let mut bad = args("Bob");
+        bad.email = "nowhere".into();
+        bad.tier = Some("gold".into());
+        for (args, parts) in [
+            (other_email, vec!["username"]),
+            (other_name, vec!["e-mail"]),
+            (bad, vec!["username must", "email must", "tiers: free, pro"]),
+        ] {
+            let text = add(&config, args, secret()).await.unwrap_err().to_string();
+            for part in parts {
+                assert!(text.contains(part), "{part} in {text}");
+            }
+        }
+        let weak = Some(Secret::new("aaaa".into()));
+        let text = add(&config, args("bob"), weak)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains("password must") && !text.contains("aaaa"),
+            "{text}"
+        );
+        let text = set_active(&config, "bob", false)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert_eq!(text, "there is no account bob");
+    }
+
+    #[test]
+    fn a_password_is_one_line() {
+        for (input, expected) in [("a b\n", "a b"), ("a\r\nb", "a"), ("a", "a"), ("", "")] {
+            let read = read_password(input.as_bytes()).unwrap();
+            assert_eq!(read.expose(), expected);
+        }
+    }
+}

@@ -1,7 +1,6 @@
 //! Where accounts and sessions are kept. Only this folder knows SQL.
 
 mod health;
-mod rows;
 mod sqlite;
 
 use uuid::Uuid;
@@ -111,4 +110,13 @@ pub enum Changed {
 pub struct EndedSession {
     pub id: Uuid,
     pub tokens_expire_at: Millis,
+}
+
+/// A session that a refresh token was presented for, as it was before the step.
+pub struct UsedSession {
+    pub session: Session,
+    pub account: Account,
+    pub step: Step,
+    /// Set when the step ended it.
+    pub ended: Option<EndedSession>,
 }

@@ -4,7 +4,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::{Account, Change, Changed, EndedSession, Session};
+use crate::accounts::store::{Account, Change, Changed, EndedSession, Session};
 
 pub(super) fn account(row: &SqliteRow) -> Result<Account, sqlx::Error> {
     Ok(Account {

@@ -1,0 +1,181 @@
+//! Sessions in SQLite.
+
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+use super::accounts::account_by_id;
+use super::changes::log_session;
+use super::{Store, rows};
+use crate::accounts::store::{
+    Account, EndedSession, Millis, NewSession, Session, Step, StoreError, UsedSession,
+};
+
+impl Store {
+    /// Begins a session for an account whose password was just checked. Gives the account as it is
+    /// at that moment; `None` when it may no longer sign in or its password is another by now.
+    pub async fn begin_session(
+        &self,
+        user: Uuid,
+        checked_hash: &str,
+        session: &NewSession<'_>,
+    ) -> Result<Option<Account>, StoreError> {
+        self.health
+            .watch(async {
+                let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+                let row = sqlx::query("SELECT * FROM users WHERE id = ? AND password_hash = ?")
+                    .bind(user.to_string())
+                    .bind(checked_hash)
+                    .fetch_optional(&mut *tx)
+                    .await?;
+                let account = match row {
+                    Some(row) => rows::account(&row)?,
+                    None => return Ok(None),
+                };
+                if !account.may_sign_in() {
+                    return Ok(None);
+                }
+                sqlx::query(
+                    "INSERT INTO sessions (id, user_id, counter, created_at, last_used_at, \
+                     expires_at, tokens_expire_at, ip, user_agent) \
+                     VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?)",
+                )
+                .bind(session.id.to_string())
+                .bind(user.to_string())
+                .bind(session.now)
+                .bind(session.now)
+                .bind(session.expires_at)
+                .bind(session.tokens_expire_at)
+                .bind(&session.ip)
+                .bind(session.user_agent)
+                .execute(&mut *tx)
+                .await?;
+                tx.commit().await?;
+                Ok(Some(account))
+            })
+            .await
+    }
+
+    /// Takes the step that `judge` decides on for a session and its account, in one transaction.
+    /// `tokens_expire_at` is when the access token that may come of it expires. `None`: no such session.
+    pub async fn use_session(
+        &self,
+        id: Uuid,
+        now: Millis,
+        tokens_expire_at: Millis,
+        judge: impl FnOnce(&Session, &Account) -> Step,
+    ) -> Result<Option<UsedSession>, StoreError> {
+        self.health
+            .watch(async {
+                let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+                let Some(row) = sqlx::query("SELECT * FROM sessions WHERE id = ?")
+                    .bind(id.to_string())
+                    .fetch_optional(&mut *tx)
+                    .await?
+                else {
+                    return Ok(None);
+                };
+                let session = rows::session(&row)?;
+                let user = rows::uuid(&row, "user_id")?;
+                let Some(account) = account_by_id(&mut tx, user).await? else {
+                    return Ok(None);
+                };
+                let step = judge(&session, &account);
+                let mut ended = None;
+                match &step {
+                    Step::Rotate {
+                        rotations,
+                        expires_at,
+                    } => {
+                        sqlx::query(
+                            "UPDATE sessions SET counter = counter + 1, rotations = ?, \
+                             last_used_at = ?, expires_at = ?, \
+                             tokens_expire_at = max(tokens_expire_at, ?) WHERE id = ?",
+                        )
+                        .bind(serde_json::json!(rotations).to_string())
+                        .bind(now)
+                        .bind(expires_at)
+                        .bind(tokens_expire_at)
+                        .bind(id.to_string())
+                        .execute(&mut *tx)
+                        .await?;
+                    }
+                    Step::Repeat => {
+                        sqlx::query(
+                            "UPDATE sessions SET last_used_at = ?, \
+                             tokens_expire_at = max(tokens_expire_at, ?) WHERE id = ?",
+                        )
+                        .bind(now)
+                        .bind(tokens_expire_at)
+                        .bind(id.to_string())
+                        .execute(&mut *tx)
+                        .await?;
+                    }
+                    Step::End => ended = end_session(&mut tx, id, now).await?,
+                    Step::Leave => {}
+                }
+                tx.commit().await?;
+                Ok(Some(UsedSession {
+                    session,
+                    account,
+                    step,
+                    ended,
+                }))
+            })
+            .await
+    }
+
+    /// Ends a session and logs it. `None`: there is none that could still end.
+    pub async fn end_session(
+        &self,
+        id: Uuid,
+        now: Millis,
+    ) -> Result<Option<EndedSession>, StoreError> {
+        self.health
+            .watch(async {
+                let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+                let ended = end_session(&mut tx, id, now).await?;
+                tx.commit().await?;
+                Ok(ended)
+            })
+            .await
+    }
+}
+
+async fn end_session(
+    conn: &mut SqliteConnection,
+    id: Uuid,
+    now: Millis,
+) -> Result<Option<EndedSession>, sqlx::Error> {
+    let row = sqlx::query(
+        "UPDATE sessions SET ended_at = ? WHERE id = ? AND ended_at IS NULL \
+         RETURNING id, tokens_expire_at",
+    )
+    .bind(now)
+    .bind(id.to_string())
+    .fetch_optional(&mut *conn)
+    .await?;
+    let ended = row.as_ref().map(rows::ended_session).transpose()?;
+    if let Some(ended) = ended {
+        log_session(conn, ended).await?;
+    }
+    Ok(ended)
+}
+
+pub(super) async fn end_all_sessions(
+    conn: &mut SqliteConnection,
+    user: Uuid,
+    now: Millis,
+) -> Result<(), sqlx::Error> {
+    let rows = sqlx::query(
+        "UPDATE sessions SET ended_at = ? WHERE user_id = ? AND ended_at IS NULL \
+         RETURNING id, tokens_expire_at",
+    )
+    .bind(now)
+    .bind(user.to_string())
+    .fetch_all(&mut *conn)
+    .await?;
+    for row in &rows {
+        log_session(conn, rows::ended_session(row)?).await?;
+    }
+    Ok(())
+}

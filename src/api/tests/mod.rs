@@ -1,0 +1,206 @@
+//! The API through its router, on a real SQLite file, by a clock that the test moves.
+
+mod bad_input;
+mod life;
+mod sessions;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use jsonwebtoken::Validation;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::{ApiState, Expiry, router};
+use crate::accounts::Accounts;
+use crate::accounts::tests::{StoppedClock, config, new_user};
+use crate::authn::{Changes, Claims, User};
+use crate::config::Config;
+use crate::request::{Code, Peer, Refusal};
+
+pub const PASSWORD: &str = "Aa1!aaaa";
+
+/// The API and what is around it.
+pub struct Api {
+    pub router: Router,
+    pub accounts: Arc<Accounts>,
+    pub clock: StoppedClock,
+    pub config: Config,
+    /// What the limiter by address says.
+    pub is_admitting: Arc<AtomicBool>,
+    _folder: tempfile::TempDir,
+}
+
+/// What came back, the refusal too if there was one.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+    pub refusal: Option<Refusal>,
+}
+
+impl Api {
+    /// With a user `ann` and a superuser `root`.
+    pub async fn start() -> Api {
+        Api::start_with(|_| {}).await
+    }
+
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Api {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(folder.path());
+        change(&mut config);
+        let changes = Arc::new(Changes::default());
+        let clock = StoppedClock::new();
+        let accounts = Accounts::open_with(&config, Arc::clone(&changes), clock.clock())
+            .await
+            .unwrap();
+        let accounts = Arc::new(accounts);
+        let mut root = new_user("root");
+        root.is_superuser = true;
+        accounts.add_user(root).await.unwrap();
+        accounts.add_user(new_user("ann")).await.unwrap();
+        let is_admitting = Arc::new(AtomicBool::new(true));
+        let admitting = Arc::clone(&is_admitting);
+        let state = ApiState::new(
+            &config,
+            Arc::clone(&accounts),
+            verifier(&accounts, changes, clock.clone()),
+            Arc::new(move |_| {
+                if admitting.load(Ordering::SeqCst) {
+                    return Ok(());
+                }
+                Err(Refusal::new(Code::RateLimited, "Too many requests."))
+            }),
+        );
+        Api {
+            router: router(state),
+            accounts,
+            clock,
+            config,
+            is_admitting,
+            _folder: folder,
+        }
+    }
+
+    pub async fn send(&self, mut request: Request<Body>) -> Answer {
+        request.extensions_mut().insert(Peer {
+            socket: ([127, 0, 0, 1], 9).into(),
+            client: [192, 0, 2, 7].into(),
+            is_trusted: false,
+        });
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.collect().await.unwrap().to_bytes().to_vec(),
+            refusal: parts.extensions.get::<Refusal>().cloned(),
+        }
+    }
+
+    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = Request::post(path).header("host", "localhost:8080");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = Body::from(body.to_owned());
+        self.send(request.body(body).unwrap()).await
+    }
+
+    pub async fn post_json(&self, path: &str, body: Value) -> Answer {
+        self.post(path, &[JSON], &body.to_string()).await
+    }
+
+    pub async fn login(&self, username: &str, password: &str) -> Answer {
+        let body = json!({ "username": username, "password": password });
+        self.post_json("/api/v1/login", body).await
+    }
+
+    /// An access token and the refresh token's cookie, as `Cookie` has it.
+    pub async fn sign_in(&self, username: &str) -> (String, String) {
+        let answer = self.login(username, PASSWORD).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        (answer.access_token(), answer.cookie())
+    }
+
+    pub async fn me(&self, access_token: &str) -> Answer {
+        let request = Request::get("/api/v1/users/me")
+            .header("authorization", format!("Bearer {access_token}"));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn refresh(&self, cookie: &str) -> Answer {
+        self.post("/api/v1/refresh", &[("cookie", cookie)], "")
+            .await
+    }
+}
+
+pub const JSON: (&str, &str) = ("content-type", "application/json");
+pub const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
+    pub fn access_token(&self) -> String {
+        self.json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// `Set-Cookie` without its attributes.
+    pub fn cookie(&self) -> String {
+        let set = self.headers["set-cookie"].to_str().unwrap();
+        set.split(';').next().unwrap().to_owned()
+    }
+
+    pub fn code(&self) -> &'static str {
+        let refusal = self.refusal.as_ref();
+        refusal.map_or("none", |refusal| refusal.code().as_str())
+    }
+
+    /// It is a refusal of that code, with nothing that the gateway's responder would not expect.
+    #[track_caller]
+    pub fn assert_refused(&self, code: &str) {
+        assert_eq!(self.code(), code, "{self:?}");
+        let refusal = self.refusal.as_ref().unwrap();
+        assert_eq!(self.status, refusal.code().status());
+        assert!(self.body.is_empty(), "{self:?}");
+        let no_store = refusal.headers().iter();
+        assert!(
+            no_store
+                .clone()
+                .any(|(name, value)| name == "cache-control" && value == "no-store")
+        );
+    }
+}
+
+/// A verifier of the gateway's own tokens, by the test's clock.
+fn verifier(accounts: &Accounts, changes: Arc<Changes>, clock: StoppedClock) -> super::VerifyToken {
+    let keys = accounts.verifying_keys();
+    Arc::new(move |token, expiry| {
+        let invalid = || Refusal::new(Code::TokenInvalid, "The token is not valid.");
+        let header = jsonwebtoken::decode_header(token).map_err(|_| invalid())?;
+        let kid = header.kid.ok_or_else(invalid)?;
+        let key = keys.find(&kid).ok_or_else(invalid)?;
+        let mut validation = Validation::new(key.algorithm);
+        validation.set_audience(&["api"]);
+        validation.validate_exp = false;
+        let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &validation)
+            .map_err(|_| invalid())?
+            .claims;
+        if expiry == Expiry::Enforced && claims.exp <= clock.seconds() {
+            return Err(Refusal::new(Code::TokenExpired, "The token has expired."));
+        }
+        let state = changes.of_account(claims.sub);
+        if changes.has_ended(claims.sid) || state.as_ref().is_some_and(|state| !state.active) {
+            return Err(Refusal::new(Code::TokenRevoked, "The session has ended."));
+        }
+        let user = User::new(claims, state.as_deref()).map_err(|_| invalid())?;
+        Ok(Arc::new(user))
+    })
+}
