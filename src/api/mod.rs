@@ -27,6 +27,7 @@ use crate::authn::{Expiry, User};
 use crate::config::Config;
 use crate::config::checked::{Cookie, Delivery};
 use crate::request::{Code, Peer, Refusal};
+use crate::telemetry::Metrics;
 
 /// From an access token to its user, or why not.
 pub type VerifyToken = Arc<dyn Fn(&str, Expiry) -> Result<Arc<User>, Refusal> + Send + Sync>;
@@ -39,6 +40,7 @@ pub struct ApiState {
     accounts: Arc<Accounts>,
     verify: VerifyToken,
     admit: AdmitAddress,
+    metrics: Arc<Metrics>,
     base_path: String,
     cookie: Cookie,
     delivery: Delivery,
@@ -51,11 +53,13 @@ impl ApiState {
         accounts: Arc<Accounts>,
         verify: VerifyToken,
         admit: AdmitAddress,
+        metrics: Arc<Metrics>,
     ) -> ApiState {
         ApiState {
             accounts,
             verify,
             admit,
+            metrics,
             base_path: config.auth.base_path.clone(),
             cookie: config.auth.cookie.clone(),
             delivery: config.auth.refresh_token.delivery,

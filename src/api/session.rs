@@ -57,8 +57,13 @@ pub(super) async fn login(
         ip: peer.client,
         user_agent: agent.as_deref(),
     };
-    let granted = api.accounts.login(&identity, password, origin).await?;
-    answer(&api, granted, delivery)
+    let granted = api.accounts.login(&identity, password, origin).await;
+    let granted = granted.map_err(Refusal::from);
+    api.metrics.login(match &granted {
+        Ok(_) => "success",
+        Err(refusal) => refusal.code().as_str(),
+    });
+    answer(&api, granted?, delivery)
 }
 
 pub(super) async fn refresh(

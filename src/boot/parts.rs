@@ -60,6 +60,7 @@ impl Parts {
                 Arc::new(move |token, expiry| authenticator.verify(token, expiry))
             },
             Arc::new(move |address: IpAddr| limit.take(address)),
+            Arc::clone(&metrics),
         ));
         Parts {
             metrics,

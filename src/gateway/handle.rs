@@ -64,6 +64,7 @@ async fn serve(
     let principal = ledger.identified(identified)?;
     let permit = authz::decide(&snapshot.policies, matched, principal, head.uri.path())?;
     let ticket = limit::take(&snapshot.limits, admission, permit)?;
+    ledger.limited(&ticket);
 
     let context = forward::Context {
         route,

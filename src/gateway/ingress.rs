@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_client_is_the_right_most_hop_that_is_not_trusted() {
-        let mut config = crate::config::checked::Config::for_tests();
+        let mut config = crate::route::sample::config(Vec::new());
         let connection = Connection::new(
             "10.0.0.1:5000".parse().unwrap(),
             "10.0.0.9:80".parse().unwrap(),

@@ -2,14 +2,16 @@
 //! dropping: a request that a client gives up is counted like any other.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use http::{HeaderValue, Request, Response, header};
 
 use super::body::Body;
 use super::worker::{Current, Worker};
-use crate::authn::Principal;
+use crate::authn::{Principal, User};
 use crate::forward::{Trace, X_REQUEST_ID};
+use crate::limit::Ticket;
 use crate::request::{Peer, Refusal};
 use crate::telemetry::{Entry, Label};
 
@@ -23,6 +25,7 @@ struct Inner {
     current: Rc<Current>,
     started: Instant,
     route: Label,
+    user: Option<Arc<User>>,
     trace: Trace,
     entry: Entry,
 }
@@ -45,6 +48,7 @@ impl Ledger {
             current: Rc::clone(current),
             started: Instant::now(),
             route: Label::NONE,
+            user: None,
             trace: Trace::default(),
             entry: Entry {
                 time: SystemTime::now(),
@@ -85,8 +89,7 @@ impl Ledger {
         let (result, reason) = match &outcome {
             Ok(Principal::User(user)) => {
                 inner.entry.auth = "jwt";
-                inner.entry.user_id = Some(user.id);
-                inner.entry.session_id = Some(user.session);
+                inner.user = Some(Arc::clone(user));
                 ("allowed", "")
             }
             Ok(Principal::Anonymous) => {
@@ -97,6 +100,18 @@ impl Ledger {
         };
         inner.worker.shard.authenticated(result, reason);
         outcome
+    }
+
+    /// Counts the limits that let the request through.
+    pub fn limited(&self, ticket: &Ticket) {
+        for policy in ticket.policies(&self.0.current.snapshot.limits) {
+            self.count_limit(policy, false);
+        }
+    }
+
+    fn count_limit(&self, policy: &str, refused: bool) {
+        let tier = self.0.user.as_ref().map_or("", |user| &user.tier);
+        self.0.worker.shard.limited(policy, tier, refused);
     }
 
     /// Where the forward stage writes down what it did.
@@ -123,6 +138,9 @@ impl Ledger {
     }
 
     pub fn refused(mut self, refusal: &Refusal, response: Response<Body>) -> Response<Body> {
+        if let Some(policy) = refusal.limit() {
+            self.count_limit(policy, true);
+        }
         let entry = &mut self.0.entry;
         entry.reason = Some(refusal.code().as_str());
         entry.limit = refusal.limit().map(Into::into);
@@ -144,6 +162,10 @@ impl Drop for Inner {
             self.entry.upstream_time,
         );
         if let Some(log) = &self.current.snapshot.access_log {
+            if let Some(user) = &self.user {
+                self.entry.user_id = Some(user.id);
+                self.entry.session_id = Some(user.session);
+            }
             let dropped = !log.push(Box::new(std::mem::take(&mut self.entry)));
             if dropped {
                 self.worker.metrics.log_entry_dropped();

@@ -60,7 +60,7 @@ pub fn problem(refusal: &Refusal, request_id: &HeaderValue) -> Response<Vec<u8>>
         headers.insert(header::WWW_AUTHENTICATE, challenge);
     }
     for (name, value) in refusal.headers() {
-        headers.append(name, value.clone());
+        headers.insert(name, value.clone());
     }
     if refusal.closes() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -104,6 +104,13 @@ impl Ticket {
         &self.permit
     }
 
+    /// The names of the policies that were charged.
+    pub fn policies<'l>(&self, limits: &'l Limits) -> impl Iterator<Item = &'l str> {
+        self.entries
+            .iter()
+            .map(|entry| limits.policies[entry.policy].name.as_str())
+    }
+
     /// Tells the client how it stands. `limits` are those that gave out the ticket.
     pub fn write_headers(&self, limits: &Limits, headers: &mut HeaderMap) {
         let set = |name: &HeaderName, value: HeaderValue| drop(headers.insert(name, value));

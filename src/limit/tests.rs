@@ -83,7 +83,7 @@ fn user(number: u128, tier: &str) -> Principal {
         name: None,
         external_id: None,
     };
-    Principal::User(Arc::new(User::new(claims, None).unwrap()))
+    Principal::User(Arc::new(User::new(claims).unwrap()))
 }
 
 /// A gateway as far as limits go.

@@ -177,7 +177,7 @@ impl Collector for Workers {
             )?;
             for (route, histogram) in of {
                 let mut bounds = BOUNDS.to_vec();
-                bounds.push(f64::MAX);
+                bounds.push(f64::INFINITY);
                 let buckets: Vec<(f64, u64)> = bounds.into_iter().zip(histogram.buckets).collect();
                 family
                     .encode_family(&[("route", name(**route))])?

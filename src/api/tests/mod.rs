@@ -76,6 +76,7 @@ impl Api {
                 }
                 Err(Refusal::new(Code::RateLimited, "Too many requests."))
             }),
+            Arc::default(),
         );
         Api {
             router: router(state),
@@ -200,7 +201,11 @@ fn verifier(accounts: &Accounts, changes: Arc<Changes>, clock: StoppedClock) -> 
         if changes.has_ended(claims.sid) || state.as_ref().is_some_and(|state| !state.active) {
             return Err(Refusal::new(Code::TokenRevoked, "The session has ended."));
         }
-        let user = User::new(claims, state.as_deref()).map_err(|_| invalid())?;
+        let user = User::new(claims).map_err(|_| invalid())?;
+        let user = match state {
+            Some(state) => user.changed(&state).map_err(|_| invalid())?,
+            None => user,
+        };
         Ok(Arc::new(user))
     })
 }
