@@ -1,0 +1,6 @@
+//! The gateway from outside: the real binary, real sockets, an origin that can misbehave.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod proxying;
