@@ -3,4 +3,8 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod headers;
 mod proxying;
+mod routing;
+mod streaming;
+mod upstream_failures;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -118,7 +119,11 @@ impl Request {
     /// The request as bytes for a [`Connection`].
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
-        let has = |name: &str| self.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
+        let has = |name: &str| {
+            self.headers
+                .iter()
+                .any(|(n, _)| n.eq_ignore_ascii_case(name))
+        };
         if !has("host") {
             head.push_str("Host: gateway.test\r\n");
         }
@@ -166,6 +171,11 @@ impl Connection {
 
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref())
+    }
+
+    /// Sends bytes of no meaning until `total` are sent or none was taken for as long as `patience`, and says how many were.
+    pub fn send_until_blocked(&mut self, total: usize, patience: Duration) -> io::Result<usize> {
+        send_until_blocked(&mut self.stream, total, patience)
     }
 
     /// No more will be sent; what the other end says can still be read.
@@ -317,6 +327,27 @@ impl Connection {
             }
         }
     }
+}
+
+/// Writes up to `total` bytes, until the socket has taken none for as long as `patience`. How many it
+/// took tells how far the buffers on the way reach.
+pub fn send_until_blocked(
+    stream: &mut TcpStream,
+    total: usize,
+    patience: Duration,
+) -> io::Result<usize> {
+    stream.set_write_timeout(Some(patience))?;
+    let chunk = vec![b'x'; 64 * 1024];
+    let mut sent = 0;
+    while sent < total {
+        match stream.write(&chunk[..chunk.len().min(total - sent)]) {
+            Ok(n) => sent += n,
+            Err(e) if is_timeout(&e) => break,
+            Err(e) => return Err(e),
+        }
+    }
+    stream.set_write_timeout(Some(DEADLINE))?;
+    Ok(sent)
 }
 
 /// What a socket says when its read timeout has passed.

@@ -337,7 +337,10 @@ impl Gateway {
                 let words = self.stderr().join("\n");
                 return Err(format!("{status}\n{words}"));
             }
-            if get("/readyz").try_send(self.admin).is_ok_and(|r| r.status == 200) {
+            if get("/readyz")
+                .try_send(self.admin)
+                .is_ok_and(|r| r.status == 200)
+            {
                 return Ok(self);
             }
             if Instant::now() > end {
@@ -374,10 +377,7 @@ impl Gateway {
         for (name, value) in &self.settings.environment {
             command.env(name, value);
         }
-        run(
-            command.args(arguments).arg("-c").arg(self.file()),
-            stdin,
-        )
+        run(command.args(arguments).arg("-c").arg(self.file()), stdin)
     }
 
     /// Adds an account with [`PASSWORD`] and an e-mail address at `example.test`.
@@ -499,8 +499,9 @@ impl Gateway {
             .to_owned();
         eventually("the request in the access log", || {
             self.stdout().iter().find_map(|line| {
-                let entry: Value = serde_json::from_str(line)
-                    .unwrap_or_else(|e| panic!("stdout holds a line that is no JSON ({e}): {line}"));
+                let entry: Value = serde_json::from_str(line).unwrap_or_else(|e| {
+                    panic!("stdout holds a line that is no JSON ({e}): {line}")
+                });
                 (entry["request_id"] == *id).then_some(entry)
             })
         })
@@ -509,8 +510,7 @@ impl Gateway {
     /// The most memory that the process ever held, in bytes.
     #[cfg(target_os = "linux")]
     pub fn peak_memory(&self) -> u64 {
-        let status =
-            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
         let kib = line.unwrap().trim().trim_end_matches(" kB");
         kib.parse::<u64>().unwrap() * 1024

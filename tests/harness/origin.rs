@@ -55,7 +55,11 @@ impl Received {
     #[track_caller]
     pub fn header(&self, name: &str) -> Option<String> {
         let all = self.header_all(name);
-        assert!(all.len() <= 1, "{name} stands {} times: {self:?}", all.len());
+        assert!(
+            all.len() <= 1,
+            "{name} stands {} times: {self:?}",
+            all.len()
+        );
         all.into_iter().next()
     }
 
@@ -115,7 +119,14 @@ impl Origin {
     pub fn with(
         handler: impl Fn(&mut Exchange) -> io::Result<()> + Send + Sync + 'static,
     ) -> Origin {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Origin::on(TcpListener::bind("127.0.0.1:0").unwrap(), handler)
+    }
+
+    /// As [`Origin::with`], where the test says.
+    pub fn on(
+        listener: TcpListener,
+        handler: impl Fn(&mut Exchange) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Origin {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
         let handler: Arc<Handler> = Arc::new(handler);
@@ -463,23 +474,16 @@ impl Exchange {
 
     /// These bytes, each in a segment of its own.
     pub fn dribble(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        bytes.as_ref().iter().try_for_each(|byte| self.send([*byte]))
+        bytes
+            .as_ref()
+            .iter()
+            .try_for_each(|byte| self.send([*byte]))
     }
 
-    /// Writes what the socket takes within `patience`, and says how much that was: a measure of how
-    /// far the other side's buffers reach.
+    /// Sends bytes of no meaning until `total` are sent or none was taken for as long as `patience`, and
+    /// says how many were.
     pub fn send_until_blocked(&mut self, total: usize, patience: Duration) -> io::Result<usize> {
-        self.wire.stream.set_write_timeout(Some(patience))?;
-        let chunk = vec![b'x'; 64 * 1024];
-        let mut sent = 0;
-        while sent < total {
-            match self.wire.stream.write(&chunk[..chunk.len().min(total - sent)]) {
-                Ok(n) => sent += n,
-                Err(e) if super::client::is_timeout(&e) => break,
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(sent)
+        super::client::send_until_blocked(&mut self.wire.stream, total, patience)
     }
 
     /// Ends the connection once the handler returns, without another byte.

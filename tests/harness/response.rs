@@ -22,7 +22,11 @@ impl Response {
     #[track_caller]
     pub fn header(&self, name: &str) -> Option<&str> {
         let all = self.header_all(name);
-        assert!(all.len() <= 1, "{name} stands {} times: {self:?}", all.len());
+        assert!(
+            all.len() <= 1,
+            "{name} stands {} times: {self:?}",
+            all.len()
+        );
         all.first().copied()
     }
 
