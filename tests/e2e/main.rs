@@ -3,8 +3,12 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod access;
+mod auth_api;
 mod headers;
+mod limits;
 mod proxying;
 mod routing;
+mod signing;
 mod streaming;
 mod upstream_failures;

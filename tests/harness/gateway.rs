@@ -279,7 +279,8 @@ pub struct Gateway {
     pub public: SocketAddr,
     pub admin: SocketAddr,
     settings: Settings,
-    dir: TempDir,
+    /// Shared with the gateway that takes this one's place on a restart.
+    dir: Arc<TempDir>,
     child: Child,
     stdout: Lines,
     stderr: Lines,
@@ -295,7 +296,10 @@ pub struct Session {
 
 impl Gateway {
     fn spawn(settings: Settings) -> Gateway {
-        let dir = tempfile::tempdir().unwrap();
+        Gateway::spawn_in(Arc::new(tempfile::tempdir().unwrap()), settings)
+    }
+
+    fn spawn_in(dir: Arc<TempDir>, settings: Settings) -> Gateway {
         let (public, admin) = (free_address(), free_address());
         let file = dir.path().join("gateway.yaml");
         std::fs::write(&file, settings.to_yaml(public, admin)).unwrap();
@@ -348,6 +352,17 @@ impl Gateway {
             }
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
+    }
+
+    /// Ends this process and starts another on the same files, at other addresses.
+    #[track_caller]
+    pub fn restart(mut self) -> Gateway {
+        self.signal("TERM");
+        let status = self.wait_for_exit();
+        assert!(status.success(), "{status}");
+        let next = Gateway::spawn_in(Arc::clone(&self.dir), self.settings.clone());
+        next.until_ready()
+            .unwrap_or_else(|words| panic!("the gateway did not start again:\n{words}"))
     }
 
     #[track_caller]
