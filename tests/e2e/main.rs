@@ -4,8 +4,13 @@
 mod harness;
 
 mod access;
+mod admin;
 mod auth_api;
+mod bad_requests;
+mod command_line;
+mod demo;
 mod headers;
+mod lifecycle;
 mod limits;
 mod proxying;
 mod routing;
