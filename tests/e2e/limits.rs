@@ -1,0 +1,378 @@
+//! Limits by user and tier: exact over all workers, and told to the client.
+
+use std::collections::BTreeMap;
+
+use crate::harness::client::get;
+use crate::harness::gateway::{Gateway, Settings};
+use crate::harness::origin::Origin;
+
+const REQUIRED: &str = "- { name: all, prefix: /, auth: required, upstream: app }";
+
+/// Sends `count` requests over eight connections at once and counts the answers by status.
+fn flood(gateway: &Gateway, path: &str, token: Option<&str>, count: usize) -> BTreeMap<u16, usize> {
+    let mut request = get(path);
+    if let Some(token) = token {
+        request = request.bearer(token);
+    }
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..8)
+            .map(|n| {
+                let request = &request;
+                scope.spawn(move || {
+                    let mut client = gateway.connect();
+                    let share = count / 8 + usize::from(n < count % 8);
+                    (0..share)
+                        .map(|_| client.exchange(request).status)
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        clients
+            .into_iter()
+            .flat_map(|c| c.join().unwrap())
+            .collect()
+    });
+    let mut counts = BTreeMap::new();
+    for status in statuses {
+        *counts.entry(status).or_default() += 1;
+    }
+    counts
+}
+
+#[test]
+fn a_tiers_rate_is_exact_over_all_workers_and_its_own_for_each_user() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .tiers("free: { rank: 0, rate: 1/h, burst: 50 }\npro: { rank: 1, rate: 90/h }\nenterprise: { rank: 2 }")
+        .routes(REQUIRED)
+        .start();
+    let alice = gateway.user("alice", &[]).access;
+    let bob = gateway.user("bob", &[]).access;
+    let pro = gateway.user("pro_user", &["--tier", "pro"]).access;
+    let enterprise = gateway.user("big", &["--tier", "enterprise"]).access;
+
+    assert_eq!(
+        flood(&gateway, "/", Some(&alice), 200),
+        [(200, 50), (429, 150)].into()
+    );
+    assert_eq!(
+        flood(&gateway, "/", Some(&bob), 60),
+        [(200, 50), (429, 10)].into()
+    );
+    assert_eq!(
+        flood(&gateway, "/", Some(&enterprise), 200),
+        [(200, 200)].into()
+    );
+    // A rate without a burst lets its count through at once; one more may come of age meanwhile.
+    let counts = flood(&gateway, "/", Some(&pro), 150);
+    assert!((90..=91).contains(&counts[&200]), "{counts:?}");
+    assert_eq!(origin.requests().len(), 50 + 50 + 200 + counts[&200]);
+}
+
+#[test]
+fn one_user_has_one_budget_over_sessions_and_routes() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .tiers("free: { rank: 0, rate: 1/h, burst: 6 }")
+        .routes(
+            "
+            - { name: one, prefix: /one, auth: required, upstream: app }
+            - { name: two, prefix: /two, auth: required, upstream: app }
+            - { name: free, prefix: /free, auth: required, limits: [], upstream: app }
+            ",
+        )
+        .start();
+    let first = gateway.user("alice", &[]).access;
+    let second = gateway.login("alice").access;
+
+    assert_eq!(flood(&gateway, "/one", Some(&first), 3), [(200, 3)].into());
+    assert_eq!(flood(&gateway, "/two", Some(&second), 3), [(200, 3)].into());
+    assert_eq!(flood(&gateway, "/one", Some(&second), 1), [(429, 1)].into());
+    assert_eq!(
+        flood(&gateway, "/free", Some(&first), 20),
+        [(200, 20)].into()
+    );
+}
+
+#[test]
+fn anonymous_callers_are_held_by_address() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .top("anonymous: { rate: 5/h }\ntrusted_proxies: [127.0.0.1/32]")
+        .routes(
+            "
+            - { name: open, prefix: /open, auth: none, upstream: app }
+            - { name: optional, prefix: /optional, auth: optional, upstream: app }
+            ",
+        )
+        .start();
+
+    let ask = |path: &str, from: &str| {
+        gateway
+            .send(&get(path).header("x-forwarded-for", from))
+            .status
+    };
+    let first: Vec<_> = (0..3).map(|_| ask("/open", "203.0.113.1")).collect();
+    assert_eq!(first, [200; 3]);
+    let next: Vec<_> = (0..3).map(|_| ask("/optional", "203.0.113.1")).collect();
+    assert_eq!(next, [200, 200, 429]);
+    assert_eq!(ask("/open", "203.0.113.2"), 200);
+    // A host has a whole /64 to choose addresses from.
+    let six: Vec<_> = (1..8)
+        .map(|n| ask("/open", &format!("2001:db8::{n}")))
+        .collect();
+    assert_eq!(six, [200, 200, 200, 200, 200, 429, 429]);
+    assert_eq!(ask("/open", "2001:db8:0:1::1"), 200);
+}
+
+#[test]
+fn a_routes_own_limit_takes_the_place_of_the_tiers() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .tiers("free: { rank: 0, rate: 1/h }\npro: { rank: 1 }\nenterprise: { rank: 2 }")
+        .routes(
+            "
+            - name: writes
+              prefix: /
+              auth: required
+              limits:
+                - name: writes
+                  key: user
+                  rate: 3/h
+                  tiers: { pro: { rate: 5/h, burst: 7 }, enterprise: unlimited }
+              upstream: app
+            ",
+        )
+        .start();
+    let free = gateway.user("alice", &[]).access;
+    let pro = gateway.user("pro_user", &["--tier", "pro"]).access;
+    let enterprise = gateway.user("big", &["--tier", "enterprise"]).access;
+
+    assert_eq!(
+        flood(&gateway, "/", Some(&free), 10),
+        [(200, 3), (429, 7)].into()
+    );
+    assert_eq!(
+        flood(&gateway, "/", Some(&pro), 10),
+        [(200, 7), (429, 3)].into()
+    );
+    assert_eq!(
+        flood(&gateway, "/", Some(&enterprise), 50),
+        [(200, 50)].into()
+    );
+}
+
+#[test]
+fn a_limit_may_count_addresses_headers_or_the_route() {
+    let origin = Origin::start();
+    let limit = |key: &str, path: &str| {
+        format!(
+            "- name: by{}\n  prefix: {path}\n  auth: none\n  upstream: app\n  \
+             limits: [ {{ name: l, key: \"{key}\", rate: 2/h }} ]\n",
+            path.replace('/', "-")
+        )
+    };
+    let gateway = Settings::new(&origin)
+        .top("trusted_proxies: [127.0.0.1/32]")
+        .routes(
+            &[
+                limit("ip", "/ip"),
+                limit("header:X-Org", "/header"),
+                limit("route", "/route"),
+            ]
+            .concat(),
+        )
+        .start();
+
+    let ask = |path: &str, from: &str, org: &str| {
+        let mut request = get(path).header("x-forwarded-for", from);
+        if !org.is_empty() {
+            request = request.header("x-org", org);
+        }
+        gateway.send(&request).status
+    };
+    let (a, b) = ("203.0.113.1", "203.0.113.2");
+    assert_eq!([(); 3].map(|()| ask("/ip", a, "x")), [200, 200, 429]);
+    assert_eq!(ask("/ip", b, "x"), 200);
+    assert_eq!([(); 3].map(|()| ask("/header", a, "x")), [200, 200, 429]);
+    assert_eq!(ask("/header", a, "y"), 200);
+    assert_eq!([(); 3].map(|()| ask("/header", a, "")), [200, 200, 429]);
+    assert_eq!(ask("/header", b, ""), 200);
+    assert_eq!(
+        [
+            ask("/route", a, ""),
+            ask("/route", b, ""),
+            ask("/route", b, "")
+        ],
+        [200, 200, 429]
+    );
+}
+
+#[test]
+fn all_limits_must_pass_and_a_refusal_charges_none() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            "
+            - name: both
+              prefix: /both
+              auth: required
+              limits:
+                - { name: wide, key: user, rate: 5/h }
+                - { name: narrow, key: user, rate: 2/h }
+              upstream: app
+            - name: costly
+              prefix: /costly
+              auth: required
+              limits: [ { name: costly, key: user, rate: 10/h, cost: 4 } ]
+              upstream: app
+            ",
+        )
+        .start();
+    let alice = gateway.user("alice", &[]).access;
+
+    assert_eq!(
+        flood(&gateway, "/both", Some(&alice), 20),
+        [(200, 2), (429, 18)].into()
+    );
+    let refused = gateway.send(&get("/both").bearer(&alice)).expect(429);
+    let all = refused.header_all("ratelimit").join(", ");
+    assert!(
+        all.contains("\"wide\";r=3"),
+        "the wide limit was charged for refusals: {all}"
+    );
+    assert!(all.contains("\"narrow\";r=0"), "{all}");
+
+    assert_eq!(
+        flood(&gateway, "/costly", Some(&alice), 5),
+        [(200, 2), (429, 3)].into()
+    );
+}
+
+#[test]
+fn what_is_left_is_told_in_both_forms() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            "
+            - name: writes
+              prefix: /
+              auth: required
+              limits: [ { name: writes, key: user, rate: 5/h } ]
+              upstream: app
+            ",
+        )
+        .start();
+    let alice = gateway.user("alice", &[]).access;
+
+    for left in (0..5).rev() {
+        let response = gateway.send(&get("/").bearer(&alice)).expect(200);
+        assert_eq!(
+            response.header("ratelimit-policy"),
+            Some("\"writes\";q=5;w=3600")
+        );
+        let limit = response.header("ratelimit").unwrap();
+        let seconds = limit
+            .strip_prefix(&format!("\"writes\";r={left};t="))
+            .unwrap_or_else(|| panic!("{limit}"));
+        let seconds: u64 = seconds.parse().unwrap();
+        // Each request takes a fifth of an hour to come back.
+        let full = 720 * (5 - left);
+        assert!((full - 60..=full).contains(&seconds), "{limit}");
+        assert_eq!(response.header("x-ratelimit-limit"), Some("5"));
+        assert_eq!(
+            response.header("x-ratelimit-remaining"),
+            Some(&*left.to_string())
+        );
+        let reset: u64 = response
+            .header("x-ratelimit-reset")
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!(reset.abs_diff(seconds) <= 1, "{reset} and {seconds}");
+        assert_eq!(response.header("retry-after"), None);
+    }
+
+    let refused = gateway
+        .send(&get("/").bearer(&alice))
+        .expect_problem(429, "rate-limited");
+    assert!(
+        refused
+            .header("ratelimit")
+            .unwrap()
+            .starts_with("\"writes\";r=0;t=")
+    );
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((660..=720).contains(&wait), "{wait}");
+}
+
+#[test]
+fn the_forms_can_be_chosen() {
+    let origin = Origin::start();
+    let mut gateway = Settings::new(&origin)
+        .top("anonymous: { rate: 100/h }\nlimits_headers: [ietf]")
+        .start();
+
+    let response = gateway.send(&get("/")).expect(200);
+    assert!(response.header("ratelimit").is_some());
+    assert_eq!(response.header("x-ratelimit-limit"), None);
+    gateway.reconfigure(|s| s.top("anonymous: { rate: 100/h }\nlimits_headers: [legacy]"));
+    let response = gateway.send(&get("/")).expect(200);
+    assert_eq!(response.header("ratelimit"), None);
+    assert!(response.header("x-ratelimit-limit").is_some());
+    gateway.reconfigure(|s| s.top("anonymous: { rate: 100/h }\nlimits_headers: []"));
+    let response = gateway.send(&get("/")).expect(200);
+    assert_eq!(response.header("ratelimit"), None);
+    assert_eq!(response.header("x-ratelimit-limit"), None);
+}
+
+#[test]
+fn who_waits_as_told_is_served() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .top("anonymous: { rate: 1/s, burst: 2 }")
+        .start();
+
+    let mut refusals = 0;
+    let mut client = gateway.connect();
+    while refusals < 2 {
+        let response = client.exchange(&get("/"));
+        if response.status == 200 {
+            continue;
+        }
+        refusals += 1;
+        let wait = response
+            .expect(429)
+            .header("retry-after")
+            .unwrap()
+            .parse()
+            .unwrap();
+        // What a client does that obeys.
+        std::thread::sleep(std::time::Duration::from_secs(wait));
+        client.exchange(&get("/")).expect(200);
+    }
+}
+
+#[test]
+fn a_refused_request_does_not_reach_the_origin_and_keeps_the_connection() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .top("anonymous: { rate: 1/h }")
+        .start();
+
+    let mut client = gateway.connect();
+    client.exchange(&get("/")).expect(200);
+    for _ in 0..10 {
+        client
+            .exchange(&get("/"))
+            .expect_problem(429, "rate-limited");
+    }
+    assert_eq!(origin.requests().len(), 1);
+    let response = gateway.send(&get("/")).expect(429);
+    let log = gateway.log_of(&response);
+    assert_eq!(log["reason"], "rate-limited");
+    assert!(
+        log["limit"].as_str().is_some_and(|name| !name.is_empty()),
+        "{log}"
+    );
+}

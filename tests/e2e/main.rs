@@ -1,0 +1,19 @@
+//! The gateway from outside: the real binary, real sockets, an origin that can misbehave.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod access;
+mod admin;
+mod auth_api;
+mod bad_requests;
+mod command_line;
+mod demo;
+mod headers;
+mod lifecycle;
+mod limits;
+mod proxying;
+mod routing;
+mod signing;
+mod streaming;
+mod upstream_failures;

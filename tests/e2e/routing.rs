@@ -1,0 +1,216 @@
+//! Which route a request falls to.
+
+use std::collections::BTreeSet;
+
+use crate::harness::client::{get, post, request};
+use crate::harness::gateway::{Gateway, Settings};
+use crate::harness::origin::Origin;
+
+#[track_caller]
+fn route_of(gateway: &Gateway, path: &str) -> String {
+    let response = gateway.connect().exchange(&get(path)).expect(200);
+    let log = gateway.log_of(&response);
+    log["route"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn the_more_literal_path_wins_segment_by_segment() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            "
+            - { name: rest, path: \"/files/{*rest}\", auth: none, upstream: app }
+            - { name: one, path: \"/files/{name}\", auth: none, upstream: app }
+            - { name: literal, path: /files/list, auth: none, upstream: app }
+            - { name: deep, path: \"/files/{name}/raw\", auth: none, upstream: app }
+            - { name: prefix, prefix: /f, auth: none, upstream: app }
+            - { name: root, path: /, auth: none, upstream: app }
+            ",
+        )
+        .start();
+
+    for (path, route) in [
+        ("/files/list", "literal"),
+        ("/files/other", "one"),
+        ("/files/other?x=/files/list", "one"),
+        ("/files/other/raw", "deep"),
+        ("/files/other/more", "rest"),
+        ("/files/a/b/c", "rest"),
+        ("/f", "prefix"),
+        ("/f/files", "prefix"),
+        ("/", "root"),
+    ] {
+        assert_eq!(route_of(&gateway, path), route, "{path}");
+    }
+    for path in ["/fi", "/nothing", "/files"] {
+        gateway.send(&get(path)).expect_problem(404, "not-found");
+    }
+    assert!(origin.requests().iter().all(|r| r.target() != "/fi"));
+}
+
+#[test]
+fn the_order_in_the_file_does_not_matter() {
+    let routes = [
+        "- { name: admin, prefix: /admin, auth: required, upstream: app }",
+        "- { name: all, prefix: /, auth: none, upstream: app }",
+    ];
+    for order in [[0, 1], [1, 0]] {
+        let origin = Origin::start();
+        let text = order.map(|n| routes[n]).join("\n");
+        let gateway = Settings::new(&origin).routes(&text).start();
+
+        gateway
+            .send(&get("/admin"))
+            .expect_problem(401, "token-missing");
+        gateway
+            .send(&get("/admin/x"))
+            .expect_problem(401, "token-missing");
+        gateway.send(&get("/administrator")).expect(200);
+        assert_eq!(origin.only_request().target(), "/administrator");
+    }
+}
+
+#[test]
+fn a_method_that_no_route_takes_is_a_405_with_allow() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            "
+            - { name: read, path: /items, methods: [GET], auth: none, upstream: app }
+            - { name: write, path: /items, methods: [POST, PATCH], auth: none, upstream: app }
+            ",
+        )
+        .start();
+
+    for method in ["DELETE", "PUT", "BREW"] {
+        let response = gateway
+            .connect()
+            .exchange(&request(method, "/items"))
+            .expect_problem(405, "method-not-allowed");
+        let allow: BTreeSet<_> = response.header("allow").unwrap().split(", ").collect();
+        assert_eq!(allow, BTreeSet::from(["GET", "HEAD", "PATCH", "POST"]));
+    }
+    gateway
+        .connect()
+        .exchange(&request("HEAD", "/items"))
+        .expect(200);
+    gateway.send(&get("/items")).expect(200);
+    gateway
+        .send(&post("/items").body("text/plain", "x"))
+        .expect(200);
+    let methods: Vec<_> = origin.requests().iter().map(|r| r.method()).collect();
+    assert_eq!(methods, ["HEAD", "GET", "POST"]);
+}
+
+#[test]
+fn a_route_that_does_not_take_the_method_makes_room_for_one_that_does() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            "
+            - { name: narrow, path: /a/b, methods: [POST], auth: required, upstream: app }
+            - { name: wide, prefix: /a, auth: none, upstream: app }
+            ",
+        )
+        .start();
+
+    assert_eq!(route_of(&gateway, "/a/b"), "wide");
+    gateway
+        .send(&post("/a/b").body("text/plain", ""))
+        .expect_problem(401, "token-missing");
+}
+
+#[test]
+fn hosts_choose_before_paths() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            "
+            - { name: api, prefix: /, hosts: [api.example.test], auth: none, upstream: app }
+            - { name: wild, prefix: /, hosts: [\"*.example.test\"], auth: none, upstream: app }
+            - { name: any, path: /a/very/literal/path, auth: none, upstream: app }
+            ",
+        )
+        .start();
+
+    let ask = |host: &str, path: &str| {
+        let response = gateway.connect().exchange(&get(path).header("Host", host));
+        let route = gateway.log_of(&response)["route"]
+            .as_str()
+            .map(str::to_owned);
+        (response.status, route.unwrap_or_default())
+    };
+    let literal = "/a/very/literal/path";
+    assert_eq!(ask("api.example.test", literal), (200, "api".into()));
+    assert_eq!(ask("API.Example.TEST:8080", literal), (200, "api".into()));
+    assert_eq!(ask("www.example.test", literal), (200, "wild".into()));
+    assert_eq!(ask("a.b.example.test", literal), (200, "wild".into()));
+    assert_eq!(ask("example.test", literal), (200, "any".into()));
+    assert_eq!(ask("notexample.test", literal), (200, "any".into()));
+    assert_eq!(ask("example.test", "/other").0, 404);
+    assert_eq!(ask("evilapi.example.test.attacker.test", "/other").0, 404);
+}
+
+#[test]
+fn a_parameter_needs_a_segment() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes("- { name: one, path: \"/users/{name}/posts\", auth: none, upstream: app }")
+        .start();
+
+    gateway.send(&get("/users/alice/posts")).expect(200);
+    for path in [
+        "/users//posts",
+        "/users/posts",
+        "/users/a/b/posts",
+        "/users/a/posts/",
+    ] {
+        let response = gateway.connect().exchange(&get(path));
+        assert!(matches!(response.status, 400 | 404), "{path}: {response:?}");
+    }
+    assert_eq!(origin.requests().len(), 1);
+}
+
+#[test]
+fn two_upstreams_each_get_their_own() {
+    let (one, two) = (Origin::start(), Origin::start());
+    let gateway = Settings::new(&one)
+        .more_upstreams(&format!("two: {{ targets: [\"{}\"] }}", two.url()))
+        .routes(
+            "
+            - { name: one, prefix: /one, auth: none, upstream: app }
+            - { name: two, prefix: /two, auth: none, upstream: two }
+            ",
+        )
+        .start();
+
+    let mut client = gateway.connect();
+    for _ in 0..3 {
+        client.exchange(&get("/one")).expect(200);
+        client.exchange(&get("/two")).expect(200);
+    }
+
+    assert!(one.requests().iter().all(|r| r.target() == "/one"));
+    assert!(two.requests().iter().all(|r| r.target() == "/two"));
+    assert_eq!((one.requests().len(), two.requests().len()), (3, 3));
+}
+
+#[test]
+fn several_targets_share_the_work() {
+    let (one, two) = (Origin::start(), Origin::start());
+    let gateway = Settings::new(&one)
+        .more_upstreams(&format!(
+            "both: {{ targets: [\"{}\", \"{}\"] }}",
+            one.url(),
+            two.url()
+        ))
+        .routes("- { name: all, prefix: /, auth: none, upstream: both }")
+        .start();
+
+    for _ in 0..20 {
+        gateway.send(&get("/")).expect(200);
+    }
+    let shares = (one.requests().len(), two.requests().len());
+    assert_eq!(shares.0 + shares.1, 20);
+    assert!(shares.0 > 0 && shares.1 > 0, "{shares:?}");
+}
