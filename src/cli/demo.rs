@@ -158,10 +158,7 @@ Paste these:
   # the backend's public page, without signing in
   curl -i http://{address}/public/hello
 
-  # anything else needs a token
-  curl -i http://{address}/hello
-
-  # sign in, keep the access token
+  # anything else needs a token: sign in and keep it
   TOKEN=$(curl -s http://{address}/api/v1/login -d username=alice --data-urlencode 'password={password}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
 
   # the backend is told who calls

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::header::{self, Entry};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
@@ -17,7 +18,7 @@ use super::headers::{self, Hop, Told};
 use super::pool::{ConnectError, Connection, Pool};
 use super::target::{Directory, Target};
 use crate::config::Config;
-use crate::config::checked::{Identity, Route};
+use crate::config::checked::{self, Identity, Route};
 use crate::limit::{Limits, Ticket};
 use crate::request::{Code, Refusal};
 
@@ -27,6 +28,8 @@ pub struct Upstreams(Vec<Upstream>);
 struct Upstream {
     name: Arc<str>,
     targets: Vec<Arc<Target>>,
+    /// For requests that name none.
+    host: HeaderValue,
     connect_timeout: Duration,
     response_timeout: Duration,
     idle_timeout: Duration,
@@ -34,12 +37,18 @@ struct Upstream {
 
 impl Upstreams {
     pub fn build(config: &Config, directory: &Directory) -> Self {
-        let upstream = |upstream: &crate::config::checked::Upstream| Upstream {
-            name: upstream.name.as_str().into(),
-            targets: directory.targets(upstream),
-            connect_timeout: upstream.connect_timeout,
-            response_timeout: upstream.response_timeout,
-            idle_timeout: upstream.idle_timeout,
+        let upstream = |upstream: &checked::Upstream| {
+            let targets = directory.targets(upstream);
+            let host = targets.first().map(|target| &*target.name);
+            Upstream {
+                name: upstream.name.as_str().into(),
+                host: HeaderValue::from_str(host.unwrap_or_default())
+                    .unwrap_or(HeaderValue::from_static("")),
+                targets,
+                connect_timeout: upstream.connect_timeout,
+                response_timeout: upstream.response_timeout,
+                idle_timeout: upstream.idle_timeout,
+            }
         };
         Upstreams(config.upstreams.iter().map(upstream).collect())
     }
@@ -150,6 +159,10 @@ pub async fn send(
         return Err(Refusal::new(Code::Internal, "The gateway failed.").because("no upstream"));
     };
     let (mut head, body) = request.into_parts();
+    if let Entry::Vacant(vacant) = head.headers.entry(header::HOST) {
+        // HTTP/1.0 may go without; HTTP/1.1 may not.
+        vacant.insert(upstream.host.clone());
+    }
     let told = Told {
         hop: context.hop,
         is_trusted: context.is_trusted,
@@ -183,6 +196,13 @@ pub async fn send(
         // Never asked for, so whatever follows is not what the client expects.
         return Err(unreachable("the upstream switched protocols unasked"));
     }
+    if response.headers().contains_key(header::TRANSFER_ENCODING)
+        && response.headers().contains_key(header::CONTENT_LENGTH)
+    {
+        // Where the response ends is anybody's guess (RFC 9112, section 6.3).
+        return Err(unreachable("the upstream framed its response in two ways"));
+    }
+    *response.version_mut() = Version::HTTP_11;
     headers::toward_client(response.headers_mut());
     ticket.write_headers(context.limits, response.headers_mut());
     Ok(response)

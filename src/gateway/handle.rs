@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use http::{Request, Response};
+use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::body::Body;
@@ -24,6 +25,7 @@ pub async fn handle(
 ) -> Response<Body> {
     let current = worker.current();
     let peer = ingress::peer(connection, &current.snapshot.config, request.headers());
+    let has_body = !request.body().is_end_stream();
     let mut ledger = Ledger::open(worker, &current, &peer, &request);
     let served = match ingress::inspect(&mut request) {
         Ok(()) => serve(&current, connection, request, &mut ledger, peer).await,
@@ -31,7 +33,10 @@ pub async fn handle(
     };
     match served {
         Ok((response, decision)) => ledger.answer(response, decision),
-        Err(refusal) => respond::refuse(&refusal, ledger),
+        Err(refusal) => {
+            connection.has_unread.set(has_body);
+            respond::refuse(&refusal, ledger)
+        }
     }
 }
 
@@ -54,7 +59,7 @@ async fn serve(
         let mut request = Request::from_parts(head, body);
         request.extensions_mut().insert(peer);
         let response = respond::api((snapshot.auth_api)(request).await)?;
-        return Ok((response, "answered"));
+        return Ok((response, "allow"));
     };
     let route = &snapshot.config.routes[index];
     ledger.matched(index);
@@ -79,5 +84,5 @@ async fn serve(
         trace: ledger.trace(),
     };
     let response = forward::send(ticket, Request::from_parts(head, body), context).await?;
-    Ok((response.map(Body::upstream), "forwarded"))
+    Ok((response.map(Body::upstream), "allow"))
 }

@@ -1,6 +1,7 @@
 //! A request as it comes in: who sends it, and whether its head is one that every server behind
 //! would read the same way.
 
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 
 use http::header::{self, HeaderMap, HeaderValue};
@@ -16,6 +17,8 @@ use crate::request::{Code, Peer, Refusal};
 pub struct Connection {
     pub peer: SocketAddr,
     pub(super) hop: Hop,
+    /// A request was refused before its body was read.
+    pub(super) has_unread: Cell<bool>,
 }
 
 impl Connection {
@@ -24,12 +27,21 @@ impl Connection {
         let ip = peer.ip().to_canonical().to_string();
         Connection {
             peer,
+            has_unread: Cell::new(false),
             hop: Hop {
                 // An address is always a valid header value.
                 peer: HeaderValue::try_from(ip).unwrap_or(HeaderValue::from_static("unknown")),
                 port: HeaderValue::from(local.port()),
             },
         }
+    }
+}
+
+impl Connection {
+    /// Whether the client may still be sending what nobody will read. Closing at once would reset
+    /// the connection, and the client would lose the response that it has not read yet.
+    pub fn has_unread(&self) -> bool {
+        self.has_unread.get()
     }
 }
 
@@ -131,8 +143,23 @@ pub fn host(headers: &HeaderMap) -> &str {
 /// The characters of `uri-host [ ":" port ]` (RFC 3986, section 3.2.2); user information is not for
 /// HTTP (RFC 9110, section 4.2.4).
 fn is_host(host: &[u8]) -> bool {
-    host.iter()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%:[]".contains(byte))
+    // In brackets a colon is part of an address.
+    let port = match host.iter().rposition(|byte| *byte == b':') {
+        Some(colon) if !host[colon..].contains(&b']') => &host[colon + 1..],
+        _ => &[],
+    };
+    let is_port = port.len() <= 5
+        && port
+            .iter()
+            .try_fold(0, |value, digit| {
+                let digit = char::from(*digit).to_digit(10)?;
+                Some(value * 10 + digit)
+            })
+            .is_some_and(|value| value <= u32::from(u16::MAX));
+    is_port
+        && host
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%:[]".contains(byte))
 }
 
 fn bad(detail: &'static str) -> Refusal {
@@ -161,6 +188,10 @@ mod tests {
         assert!(refused(|r| r.header("host", "a").header("host", "a")));
         assert!(refused(|r| r.header("host", "a@b")));
         assert!(refused(|r| r.header("host", "a/b")));
+        assert!(refused(|r| r.header("host", "a:65536")));
+        assert!(refused(|r| r.header("host", "a:80x")));
+        assert!(!refused(|r| r.header("host", "[::1]:65535")));
+        assert!(!refused(|r| r.header("host", "[::1]")));
         assert!(refused(|r| r
             .method("CONNECT")
             .uri("a:1")

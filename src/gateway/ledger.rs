@@ -145,7 +145,7 @@ impl Ledger {
         entry.reason = Some(refusal.code().as_str());
         entry.limit = refusal.limit().map(Into::into);
         entry.cause = refusal.cause().map(Into::into);
-        self.answer(response, "refused")
+        self.answer(response, "deny")
     }
 }
 

@@ -30,7 +30,7 @@ pub async fn serve(
     let stream = TcpStream::from_std(stream)?;
     stream.set_nodelay(true)?;
     let connection = Rc::new(Connection::new(stream.peer_addr()?, stream.local_addr()?));
-    let service = service_fn(move |request| {
+    let handled = service_fn(|request| {
         let worker = Rc::clone(&worker);
         let connection = Rc::clone(&connection);
         async move { Ok::<_, Infallible>(gateway::handle(&worker, &connection, request).await) }
@@ -41,7 +41,7 @@ pub async fn serve(
             .header_read_timeout(HEADER_READ_TIMEOUT)
             .max_header_size(max_header)
             .max_buf_size(max_header.max(BUFFER))
-            .serve_connection(ClientStream::new(stream), service)
+            .serve_connection(ClientStream::new(stream, Rc::clone(&connection)), handled)
     );
     let mut told = false;
     let ended = poll_fn(|cx| {

@@ -1,30 +1,74 @@
-//! A client's socket that gives up on a client that stops reading.
+//! A client's socket: gives up on a client that stops reading, and closes so that the last response
+//! arrives.
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncRead;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
+use crate::gateway::Connection;
+
 /// How long a client may take none of what is sent to it (nginx: `send_timeout`).
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long, and for how many bytes, closing waits for a client that is still sending (nginx:
+/// `lingering_timeout`).
+const LINGER: Duration = Duration::from_secs(5);
+const LINGER_BYTES: usize = 64 << 20;
 
 pub struct ClientStream {
     tcp: TokioIo<TcpStream>,
+    connection: Rc<Connection>,
+    lingering: Option<Lingering>,
     /// Runs while a write waits for the client.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
+struct Lingering {
+    until: Pin<Box<Sleep>>,
+    left: usize,
+}
+
 impl ClientStream {
-    pub fn new(tcp: TcpStream) -> Self {
+    pub fn new(tcp: TcpStream, connection: Rc<Connection>) -> Self {
         ClientStream {
             tcp: TokioIo::new(tcp),
+            connection,
+            lingering: None,
             stalled: None,
         }
+    }
+
+    /// Reads and forgets until the client has had enough, or we have.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let lingering = self.lingering.get_or_insert_with(|| Lingering {
+            until: Box::pin(tokio::time::sleep(LINGER)),
+            left: LINGER_BYTES,
+        });
+        let mut scratch = [0; 16 << 10];
+        while lingering.left > 0 {
+            if lingering.until.as_mut().poll(cx).is_ready() {
+                break;
+            }
+            let mut buffer = tokio::io::ReadBuf::new(&mut scratch);
+            match ready!(AsyncRead::poll_read(
+                Pin::new(self.tcp.inner_mut()),
+                cx,
+                &mut buffer
+            )) {
+                Ok(()) if !buffer.filled().is_empty() => {
+                    lingering.left = lingering.left.saturating_sub(buffer.filled().len());
+                }
+                Ok(()) | Err(_) => break,
+            }
+        }
+        Poll::Ready(())
     }
 
     fn watch<T>(
@@ -71,7 +115,13 @@ impl Write for ClientStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        if self.lingering.is_none() {
+            ready!(Pin::new(&mut self.tcp).poll_shutdown(cx))?;
+        }
+        if self.connection.has_unread() {
+            ready!(self.linger(cx));
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -48,7 +48,7 @@ pub struct Entry {
     pub session_id: Option<Uuid>,
     /// `jwt`, `anonymous` or `none`.
     pub auth: &'static str,
-    /// `forwarded`, `refused` or `answered` by the gateway itself.
+    /// `allow`, `deny`, or `abandoned` by the client.
     pub decision: &'static str,
     /// The code of the refusal.
     pub reason: Option<&'static str>,
@@ -79,7 +79,7 @@ impl Default for Entry {
             user_id: None,
             session_id: None,
             auth: "none",
-            decision: "answered",
+            decision: "abandoned",
             reason: None,
             limit: None,
             cause: None,
@@ -154,8 +154,9 @@ impl Entry {
         let user = self.user_id.map(|id| id.to_string());
         let _ = write!(
             lines,
-            "{} {} {} {:?} {} {:.3}ms {}->{} user={} route={} {}{}",
+            "{} {} {} {} {:?} {} {:.3}ms {}->{} user={} route={} {}{}",
             self.timestamp(),
+            text(&self.request_id),
             self.client_ip,
             self.method,
             self.path(),

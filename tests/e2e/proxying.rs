@@ -259,18 +259,3 @@ fn a_client_that_goes_away_ends_its_request_upstream() {
         .expect("the request upstream outlives its client");
     gateway.still_serves("/");
 }
-
-#[test]
-fn a_client_that_closes_its_sending_half_still_gets_the_answer() {
-    let origin = Origin::start();
-    let gateway = Settings::new(&origin).start();
-
-    let mut client = gateway.connect();
-    client.send(get("/half").to_bytes());
-    client.half_close();
-
-    assert_eq!(
-        client.read_response().expect(200).text(),
-        "GET /half HTTP/1.1"
-    );
-}
