@@ -6,6 +6,10 @@ mod claims;
 mod jwt;
 mod keys;
 mod principal;
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
 
 pub use authenticator::{Authenticator, bearer, missing};
 pub use changes::{AccountState, Changes};

@@ -1,5 +1,7 @@
 //! Stage 3, decide: may this caller use this route? The answer is a [`Permit`], or a refusal.
 
 mod policy;
+#[cfg(test)]
+mod tests;
 
 pub use policy::{Permit, Policies, decide};

@@ -183,3 +183,6 @@ pub fn set_host(headers: &mut HeaderMap, authority: &Authority) {
         headers.insert(header::HOST, host);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Request, header};
 use proptest::prelude::*;
-use uuid::Uuid;
 
-use crate::authn::{Claims, Principal, TokenType, User};
+use crate::authn::sample::claims;
+use crate::authn::{Claims, Principal, User};
 use crate::authz::Permit;
 use crate::config::Config;
 use crate::config::checked::{Limit, LimitKey, Pattern, Rate, Route, Tier};
@@ -64,24 +64,8 @@ fn tiers(rates: &[(&str, Option<Rate>)]) -> BTreeMap<String, Tier> {
 /// A user of a tier, the same one for the same number.
 fn user(number: u128, tier: &str) -> Principal {
     let claims = Claims {
-        iss: String::new(),
-        sub: Uuid::from_u128(number),
-        aud: Vec::new(),
-        exp: 0,
-        iat: 0,
-        nbf: None,
-        jti: Uuid::nil(),
-        sid: Uuid::nil(),
-        av: 0,
-        token_type: TokenType::Access,
-        username: "alice".into(),
         tier: tier.into(),
-        roles: Vec::new(),
-        scope: String::new(),
-        is_superuser: false,
-        email: None,
-        name: None,
-        external_id: None,
+        ..claims(number)
     };
     Principal::User(Arc::new(User::new(claims).unwrap()))
 }

@@ -222,3 +222,104 @@ impl Serialize for Entry {
         map.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What the log writes of these entries, after it was told that no more come.
+    fn written(format: Format, entries: Vec<Entry>) -> String {
+        let output = Written::default();
+        let (started, thread) = AccessLog::start(output.clone()).unwrap();
+        let log = started.in_format(format);
+        drop(started);
+        for entry in entries {
+            assert!(log.push(Box::new(entry)));
+        }
+        drop(log);
+        thread.join().unwrap();
+        let bytes = output.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn entry() -> Entry {
+        Entry {
+            duration: Duration::from_nanos(1_234_567),
+            request_id: HeaderValue::from_static("the-id"),
+            target: Some(PathAndQuery::from_static("/a\"b?token=secret")),
+            host: Some(HeaderValue::from_bytes(b"\xffhost").unwrap()),
+            status: 403,
+            route: Some("own-posts".into()),
+            decision: "deny",
+            reason: Some("forbidden"),
+            cause: Some("line\nbreak".into()),
+            ..Entry::default()
+        }
+    }
+
+    #[test]
+    fn each_entry_is_one_line_of_json_without_the_query() {
+        let text = written(Format::Json, vec![entry(), entry()]);
+        assert_eq!(text.lines().count(), 2);
+        for line in text.lines() {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(value["time"], "1970-01-01T00:00:00Z");
+            assert_eq!(value["path"], "/a\"b");
+            assert_eq!(value["host"], "\u{fffd}host");
+            assert_eq!(value["duration_ms"], 1.235);
+            assert_eq!(value["reason"], "forbidden");
+            assert_eq!(value["cause"], "line\nbreak");
+            assert_eq!(value["upstream_ms"], serde_json::Value::Null);
+        }
+        assert!(!text.contains("secret"));
+    }
+
+    #[test]
+    fn text_is_one_line_too() {
+        let text = written(Format::Text, vec![entry()]);
+        assert_eq!(
+            text,
+            "1970-01-01T00:00:00Z the-id 0.0.0.0 GET \"/a\\\"b\" 403 1.235ms 0->0 user=- \
+             route=own-posts deny (forbidden)\n"
+        );
+    }
+
+    #[test]
+    fn a_log_that_nobody_reads_drops_entries_and_holds_nobody_up() {
+        struct Stuck(std::sync::mpsc::Receiver<()>);
+        impl Write for Stuck {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                let _ = self.0.recv();
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (release, stuck) = std::sync::mpsc::channel();
+        let (log, thread) = AccessLog::start(Stuck(stuck)).unwrap();
+        // Some are taken out before the thread gets stuck on writing them.
+        let pushed = (0..3 * CAPACITY)
+            .take_while(|_| log.push(Box::new(entry())))
+            .count();
+        assert!((CAPACITY..3 * CAPACITY).contains(&pushed), "{pushed}");
+        drop((log, release));
+        thread.join().unwrap();
+    }
+}

@@ -220,3 +220,54 @@ impl Collector for Workers {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::Method;
+
+    use super::*;
+
+    #[test]
+    fn a_scrape_adds_up_what_the_workers_counted() {
+        let metrics = Metrics::default();
+        let route = metrics.label("a \"route\"");
+        assert_eq!(metrics.label("a \"route\""), route);
+        let odd = Method::from_bytes(b"BREW").unwrap();
+        for shard in [metrics.shard(), metrics.shard()] {
+            shard.connection_opened();
+            shard.request_begun();
+            shard.request_begun();
+            shard.request_ended(route, &Method::GET, 200, Duration::from_millis(3), None);
+            shard.request_begun();
+            let upstream = Some(Duration::from_secs(60));
+            shard.request_ended(route, &odd, 502, Duration::from_secs(61), upstream);
+            shard.authenticated("refused", "token-expired");
+            shard.limited("writes", "pro", true);
+            shard.limited("writes", "pro", false);
+        }
+        metrics.login("success");
+        metrics.reload("failure");
+        metrics.store_is_up(true);
+        let text = metrics.render().unwrap();
+        for line in [
+            r#"portcullis_http_requests_total{route="a \"route\"",method="GET",code="200"} 2"#,
+            r#"portcullis_http_requests_total{route="a \"route\"",method="other",code="502"} 2"#,
+            r#"portcullis_http_request_duration_seconds_bucket{le="0.005",route="a \"route\""} 2"#,
+            r#"portcullis_http_request_duration_seconds_bucket{le="+Inf",route="a \"route\""} 4"#,
+            r#"portcullis_upstream_duration_seconds_bucket{le="30.0",route="a \"route\""} 0"#,
+            r#"portcullis_upstream_duration_seconds_sum{route="a \"route\""} 120.0"#,
+            r#"portcullis_auth_total{result="refused",reason="token-expired",method="jwt"} 2"#,
+            r#"portcullis_limit_decisions_total{policy="writes",tier="pro",decision="refused"} 2"#,
+            "portcullis_http_requests_in_flight 2",
+            "portcullis_connections 2",
+            r#"portcullis_logins_total{result="success"} 1"#,
+            r#"portcullis_config_reloads_total{result="failure"} 1"#,
+            "portcullis_store_up 1",
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line}\n\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

@@ -1,0 +1,262 @@
+//! Tokens and what becomes of them when an account changes.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
+use serde_json::{Value, json};
+
+use super::sample::claims;
+use super::*;
+use crate::config::checked::AuthMode;
+use crate::request::Code;
+use crate::route::sample::config;
+
+const SECRET: &[u8] = b"an hmac secret of at least 32 bytes";
+
+fn authenticator(changes: &Arc<Changes>) -> Authenticator {
+    let keys = VerifyingKeys::new(vec![VerifyingKey {
+        kid: "k1".into(),
+        algorithm: Algorithm::HS256,
+        key: DecodingKey::from_secret(SECRET),
+    }]);
+    let mut auth = config(Vec::new()).auth;
+    auth.audience = vec!["api".into()];
+    Authenticator::new(&auth, keys, Arc::clone(changes))
+}
+
+fn sign(header: &Value, claims: &Value) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let message = format!("{}.{}", part(header), part(claims));
+    let key = EncodingKey::from_secret(SECRET);
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256);
+    format!("{message}.{}", signature.unwrap())
+}
+
+fn header() -> Value {
+    json!({ "alg": "HS256", "typ": "at+jwt", "kid": "k1" })
+}
+
+fn token(claims: &Claims) -> String {
+    sign(&header(), &serde_json::to_value(claims).unwrap())
+}
+
+fn state(claims: &Claims) -> AccountState {
+    AccountState {
+        id: claims.sub,
+        version: claims.av + 1,
+        active: true,
+        username: "renamed".into(),
+        name: "Renamed".into(),
+        email: "new@example.com".into(),
+        external_id: None,
+        tier: "pro".into(),
+        roles: vec!["editor".into()],
+        is_superuser: true,
+    }
+}
+
+fn code<T>(outcome: Result<T, crate::request::Refusal>) -> Option<Code> {
+    outcome.err().map(|refusal| refusal.code())
+}
+
+#[test]
+fn a_token_of_ours_is_its_user() {
+    let authenticator = authenticator(&Arc::default());
+    let token = token(&claims(7));
+    for _ in 0..2 {
+        let user = authenticator.verify(&token, Expiry::Enforced).unwrap();
+        assert_eq!(user.id, claims(7).sub);
+    }
+}
+
+#[test]
+fn headers_that_we_never_wrote_are_refused() {
+    let authenticator = authenticator(&Arc::default());
+    let changed = |change: &[(&str, Value)]| {
+        let mut header = header();
+        for (name, value) in change {
+            header[*name] = value.clone();
+        }
+        let token = sign(&header, &serde_json::to_value(claims(7)).unwrap());
+        code(authenticator.verify(&token, Expiry::Enforced))
+    };
+    assert_eq!(changed(&[]), None);
+    for change in [
+        ("alg", json!("none")),
+        ("alg", json!("hs256")),
+        ("alg", json!("HS512")),
+        ("alg", json!("EdDSA")),
+        ("typ", json!("JWT")),
+        ("typ", json!(null)),
+        ("kid", json!("k2")),
+        ("kid", json!("../../etc/passwd")),
+        ("kid", json!(1)),
+        ("crit", json!(["exp"])),
+        ("jku", json!("http://evil.example/jwks.json")),
+        ("x5u", json!("http://evil.example/x.pem")),
+        ("jwk", json!({ "kty": "oct", "k": "AA" })),
+    ] {
+        assert_eq!(
+            changed(std::slice::from_ref(&change)),
+            Some(Code::TokenInvalid),
+            "{change:?}"
+        );
+    }
+}
+
+#[test]
+fn claims_of_the_wrong_kind_are_refused() {
+    let authenticator = authenticator(&Arc::default());
+    let changed = |name: &str, value: Option<Value>| {
+        let mut all = serde_json::to_value(claims(7)).unwrap();
+        match value {
+            Some(value) => all[name] = value,
+            None => drop(all.as_object_mut().unwrap().remove(name)),
+        }
+        code(authenticator.verify(&sign(&header(), &all), Expiry::Enforced))
+    };
+    let invalid = Some(Code::TokenInvalid);
+    for name in [
+        "exp",
+        "iss",
+        "aud",
+        "sub",
+        "sid",
+        "av",
+        "token_type",
+        "is_superuser",
+    ] {
+        assert_eq!(changed(name, None), invalid, "{name} missing");
+    }
+    assert_eq!(changed("exp", Some(json!("4000000000"))), invalid);
+    assert_eq!(changed("nbf", Some(json!("0"))), invalid);
+    assert_eq!(changed("nbf", Some(json!(3_999_999_999_u64))), invalid);
+    assert_eq!(changed("iss", Some(json!("http://other"))), invalid);
+    assert_eq!(changed("aud", Some(json!(["other"]))), invalid);
+    assert_eq!(changed("aud", Some(json!("api"))), invalid);
+    assert_eq!(changed("token_type", Some(json!("refresh"))), invalid);
+    assert_eq!(changed("username", Some(json!("a\nX-Evil: 1"))), invalid);
+    assert_eq!(changed("exp", Some(json!(1000))), Some(Code::TokenExpired));
+}
+
+#[test]
+fn a_claim_that_stands_twice_is_refused() {
+    let authenticator = authenticator(&Arc::default());
+    let claims = serde_json::to_string(&claims(7)).unwrap();
+    let twice = claims.replacen('{', "{\"is_superuser\":true,", 1);
+    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let message = format!("{}.{}", part(&header().to_string()), part(&twice));
+    let key = EncodingKey::from_secret(SECRET);
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
+    let token = format!("{message}.{signature}");
+    assert_eq!(
+        code(authenticator.verify(&token, Expiry::Enforced)),
+        Some(Code::TokenInvalid)
+    );
+}
+
+#[test]
+fn an_expired_token_is_read_only_where_expiry_is_ignored() {
+    let authenticator = authenticator(&Arc::default());
+    let mut old = claims(7);
+    old.exp = 1000;
+    let token = token(&old);
+    assert!(authenticator.verify(&token, Expiry::Ignored).is_ok());
+    assert_eq!(
+        code(authenticator.verify(&token, Expiry::Enforced)),
+        Some(Code::TokenExpired)
+    );
+}
+
+#[test]
+fn a_change_to_an_account_acts_on_tokens_already_seen() {
+    let changes = Arc::<Changes>::default();
+    let authenticator = authenticator(&changes);
+    let (seen, unseen) = (
+        token(&claims(7)),
+        token(&Claims {
+            iat: 1,
+            ..claims(7)
+        }),
+    );
+    authenticator.verify(&seen, Expiry::Enforced).unwrap();
+
+    changes.account(state(&claims(7)), u64::MAX);
+    for token in [&seen, &unseen] {
+        let user = authenticator.verify(token, Expiry::Enforced).unwrap();
+        assert_eq!((&*user.username, &*user.tier), ("renamed", "pro"));
+        assert_eq!(user.told.roles, "editor");
+        assert!(user.is_superuser);
+    }
+    // An older state that arrives late changes nothing.
+    let mut late = state(&claims(7));
+    (late.version, late.tier) = (1, "free".into());
+    changes.account(late, u64::MAX);
+    let user = authenticator.verify(&seen, Expiry::Enforced).unwrap();
+    assert_eq!(user.tier, "pro");
+
+    let mut gone = state(&claims(7));
+    (gone.version, gone.active) = (9, false);
+    changes.account(gone, u64::MAX);
+    for token in [&seen, &unseen] {
+        assert_eq!(
+            code(authenticator.verify(token, Expiry::Enforced)),
+            Some(Code::TokenRevoked)
+        );
+    }
+}
+
+#[test]
+fn an_ended_session_takes_its_tokens_with_it_and_no_others() {
+    let changes = Arc::<Changes>::default();
+    let authenticator = authenticator(&changes);
+    let (mine, other) = (token(&claims(7)), token(&claims(8)));
+    authenticator.verify(&mine, Expiry::Enforced).unwrap();
+    changes.session_ended(claims(7).sid, 100);
+    assert_eq!(
+        code(authenticator.verify(&mine, Expiry::Enforced)),
+        Some(Code::TokenRevoked)
+    );
+    assert!(authenticator.verify(&other, Expiry::Enforced).is_ok());
+    changes.forget_before(100);
+    assert!(changes.has_ended(claims(7).sid));
+    changes.forget_before(101);
+    assert!(!changes.has_ended(claims(7).sid));
+}
+
+#[test]
+fn each_mode_asks_for_what_it_says() {
+    let authenticator = authenticator(&Arc::default());
+    let with = |lines: &[&str]| {
+        lines
+            .iter()
+            .map(|line| (AUTHORIZATION, HeaderValue::from_str(line).unwrap()))
+            .collect::<HeaderMap>()
+    };
+    let good = format!("bEARER {}", token(&claims(7)));
+    let ask = |mode, lines: &[&str]| match authenticator.identify(mode, &with(lines)) {
+        Ok(Principal::Anonymous) => "anonymous",
+        Ok(Principal::User(_)) => "user",
+        Err(refusal) => refusal.code().as_str(),
+    };
+    use AuthMode::{None, Optional, Required};
+    assert_eq!(ask(None, &["Bearer nonsense"]), "anonymous");
+    assert_eq!(ask(Optional, &[]), "anonymous");
+    assert_eq!(ask(Required, &[]), "token-missing");
+    assert_eq!(ask(Required, &[&good]), "user");
+    assert_eq!(ask(Optional, &[&good]), "user");
+    for wrong in [
+        "Bearer nonsense",
+        "Bearer",
+        "Basic YTpi",
+        "Bearer a.b.c",
+        "",
+    ] {
+        assert_eq!(ask(Optional, &[wrong]), "token-invalid", "{wrong}");
+    }
+    assert_eq!(ask(Required, &[&good, &good]), "token-invalid");
+}

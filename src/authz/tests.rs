@@ -1,0 +1,189 @@
+//! What each kind of rule lets through.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::Request;
+
+use super::{Policies, decide};
+use crate::authn::sample::claims;
+use crate::authn::{Claims, Principal, User};
+use crate::config::checked::*;
+use crate::request::{Facts, Peer};
+use crate::route::{self, Table, sample};
+
+fn caller(change: impl FnOnce(&mut Claims)) -> Principal {
+    let mut claims = claims(7);
+    change(&mut claims);
+    Principal::User(Arc::new(User::new(claims).unwrap()))
+}
+
+/// The answer's code, or `allowed`, for a route `/users/{username}/posts/{id}`.
+fn ask(allow: &[Rule], principal: &Principal, path: &str) -> &'static str {
+    let literal = |text: &str| Segment::Literal(text.into());
+    let param = |name: &str| Segment::Param(name.into());
+    let mut route = sample::route(Pattern::Path(vec![
+        literal("users"),
+        param("username"),
+        literal("posts"),
+        param("id"),
+    ]));
+    route.allow = allow.to_vec();
+    let mut config = sample::config(vec![route]);
+    for (rank, name) in ["free", "pro", "max"].into_iter().enumerate() {
+        let rank = u32::try_from(rank).unwrap();
+        config.tiers.insert(name.into(), Tier { rank, rate: None });
+    }
+    let table = Table::build(&config, &[]);
+    let (head, ()) = Request::get(path).body(()).unwrap().into_parts();
+    let socket: SocketAddr = "192.0.2.1:1".parse().unwrap();
+    let peer = Peer {
+        socket,
+        client: socket.ip(),
+        is_trusted: false,
+    };
+    let facts = Facts {
+        head: &head,
+        host: "localhost",
+        peer: &peer,
+    };
+    let matched = route::find(&table, &facts).unwrap();
+    let decided = decide(&Policies::build(&config), matched, principal.clone(), path);
+    decided.map_or_else(|refusal| refusal.code().as_str(), |_| "allowed")
+}
+
+const PATH: &str = "/users/alice/posts/1";
+
+#[test]
+fn without_rules_everybody_passes_whom_auth_admits() {
+    assert_eq!(ask(&[], &Principal::Anonymous, PATH), "allowed");
+    assert_eq!(ask(&[], &caller(|_| {}), PATH), "allowed");
+}
+
+#[test]
+fn with_rules_a_caller_without_identity_is_asked_for_one() {
+    assert_eq!(
+        ask(&[Rule::default()], &Principal::Anonymous, PATH),
+        "token-missing"
+    );
+}
+
+#[test]
+fn each_key_of_a_rule_is_asked() {
+    let cases: [(Rule, fn(&mut Claims)); 6] = [
+        (
+            Rule {
+                superuser: Some(true),
+                ..Rule::default()
+            },
+            |claims| claims.is_superuser = true,
+        ),
+        (
+            Rule {
+                tiers: vec!["pro".into(), "max".into()],
+                ..Rule::default()
+            },
+            |claims| claims.tier = "max".into(),
+        ),
+        (
+            Rule {
+                min_rank: Some(1),
+                ..Rule::default()
+            },
+            |claims| claims.tier = "pro".into(),
+        ),
+        (
+            Rule {
+                roles: vec!["editor".into(), "owner".into()],
+                ..Rule::default()
+            },
+            |claims| claims.roles = vec!["writer".into(), "editor".into()],
+        ),
+        (
+            Rule {
+                scopes: vec!["a".into(), "b".into()],
+                ..Rule::default()
+            },
+            |claims| claims.scope = "b a".into(),
+        ),
+        (
+            Rule {
+                superuser: Some(false),
+                roles: vec!["editor".into()],
+                ..Rule::default()
+            },
+            |claims| claims.roles = vec!["editor".into()],
+        ),
+    ];
+    for (rule, change) in cases {
+        let rule = std::slice::from_ref(&rule);
+        assert_eq!(ask(rule, &caller(change), PATH), "allowed", "{rule:?}");
+        assert_eq!(ask(rule, &caller(|_| {}), PATH), "forbidden", "{rule:?}");
+    }
+    let all_scopes = Rule {
+        scopes: vec!["a".into(), "b".into()],
+        ..Rule::default()
+    };
+    let some = caller(|claims| claims.scope = "a".into());
+    assert_eq!(ask(&[all_scopes], &some, PATH), "forbidden");
+}
+
+#[test]
+fn a_tier_that_the_file_does_not_know_has_no_rank() {
+    let rule = Rule {
+        min_rank: Some(0),
+        ..Rule::default()
+    };
+    let stranger = caller(|claims| claims.tier = "gone".into());
+    assert_eq!(ask(&[rule], &stranger, PATH), "forbidden");
+}
+
+#[test]
+fn keys_of_one_rule_must_all_hold_and_one_rule_is_enough() {
+    let rule = |tier: &str, role: &str| Rule {
+        tiers: vec![tier.into()],
+        roles: vec![role.into()],
+        ..Rule::default()
+    };
+    let caller = caller(|claims| claims.roles = vec!["editor".into()]);
+    assert_eq!(ask(&[rule("pro", "editor")], &caller, PATH), "forbidden");
+    let rules = [rule("pro", "editor"), rule("free", "editor")];
+    assert_eq!(ask(&rules, &caller, PATH), "allowed");
+}
+
+#[test]
+fn owners_are_told_by_the_path() {
+    let owner = |parameter: &str, equals| Rule {
+        owner: Some(Owner {
+            parameter: parameter.into(),
+            equals,
+        }),
+        ..Rule::default()
+    };
+    let alice = caller(|claims| claims.external_id = Some("42".into()));
+    let by_name = [owner("username", OwnerField::Username)];
+    assert_eq!(ask(&by_name, &alice, PATH), "allowed");
+    for path in [
+        "/users/bob/posts/1",
+        "/users/Alice/posts/1",
+        "/users/alice2/posts/1",
+    ] {
+        assert_eq!(ask(&by_name, &alice, path), "forbidden", "{path}");
+    }
+    let by_external = [owner("id", OwnerField::ExternalId)];
+    assert_eq!(ask(&by_external, &alice, "/users/x/posts/42"), "allowed");
+    assert_eq!(ask(&by_external, &alice, PATH), "forbidden");
+    // Nobody owns what has no owner: an account without an external id matches no value.
+    assert_eq!(ask(&by_external, &caller(|_| {}), PATH), "forbidden");
+
+    let by_id = [owner("id", OwnerField::Id)];
+    let id = claims(7).sub.to_string();
+    assert_eq!(
+        ask(&by_id, &alice, &format!("/users/x/posts/{id}")),
+        "allowed"
+    );
+    let upper = format!("/users/x/posts/{}", id.replace('0', "A"));
+    assert_eq!(ask(&by_id, &alice, &upper), "forbidden");
+    let bare = format!("/users/x/posts/{}", id.replace('-', ""));
+    assert_eq!(ask(&by_id, &alice, &bare), "forbidden");
+}
