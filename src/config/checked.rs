@@ -161,7 +161,7 @@ pub struct Upstream {
 }
 
 /// Where an upstream listens, in clear HTTP/1.1. The name is looked up by the control plane.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
     /// A name or an address, an IPv6 address without brackets.
     pub host: String,

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::diagnose::{Findings, nearest, one_of, shown};
+use super::diagnose::{Finding, Findings, nearest, one_of, shown};
 use super::secret::Secret;
 use super::source::Span;
 use super::yaml::{Entry, Node, Scalar, Value};
@@ -88,13 +88,17 @@ impl<T: Decode> Field<T> {
 }
 
 /// Says that something else than `expected` stands at `node`.
-pub fn expected(node: &Node, expected: &str, findings: &mut Findings) {
+pub fn expected<'f>(
+    node: &Node,
+    expected: &str,
+    findings: &'f mut Findings,
+) -> Option<&'f mut Finding> {
     let found = match &node.value {
-        Value::Unset => return,
+        Value::Unset => return None,
         Value::Scalar(s) if !node.is_null() => shown(&s.text),
         _ => node.kind().to_owned(),
     };
-    findings.error(node.span, format!("expected {expected}, found {found}"));
+    Some(findings.error(node.span, format!("expected {expected}, found {found}")))
 }
 
 /// The text of a single value; anything else is reported.
@@ -108,18 +112,29 @@ pub fn scalar<'n>(node: &'n Node, what: &str, findings: &mut Findings) -> Option
     }
 }
 
-pub fn entries<'n>(node: &'n Node, what: &str, findings: &mut Findings) -> Option<&'n [Entry]> {
+/// The entries of a mapping; anything else is reported.
+pub fn entries<'n>(node: &'n Node, keys: &[&str], findings: &mut Findings) -> Option<&'n [Entry]> {
     match &node.value {
         Value::Mapping(entries) => Some(entries),
         _ => {
-            expected(node, &format!("a mapping: {what}"), findings);
+            let what = format!("a mapping with {}", one_of(keys.iter().copied()));
+            expected(node, &what, findings);
             None
         }
     }
 }
 
-pub fn unknown_key(entry: &Entry, title: &str, known: &[&'static str], findings: &mut Findings) {
-    let near = nearest(&entry.key.text, known.iter().copied());
+/// Reports a key that is not known; gives out the one that was most likely meant.
+pub fn unknown_key(
+    entry: &Entry,
+    title: &str,
+    known: &[&'static str],
+    findings: &mut Findings,
+) -> Option<&'static str> {
+    let near = match findings.is_full() {
+        true => None,
+        false => nearest(&entry.key.text, known.iter().copied()),
+    };
     // A mistyped `secret` is still a secret.
     if near.is_some_and(|key| key == "secret") {
         findings.hide(entry.value.span);
@@ -133,6 +148,7 @@ pub fn unknown_key(entry: &Entry, title: &str, known: &[&'static str], findings:
         Some(key) => finding.hint(format!("did you mean `{key}`?")),
         None => finding.hint(format!("it has {}", known.join(", "))),
     }
+    near
 }
 
 pub fn missing_key(node: &Node, title: &str, key: &str, hint: &str, findings: &mut Findings) {
@@ -245,7 +261,9 @@ impl<T: Decode> Decode for Option<T> {
 impl<T: Decode> Decode for Vec<At<T>> {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         let Value::Sequence(items) = &node.value else {
-            expected(node, "a list", findings);
+            if let Some(finding) = expected(node, "a list", findings) {
+                finding.hint("put `[ ]` around it, or `- ` before each item");
+            }
             return None;
         };
         let mut all = Some(Vec::with_capacity(items.len()));
@@ -296,7 +314,7 @@ pub struct Named<T>(pub Vec<(At<String>, Field<T>)>);
 
 impl<T: Decode> Decode for Named<T> {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let entries = entries(node, "names and what they stand for", findings)?;
+        let entries = entries(node, &["name: …"], findings)?;
         let named = entries.iter().map(|entry| {
             let name = At {
                 value: entry.key.text.clone(),
@@ -333,65 +351,3 @@ pub fn choose<T: Copy>(
     }
     None
 }
-
-/// A raw mapping: its fields, their keys and its decoder from one table. A key that is marked
-/// `required` is reported when it is missing, with the text after it as hint.
-macro_rules! section {
-    (
-        $(#[$meta:meta])*
-        $name:ident, $title:literal {
-            $( $(#[$doc:meta])* $key:ident: $type:ty $(, required $hint:literal)?; )*
-        }
-    ) => {
-        $(#[$meta])*
-        #[derive(Debug, Default)]
-        pub struct $name {
-            $( $(#[$doc])* pub $key: $crate::config::decode::Field<$type>, )*
-        }
-
-        impl $name {
-            /// Every key that this mapping may have.
-            pub const KEYS: &'static [&'static str] = &[$( stringify!($key) ),*];
-        }
-
-        impl $crate::config::decode::Decode for $name {
-            fn decode(
-                node: &$crate::config::yaml::Node,
-                findings: &mut $crate::config::diagnose::Findings,
-            ) -> Option<Self> {
-                use $crate::config::decode::{self, Field};
-                let what = Self::KEYS.join(", ");
-                let entries = decode::entries(node, &what, findings)?;
-                $( let mut $key = Field::Absent; )*
-                for entry in entries {
-                    match entry.key.text.as_str() {
-                        $( stringify!($key) => $key = Field::decode(entry, findings), )*
-                        _ => decode::unknown_key(entry, $title, Self::KEYS, findings),
-                    }
-                }
-                $( $(
-                    if $key.is_absent() {
-                        decode::missing_key(node, $title, stringify!($key), $hint, findings);
-                    }
-                )? )*
-                Some($name { $( $key ),* })
-            }
-        }
-    };
-}
-
-/// Words of the file and what they stand for.
-macro_rules! choice {
-    ($type:ty { $( $word:literal => $value:expr ),* $(,)? }) => {
-        impl $crate::config::decode::Decode for $type {
-            fn decode(
-                node: &$crate::config::yaml::Node,
-                findings: &mut $crate::config::diagnose::Findings,
-            ) -> Option<Self> {
-                $crate::config::decode::choose(node, &[$( ($word, $value) ),*], findings)
-            }
-        }
-    };
-}
-
-pub(super) use {choice, section};

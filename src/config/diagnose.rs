@@ -67,6 +67,11 @@ impl Findings {
         self.hidden.push(span);
     }
 
+    /// What is reported from now on is only counted: a costly hint would be for nobody.
+    pub fn is_full(&self) -> bool {
+        self.kept.len() >= MOST_FINDINGS
+    }
+
     pub fn has_errors(&self) -> bool {
         self.errors > 0
     }
@@ -78,7 +83,7 @@ impl Findings {
             message,
             hint: None,
         };
-        if self.kept.len() < MOST_FINDINGS {
+        if !self.is_full() {
             let at = self.kept.len();
             self.kept.push(finding);
             &mut self.kept[at]
@@ -295,9 +300,11 @@ pub fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         return None;
     }
     let typed = text.to_lowercase();
-    let allowed = (typed.chars().count() / 3).max(1);
+    let length = typed.chars().count();
+    let allowed = (length / 3).max(1);
     candidates
         .into_iter()
+        .filter(|c| c.chars().count().abs_diff(length) <= allowed)
         .map(|c| (strsim::damerau_levenshtein(&typed, &c.to_lowercase()), c))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)

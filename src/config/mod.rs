@@ -11,6 +11,7 @@ mod raw;
 mod resolve;
 mod restart;
 mod secret;
+mod section;
 mod source;
 mod units;
 mod yaml;

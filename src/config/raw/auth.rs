@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::super::checked::{Delivery, Registration, SameSite};
-use super::super::decode::{AtLeastOne, choice, section};
+use super::super::decode::AtLeastOne;
 use super::super::secret::Secret;
+use super::super::section::{choice, section};
 use super::super::units::Pace;
 
 section! {

@@ -12,8 +12,9 @@ pub use auth::{Algorithm, RawAuth, RawCookie, RawPassword, RawSigning};
 pub use route::{RawLimit, RawOwner, RawQuota, RawRoute, RawRule};
 
 use super::checked::{AccessLog, Preset, UserId};
-use super::decode::{AtLeastOne, Decode, Named, OneOrMore, choice, number, scalar, section};
+use super::decode::{AtLeastOne, Decode, Named, OneOrMore, number, scalar};
 use super::diagnose::{Findings, shown};
+use super::section::{choice, section};
 use super::units::{Pace, Size};
 use super::yaml::Node;
 

@@ -6,10 +6,9 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::super::checked::{AuthMode, LimitKey, OwnerField};
-use super::super::decode::{
-    At, AtLeastOne, Decode, Field, Named, choice, expected, scalar, section,
-};
+use super::super::decode::{At, AtLeastOne, Decode, Field, Named, expected, scalar};
 use super::super::diagnose::{Findings, nearest, shown};
+use super::super::section::{choice, section};
 use super::super::units::{Pace, Size};
 use super::super::yaml::{Node, Value};
 

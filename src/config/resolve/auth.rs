@@ -78,7 +78,7 @@ fn base_path(raw: &Field<String>, findings: &mut Findings) -> String {
             format!("for example `base_path: {DEFAULT_BASE_PATH}`"),
         )),
         Ok(_) => None,
-        Err(fault) => Some((fault.message, fault.hint)),
+        Err(fault) => Some((format!("not a base path: {}", fault.message), fault.hint)),
     };
     if let Some((message, hint)) = fault {
         findings.error(*span, message).hint(hint);

@@ -4,9 +4,11 @@
 //! finds everything; the result counts only if nothing was reported.
 
 mod auth;
+mod limit;
 mod pattern;
 mod quota;
 mod route;
+mod rule;
 mod secret;
 mod ties;
 mod upstream;
@@ -41,11 +43,7 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     }
     let tiers = quota::tiers(&raw.tiers, findings);
     let upstreams = upstream::upstreams(&raw.upstreams, findings);
-    let names = route::Names {
-        tiers: &tiers,
-        tiers_are_known: !matches!(raw.tiers, Field::Invalid),
-        upstreams: raw.upstreams.get(),
-    };
+    let names = route::Names::new(raw, &tiers);
     let routes = route::routes(&raw.routes, &names, findings);
     upstream::warn_of_unused(&raw.upstreams, &raw.routes, findings);
     let listen = listen(&raw.listen, findings);

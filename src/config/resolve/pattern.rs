@@ -1,5 +1,6 @@
 //! Templates of paths, prefixes and hosts.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::super::checked::{HostPattern, Pattern, Segment};
@@ -29,6 +30,7 @@ fn fault<T>(
 /// no segments.
 pub fn path(text: &str) -> Result<Pattern, Fault> {
     let mut segments = Vec::new();
+    let mut names = HashSet::new();
     for (range, is_last) in split(text)? {
         let part = &text[range.clone()];
         let segment = match part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
@@ -43,7 +45,7 @@ pub fn path(text: &str) -> Result<Pattern, Fault> {
             }
         };
         if let Some(name) = name_of(&segment)
-            && segments.iter().filter_map(name_of).any(|n| n == name)
+            && !names.insert(name.to_owned())
         {
             let message = format!("the parameter `{name}` stands here twice");
             return fault(message, range, "give each parameter a name of its own");
@@ -60,10 +62,7 @@ pub fn prefix(text: &str) -> Result<Pattern, Fault> {
         let part = &text[range.clone()];
         if part.is_empty() {
             let at = range.start.saturating_sub(1);
-            let hint = format!(
-                "write `{}`: it covers what is below it as well",
-                &text[..at]
-            );
+            let hint = format!("write `{}`: it covers all below it as well", &text[..at]);
             return fault("a prefix does not end with `/`", at..range.end, hint);
         }
         if part.contains(['{', '}']) {

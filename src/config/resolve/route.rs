@@ -4,14 +4,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use http::Method;
 
-use super::super::checked::{
-    AuthMode, HostPattern, Limit, LimitKey, Owner, Pattern, Rate, Route, Rule, Segment, Tier,
-};
-use super::super::decode::{At, AtLeastOne, Field, Named};
+use super::super::checked::{AuthMode, HostPattern, Pattern, Route, Tier};
+use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
-use super::super::raw::{RawLimit, RawOwner, RawRoute, RawRule, RawUpstream};
+use super::super::raw::{RawConfig, RawRoute};
 use super::super::source::Span;
-use super::{check_name, pattern, positive, quota, ties};
+use super::{check_name, limit, pattern, positive, rule, ties};
 
 const DEFAULT_MAX_BODY: u64 = 10 * 1024 * 1024;
 
@@ -60,13 +58,27 @@ const METHODS: &[&str] = &[
 
 /// What routes may refer to.
 pub struct Names<'a> {
-    pub tiers: &'a BTreeMap<String, Tier>,
+    tiers: &'a BTreeMap<String, Tier>,
     /// False when the tiers could not be read, so that none can be said to be missing.
-    pub tiers_are_known: bool,
-    pub upstreams: Option<&'a Named<RawUpstream>>,
+    tiers_are_known: bool,
+    /// In the order of the file; `None` when they could not be read.
+    upstreams: Option<Vec<&'a str>>,
+    upstream_index: HashMap<&'a str, usize>,
 }
 
-impl Names<'_> {
+impl<'a> Names<'a> {
+    /// `tiers` are the resolved ones.
+    pub fn new(raw: &'a RawConfig, tiers: &'a BTreeMap<String, Tier>) -> Names<'a> {
+        let upstreams = raw.upstreams.get().map(|u| u.names().collect::<Vec<_>>());
+        let places = upstreams.iter().flatten().enumerate();
+        Names {
+            tiers,
+            tiers_are_known: !matches!(raw.tiers, Field::Invalid),
+            upstream_index: places.map(|(i, name)| (*name, i)).collect(),
+            upstreams,
+        }
+    }
+
     /// The tier of a name; reports when the file declares none.
     pub fn tier(&self, name: &At<String>, findings: &mut Findings) -> Option<&Tier> {
         let tier = self.tiers.get(&name.value);
@@ -78,14 +90,11 @@ impl Names<'_> {
     }
 
     fn upstream(&self, name: &At<String>, findings: &mut Findings) -> usize {
-        let Some(upstreams) = self.upstreams else {
-            return 0;
-        };
-        let index = upstreams.names().position(|n| n == name.value);
-        if index.is_none() {
-            unknown("upstream", name, upstreams.names(), findings);
+        let index = self.upstream_index.get(name.value.as_str());
+        if let (None, Some(known)) = (index, &self.upstreams) {
+            unknown("upstream", name, known.iter().copied(), findings);
         }
-        index.unwrap_or(0)
+        index.copied().unwrap_or(0)
     }
 }
 
@@ -95,7 +104,8 @@ fn unknown<'a>(
     known: impl Iterator<Item = &'a str>,
     findings: &mut Findings,
 ) {
-    let known: Vec<&str> = known.collect();
+    // Distances to more names than this take longer than the hint is worth.
+    let known: Vec<&str> = known.take(500).collect();
     let near = nearest(&name.value, known.iter().copied());
     let message = format!("the {what} {} is not declared", shown(&name.value));
     let finding = findings.error(name.span, message);
@@ -155,11 +165,14 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
             }
             let rules = rules.value.0.iter();
             rules
-                .map(|at| rule(at, pattern.as_ref(), names, findings))
+                .map(|at| rule::rule(at, pattern.as_ref(), names, findings))
                 .collect()
         }
     };
-    let limits = raw.limits.get().map(|list| limits(list, names, findings));
+    let limits = raw
+        .limits
+        .get()
+        .map(|list| limit::limits(list, names, findings));
     let methods = methods(&raw.methods, findings);
     let hosts = hosts(&raw.hosts, findings);
     let upstream = raw
@@ -271,10 +284,11 @@ fn hosts(raw: &Field<AtLeastOne<String>>, findings: &mut Findings) -> Option<Vec
         Field::Invalid => return None,
         Field::Given(list) => &list.value.0,
     };
+    let mut seen = HashSet::new();
     let mut all = Vec::new();
     for at in list {
         match pattern::host(&at.value) {
-            Ok(host) if all.contains(&host) => {
+            Ok(host) if !seen.insert(host.clone()) => {
                 findings.error(at.span, format!("{} stands here twice", shown(&at.value)));
             }
             Ok(host) => all.push(host),
@@ -282,186 +296,4 @@ fn hosts(raw: &Field<AtLeastOne<String>>, findings: &mut Findings) -> Option<Vec
         }
     }
     (all.len() == list.len()).then_some(all)
-}
-
-fn rule(
-    at: &At<RawRule>,
-    pattern: Option<&Pattern>,
-    names: &Names<'_>,
-    findings: &mut Findings,
-) -> Rule {
-    let raw = &at.value;
-    let says_nothing = raw.superuser.is_absent()
-        && raw.owner.is_absent()
-        && raw.tiers.is_absent()
-        && raw.min_tier.is_absent()
-        && raw.roles.is_absent()
-        && raw.scopes.is_absent();
-    if says_nothing {
-        findings
-            .error(at.span, "a rule without conditions would admit everyone")
-            .hint("name a condition, or remove `allow` to admit every caller that `auth` admits");
-    }
-    let tiers = texts(&raw.tiers);
-    for tier in &tiers {
-        names.tier(tier, findings);
-    }
-    let min_tier = raw
-        .min_tier
-        .given()
-        .and_then(|name| names.tier(name, findings));
-    let roles = texts(&raw.roles);
-    for role in &roles {
-        check_word(role, "role", findings);
-    }
-    let scopes = texts(&raw.scopes);
-    for scope in &scopes {
-        check_word(scope, "scope", findings);
-    }
-    let values = |list: Vec<&At<String>>| list.into_iter().map(|at| at.value.clone()).collect();
-    Rule {
-        superuser: raw.superuser.copied(),
-        owner: raw
-            .owner
-            .get()
-            .and_then(|raw| owner(raw, pattern, findings)),
-        tiers: values(tiers),
-        min_rank: min_tier.map(|tier| tier.rank),
-        roles: values(roles),
-        scopes: values(scopes),
-    }
-}
-
-fn texts(field: &Field<AtLeastOne<String>>) -> Vec<&At<String>> {
-    field
-        .get()
-        .map_or_else(Vec::new, |list| list.0.iter().collect())
-}
-
-/// Roles and scopes travel in headers, with commas and spaces between them.
-fn check_word(word: &At<String>, what: &str, findings: &mut Findings) {
-    let is_fit = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | '"' | '\\');
-    if word.value.is_empty() || !word.value.chars().all(is_fit) {
-        let message = format!("{} cannot be a {what}", shown(&word.value));
-        findings
-            .error(word.span, message)
-            .hint("expected visible ASCII without spaces, commas, quotes or backslashes");
-    }
-}
-
-fn owner(raw: &RawOwner, pattern: Option<&Pattern>, findings: &mut Findings) -> Option<Owner> {
-    let At { value: text, span } = &raw.parameter;
-    let Some(name) = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')) else {
-        findings
-            .error(
-                *span,
-                format!(
-                    "expected a parameter such as `{{username}}`, found {}",
-                    shown(text)
-                ),
-            )
-            .hint("it names a parameter of the route's path, with braces and in quotes");
-        return None;
-    };
-    let segments = match pattern? {
-        Pattern::Path(segments) => segments,
-        Pattern::Prefix(_) => {
-            findings
-                .error(*span, "a prefix has no parameters that could name an owner")
-                .hint(
-                    "write `path:` with the parameter in it, and `{*rest}` at its end if need be",
-                );
-            return None;
-        }
-    };
-    let is_param = |s: &&Segment| matches!(s, Segment::Param(_));
-    let params = || {
-        segments
-            .iter()
-            .filter(is_param)
-            .filter_map(pattern::name_of)
-    };
-    if !params().any(|p| p == name) {
-        let message = format!("the path has no parameter {}", shown(text));
-        let finding = findings.error(*span, message);
-        if let Some(near) = nearest(name, params()) {
-            finding.hint(format!("did you mean `{{{near}}}`?"));
-        } else if segments.contains(&Segment::Rest(name.to_owned())) {
-            finding.hint("`{*…}` covers several segments and cannot name an owner");
-        } else if params().next().is_none() {
-            finding.hint("the path has no parameters at all");
-        } else {
-            finding.hint(format!("it has {}", one_of(params())));
-        }
-        return None;
-    }
-    Some(Owner {
-        parameter: name.to_owned(),
-        equals: raw.equals,
-    })
-}
-
-fn limits(list: &[At<RawLimit>], names: &Names<'_>, findings: &mut Findings) -> Vec<Limit> {
-    let mut seen = HashSet::new();
-    let mut all = Vec::new();
-    for At { value: raw, .. } in list {
-        if let Some(name) = raw.name.given() {
-            check_name(name, "a limit", findings);
-            if !seen.insert(&name.value) {
-                let message = format!(
-                    "two limits of this route have the name {}",
-                    shown(&name.value)
-                );
-                findings
-                    .error(name.span, message)
-                    .hint("give each a name of its own");
-            }
-        }
-        all.push(limit(raw, names, findings));
-    }
-    all
-}
-
-fn limit(raw: &RawLimit, names: &Names<'_>, findings: &mut Findings) -> Limit {
-    let key = raw.key.get().cloned().unwrap_or(LimitKey::User);
-    if let Some(span) = raw.tiers.span()
-        && key != LimitKey::User
-    {
-        findings
-            .error(span, "quotas by tier need `key: user`")
-            .hint("other limits are charged before it is known who calls");
-    }
-    let rate = quota::rate(&raw.rate, &raw.burst, findings);
-    check_cost(raw, rate, None, findings);
-    let mut tiers = BTreeMap::new();
-    for (name, quota) in raw.tiers.get().map_or(&[][..], |named| &named.0) {
-        names.tier(name, findings);
-        if let Some(quota) = quota.get() {
-            let rate = quota::limited(&quota.rate, &quota.burst, findings);
-            check_cost(raw, rate, Some(&name.value), findings);
-            tiers.insert(name.value.clone(), rate);
-        }
-    }
-    Limit {
-        name: raw.name.get().cloned().unwrap_or_default(),
-        key,
-        rate,
-        tiers,
-        cost: raw.cost.copied().unwrap_or(std::num::NonZeroU32::MIN),
-    }
-}
-
-fn check_cost(raw: &RawLimit, rate: Option<Rate>, tier: Option<&str>, findings: &mut Findings) {
-    if let (Some(cost), Some(rate)) = (raw.cost.given(), rate)
-        && cost.value > rate.burst
-    {
-        let whose = tier.map_or(String::new(), |t| format!(" of the tier {}", shown(t)));
-        let message = format!(
-            "a request costs {}, and the burst{whose} is {}: none would ever pass",
-            cost.value, rate.burst
-        );
-        findings
-            .error(cost.span, message)
-            .hint("raise `burst`, or lower `cost`");
-    }
 }

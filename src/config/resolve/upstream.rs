@@ -42,10 +42,11 @@ fn targets(
     raw: &Field<super::super::decode::OneOrMore<String>>,
     findings: &mut Findings,
 ) -> Vec<Target> {
-    let mut targets: Vec<Target> = Vec::new();
+    let mut targets = Vec::new();
+    let mut seen = HashSet::new();
     for at in raw.get().map_or(&[][..], |list| &list.0) {
         match target(&at.value) {
-            Ok(target) if targets.contains(&target) => {
+            Ok(target) if !seen.insert(target.clone()) => {
                 findings.error(
                     at.span,
                     format!("the target {} stands here twice", shown(&at.value)),
@@ -115,7 +116,10 @@ pub fn warn_of_unused(
     routes: &Field<AtLeastOne<RawRoute>>,
     findings: &mut Findings,
 ) {
-    let (Some(upstreams), Some(routes)) = (upstreams.get(), routes.get()) else {
+    // A route that is wrong may have meant any of them.
+    let (Some(upstreams), Some(routes), false) =
+        (upstreams.get(), routes.get(), findings.has_errors())
+    else {
         return;
     };
     let used: HashSet<&String> = routes

@@ -1,0 +1,126 @@
+//! The rules of a route's `allow`.
+
+use super::super::checked::{Owner, Pattern, Rule, Segment};
+use super::super::decode::{At, AtLeastOne, Field};
+use super::super::diagnose::{Findings, nearest, one_of, shown};
+use super::super::raw::{RawOwner, RawRule};
+use super::pattern;
+use super::route::Names;
+
+/// `pattern` is the route's, when it could be read: owners name its parameters.
+pub fn rule(
+    at: &At<RawRule>,
+    pattern: Option<&Pattern>,
+    names: &Names<'_>,
+    findings: &mut Findings,
+) -> Rule {
+    let raw = &at.value;
+    let says_nothing = raw.superuser.is_absent()
+        && raw.owner.is_absent()
+        && raw.tiers.is_absent()
+        && raw.min_tier.is_absent()
+        && raw.roles.is_absent()
+        && raw.scopes.is_absent();
+    if says_nothing {
+        findings
+            .error(at.span, "a rule without conditions would admit everyone")
+            .hint("name a condition, or remove `allow` to admit every caller that `auth` admits");
+    }
+    let tiers = texts(&raw.tiers);
+    for tier in &tiers {
+        names.tier(tier, findings);
+    }
+    let min_tier = raw
+        .min_tier
+        .given()
+        .and_then(|name| names.tier(name, findings));
+    let roles = texts(&raw.roles);
+    for role in &roles {
+        check_word(role, "role", findings);
+    }
+    let scopes = texts(&raw.scopes);
+    for scope in &scopes {
+        check_word(scope, "scope", findings);
+    }
+    let values = |list: Vec<&At<String>>| list.into_iter().map(|at| at.value.clone()).collect();
+    Rule {
+        superuser: raw.superuser.copied(),
+        owner: raw
+            .owner
+            .get()
+            .and_then(|raw| owner(raw, pattern, findings)),
+        tiers: values(tiers),
+        min_rank: min_tier.map(|tier| tier.rank),
+        roles: values(roles),
+        scopes: values(scopes),
+    }
+}
+
+fn texts(field: &Field<AtLeastOne<String>>) -> Vec<&At<String>> {
+    field
+        .get()
+        .map_or_else(Vec::new, |list| list.0.iter().collect())
+}
+
+/// Roles and scopes travel in headers, with commas and spaces between them.
+fn check_word(word: &At<String>, what: &str, findings: &mut Findings) {
+    let is_fit = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | '"' | '\\');
+    if word.value.is_empty() || !word.value.chars().all(is_fit) {
+        let message = format!("{} cannot be a {what}", shown(&word.value));
+        findings
+            .error(word.span, message)
+            .hint("expected visible ASCII without spaces, commas, quotes or backslashes");
+    }
+}
+
+fn owner(raw: &RawOwner, pattern: Option<&Pattern>, findings: &mut Findings) -> Option<Owner> {
+    let At { value: text, span } = &raw.parameter;
+    let Some(name) = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')) else {
+        findings
+            .error(
+                *span,
+                format!(
+                    "expected a parameter such as `{{username}}`, found {}",
+                    shown(text)
+                ),
+            )
+            .hint("it names a parameter of the route's path, with braces and in quotes");
+        return None;
+    };
+    let segments = match pattern? {
+        Pattern::Path(segments) => segments,
+        Pattern::Prefix(_) => {
+            findings
+                .error(*span, "a prefix has no parameters that could name an owner")
+                .hint(
+                    "write `path:` with the parameter in it, and `{*rest}` at its end if need be",
+                );
+            return None;
+        }
+    };
+    let is_param = |s: &&Segment| matches!(s, Segment::Param(_));
+    let params = || {
+        segments
+            .iter()
+            .filter(is_param)
+            .filter_map(pattern::name_of)
+    };
+    if !params().any(|p| p == name) {
+        let message = format!("the path has no parameter {}", shown(text));
+        let finding = findings.error(*span, message);
+        if let Some(near) = nearest(name, params()) {
+            finding.hint(format!("did you mean `{{{near}}}`?"));
+        } else if segments.contains(&Segment::Rest(name.to_owned())) {
+            finding.hint("`{*…}` covers several segments and cannot name an owner");
+        } else if params().next().is_none() {
+            finding.hint("the path has no parameters at all");
+        } else {
+            finding.hint(format!("it has {}", one_of(params())));
+        }
+        return None;
+    }
+    Some(Owner {
+        parameter: name.to_owned(),
+        equals: raw.equals,
+    })
+}

@@ -1,0 +1,66 @@
+//! The tables that raw types are declared by: one place for fields, keys and decoders.
+
+/// A raw mapping: its fields, their keys and its decoder from one table. A key that is marked
+/// `required` is reported when it is missing, with the text after it as hint.
+macro_rules! section {
+    (
+        $(#[$meta:meta])*
+        $name:ident, $title:literal {
+            $( $(#[$doc:meta])* $key:ident: $type:ty $(, required $hint:literal)?; )*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Default)]
+        pub struct $name {
+            $( $(#[$doc])* pub $key: $crate::config::decode::Field<$type>, )*
+        }
+
+        impl $name {
+            /// Every key that this mapping may have.
+            pub const KEYS: &'static [&'static str] = &[$( stringify!($key) ),*];
+        }
+
+        impl $crate::config::decode::Decode for $name {
+            fn decode(
+                node: &$crate::config::yaml::Node,
+                findings: &mut $crate::config::diagnose::Findings,
+            ) -> Option<Self> {
+                use $crate::config::decode::{self, Field};
+                let entries = decode::entries(node, Self::KEYS, findings)?;
+                $( let mut $key = Field::Absent; )*
+                for entry in entries {
+                    match entry.key.text.as_str() {
+                        $( stringify!($key) => $key = Field::decode(entry, findings), )*
+                        // A mistyped key is not also a missing one.
+                        _ => match decode::unknown_key(entry, $title, Self::KEYS, findings) {
+                            $( Some(stringify!($key)) if $key.is_absent() => $key = Field::Invalid, )*
+                            _ => {}
+                        },
+                    }
+                }
+                $( $(
+                    if $key.is_absent() {
+                        decode::missing_key(node, $title, stringify!($key), $hint, findings);
+                    }
+                )? )*
+                Some($name { $( $key ),* })
+            }
+        }
+    };
+}
+
+/// Words of the file and what they stand for.
+macro_rules! choice {
+    ($type:ty { $( $word:literal => $value:expr ),* $(,)? }) => {
+        impl $crate::config::decode::Decode for $type {
+            fn decode(
+                node: &$crate::config::yaml::Node,
+                findings: &mut $crate::config::diagnose::Findings,
+            ) -> Option<Self> {
+                $crate::config::decode::choose(node, &[$( ($word, $value) ),*], findings)
+            }
+        }
+    };
+}
+
+pub(super) use {choice, section};
