@@ -1,4 +1,14 @@
 //! Attacks that broke other gateways, one test for each, named after its row in docs/security.md.
+//! Each ends by showing that the gateway still serves.
 
 #[path = "../harness/mod.rs"]
 mod harness;
+
+mod configuration;
+mod exposure;
+mod identity;
+mod limiter;
+mod paths;
+mod sessions;
+mod smuggling;
+mod tokens;

@@ -1,0 +1,83 @@
+//! Changes of the configuration that must not open anything.
+
+use crate::harness::client::get;
+use crate::harness::gateway::Settings;
+use crate::harness::origin::Origin;
+
+#[test]
+fn truncated_config() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            "
+            - name: admin
+              prefix: /admin
+              auth: required
+              allow: [ { superuser: true } ]
+              upstream: app
+            - name: open
+              prefix: /
+              auth: none
+              upstream: app
+            ",
+        )
+        .start();
+    let whole = gateway.yaml();
+
+    // Every place where a writer could have been interrupted inside the routes; cut at the end of a route
+    // the file is whole, as far as anybody can tell, and has fewer routes, never looser ones.
+    let start = whole.find("routes:").unwrap();
+    let mut cuts: Vec<usize> = (start..whole.len()).step_by(7).collect();
+    cuts.extend([0, 1, whole.len() / 2]);
+    for cut in cuts {
+        gateway.reload_with(&whole[..cut]);
+        let admin = gateway.send(&get("/admin"));
+        assert!(
+            matches!(admin.status, 401 | 404),
+            "cut at {cut}, /admin gets {admin:?}\n{}",
+            &whole[..cut]
+        );
+    }
+    gateway.reload_with(&whole);
+    assert!(origin.requests().iter().all(|r| r.target() != "/admin"));
+    gateway.send(&get("/admin")).expect(401);
+    gateway.still_serves("/x");
+}
+
+#[test]
+fn reload_keeps_old_limits() {
+    let origin = Origin::start();
+    let tiers = |rate: &str| {
+        format!("free: {{ rank: 0, rate: {rate} }}\npro: {{ rank: 1 }}\nenterprise: {{ rank: 2 }}")
+    };
+    let mut gateway = Settings::new(&origin)
+        .routes("- { name: all, prefix: /, auth: required, upstream: app }")
+        .tiers(&tiers("10/h"))
+        .start();
+    let alice = gateway.user("alice", &[]).access;
+    let status =
+        |gateway: &crate::harness::gateway::Gateway| gateway.send(&get("/").bearer(&alice)).status;
+    for _ in 0..6 {
+        assert_eq!(status(&gateway), 200);
+    }
+
+    // A reload that changes nothing of it gives nothing back.
+    gateway.reconfigure(|s| s.top("max_header: 16KiB"));
+    let left: Vec<_> = (0..5).map(|_| status(&gateway)).collect();
+    assert_eq!(left, [200, 200, 200, 200, 429], "counters carry over");
+
+    // A new limit acts at once, in both directions.
+    gateway.reconfigure(|s| s.tiers(&tiers("100/h")));
+    let more = (0..120).filter(|_| status(&gateway) == 200).count();
+    assert!(
+        (1..=100).contains(&more),
+        "{more} more passed under the wider limit"
+    );
+    gateway.reconfigure(|s| s.tiers(&tiers("2/h")));
+    assert_eq!(status(&gateway), 429, "the narrower limit acts at once");
+    gateway.reconfigure(|s| s.tiers(&tiers("unlimited")));
+    for _ in 0..20 {
+        assert_eq!(status(&gateway), 200, "no limit acts at once");
+    }
+    gateway.still_serves("/");
+}

@@ -1,0 +1,209 @@
+//! Identity that a client claims for itself.
+
+use crate::harness::client::get;
+use crate::harness::gateway::Settings;
+use crate::harness::origin::{Origin, Received};
+
+const ROUTES: &str = "
+    - { name: open, prefix: /open, auth: none, upstream: app }
+    - { name: optional, prefix: /optional, auth: optional, upstream: app }
+    - { name: all, prefix: /, auth: required, upstream: app }
+";
+
+/// Headers by which any of the presets tells an upstream who is calling.
+const IDENTITY: [&str; 34] = [
+    "X-User-Id",
+    "X-User-Name",
+    "X-User-Email",
+    "X-User-Tier",
+    "X-User-Roles",
+    "X-User-Scopes",
+    "X-User-Superuser",
+    "X-Auth-Method",
+    "X-Forwarded-User",
+    "X-Forwarded-Email",
+    "X-Forwarded-Groups",
+    "X-Forwarded-Preferred-Username",
+    "X-Auth-Request-User",
+    "X-Auth-Request-Email",
+    "X-Auth-Request-Groups",
+    "X-Auth-Request-Preferred-Username",
+    "Remote-User",
+    "Remote-Email",
+    "Remote-Groups",
+    "Remote-Name",
+    "X-Consumer-Id",
+    "X-Consumer-Username",
+    "X-Consumer-Custom-Id",
+    "X-Consumer-Groups",
+    "X-Credential-Identifier",
+    "X-Anonymous-Consumer",
+    "X-User_Id",
+    "X_USER-ID",
+    "x_user_id",
+    "x-USER-id",
+    "REMOTE_USER",
+    "x_forwarded_user",
+    "X_Consumer_Username",
+    "X_Auth_Request_User",
+];
+
+fn holds_forgery(received: &Received) -> bool {
+    let trailers = received
+        .trailers
+        .iter()
+        .any(|(_, value)| value.contains("forged"));
+    trailers || String::from_utf8_lossy(&received.head).contains("forged")
+}
+
+#[test]
+fn underscore_header_spoof() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin).routes(ROUTES).start();
+    let alice = gateway.user("alice", &[]);
+
+    let mut client = gateway.connect();
+    for path in ["/open", "/optional", "/guarded"] {
+        for name in IDENTITY {
+            let mut request = get(path).header(name, "forged").header(name, "forged");
+            if path == "/guarded" {
+                request = request.bearer(&alice.access);
+            }
+            client.exchange(&request).expect(200);
+            let received = origin.last_request();
+            assert!(!holds_forgery(&received), "{name}: {received:?}");
+        }
+    }
+
+    for name in IDENTITY {
+        let mut client = gateway.connect();
+        client.send(format!(
+            "POST /open HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTrailer: {name}\r\n\
+             Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n{name}: forged\r\n\r\n"
+        ));
+        let response = client.read_response();
+        assert!(matches!(response.status, 200 | 400), "{response:?}");
+        let received = origin.last_request();
+        assert!(
+            !holds_forgery(&received),
+            "{name} in the trailers: {received:?} {:?}",
+            received.trailers
+        );
+    }
+
+    gateway
+        .send(&get("/guarded").bearer(&alice.access))
+        .expect(200);
+    assert_eq!(
+        origin.last_request().header("x-user-name").as_deref(),
+        Some("alice")
+    );
+    gateway.still_serves("/open");
+}
+
+#[test]
+fn connection_nominates_identity() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin).routes(ROUTES).start();
+    let alice = gateway.user("alice", &[]);
+
+    for nominated in [
+        "x-user-id, x-user-name",
+        "X-User-Id, X-USER-NAME",
+        "keep-alive, x-user-name , x-user-id",
+        "x_user_id, x_user_name",
+        "x-forwarded-for, x-request-id, x-user-name",
+    ] {
+        for lines in [
+            format!("Connection: {nominated}\r\n"),
+            format!("Connection: close\r\nconnection: {nominated}\r\n"),
+            format!("Proxy-Connection: {nominated}\r\n"),
+        ] {
+            let mut client = gateway.connect();
+            let before = origin.requests().len();
+            client.send(format!(
+                "GET / HTTP/1.1\r\nHost: a\r\n{lines}X-User-Name: forged\r\n\
+                 Authorization: Bearer {}\r\n\r\n",
+                alice.access
+            ));
+            let response = client.read_response();
+            if response.status == 400 {
+                assert_eq!(origin.requests().len(), before);
+                continue;
+            }
+            response.expect(200);
+            let received = origin.last_request();
+            assert_eq!(
+                received.header("x-user-name").as_deref(),
+                Some("alice"),
+                "{lines}"
+            );
+            assert!(
+                received.header("x-user-id").is_some(),
+                "{lines}: {received:?}"
+            );
+            assert_eq!(
+                received.header("x-forwarded-for").as_deref(),
+                Some("127.0.0.1")
+            );
+            assert!(received.header("x-request-id").is_some(), "{lines}");
+        }
+    }
+    // Nominating the credential makes the caller nobody, not somebody.
+    let mut client = gateway.connect();
+    client.send(format!(
+        "GET /optional HTTP/1.1\r\nHost: a\r\nConnection: authorization\r\n\
+         Authorization: Bearer {}\r\nX-User-Name: forged\r\n\r\n",
+        alice.access
+    ));
+    client.read_response();
+    assert!(origin.requests().iter().all(|r| !holds_forgery(r)));
+    gateway.still_serves("/open");
+}
+
+#[test]
+fn credentials_leak_upstream() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin).routes(ROUTES).start();
+    let alice = gateway.user("alice", &[]);
+    let cookie = format!("theme=dark; refresh_token={}; lang=en", alice.refresh);
+
+    for path in ["/", "/optional", "/open"] {
+        let mut request = get(path)
+            .header("cookie", &cookie)
+            .header("x-api-key", "secret-api-key")
+            .header("X_API_KEY", "secret-api-key")
+            .header("proxy-authorization", "Basic c2VjcmV0");
+        if path != "/open" {
+            request = request.bearer(&alice.access);
+        }
+        gateway.connect().exchange(&request).expect(200);
+        let received = origin.last_request();
+        let head = String::from_utf8_lossy(&received.head).into_owned();
+        for secret in [&alice.refresh, &alice.access, "secret-api-key", "c2VjcmV0"] {
+            assert!(!head.contains(secret), "{secret} on {path}: {head}");
+        }
+        let cookies = received.header("cookie").unwrap();
+        assert!(
+            cookies.contains("theme=dark") && cookies.contains("lang=en"),
+            "{cookies}"
+        );
+    }
+    // A spelling that a lenient upstream would read must not smuggle the cookie past.
+    for cookie in [
+        format!("refresh_token={}", alice.refresh),
+        format!("a=1;refresh_token={}", alice.refresh),
+        format!("a=1;  refresh_token={} ;b=2", alice.refresh),
+        format!("a=1; refresh_token =  {}", alice.refresh),
+        format!("refresh_token=\"{}\"", alice.refresh),
+    ] {
+        gateway
+            .connect()
+            .exchange(&get("/open").header("cookie", &cookie))
+            .expect(200);
+        let received = origin.last_request();
+        let head = String::from_utf8_lossy(&received.head).into_owned();
+        assert!(!head.contains(&alice.refresh), "{cookie}: {head}");
+    }
+    gateway.still_serves("/open");
+}

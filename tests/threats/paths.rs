@@ -1,0 +1,242 @@
+//! Paths that one server reads one way and the next one another.
+
+use crate::harness::client::{get, request};
+use crate::harness::gateway::Settings;
+use crate::harness::origin::Origin;
+
+const ROUTES: &str = "
+    - { name: public, prefix: /public, auth: none, upstream: open }
+    - { name: admin, prefix: /admin, auth: required, allow: [ { superuser: true } ], upstream: app }
+    - { name: rest, prefix: /, auth: required, upstream: app }
+";
+
+#[test]
+fn dotdot_public_prefix() {
+    let (guarded, open) = (Origin::start(), Origin::start());
+    let gateway = Settings::new(&guarded)
+        .more_upstreams(&format!("open: {{ targets: [\"{}\"] }}", open.url()))
+        .routes(ROUTES)
+        .start();
+    let alice = gateway.user("alice", &[]);
+
+    for path in [
+        "/public/../admin",
+        "/public/%2e%2e/admin",
+        "/public/%2E%2E/admin",
+        "/public/.%2e/admin",
+        "/public/%2e./admin",
+        "/public/..%2fadmin",
+        "/public/..%2Fadmin",
+        "/public/..%5cadmin",
+        "/public/..\\admin",
+        "/public\\..\\admin",
+        "/public/..;/admin",
+        "/public/..;x=y/admin",
+        "/public;/../admin",
+        "/public/x/../../admin",
+        "/public/./../admin",
+        "/public//../admin",
+        "/public/%252e%252e/admin",
+        "/public/..%252fadmin",
+        "/public/%25252e%25252e/admin",
+        "/public/../../admin",
+        "/%2e%2e/admin",
+        "/public/..%00/admin",
+        "/public%00/../admin",
+        "/public/%2e%2e%2fadmin",
+        "/public/..%c0%afadmin",
+        "/public/%c0%ae%c0%ae/admin",
+        "/public/..%ef%bc%8fadmin",
+    ] {
+        for token in [None, Some(&alice.access)] {
+            let mut request = get(path);
+            if let Some(token) = token {
+                request = request.bearer(token);
+            }
+            let mut client = gateway.connect();
+            client.send(request.to_bytes());
+            let response = client.read_response();
+            let reached = open.requests().iter().any(|r| r.target() == path);
+            let harmless = ["%c0", "%ef", "%2525"].iter().any(|odd| path.contains(odd));
+            assert!(
+                matches!(response.status, 400 | 401 | 403 | 404)
+                    || (harmless && response.status == 200),
+                "{path}: {response:?}"
+            );
+            assert!(harmless || !reached, "{path} reached the open upstream");
+            assert!(
+                guarded.requests().is_empty() || token.is_some(),
+                "{path} reached the guarded upstream without a token"
+            );
+            assert!(
+                guarded
+                    .requests()
+                    .iter()
+                    .all(|r| !r.target().contains("admin")),
+                "{path} reached the admin pages"
+            );
+        }
+    }
+
+    // From the other side: spellings of a guarded path that a looser route might catch.
+    for path in [
+        "//admin",
+        "/./admin",
+        "/%61dmin",
+        "/admin%2f..%2fpublic",
+        "/admin/../public",
+        "/admin;/public/..",
+        "/admin%3b/x",
+        "/admin%00",
+        "/\\admin",
+        "/admin%20",
+        "/x/..//admin",
+        "/x%2f..%2fadmin",
+    ] {
+        let mut client = gateway.connect();
+        client.send(get(path).bearer(&alice.access).to_bytes());
+        let response = client.read_response();
+        if response.status == 200 {
+            // Only where no reading of it is the guarded path.
+            assert!(
+                ["/admin%20", "/admin%3b/x"].contains(&path),
+                "{path}: {response:?}"
+            );
+        }
+    }
+    assert!(
+        guarded.requests().iter().all(|r| r.target() != "//admin"),
+        "a merged slash reached the admin pages"
+    );
+    gateway.still_serves("/public/x");
+    assert_eq!(open.last_request().target(), "/public/x");
+}
+
+#[test]
+fn encoded_slash_still_works() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes("- { name: all, prefix: /, auth: none, upstream: app }")
+        .start();
+
+    for path in [
+        "/projects/group%2Fname",
+        "/projects/group%2fname/raw?ref=a%2Fb",
+        "/a%20b/%E2%82%AC",
+        "/100%25",
+        "/semi;colon=1/x",
+        "/a//b",
+        "/plus+and~tilde!*'()",
+        "/@user:name,list=1&x",
+        "/dots...in..names./v1.2",
+    ] {
+        gateway.connect().exchange(&get(path)).expect(200);
+        assert_eq!(
+            origin.last_request().target(),
+            path,
+            "not forwarded as it came"
+        );
+    }
+}
+
+#[test]
+fn query_fragment_skip_auth() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            "
+            - { name: public, prefix: /public, auth: none, upstream: app }
+            - { name: health, path: /healthz, auth: none, upstream: app }
+            - { name: rest, prefix: /, auth: required, upstream: app }
+            ",
+        )
+        .start();
+
+    for path in [
+        "/admin?/public",
+        "/admin?x=/public/y",
+        "/admin?/../public",
+        "/admin#/public",
+        "/admin%3f/public",
+        "/admin%23/public",
+        "/admin?%2f..%2fhealthz",
+        "/?/healthz",
+        "/admin#/healthz",
+        "/admin?#/public",
+        "?/public",
+        "#/public",
+    ] {
+        let mut client = gateway.connect();
+        client.send(get(path).to_bytes());
+        let response = client.read_response();
+        assert!(matches!(response.status, 400 | 401), "{path}: {response:?}");
+    }
+    // Nor does what stands there take a public path out of its route.
+    gateway
+        .connect()
+        .exchange(&get("/healthz?next=/admin"))
+        .expect(200);
+    assert_eq!(origin.only_request().target(), "/healthz?next=/admin");
+    gateway.still_serves("/public");
+}
+
+#[test]
+fn forwarded_uri_spoof() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            "
+            - { name: public, prefix: /public, auth: none, upstream: app }
+            - { name: hosted, prefix: /, hosts: [open.test], auth: none, upstream: app }
+            - { name: read, prefix: /, methods: [GET], auth: required, upstream: app }
+            - { name: write, prefix: /form, methods: [POST], auth: none, upstream: app }
+            ",
+        )
+        .start();
+
+    for (name, value) in [
+        ("X-Forwarded-Uri", "/public"),
+        ("X-Forwarded-Path", "/public"),
+        ("X-Forwarded-Prefix", "/public"),
+        ("X-Original-Url", "/public"),
+        ("X-Original-Uri", "/public"),
+        ("X-Rewrite-Url", "/public"),
+        ("X-Envoy-Original-Path", "/public"),
+        ("X-Forwarded-Host", "open.test"),
+        ("X-Host", "open.test"),
+        ("X-Forwarded-Server", "open.test"),
+        ("Forwarded", "host=open.test;for=10.0.0.1;proto=https"),
+        ("X-HTTP-Method-Override", "POST"),
+        ("X-HTTP-Method", "POST"),
+        ("X-Method-Override", "POST"),
+        ("X-Forwarded-Method", "POST"),
+    ] {
+        let request = get("/form").header(name, value);
+        let response = gateway.connect().exchange(&request);
+        assert_eq!(response.status, 401, "{name}: {response:?}");
+        // Where the request passes, nothing of it is believed either.
+        let response = gateway
+            .connect()
+            .exchange(&get("/public").header(name, value))
+            .expect(200);
+        let log = gateway.log_of(&response);
+        assert_eq!(log["route"], "public", "{name}");
+        assert_eq!(log["client_ip"], "127.0.0.1", "{name}");
+        assert_eq!(log["method"], "GET", "{name}");
+        let received = origin.last_request();
+        assert_eq!(
+            received.header("x-forwarded-host").as_deref(),
+            Some("gateway.test"),
+            "{name}"
+        );
+        assert_eq!(
+            received.header("x-forwarded-proto").as_deref(),
+            Some("http"),
+            "{name}"
+        );
+    }
+    let overridden = request("POST", "/public").header("X-HTTP-Method-Override", "DELETE");
+    gateway.connect().exchange(&overridden).expect(200);
+    assert_eq!(origin.last_request().method(), "POST");
+    gateway.still_serves("/public");
+}

@@ -1,0 +1,290 @@
+//! Refresh tokens, logouts and logins under attack.
+
+use std::collections::HashSet;
+
+use serde_json::json;
+
+use crate::harness::client::{get, post};
+use crate::harness::eventually;
+use crate::harness::forge::Jwt;
+use crate::harness::gateway::{Gateway, PASSWORD, SECRET, Settings, access_token, refresh_cookie};
+use crate::harness::origin::Origin;
+
+fn closed(origin: &Origin) -> Settings {
+    Settings::new(origin).routes("- { name: all, prefix: /, auth: required, upstream: app }")
+}
+
+#[track_caller]
+fn status(gateway: &Gateway, token: &str) -> u16 {
+    gateway.send(&get("/").bearer(token)).status
+}
+
+#[test]
+fn refresh_reuse() {
+    let origin = Origin::start();
+    let gateway = closed(&origin)
+        .auth("refresh_token: { reuse_grace: 1s }")
+        .start();
+    let first = gateway.user("alice", &[]);
+    let other_session = gateway.login("alice");
+
+    let response = gateway.refresh(&first.refresh).expect(200);
+    let access = access_token(&response);
+    let current = refresh_cookie(&response).unwrap();
+    assert_eq!(status(&gateway, &access), 200);
+
+    // Within the grace the used token is answered, and then it is a theft.
+    eventually("the end of the grace", || {
+        let replay = gateway.refresh(&first.refresh);
+        assert!(matches!(replay.status, 200 | 401), "{replay:?}");
+        (replay.status == 401).then_some(())
+    });
+    assert_eq!(
+        gateway.refresh(&current).status,
+        401,
+        "the thief keeps the session"
+    );
+    for token in [&first.access, &access] {
+        for _ in 0..8 {
+            assert_eq!(
+                status(&gateway, token),
+                401,
+                "an access token of the ended session"
+            );
+        }
+    }
+    assert_eq!(gateway.refresh(&first.refresh).status, 401);
+
+    assert_eq!(status(&gateway, &other_session.access), 200);
+    gateway.refresh(&other_session.refresh).expect(200);
+    gateway.still_serves("/");
+}
+
+#[test]
+fn refresh_race_tabs() {
+    let origin = Origin::start();
+    let gateway = closed(&origin)
+        .auth("refresh_token: { reuse_grace: 1h }")
+        .start();
+    let alice = gateway.user("alice", &[]);
+
+    let responses: Vec<_> = std::thread::scope(|scope| {
+        let tabs: Vec<_> = (0..20)
+            .map(|_| scope.spawn(|| gateway.refresh(&alice.refresh)))
+            .collect();
+        tabs.into_iter().map(|tab| tab.join().unwrap()).collect()
+    });
+
+    let mut tokens = HashSet::new();
+    let mut sessions = HashSet::new();
+    for response in responses {
+        let response = response.expect(200);
+        let access = access_token(&response);
+        assert_eq!(status(&gateway, &access), 200);
+        sessions.insert(Jwt::parse(&access).claims["sid"].to_string());
+        tokens.insert(refresh_cookie(&response).unwrap());
+    }
+    assert_eq!(sessions.len(), 1, "one session remains: {sessions:?}");
+    // Whichever answer a browser kept last, it can go on.
+    for token in tokens {
+        gateway.refresh(&token).expect(200);
+    }
+    gateway.still_serves("/");
+}
+
+#[test]
+fn logout_with_expired_access() {
+    let origin = Origin::start();
+    let gateway = closed(&origin)
+        .auth(&format!(
+            "signing: {{ algorithm: HS256, secret: {SECRET} }}\nleeway: 0s"
+        ))
+        .start();
+    gateway.user_add("alice", &[]);
+
+    for with_cookie in [true, false] {
+        let alice = gateway.login("alice");
+        let token = Jwt::parse(&alice.access);
+        let issued = token.claims["iat"].as_u64().unwrap();
+        let expired = token
+            .claim("iat", issued - 100)
+            .claim("exp", issued - 50)
+            .signed(SECRET.as_bytes());
+        assert_eq!(status(&gateway, &expired), 401);
+
+        for _ in 0..2 {
+            let mut request = post("/api/v1/logout");
+            if with_cookie {
+                request = request.header("cookie", &format!("refresh_token={}", alice.refresh));
+            } else {
+                request = request.bearer(&expired);
+            }
+            gateway.send(&request).expect(200);
+            assert_eq!(
+                gateway.refresh(&alice.refresh).status,
+                401,
+                "the session is not gone"
+            );
+            assert_eq!(status(&gateway, &alice.access), 401);
+        }
+    }
+
+    // An expired token that nobody signed ends nothing.
+    let alice = gateway.login("alice");
+    let forged = Jwt::parse(&alice.access)
+        .claim("exp", 1)
+        .signed(b"attacker");
+    gateway
+        .send(&post("/api/v1/logout").bearer(&forged))
+        .expect(200);
+    assert_eq!(status(&gateway, &alice.access), 200);
+    gateway.refresh(&alice.refresh).expect(200);
+    gateway.still_serves("/");
+}
+
+#[test]
+fn login_enumeration() {
+    let origin = Origin::start();
+    let gateway = closed(&origin).start();
+    gateway.user_add("alice", &[]);
+
+    let mut answers = HashSet::new();
+    for (name, password) in [
+        ("alice", "Wrong-Horse-7"),
+        ("alice@example.test", "Wrong-Horse-7"),
+        ("nobody", "Wrong-Horse-7"),
+        ("nobody@example.test", PASSWORD),
+        ("alice", ""),
+        ("nobody", ""),
+        ("' OR 1=1 --", "x"),
+        ("alice", &"x".repeat(73)),
+        ("nobody", &"x".repeat(73)),
+        ("a name that could not be", "Wrong-Horse-7"),
+    ] {
+        for json in [true, false] {
+            let request = post("/api/v1/login");
+            let request = if json {
+                request.json(&json!({ "username": name, "password": password }))
+            } else {
+                let form = [
+                    ("username", name.replace(' ', "+")),
+                    ("password", password.into()),
+                ];
+                let form = form.map(|(key, value)| format!("{key}={value}")).join("&");
+                request.body("application/x-www-form-urlencoded", form)
+            };
+            let response = gateway
+                .connect()
+                .exchange(&request)
+                .expect_problem(401, "credentials-invalid");
+            assert_eq!(response.header("set-cookie"), None);
+            let mut body = response.json();
+            body["request_id"] = json!(null);
+            let mut headers: Vec<_> = response
+                .headers
+                .iter()
+                .filter(|(name, _)| !["date", "x-request-id"].contains(&&*name.to_lowercase()))
+                .map(|(name, value)| format!("{}: {value}", name.to_lowercase()))
+                .collect();
+            headers.sort();
+            answers.insert((response.status, body.to_string(), headers));
+        }
+    }
+    assert_eq!(answers.len(), 1, "the answers differ: {answers:#?}");
+    gateway.login("alice");
+    gateway.still_serves("/");
+}
+
+#[test]
+fn csrf_refresh_cookie() {
+    let origin = Origin::start();
+    let gateway = closed(&origin).start();
+    gateway.user_add("alice", &[]);
+    let own = format!("http://{}", gateway.public);
+
+    let mut alice = gateway.login("alice");
+    for (headers, allowed) in [
+        (&[("origin", "https://evil.test")][..], false),
+        (&[("origin", "null")], false),
+        (&[("origin", "")], false),
+        (&[("origin", "http://issuer.test.evil.test")], false),
+        (&[("origin", "https://issuer.test")], false),
+        (&[("origin", "http://issuer.test:8080")], false),
+        (&[("sec-fetch-site", "cross-site")], false),
+        (
+            &[
+                ("origin", "https://evil.test"),
+                ("sec-fetch-site", "same-origin"),
+            ],
+            false,
+        ),
+        (&[("origin", &own)], true),
+        (&[("origin", "http://issuer.test")], true),
+        (&[("sec-fetch-site", "same-origin")], true),
+        (&[("sec-fetch-site", "none")], true),
+        (&[], true),
+    ] {
+        for path in ["/api/v1/refresh", "/api/v1/logout"] {
+            let mut request =
+                post(path).header("cookie", &format!("refresh_token={}", alice.refresh));
+            for (name, value) in headers {
+                request = request.header(name, value);
+            }
+            let response = gateway.send(&request);
+            if allowed {
+                let response = response.expect(200);
+                if path.ends_with("refresh") {
+                    alice.refresh = refresh_cookie(&response).unwrap();
+                } else {
+                    alice = gateway.login("alice");
+                }
+            } else {
+                let response = response.expect_problem(403, "forbidden");
+                assert_eq!(response.header("set-cookie"), None, "{headers:?}");
+                assert_eq!(
+                    status(&gateway, &alice.access),
+                    200,
+                    "{headers:?} ended the session"
+                );
+            }
+        }
+    }
+    // A page elsewhere can send a form, but neither read the token nor put it into a body.
+    let by_body = post("/api/v1/refresh")
+        .form(&[("refresh_token", &alice.refresh)])
+        .header("origin", "https://evil.test");
+    gateway.send(&by_body).expect(200);
+    gateway.still_serves("/");
+}
+
+#[test]
+fn cache_control_public() {
+    let origin = Origin::start();
+    let gateway = closed(&origin).start();
+    let alice = gateway.user("alice", &[]);
+    let boss = gateway.user("boss", &["--superuser"]);
+
+    let right = json!({ "username": "alice", "password": PASSWORD });
+    let wrong = json!({ "username": "alice", "password": "Wrong-Horse-7" });
+    let cookie = format!("refresh_token={}", alice.refresh);
+    for request in [
+        post("/api/v1/login").json(&right),
+        post("/api/v1/login").json(&wrong),
+        post("/api/v1/login").body("text/plain", "x"),
+        post("/api/v1/refresh").header("cookie", &cookie),
+        post("/api/v1/refresh"),
+        get("/api/v1/users/me").bearer(&alice.access),
+        get("/api/v1/users/me"),
+        post("/api/v1/users").json(&json!({})).bearer(&boss.access),
+        post("/api/v1/logout").bearer(&alice.access),
+        post("/api/v1/logout"),
+    ] {
+        let response = gateway.send(&request);
+        assert_eq!(
+            response.header("cache-control"),
+            Some("no-store"),
+            "{request:?} got {response:?}"
+        );
+    }
+    gateway.still_serves("/");
+}
