@@ -12,6 +12,8 @@ const IDENTITY: &[&str] = &[
     "remote-name",
     "remote-user",
     "x-anonymous-consumer",
+    // A credential for the gateway, which no backend is to see.
+    "x-api-key",
     "x-auth-method",
     "x-auth-request-access-token",
     "x-auth-request-email",

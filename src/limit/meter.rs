@@ -5,6 +5,7 @@
 //! of a request share.
 
 use std::cell::Cell;
+use std::convert::Infallible;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -104,7 +105,11 @@ impl Quota {
                 Ok((standing, charge))
             }
             (Ok(Err(refused)), _) => {
-                let wait = nanos(refused.wait_time_from(Nanos::new(now)));
+                let mut wait = nanos(refused.wait_time_from(Nanos::new(now)));
+                if wait > self.amount {
+                    self.settle(slots, key, now);
+                    wait = self.amount;
+                }
                 Err(Denied {
                     wait,
                     full_in: wait + self.whole - self.amount,
@@ -116,6 +121,17 @@ impl Quota {
                 full_in: self.whole,
             }),
         }
+    }
+}
+
+impl Quota {
+    /// A counter that was charged under a slower quota, of another tier or of the configuration
+    /// before, owes more time than this quota ever grants. It then counts as used up, no more.
+    fn settle(&self, slots: &Slots, key: Key, now: u64) {
+        let used_up = now + self.whole;
+        let lowered =
+            |full_at: Option<u64>| Ok::<_, Infallible>(((), full_at.unwrap_or(0).min(used_up)));
+        let Ok(((), _)) = slots.charge(key, now, 0, lowered);
     }
 }
 

@@ -419,3 +419,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_faster_tier_helps_at_once_and_forgives_nothing() {
+    let gateway = Gateway::new(&{
+        let mut config = sample::config(vec![sample::route(Pattern::Prefix(Vec::new()))]);
+        config.tiers = tiers(&[
+            ("free", Some(rate(10, 3600, 10))),
+            ("pro", Some(rate(10, 1, 10))),
+        ]);
+        config
+    });
+    let asked = Asked {
+        path: "/",
+        from: "192.0.2.1",
+        header: None,
+    };
+    assert_eq!(gateway.passes(&asked, &user(1, "free")), 10);
+    // An hour of the slow quota is owed; the fast one never asks for more than a second.
+    assert_eq!(gateway.passes(&asked, &user(1, "pro")), 0);
+    gateway.hands.advance(Duration::from_millis(100));
+    assert_eq!(gateway.passes(&asked, &user(1, "pro")), 1);
+}
