@@ -70,7 +70,8 @@ fn with_rules_a_caller_without_identity_is_asked_for_one() {
 
 #[test]
 fn each_key_of_a_rule_is_asked() {
-    let cases: [(Rule, fn(&mut Claims)); 6] = [
+    type Change = fn(&mut Claims);
+    let cases: [(Rule, Change); 6] = [
         (
             Rule {
                 superuser: Some(true),

@@ -20,13 +20,13 @@ use crate::route::{self, Destination};
 /// Serves one request. Whatever happens, there is a response.
 pub async fn handle(
     worker: &Rc<Worker>,
-    connection: &Connection,
+    connection: &Rc<Connection>,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
     let current = worker.current();
     let peer = ingress::peer(connection, &current.snapshot.config, request.headers());
     let has_body = !request.body().is_end_stream();
-    let mut ledger = Ledger::open(worker, &current, &peer, &request);
+    let mut ledger = Ledger::open(worker, &current, connection, &peer, &request);
     let served = match ingress::inspect(&mut request) {
         Ok(()) => serve(&current, connection, request, &mut ledger, peer).await,
         Err(refusal) => Err(refusal),

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Version};
@@ -19,6 +20,10 @@ pub struct Connection {
     pub(super) hop: Hop,
     /// A request was refused before its body was read.
     pub(super) has_unread: Cell<bool>,
+    /// Requests that are being served.
+    pub(super) busy: Cell<u32>,
+    /// When the connection opened or the last response ended.
+    pub(super) unused_since: Cell<Instant>,
 }
 
 impl Connection {
@@ -28,6 +33,8 @@ impl Connection {
         Connection {
             peer,
             has_unread: Cell::new(false),
+            busy: Cell::new(0),
+            unused_since: Cell::new(Instant::now()),
             hop: Hop {
                 // An address is always a valid header value.
                 peer: HeaderValue::try_from(ip).unwrap_or(HeaderValue::from_static("unknown")),
@@ -38,6 +45,14 @@ impl Connection {
 }
 
 impl Connection {
+    /// How long no request has been served; a head that is still coming in does not count as one.
+    pub fn unused_for(&self, now: Instant) -> Duration {
+        match self.busy.get() {
+            0 => now.saturating_duration_since(self.unused_since.get()),
+            _ => Duration::ZERO,
+        }
+    }
+
     /// Whether the client may still be sending what nobody will read. Closing at once would reset
     /// the connection, and the client would lose the response that it has not read yet.
     pub fn has_unread(&self) -> bool {

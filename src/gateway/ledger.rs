@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime};
 use http::{HeaderValue, Request, Response, header};
 
 use super::body::Body;
+use super::ingress::Connection;
 use super::worker::{Current, Worker};
 use crate::authn::{Principal, User};
 use crate::forward::{Trace, X_REQUEST_ID};
@@ -23,6 +24,7 @@ pub struct Ledger(Box<Inner>);
 struct Inner {
     worker: Rc<Worker>,
     current: Rc<Current>,
+    connection: Rc<Connection>,
     started: Instant,
     route: Label,
     user: Option<Arc<User>>,
@@ -34,10 +36,12 @@ impl Ledger {
     pub fn open<B>(
         worker: &Rc<Worker>,
         current: &Rc<Current>,
+        connection: &Rc<Connection>,
         peer: &Peer,
         request: &Request<B>,
     ) -> Self {
         worker.shard.request_begun();
+        connection.busy.set(connection.busy.get() + 1);
         let headers = request.headers();
         let kept = headers.get(X_REQUEST_ID).filter(|id| {
             // What comes from elsewhere goes into logs: short and printable, or not at all.
@@ -46,6 +50,7 @@ impl Ledger {
         Ledger(Box::new(Inner {
             worker: Rc::clone(worker),
             current: Rc::clone(current),
+            connection: Rc::clone(connection),
             started: Instant::now(),
             route: Label::NONE,
             user: None,
@@ -151,7 +156,10 @@ impl Ledger {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.entry.duration = self.started.elapsed();
+        let now = Instant::now();
+        self.connection.busy.set(self.connection.busy.get() - 1);
+        self.connection.unused_since.set(now);
+        self.entry.duration = now.duration_since(self.started);
         self.entry.upstream_time = self.trace.upstream_time;
         self.entry.bytes_in = self.trace.bytes_in();
         self.worker.shard.request_ended(

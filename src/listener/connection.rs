@@ -4,19 +4,17 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::Duration;
+use std::task::Poll;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
 
-use super::drain::Place;
+use super::drain::{Place, Told};
 use super::stream::ClientStream;
 use crate::gateway::{self, Connection, Worker};
 
-/// How long a connection may take to send a head, which is also how long it may stay unused.
-const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes that are held of a body that the other side is slow to take.
 const BUFFER: usize = 64 << 10;
 
@@ -30,6 +28,7 @@ pub async fn serve(
     let stream = TcpStream::from_std(stream)?;
     stream.set_nodelay(true)?;
     let connection = Rc::new(Connection::new(stream.peer_addr()?, stream.local_addr()?));
+    place.signal.watch(&connection);
     let handled = service_fn(|request| {
         let worker = Rc::clone(&worker);
         let connection = Rc::clone(&connection);
@@ -38,16 +37,21 @@ pub async fn serve(
     let mut http = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_READ_TIMEOUT)
+            // Its timer would be made and dropped for every request: `Open::close_unused` instead.
+            .header_read_timeout(None)
             .max_header_size(max_header)
             .max_buf_size(max_header.max(BUFFER))
             .serve_connection(ClientStream::new(stream, Rc::clone(&connection)), handled)
     );
     let mut told = false;
     let ended = poll_fn(|cx| {
-        if !told && place.signal.is_raised(cx.waker()) {
-            http.as_mut().graceful_shutdown();
-            told = true;
+        match place.signal.told(cx.waker()) {
+            Some(Told::Close) => return Poll::Ready(Ok(())),
+            Some(Told::Finish) if !told => {
+                http.as_mut().graceful_shutdown();
+                told = true;
+            }
+            Some(Told::Finish) | None => {}
         }
         http.as_mut().poll(cx)
     });

@@ -1,11 +1,15 @@
-//! Telling open connections to finish. A connection pays one flag read for it each time it is polled.
+//! Telling open connections to finish or to close. A connection pays one flag read for it each time it
+//! is polled.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::task::Waker;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+
+use crate::gateway::Connection;
 
 /// The open connections of one worker.
 #[derive(Default)]
@@ -18,8 +22,17 @@ pub struct Open {
 /// How one connection hears that it has to finish.
 #[derive(Default)]
 pub struct Signal {
-    finish: Cell<bool>,
+    told: Cell<Option<Told>>,
+    connection: RefCell<Option<Rc<Connection>>>,
     waker: RefCell<Option<Waker>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// After the request under way.
+    Finish,
+    /// At once.
+    Close,
 }
 
 /// A connection's place among the open ones; it leaves when dropped.
@@ -47,9 +60,21 @@ impl Open {
     /// Tells every connection to finish what it has begun.
     pub fn finish_all(&self) {
         for signal in self.connections.borrow().values() {
-            signal.finish.set(true);
-            if let Some(waker) = signal.waker.borrow_mut().take() {
-                waker.wake();
+            signal.tell(Told::Finish);
+        }
+    }
+
+    /// Closes connections that have served no request for `limit`, whether they are silent or still
+    /// sending a head.
+    pub fn close_unused(&self, limit: Duration) {
+        let now = Instant::now();
+        for signal in self.connections.borrow().values() {
+            let connection = signal.connection.borrow();
+            if connection
+                .as_ref()
+                .is_some_and(|c| c.unused_for(now) > limit)
+            {
+                signal.tell(Told::Close);
             }
         }
     }
@@ -63,16 +88,25 @@ impl Open {
 }
 
 impl Signal {
-    /// True once the connection has to finish; until then `waker` will be woken for it.
-    pub fn is_raised(&self, waker: &Waker) -> bool {
-        if self.finish.get() {
-            return true;
+    /// Has [`Open::close_unused`] look at the connection.
+    pub fn watch(&self, connection: &Rc<Connection>) {
+        *self.connection.borrow_mut() = Some(Rc::clone(connection));
+    }
+
+    fn tell(&self, what: Told) {
+        self.told.set(Some(what));
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
         }
+    }
+
+    /// What the connection has to do; `waker` will be woken when there is more.
+    pub fn told(&self, waker: &Waker) -> Option<Told> {
         let mut known = self.waker.borrow_mut();
         if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *known = Some(waker.clone());
         }
-        false
+        self.told.get()
     }
 }
 

@@ -18,8 +18,11 @@ use super::drain::Open;
 use crate::gateway::{Snapshots, Worker};
 use crate::telemetry::Metrics;
 
-/// How often unused upstream connections are looked through.
+/// How often unused connections are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// How long a client's connection may take to send a head, which is also how long it may stay unused.
+const UNUSED: Duration = Duration::from_secs(30);
 
 /// What every worker is given.
 #[derive(Clone)]
@@ -143,7 +146,10 @@ async fn work(mut settings: Settings, mut dealt: UnboundedReceiver<Dealt>, load:
                 }
                 None => break,
             },
-            _ = sweep.tick() => worker.close_idle(),
+            _ = sweep.tick() => {
+                worker.close_idle();
+                open.close_unused(UNUSED);
+            }
             _ = settings.drain.wait_for(|drain| *drain) => break,
         }
     }

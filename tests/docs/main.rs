@@ -190,5 +190,5 @@ fn links_lead_somewhere() {
             checked += 1;
         }
     }
-    assert!(checked > 20, "{checked}");
+    assert!(checked > 10, "{checked}");
 }
