@@ -41,6 +41,12 @@ pub enum AccountsError {
     Invalid(Vec<FieldError>),
     #[error("{}", taken(*.0))]
     Taken(Taken),
+    #[error("there is no such account")]
+    NoSuchAccount,
+    #[error("the account is deleted; restore it first")]
+    Deleted,
+    #[error("this is the last superuser who can sign in; make another one first")]
+    LastSuperuser,
     #[error(transparent)]
     Hash(#[from] HashError),
     #[error(transparent)]
@@ -58,6 +64,7 @@ fn taken(what: Taken) -> &'static str {
     match what {
         Taken::Username => "The username is, or was once, somebody else's; choose another.",
         Taken::Email => "There is an account with this e-mail address.",
+        Taken::ExternalId => "There is an account with this external_id.",
     }
 }
 
@@ -79,6 +86,16 @@ impl From<AccountsError> for Refusal {
             }
             AccountsError::Invalid(fields) => Refusal::invalid(fields),
             AccountsError::Taken(what) => Refusal::new(Code::Conflict, taken(what)),
+            AccountsError::NoSuchAccount => {
+                Refusal::new(Code::NotFound, "There is no such account.")
+            }
+            AccountsError::Deleted => {
+                Refusal::new(Code::Conflict, "The account is deleted; restore it first.")
+            }
+            AccountsError::LastSuperuser => Refusal::new(
+                Code::Conflict,
+                "This is the last superuser who can sign in; make another one first.",
+            ),
             AccountsError::Hash(HashError::Busy) => {
                 Refusal::new(Code::Unavailable, "Too many sign-ins at once; try again.")
                     .retry_after(2)

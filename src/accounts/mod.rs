@@ -5,6 +5,7 @@ mod clock;
 mod error;
 mod key_files;
 mod keys;
+mod life;
 mod passwords;
 mod sessions;
 mod settings;
@@ -33,7 +34,7 @@ use crate::config::{Config, Secret};
 
 pub use clock::Clock;
 pub use error::{AccountsError, OpenError};
-pub use store::{Account, Millis, Taken};
+pub use store::{Account, By, Edit, Key, LastSuperuser, Listed, Listing, Millis, Prefix, Taken};
 pub use tokens::TokenContents;
 pub use users::{NewUser, Users, random_password};
 
@@ -133,7 +134,7 @@ impl Accounts {
             now,
             expires_at: now.saturating_add(settings.refresh_ttl),
             tokens_expire_at: tokens::expiry(now, &settings),
-            ip: origin.ip.to_string(),
+            ip: origin.ip,
             user_agent: origin.user_agent,
         };
         let account = self
@@ -211,14 +212,77 @@ impl Accounts {
         Ok(())
     }
 
-    /// Makes an account.
-    pub async fn add_user(&self, new: NewUser) -> Result<Account, AccountsError> {
-        self.users.add(new).await
+    /// Accounts to read. Changes go through `self`, so that tokens already issued feel them.
+    pub fn users(&self) -> &Users {
+        &self.users
     }
 
-    /// The account of a token's subject. `None` when it is gone.
-    pub async fn account(&self, id: Uuid) -> Result<Option<Account>, AccountsError> {
-        Ok(self.users.store.account(id).await?)
+    /// Makes an account.
+    pub async fn add_user(&self, new: NewUser, by: &By) -> Result<Account, AccountsError> {
+        self.users.add(new, by).await
+    }
+
+    /// [`Users::edit`], felt by tokens already issued.
+    pub async fn edit(&self, key: Key<'_>, edit: &Edit, by: &By) -> Result<Account, AccountsError> {
+        let edited = self.users.edit(key, edit, LastSuperuser::Stays, by).await?;
+        self.publish().await;
+        Ok(edited)
+    }
+
+    /// [`Users::edit_own`], felt by tokens already issued.
+    pub async fn edit_own(
+        &self,
+        id: Uuid,
+        edit: &Edit,
+        current_password: Option<Secret>,
+        by: &By,
+    ) -> Result<Account, AccountsError> {
+        let edited = self.users.edit_own(id, edit, current_password, by).await?;
+        self.publish().await;
+        Ok(edited)
+    }
+
+    /// [`Users::set_password`], felt by tokens already issued.
+    pub async fn set_password(
+        &self,
+        key: Key<'_>,
+        new: Secret,
+        keep: Option<Uuid>,
+        by: &By,
+    ) -> Result<Account, AccountsError> {
+        let account = self.users.set_password(key, new, keep, by).await?;
+        self.publish().await;
+        Ok(account)
+    }
+
+    /// [`Users::change_password`], felt by tokens already issued.
+    pub async fn change_password(
+        &self,
+        id: Uuid,
+        current: Secret,
+        new: Secret,
+        session: Uuid,
+        by: &By,
+    ) -> Result<Account, AccountsError> {
+        let changed = self.users.change_password(id, current, new, session, by);
+        let account = changed.await?;
+        self.publish().await;
+        Ok(account)
+    }
+
+    /// [`Users::purge`], felt by tokens already issued.
+    pub async fn purge(&self, key: Key<'_>, by: &By) -> Result<(), AccountsError> {
+        self.users.purge(key, by).await?;
+        self.publish().await;
+        Ok(())
+    }
+
+    /// What was just written acts from here on. When the log can't be read now, the background
+    /// reads it as soon as it can.
+    async fn publish(&self) {
+        if let Err(error) = self.read_changes().await {
+            tracing::warn!(%error, "a change was kept, but is felt by tokens only later");
+        }
     }
 
     fn grant(

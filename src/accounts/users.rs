@@ -9,7 +9,7 @@ use super::clock::{self, Clock};
 use super::error::{AccountsError, OpenError};
 use super::passwords::{self, Hasher};
 use super::settings::Settings;
-use super::store::{Account, Credentials, Store};
+use super::store::{Account, By, Credentials, Store};
 use super::validate;
 use crate::config::checked::{self, PasswordPolicy};
 use crate::config::{Config, Secret};
@@ -32,7 +32,7 @@ pub struct Users {
     pub(super) store: Store,
     pub(super) settings: ArcSwap<Settings>,
     pub(super) clock: Clock,
-    hasher: Hasher,
+    pub(super) hasher: Hasher,
 }
 
 impl Users {
@@ -56,7 +56,7 @@ impl Users {
     }
 
     /// Makes an account. Everything that is wrong with it is told at once.
-    pub async fn add(&self, new: NewUser) -> Result<Account, AccountsError> {
+    pub async fn add(&self, new: NewUser, by: &By) -> Result<Account, AccountsError> {
         let settings = self.settings.load_full();
         validate_new(&new, &settings)?;
         // Hashing is the dear part; the store decides for good below.
@@ -81,20 +81,10 @@ impl Users {
             updated_at: None,
             deleted_at: None,
         };
-        match self.store.insert(&account, &hash).await? {
+        match self.store.insert(&account, &hash, by).await? {
             Ok(()) => Ok(account),
             Err(taken) => Err(AccountsError::Taken(taken)),
         }
-    }
-
-    /// Disables an account, which ends its sessions, or enables it. `None`: no such account.
-    pub async fn set_active(
-        &self,
-        username: &str,
-        is_active: bool,
-    ) -> Result<Option<Account>, AccountsError> {
-        let now = (self.clock)();
-        Ok(self.store.set_active(username, is_active, now).await?)
     }
 
     /// The account of a name or an e-mail and its password. Takes as long, and fails as silently,
@@ -127,7 +117,7 @@ fn validate_new(new: &NewUser, settings: &Settings) -> Result<(), AccountsError>
         validate::username(&new.username),
         validate::email(&new.email),
         validate::password(new.password.expose(), &settings.password),
-        tier(new.tier.as_deref(), settings),
+        known_tier(new.tier.as_deref(), settings),
     ];
     let wrong: Vec<FieldError> = checks.into_iter().filter_map(Result::err).collect();
     if wrong.is_empty() {
@@ -137,7 +127,7 @@ fn validate_new(new: &NewUser, settings: &Settings) -> Result<(), AccountsError>
     }
 }
 
-fn tier(name: Option<&str>, settings: &Settings) -> Result<(), FieldError> {
+pub(super) fn known_tier(name: Option<&str>, settings: &Settings) -> Result<(), FieldError> {
     match name {
         Some(name) if !settings.tiers.contains(name) => {
             let known = settings.tiers.iter().map(String::as_str);

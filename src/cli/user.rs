@@ -4,7 +4,10 @@ use std::io::{self, BufRead, Write};
 
 use zeroize::Zeroizing;
 
-use crate::accounts::{Account, AccountsError, NewUser, OpenError, Users, random_password};
+use crate::accounts::{
+    Account, AccountsError, By, Edit, Key, LastSuperuser, NewUser, OpenError, Users,
+    random_password,
+};
 use crate::config::{Config, Secret};
 
 #[derive(Debug, clap::Subcommand)]
@@ -103,14 +106,17 @@ pub async fn add(
     };
     let users = Users::open(config).await?;
     let account = users
-        .add(NewUser {
-            name: args.name.unwrap_or_else(|| args.username.clone()),
-            username: args.username,
-            email: args.email,
-            password,
-            tier: args.tier,
-            is_superuser: args.superuser,
-        })
+        .add(
+            NewUser {
+                name: args.name.unwrap_or_else(|| args.username.clone()),
+                username: args.username,
+                email: args.email,
+                password,
+                tier: args.tier,
+                is_superuser: args.superuser,
+            },
+            &By::command_line(),
+        )
         .await?;
     Ok(Added {
         account,
@@ -120,9 +126,15 @@ pub async fn add(
 
 async fn set_active(config: &Config, username: &str, is_active: bool) -> Result<(), UserError> {
     let users = Users::open(config).await?;
-    match users.set_active(username, is_active).await? {
-        Some(_) => Ok(()),
-        None => Err(UserError::NoSuchUser(username.to_owned())),
+    let edit = Edit {
+        is_active: Some(is_active),
+        ..Edit::default()
+    };
+    let (key, by) = (Key::Username(username), By::command_line());
+    match users.edit(key, &edit, LastSuperuser::MayGo, &by).await {
+        Ok(_) => Ok(()),
+        Err(AccountsError::NoSuchAccount) => Err(UserError::NoSuchUser(username.to_owned())),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,10 +1,16 @@
 //! Where accounts and sessions are kept. Only this folder knows SQL.
 
+mod audit;
+mod edit;
 mod health;
 mod sqlite;
 
+use std::net::IpAddr;
+
 use uuid::Uuid;
 
+pub use audit::{Action, By, Event};
+pub use edit::{Edit, Key, LastSuperuser, NewPassword, NotChanged};
 pub use health::StoreError;
 pub use sqlite::Store;
 
@@ -63,7 +69,7 @@ pub struct NewSession<'a> {
     pub now: Millis,
     pub expires_at: Millis,
     pub tokens_expire_at: Millis,
-    pub ip: String,
+    pub ip: IpAddr,
     pub user_agent: Option<&'a str>,
 }
 
@@ -87,6 +93,32 @@ pub enum Step {
 pub enum Taken {
     Username,
     Email,
+    ExternalId,
+}
+
+/// Which accounts to list, in the order of the name, or of the e-mail when that is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listing<'a> {
+    pub prefix: Option<Prefix<'a>>,
+    pub tier: Option<&'a str>,
+    /// The deleted ones or the others.
+    pub is_deleted: bool,
+    pub offset: i64,
+    pub limit: i64,
+}
+
+/// What an account's name or e-mail begins with, in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prefix<'a> {
+    Username(&'a str),
+    Email(&'a str),
+}
+
+/// Some accounts of a [`Listing`], and how many it has.
+#[derive(Debug)]
+pub struct Listed {
+    pub accounts: Vec<Account>,
+    pub total: i64,
 }
 
 /// A row of the change log.
@@ -119,4 +151,9 @@ pub struct UsedSession {
     pub step: Step,
     /// Set when the step ended it.
     pub ended: Option<EndedSession>,
+}
+
+/// How e-mails are compared.
+fn fold_email(email: &str) -> String {
+    email.to_lowercase()
 }

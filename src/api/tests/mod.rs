@@ -3,6 +3,7 @@
 mod bad_input;
 mod life;
 mod sessions;
+mod users;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,8 +17,8 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::{ApiState, Expiry, router};
-use crate::accounts::Accounts;
 use crate::accounts::tests::{StoppedClock, config, new_user};
+use crate::accounts::{Accounts, By};
 use crate::authn::{Changes, Claims, User};
 use crate::config::Config;
 use crate::request::{Code, Peer, Refusal};
@@ -62,8 +63,9 @@ impl Api {
         let accounts = Arc::new(accounts);
         let mut root = new_user("root");
         root.is_superuser = true;
-        accounts.add_user(root).await.unwrap();
-        accounts.add_user(new_user("ann")).await.unwrap();
+        for user in [root, new_user("ann")] {
+            accounts.add_user(user, &By::command_line()).await.unwrap();
+        }
         let is_admitting = Arc::new(AtomicBool::new(true));
         let admitting = Arc::clone(&is_admitting);
         let state = ApiState::new(
@@ -113,6 +115,22 @@ impl Api {
         self.send(request.body(body).unwrap()).await
     }
 
+    /// A call of the API with a token, and a body unless that is null.
+    pub async fn call(&self, method: &str, path: &str, token: &str, body: Value) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1{path}"))
+            .header("authorization", format!("Bearer {token}"));
+        let body = match body {
+            Value::Null => Body::empty(),
+            body => {
+                request = request.header(JSON.0, JSON.1);
+                Body::from(body.to_string())
+            }
+        };
+        self.send(request.body(body).unwrap()).await
+    }
+
     pub async fn post_json(&self, path: &str, body: Value) -> Answer {
         self.post(path, &[JSON], &body.to_string()).await
     }
@@ -157,6 +175,12 @@ impl Answer {
     pub fn cookie(&self) -> String {
         let set = self.headers["set-cookie"].to_str().unwrap();
         set.split(';').next().unwrap().to_owned()
+    }
+
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Answer {
+        assert_eq!(self.status, status, "{self:?}");
+        self
     }
 
     pub fn code(&self) -> &'static str {

@@ -4,7 +4,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use crate::accounts::store::{Account, Change, Changed, EndedSession, Session};
+use crate::accounts::store::{Account, Change, Changed, Credentials, EndedSession, Session};
 
 pub(super) fn account(row: &SqliteRow) -> Result<Account, sqlx::Error> {
     Ok(Account {
@@ -22,6 +22,13 @@ pub(super) fn account(row: &SqliteRow) -> Result<Account, sqlx::Error> {
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
         deleted_at: row.try_get("deleted_at")?,
+    })
+}
+
+pub(super) fn credentials(row: &SqliteRow) -> Result<Credentials, sqlx::Error> {
+    Ok(Credentials {
+        account: account(row)?,
+        password_hash: row.try_get("password_hash")?,
     })
 }
 

@@ -3,11 +3,13 @@
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::accounts::account_by_id;
+use super::accounts::find;
+use super::audit::log_event;
 use super::changes::log_session;
 use super::{Store, rows};
 use crate::accounts::store::{
-    Account, EndedSession, Millis, NewSession, Session, Step, StoreError, UsedSession,
+    Account, Action, By, EndedSession, Event, Key, Millis, NewSession, Session, Step, StoreError,
+    UsedSession,
 };
 
 impl Store {
@@ -45,10 +47,18 @@ impl Store {
                 .bind(session.now)
                 .bind(session.expires_at)
                 .bind(session.tokens_expire_at)
-                .bind(&session.ip)
+                .bind(session.ip.to_string())
                 .bind(session.user_agent)
                 .execute(&mut *tx)
                 .await?;
+                let event = Event {
+                    at: session.now,
+                    action: Action::LoginSuccess,
+                    by: &By::user(account.id, &account.username, session.ip),
+                    subject: Some((account.id, &account.username)),
+                    details: serde_json::json!({ "session": session.id }),
+                };
+                log_event(&mut tx, &event).await?;
                 tx.commit().await?;
                 Ok(Some(account))
             })
@@ -76,7 +86,7 @@ impl Store {
                 };
                 let session = rows::session(&row)?;
                 let user = rows::uuid(&row, "user_id")?;
-                let Some(account) = account_by_id(&mut tx, user).await? else {
+                let Some(account) = find(&mut tx, Key::Id(user)).await? else {
                     return Ok(None);
                 };
                 let step = judge(&session, &account);
@@ -161,21 +171,24 @@ async fn end_session(
     Ok(ended)
 }
 
-pub(super) async fn end_all_sessions(
+/// Ends the sessions of an account, except the one to keep. How many that were.
+pub(super) async fn end_sessions(
     conn: &mut SqliteConnection,
     user: Uuid,
+    keep: Option<Uuid>,
     now: Millis,
-) -> Result<(), sqlx::Error> {
+) -> Result<usize, sqlx::Error> {
     let rows = sqlx::query(
-        "UPDATE sessions SET ended_at = ? WHERE user_id = ? AND ended_at IS NULL \
+        "UPDATE sessions SET ended_at = ? WHERE user_id = ? AND id <> ? AND ended_at IS NULL \
          RETURNING id, tokens_expire_at",
     )
     .bind(now)
     .bind(user.to_string())
+    .bind(keep.unwrap_or_default().to_string())
     .fetch_all(&mut *conn)
     .await?;
     for row in &rows {
         log_session(conn, rows::ended_session(row)?).await?;
     }
-    Ok(())
+    Ok(rows.len())
 }

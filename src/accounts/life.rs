@@ -1,0 +1,178 @@
+//! What becomes of an account after it was made: changes, passwords, an end and a return.
+
+use uuid::Uuid;
+
+use super::error::AccountsError;
+use super::store::{
+    Account, By, Edit, Key, LastSuperuser, Listed, Listing, NewPassword, NotChanged,
+};
+use super::users::{Users, known_tier};
+use super::validate;
+use crate::config::Secret;
+use crate::request::FieldError;
+
+impl Users {
+    /// An account by its name or id, a deleted one too. `None`: there is none.
+    pub async fn find(&self, key: Key<'_>) -> Result<Option<Account>, AccountsError> {
+        Ok(self.store.account(key).await?)
+    }
+
+    pub async fn list(&self, listing: &Listing<'_>) -> Result<Listed, AccountsError> {
+        Ok(self.store.list(listing).await?)
+    }
+
+    /// Changes an account. Everything that is wrong with the new values is told at once.
+    pub async fn edit(
+        &self,
+        key: Key<'_>,
+        edit: &Edit,
+        last_superuser: LastSuperuser,
+        by: &By,
+    ) -> Result<Account, AccountsError> {
+        self.validate(edit)?;
+        let now = (self.clock)();
+        let edited = self.store.edit(key, edit, last_superuser, by, now).await?;
+        edited.map_err(not_changed)
+    }
+
+    /// Changes the account of the caller, who has to show the password again for another e-mail:
+    /// whoever holds the address can have the account, and a stolen token must not be enough for that.
+    pub async fn edit_own(
+        &self,
+        id: Uuid,
+        edit: &Edit,
+        current_password: Option<Secret>,
+        by: &By,
+    ) -> Result<Account, AccountsError> {
+        self.validate(edit)?;
+        if let Some(email) = &edit.email {
+            let known = self.store.account(Key::Id(id)).await?;
+            let known = known.ok_or(AccountsError::NoSuchAccount)?;
+            if known.email != *email {
+                let Some(password) = current_password else {
+                    return Err(wrong(
+                        "current_password",
+                        "is required to change the e-mail address",
+                    ));
+                };
+                self.confirm(id, password).await?;
+            }
+        }
+        self.edit(Key::Id(id), edit, LastSuperuser::Stays, by).await
+    }
+
+    /// Sets a password for somebody else, who is signed out everywhere; `keep` is a session that
+    /// goes on.
+    pub async fn set_password(
+        &self,
+        key: Key<'_>,
+        new: Secret,
+        keep: Option<Uuid>,
+        by: &By,
+    ) -> Result<Account, AccountsError> {
+        self.store_password(key, new, None, keep, by).await
+    }
+
+    /// Sets the caller's own password. The other sessions end.
+    pub async fn change_password(
+        &self,
+        id: Uuid,
+        current: Secret,
+        new: Secret,
+        session: Uuid,
+        by: &By,
+    ) -> Result<Account, AccountsError> {
+        self.validate_password(&new)?;
+        let checked = self.confirm(id, current).await?;
+        self.store_password(Key::Id(id), new, Some(checked), Some(session), by)
+            .await
+    }
+
+    /// Removes an account for good. Its names stay reserved.
+    pub async fn purge(&self, key: Key<'_>, by: &By) -> Result<(), AccountsError> {
+        let purged = self.store.purge(key, by, (self.clock)()).await?;
+        purged.map_err(not_changed)
+    }
+
+    /// The hash that the current password was checked against.
+    async fn confirm(&self, id: Uuid, current: Secret) -> Result<String, AccountsError> {
+        let found = self.store.credentials_of(id).await?;
+        let hash = found.ok_or(AccountsError::NoSuchAccount)?.password_hash;
+        if self.hasher.verify(current, hash.clone()).await? {
+            return Ok(hash);
+        }
+        Err(wrong("current_password", "is not the password"))
+    }
+
+    async fn store_password(
+        &self,
+        key: Key<'_>,
+        new: Secret,
+        checked: Option<String>,
+        keep: Option<Uuid>,
+        by: &By,
+    ) -> Result<Account, AccountsError> {
+        self.validate_password(&new)?;
+        let cost = self.settings.load().password.bcrypt_cost;
+        let hash = self.hasher.hash(new, cost).await?;
+        let new = NewPassword {
+            hash: &hash,
+            checked: checked.as_deref(),
+            keep,
+        };
+        let set = self.store.set_password(key, &new, by, (self.clock)()).await;
+        set?.map_err(not_changed)
+    }
+
+    fn validate_password(&self, new: &Secret) -> Result<(), AccountsError> {
+        let settings = self.settings.load();
+        validate::password(new.expose(), &settings.password).map_err(|error| {
+            AccountsError::Invalid(vec![FieldError {
+                field: "new_password".into(),
+                ..error
+            }])
+        })
+    }
+
+    fn validate(&self, edit: &Edit) -> Result<(), AccountsError> {
+        let settings = self.settings.load();
+        let image = edit.profile_image_url.as_ref().and_then(Option::as_deref);
+        let external_id = edit.external_id.as_ref().and_then(Option::as_deref);
+        let checks = [
+            edit.username.as_deref().map(validate::username),
+            edit.name.as_deref().map(validate::name),
+            edit.email.as_deref().map(validate::email),
+            image.map(validate::profile_image_url),
+            external_id.map(validate::external_id),
+            edit.roles.as_deref().map(validate::roles),
+            Some(known_tier(edit.tier.as_deref(), &settings)),
+        ];
+        let errors: Vec<_> = checks
+            .into_iter()
+            .flatten()
+            .filter_map(Result::err)
+            .collect();
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(AccountsError::Invalid(errors))
+        }
+    }
+}
+
+fn not_changed(reason: NotChanged) -> AccountsError {
+    match reason {
+        NotChanged::NoSuchAccount => AccountsError::NoSuchAccount,
+        NotChanged::Deleted => AccountsError::Deleted,
+        NotChanged::Taken(what) => AccountsError::Taken(what),
+        NotChanged::LastSuperuser => AccountsError::LastSuperuser,
+        NotChanged::OtherPassword => wrong("current_password", "is not the password any more"),
+    }
+}
+
+fn wrong(field: &'static str, message: &'static str) -> AccountsError {
+    AccountsError::Invalid(vec![FieldError {
+        field: field.into(),
+        message: message.into(),
+    }])
+}

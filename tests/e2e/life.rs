@@ -1,0 +1,116 @@
+//! A user's whole life at the edge, and what the upstream is told of it.
+
+use serde_json::json;
+
+use crate::harness::client::{Request, get, post, request};
+use crate::harness::gateway::{Gateway, PASSWORD, Settings};
+use crate::harness::origin::Origin;
+
+fn gateway(origin: &Origin) -> Gateway {
+    let gateway = Settings::new(origin)
+        .routes("- { name: all, prefix: /, auth: required, upstream: app }")
+        .start();
+    gateway.user_add("root", &["--superuser"]);
+    gateway
+}
+
+fn api(method: &str, path: &str, token: &str) -> Request {
+    request(method, format!("/api/v1{path}")).bearer(token)
+}
+
+#[test]
+fn the_upstream_is_told_the_account_as_it_is_now() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin);
+    let root = gateway.login("root").access;
+    let ann = gateway.user("ann", &[]).access;
+
+    let rename =
+        json!({ "username": "anna", "email": "anna@example.test", "current_password": PASSWORD });
+    gateway
+        .send(&api("PATCH", "/users/me", &ann).json(&rename))
+        .expect(200);
+    gateway
+        .send(&api("PUT", "/users/anna/roles", &root).json(&json!({ "roles": ["editor"] })))
+        .expect(200);
+    gateway.send(&get("/x").bearer(&ann)).expect(200);
+    let told = origin.last_request();
+    for (header, value) in [
+        ("x-user-name", "anna"),
+        ("x-user-email", "anna@example.test"),
+        ("x-user-roles", "editor"),
+        ("x-user-superuser", "false"),
+    ] {
+        assert_eq!(told.header(header).as_deref(), Some(value), "{header}");
+    }
+
+    gateway
+        .send(&api("POST", "/users/anna/disable", &root))
+        .expect(200);
+    gateway
+        .send(&get("/x").bearer(&ann))
+        .expect_problem(401, "token-revoked");
+    gateway
+        .send(&api("POST", "/users/anna/enable", &root))
+        .expect(200);
+    gateway.login("anna");
+}
+
+#[test]
+fn a_life_ends_and_its_name_is_not_given_away() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin);
+    let root = gateway.login("root").access;
+    let new = json!({
+        "name": "Ann", "username": "ann", "email": "ann@example.test", "password": PASSWORD
+    });
+    gateway
+        .send(&api("POST", "/users", &root).json(&new))
+        .expect(201);
+    let ann = gateway.login("ann");
+    gateway
+        .send(&api("DELETE", "/users/me", &ann.access))
+        .expect(204);
+    gateway
+        .send(&get("/x").bearer(&ann.access))
+        .expect_problem(401, "token-revoked");
+    gateway.refresh(&ann.refresh).expect(401);
+    let login = post("/api/v1/login").json(&json!({ "username": "ann", "password": PASSWORD }));
+    gateway
+        .send(&login)
+        .expect_problem(401, "credentials-invalid");
+
+    gateway
+        .send(&api("POST", "/users/ann/restore", &root))
+        .expect(200);
+    let ann = gateway.login("ann");
+    gateway
+        .send(&api("DELETE", "/users/ann?purge=true", &root))
+        .expect(204);
+    gateway
+        .send(&get("/x").bearer(&ann.access))
+        .expect_problem(401, "token-revoked");
+    gateway.send(&get("/x").bearer(&root)).expect(200);
+    gateway
+        .send(&api("POST", "/users", &root).json(&new))
+        .expect_problem(409, "conflict");
+}
+
+#[test]
+fn paths_that_the_api_does_not_serve_are_the_backends() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin);
+    let root = gateway.login("root").access;
+    for path in ["/users/root/posts", "/users/root/tier/x", "/other"] {
+        gateway.send(&api("GET", path, &root)).expect(200);
+        assert_eq!(origin.last_request().target(), format!("/api/v1{path}"));
+    }
+    let before = origin.requests().len();
+    gateway
+        .send(&api("GET", "/users/root%2Ftier", &root))
+        .expect(404);
+    gateway
+        .send(&api("GET", "/users/x%2F..%2Froot%2Fposts", &root))
+        .expect_problem(400, "ambiguous-path");
+    assert_eq!(origin.requests().len(), before);
+}
