@@ -4,7 +4,8 @@ use uuid::Uuid;
 
 use super::error::AccountsError;
 use super::store::{
-    Account, By, Edit, Key, LastSuperuser, Listed, Listing, NewPassword, NotChanged,
+    Account, Action, By, Edit, Key, LastSuperuser, Listed, Listing, NewPassword, NotChanged,
+    SessionInfo,
 };
 use super::users::{Users, known_tier};
 use super::validate;
@@ -92,6 +93,32 @@ impl Users {
     pub async fn purge(&self, key: Key<'_>, by: &By) -> Result<(), AccountsError> {
         let purged = self.store.purge(key, by, (self.clock)()).await?;
         purged.map_err(not_changed)
+    }
+
+    /// The sessions of an account that can still be used, the one used last first, at most 1000.
+    pub async fn sessions(&self, user: Uuid) -> Result<Vec<SessionInfo>, AccountsError> {
+        Ok(self.store.sessions_of(user, (self.clock)()).await?)
+    }
+
+    /// Ends a session, whosever it is. False: there is none that could still end.
+    pub async fn end_session(&self, session: Uuid, by: &By) -> Result<bool, AccountsError> {
+        let now = (self.clock)();
+        let action = Action::SessionEnd;
+        Ok(self
+            .store
+            .end_session(session, None, action, by, now)
+            .await?)
+    }
+
+    /// Ends an account's sessions, except the one to keep. How many that were.
+    pub async fn end_sessions(
+        &self,
+        key: Key<'_>,
+        keep: Option<Uuid>,
+        by: &By,
+    ) -> Result<usize, AccountsError> {
+        let ended = self.store.end_sessions(key, keep, by, (self.clock)());
+        ended.await?.ok_or(AccountsError::NoSuchAccount)
     }
 
     /// The hash that the current password was checked against.

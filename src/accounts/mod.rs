@@ -3,6 +3,7 @@
 
 mod clock;
 mod error;
+mod felt;
 mod key_files;
 mod keys;
 mod life;
@@ -13,6 +14,7 @@ mod store;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tokens;
+mod told;
 mod users;
 mod validate;
 mod watch;
@@ -27,15 +29,18 @@ use uuid::Uuid;
 use self::keys::Keys;
 use self::sessions::RefreshToken;
 use self::settings::Settings;
-use self::store::{EndedSession, NewSession, Session, Step};
+use self::store::{NewSession, Session, Step};
 use crate::authn::{Changes, VerifyingKeys};
 use crate::config::checked::Registration;
 use crate::config::{Config, Secret};
 
 pub use clock::Clock;
 pub use error::{AccountsError, OpenError};
-pub use store::{Account, By, Edit, Key, LastSuperuser, Listed, Listing, Millis, Prefix, Taken};
+pub use store::{
+    Account, By, Edit, Key, LastSuperuser, Listed, Listing, Millis, Prefix, SessionInfo, Taken,
+};
 pub use tokens::TokenContents;
+pub use told::timestamp;
 pub use users::{NewUser, Users, random_password};
 
 /// The service that the auth API stands on. One for the process.
@@ -151,7 +156,7 @@ impl Accounts {
     }
 
     /// A new access token for a refresh token, and the refresh token that is current from now on.
-    pub async fn refresh(&self, token: &str) -> Result<Granted, AccountsError> {
+    pub async fn refresh(&self, token: &str, by: &By) -> Result<Granted, AccountsError> {
         let presented =
             RefreshToken::decode(token, &self.keys.refresh).ok_or(AccountsError::RefreshInvalid)?;
         let settings = self.users.settings.load_full();
@@ -163,6 +168,7 @@ impl Accounts {
                 presented.session,
                 now,
                 tokens::expiry(now, &settings),
+                by,
                 |session, account| {
                     sessions::judge(
                         presented.counter,
@@ -187,7 +193,7 @@ impl Accounts {
                     active = used.account.may_sign_in(),
                     "a refresh token that can't be used any more came back: session ended"
                 );
-                self.publish_end(used.ended);
+                self.publish().await;
                 return Err(AccountsError::SessionEnded);
             }
             Step::Leave if used.session.has_ended => return Err(AccountsError::SessionEnded),
@@ -205,13 +211,6 @@ impl Accounts {
         RefreshToken::decode(token, &self.keys.refresh).map(|token| token.session)
     }
 
-    /// Ends a session. One that has ended, or never was, is fine.
-    pub async fn logout(&self, session: Uuid) -> Result<(), AccountsError> {
-        let ended = self.users.store.end_session(session, self.now()).await?;
-        self.publish_end(ended);
-        Ok(())
-    }
-
     /// Accounts to read. Changes go through `self`, so that tokens already issued feel them.
     pub fn users(&self) -> &Users {
         &self.users
@@ -220,69 +219,6 @@ impl Accounts {
     /// Makes an account.
     pub async fn add_user(&self, new: NewUser, by: &By) -> Result<Account, AccountsError> {
         self.users.add(new, by).await
-    }
-
-    /// [`Users::edit`], felt by tokens already issued.
-    pub async fn edit(&self, key: Key<'_>, edit: &Edit, by: &By) -> Result<Account, AccountsError> {
-        let edited = self.users.edit(key, edit, LastSuperuser::Stays, by).await?;
-        self.publish().await;
-        Ok(edited)
-    }
-
-    /// [`Users::edit_own`], felt by tokens already issued.
-    pub async fn edit_own(
-        &self,
-        id: Uuid,
-        edit: &Edit,
-        current_password: Option<Secret>,
-        by: &By,
-    ) -> Result<Account, AccountsError> {
-        let edited = self.users.edit_own(id, edit, current_password, by).await?;
-        self.publish().await;
-        Ok(edited)
-    }
-
-    /// [`Users::set_password`], felt by tokens already issued.
-    pub async fn set_password(
-        &self,
-        key: Key<'_>,
-        new: Secret,
-        keep: Option<Uuid>,
-        by: &By,
-    ) -> Result<Account, AccountsError> {
-        let account = self.users.set_password(key, new, keep, by).await?;
-        self.publish().await;
-        Ok(account)
-    }
-
-    /// [`Users::change_password`], felt by tokens already issued.
-    pub async fn change_password(
-        &self,
-        id: Uuid,
-        current: Secret,
-        new: Secret,
-        session: Uuid,
-        by: &By,
-    ) -> Result<Account, AccountsError> {
-        let changed = self.users.change_password(id, current, new, session, by);
-        let account = changed.await?;
-        self.publish().await;
-        Ok(account)
-    }
-
-    /// [`Users::purge`], felt by tokens already issued.
-    pub async fn purge(&self, key: Key<'_>, by: &By) -> Result<(), AccountsError> {
-        self.users.purge(key, by).await?;
-        self.publish().await;
-        Ok(())
-    }
-
-    /// What was just written acts from here on. When the log can't be read now, the background
-    /// reads it as soon as it can.
-    async fn publish(&self) {
-        if let Err(error) = self.read_changes().await {
-            tracing::warn!(%error, "a change was kept, but is felt by tokens only later");
-        }
     }
 
     fn grant(
@@ -299,13 +235,6 @@ impl Accounts {
             refresh_token: token.encode(&self.keys.refresh),
             refresh_expires_in: tokens::seconds(refresh_expires_at.saturating_sub(now)),
         })
-    }
-
-    fn publish_end(&self, ended: Option<EndedSession>) {
-        if let Some(ended) = ended {
-            let until = self.until(ended.tokens_expire_at);
-            self.changes.session_ended(ended.id, until);
-        }
     }
 
     fn now(&self) -> Millis {

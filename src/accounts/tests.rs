@@ -207,7 +207,7 @@ async fn each_algorithm_signs_what_its_public_key_verifies() {
         // The next start finds the same keys.
         let (again, _) = open(&config, &clock).await;
         assert!(again.verifying_keys().find(&kid).is_some());
-        again.refresh(&granted.refresh_token).await.unwrap();
+        again.refresh(&granted.refresh_token, &by()).await.unwrap();
     }
 }
 
@@ -315,7 +315,7 @@ async fn a_disabled_account_reaches_another_process_and_a_later_start() {
     let state = changes.of_account(ann.id).unwrap();
     assert_eq!((state.version, state.active), (2, false));
     assert!(matches!(
-        accounts.refresh(&granted.refresh_token).await,
+        accounts.refresh(&granted.refresh_token, &by()).await,
         Err(AccountsError::SessionEnded)
     ));
     stop.send(true).unwrap();
@@ -329,7 +329,7 @@ async fn a_disabled_account_reaches_another_process_and_a_later_start() {
     set_active(&command_line, "ann", true).await.unwrap();
     sign_in(&accounts, "ann").await;
     assert!(matches!(
-        accounts.refresh(&granted.refresh_token).await,
+        accounts.refresh(&granted.refresh_token, &by()).await,
         Err(AccountsError::SessionEnded)
     ));
     assert!(matches!(
@@ -346,8 +346,8 @@ async fn an_ended_session_is_remembered_as_long_as_a_token_of_it_lives() {
     let (accounts, changes) = open(&config, &clock).await;
     add(&accounts, "ann").await;
     let (granted, session) = sign_in(&accounts, "ann").await;
-    accounts.logout(session).await.unwrap();
-    accounts.logout(session).await.unwrap();
+    accounts.logout(session, &by()).await.unwrap();
+    accounts.logout(session, &by()).await.unwrap();
 
     // Even when the tokens of today are shorter-lived than the one that is still about.
     config.auth.access_token_ttl = Duration::from_secs(60);
@@ -362,7 +362,7 @@ async fn an_ended_session_is_remembered_as_long_as_a_token_of_it_lives() {
     assert!(!changes.has_ended(session));
     assert!(!open(&config, &clock).await.1.has_ended(session));
     assert!(matches!(
-        accounts.refresh(&granted.refresh_token).await,
+        accounts.refresh(&granted.refresh_token, &by()).await,
         Err(AccountsError::SessionEnded)
     ));
 }
@@ -377,13 +377,13 @@ async fn an_expired_session_is_swept_and_its_token_stays_useless() {
     let (granted, _) = sign_in(&accounts, "ann").await;
     clock.advance(Duration::from_secs(7 * 86_400));
     assert!(matches!(
-        accounts.refresh(&granted.refresh_token).await,
+        accounts.refresh(&granted.refresh_token, &by()).await,
         Err(AccountsError::SessionExpired)
     ));
     clock.advance(Duration::from_secs(31));
     accounts.sweep().await.unwrap();
     assert!(matches!(
-        accounts.refresh(&granted.refresh_token).await,
+        accounts.refresh(&granted.refresh_token, &by()).await,
         Err(AccountsError::SessionEnded)
     ));
 }

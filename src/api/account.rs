@@ -12,7 +12,6 @@ use super::ApiState;
 use super::body::{Accepts, Members};
 use super::caller::{Named, Whom, by, caller, owner_or_superuser};
 use super::refused::Refused;
-use super::users::told;
 use crate::accounts::Edit;
 use crate::authn::User;
 use crate::config::Secret;
@@ -82,12 +81,12 @@ pub(super) async fn change_password(State(api): Api, request: Request) -> Answer
     let changed = api
         .accounts
         .change_password(caller.id, current, new, caller.session, &by);
-    Ok(Json(told(&changed.await?)).into_response())
+    Ok(Json(changed.await?.to_json()).into_response())
 }
 
 async fn get(api: &ApiState, caller: &User, whom: &Whom) -> Answer {
     match (api.accounts.users().find(whom.key(caller)).await?, whom) {
-        (Some(account), _) => Ok(Json(told(&account)).into_response()),
+        (Some(account), _) => Ok(Json(account.to_json()).into_response()),
         (None, Whom::Caller) => {
             Err(Refusal::new(Code::TokenRevoked, "The account is gone.").into())
         }
@@ -130,7 +129,7 @@ async fn patch(
             api.accounts.edit(whom.key(caller), &edit, &by).await?
         }
     };
-    Ok(Json(told(&account)).into_response())
+    Ok(Json(account.to_json()).into_response())
 }
 
 async fn delete(api: &ApiState, parts: &Parts, caller: &User, whom: &Whom) -> Answer {

@@ -11,8 +11,7 @@ use super::ApiState;
 use super::body::{Accepts, Members};
 use super::caller::{Named, by, superuser};
 use super::refused::Refused;
-use super::users::told;
-use crate::accounts::{Edit, Key, Listing, Prefix};
+use crate::accounts::{Account, Edit, Key, Listing, Prefix};
 use crate::config::Secret;
 
 type Answer = Result<Response, Refused>;
@@ -36,14 +35,14 @@ pub(super) async fn list(State(api): Api, request: Request) -> Answer {
     let prefix = prefix.trim().to_lowercase();
     let offset = (page - 1).saturating_mul(limit);
     let listing = Listing {
-        prefix: searched(&prefix),
+        prefix: Prefix::of(&prefix),
         tier: tier.as_deref(),
         is_deleted,
         offset,
         limit,
     };
     let listed = api.accounts.users().list(&listing).await?;
-    let data: Vec<Value> = listed.accounts.iter().map(told).collect();
+    let data: Vec<Value> = listed.accounts.iter().map(Account::to_json).collect();
     let body = json!({
         "data": data,
         "total_count": listed.total,
@@ -52,16 +51,6 @@ pub(super) async fn list(State(api): Api, request: Request) -> Answer {
         "items_per_page": limit,
     });
     Ok(Json(body).into_response())
-}
-
-/// Text that no name can begin with is searched among the e-mails.
-fn searched(prefix: &str) -> Option<Prefix<'_>> {
-    let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    match prefix {
-        "" => None,
-        text if text.chars().all(is_of_name) => Some(Prefix::Username(text)),
-        text => Some(Prefix::Email(text)),
-    }
 }
 
 pub(super) async fn set_tier(api: Api, name: Named<String>, request: Request) -> Answer {
@@ -126,7 +115,7 @@ pub(super) async fn set_password(
     let keep = (caller.username == username).then_some(caller.session);
     let key = Key::Username(&username);
     let account = api.accounts.set_password(key, new, keep, &by).await?;
-    Ok(Json(told(&account)).into_response())
+    Ok(Json(account.to_json()).into_response())
 }
 
 /// A change that the body tells.
@@ -143,7 +132,7 @@ async fn change(
     let edit = read(&mut members);
     members.finish()?;
     let account = api.accounts.edit(Key::Username(&username), &edit, &by);
-    Ok(Json(told(&account.await?)).into_response())
+    Ok(Json(account.await?.to_json()).into_response())
 }
 
 /// A change that the path tells.
@@ -157,5 +146,5 @@ async fn apply(
     let caller = superuser(&api, &parts)?;
     let by = by(&caller, &parts)?;
     let account = api.accounts.edit(Key::Username(&username), &edit, &by);
-    Ok(Json(told(&account.await?)).into_response())
+    Ok(Json(account.await?.to_json()).into_response())
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use axum::{Json, Router};
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Method};
 
 use super::refused::{NO_STORE, Refused};
-use super::{ApiState, account, administer, session, users};
+use super::{ApiState, account, administer, session, sessions, users};
 use crate::request::{Code, Refusal};
 
 const JWKS: &str = "/.well-known/jwks.json";
@@ -29,6 +29,9 @@ fn under_base() -> Vec<(&'static str, Vec<Method>, Handlers)> {
         ("/login", vec![POST], post(session::login)),
         ("/refresh", vec![POST], post(session::refresh)),
         ("/logout", vec![POST], post(session::logout)),
+        ("/logout-all", vec![POST], post(session::logout_all)),
+        ("/sessions", vec![GET, HEAD], get(sessions::list_own)),
+        ("/sessions/{id}", vec![DELETE], delete(sessions::end_own)),
         (
             "/users",
             vec![GET, HEAD, POST],
@@ -72,6 +75,11 @@ fn under_base() -> Vec<(&'static str, Vec<Method>, Handlers)> {
             "/users/{username}/enable",
             vec![POST],
             post(administer::enable),
+        ),
+        (
+            "/users/{username}/sessions",
+            vec![GET, HEAD, DELETE],
+            get(sessions::list_of).delete(sessions::end_all_of),
         ),
         (
             "/users/{username}/tier",

@@ -8,6 +8,7 @@ mod cookie;
 mod endpoints;
 mod refused;
 mod session;
+mod sessions;
 mod site;
 #[cfg(test)]
 mod tests;

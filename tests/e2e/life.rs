@@ -1,8 +1,9 @@
 //! A user's whole life at the edge, and what the upstream is told of it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::client::{Request, get, post, request};
+use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, PASSWORD, Settings};
 use crate::harness::origin::Origin;
 
@@ -113,4 +114,76 @@ fn paths_that_the_api_does_not_serve_are_the_backends() {
         .send(&api("GET", "/users/x%2F..%2Froot%2Fposts", &root))
         .expect_problem(400, "ambiguous-path");
     assert_eq!(origin.requests().len(), before);
+}
+
+#[track_caller]
+fn cli(gateway: &Gateway, arguments: &[&str]) -> Value {
+    let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
+    let output = gateway.cli(&arguments, "");
+    assert_eq!(output.code, 0, "{output:?}");
+    serde_json::from_str(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+}
+
+#[test]
+fn the_command_line_leads_the_same_life() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin);
+    let ann = gateway.user("ann", &[]);
+
+    let list = cli(&gateway, &["user", "list", "--q", "an"]);
+    assert_eq!(list["data"][0]["username"], "ann");
+    assert_eq!(list["total_count"], 1);
+    let changed = cli(
+        &gateway,
+        &[
+            "user",
+            "set",
+            "ann",
+            "--roles",
+            "a,b",
+            "--external-id",
+            "7",
+            "--superuser",
+            "true",
+        ],
+    );
+    assert_eq!(changed["roles"], json!(["a", "b"]));
+    assert_eq!(cli(&gateway, &["user", "show", "ann"]), changed);
+    eventually("the upstream is told", || {
+        gateway.send(&get("/x").bearer(&ann.access)).expect(200);
+        let told = origin.last_request().header("x-user-roles");
+        (told.as_deref() == Some("a,b")).then_some(())
+    });
+
+    let sessions = cli(&gateway, &["session", "list", "ann"]);
+    let id = sessions["data"][0]["id"].as_str().unwrap();
+    assert_eq!(sessions["data"][0]["ip"], "127.0.0.1");
+    cli(&gateway, &["session", "revoke", id]);
+    let ended = |token: &str| {
+        let status = gateway.send(&get("/x").bearer(token)).status;
+        (status == 401).then_some(())
+    };
+    eventually("the session's end is felt", || ended(&ann.access));
+    let again = gateway.cli(&["session", "revoke", id], "");
+    assert_eq!(again.code, 1, "{again:?}");
+    assert!(again.stderr.contains(id), "{again:?}");
+
+    let ann = gateway.login("ann");
+    cli(&gateway, &["session", "revoke", "--user", "ann"]);
+    eventually("the end of all is felt", || ended(&ann.access));
+    let made = cli(&gateway, &["user", "passwd", "ann"]);
+    let password = made["password"].as_str().unwrap();
+    let login = post("/api/v1/login").json(&json!({ "username": "ann", "password": password }));
+    gateway.send(&login).expect(200);
+    cli(&gateway, &["user", "delete", "ann"]);
+    gateway.send(&login).expect(401);
+    cli(&gateway, &["user", "restore", "ann"]);
+    gateway.send(&login).expect(200);
+    let text = gateway.cli(&["user", "list"], "");
+    assert!(text.stdout.starts_with("USERNAME"), "{text:?}");
+    assert!(text.stdout.ends_with("2 of 2\n"), "{text:?}");
+    cli(&gateway, &["user", "delete", "ann", "--purge"]);
+    let gone = gateway.cli(&["user", "show", "ann"], "");
+    assert_eq!(gone.code, 1);
+    assert!(gone.stderr.contains("there is no account ann"), "{gone:?}");
 }

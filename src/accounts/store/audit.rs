@@ -71,6 +71,10 @@ impl Via {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     LoginSuccess,
+    Logout,
+    SessionEnd,
+    SessionEndAll,
+    RefreshReuse,
     UserCreate,
     UserUpdate,
     UserPassword,
@@ -85,6 +89,10 @@ impl Action {
     pub fn as_str(self) -> &'static str {
         match self {
             Action::LoginSuccess => "login.success",
+            Action::Logout => "logout",
+            Action::SessionEnd => "session.end",
+            Action::SessionEndAll => "session.end-all",
+            Action::RefreshReuse => "refresh.reuse",
             Action::UserCreate => "user.create",
             Action::UserUpdate => "user.update",
             Action::UserPassword => "user.password",

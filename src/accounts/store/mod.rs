@@ -73,6 +73,17 @@ pub struct NewSession<'a> {
     pub user_agent: Option<&'a str>,
 }
 
+/// A session as it is told to people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionInfo {
+    pub id: Uuid,
+    pub created_at: Millis,
+    pub last_used_at: Millis,
+    pub expires_at: Millis,
+    pub ip: String,
+    pub user_agent: Option<String>,
+}
+
 /// What to write for a refresh token that was presented.
 pub enum Step {
     /// The next token becomes current.
@@ -114,6 +125,18 @@ pub enum Prefix<'a> {
     Email(&'a str),
 }
 
+impl Prefix<'_> {
+    /// Text that no name can begin with is searched among the e-mails. `None` for no text.
+    pub fn of(text: &str) -> Option<Prefix<'_>> {
+        let is_of_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        match text {
+            "" => None,
+            text if text.chars().all(is_of_name) => Some(Prefix::Username(text)),
+            text => Some(Prefix::Email(text)),
+        }
+    }
+}
+
 /// Some accounts of a [`Listing`], and how many it has.
 #[derive(Debug)]
 pub struct Listed {
@@ -149,8 +172,6 @@ pub struct UsedSession {
     pub session: Session,
     pub account: Account,
     pub step: Step,
-    /// Set when the step ended it.
-    pub ended: Option<EndedSession>,
 }
 
 /// How e-mails are compared.

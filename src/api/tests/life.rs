@@ -8,6 +8,9 @@ use serde_json::json;
 
 use super::{Api, FORM, PASSWORD};
 use crate::api::endpoints;
+
+const NIL: &str = "00000000-0000-0000-0000-000000000000";
+
 use crate::config::checked::{Delivery, Registration};
 
 #[tokio::test]
@@ -210,7 +213,7 @@ async fn keys_are_published_and_may_be_cached() {
 async fn every_endpoint_is_listed_and_names_its_methods() {
     let api = Api::start().await;
     for path in endpoints("/api/v1") {
-        let path = path.replace("{username}", "ann");
+        let path = path.replace("{username}", "ann").replace("{id}", NIL);
         let request = Request::options(&path).body(Body::empty()).unwrap();
         let answer = api.send(request).await;
         answer.assert_refused("method-not-allowed");

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod life;
+mod places;
 mod sessions;
 mod users;
 
@@ -158,6 +159,9 @@ impl Api {
             .await
     }
 }
+
+/// No body.
+pub const NOTHING: Value = Value::Null;
 
 pub const JSON: (&str, &str) = ("content-type", "application/json");
 pub const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");

@@ -121,7 +121,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::accounts::store::Key;
+    use crate::accounts::store::{Action, By, Key};
 
     #[tokio::test]
     async fn a_locked_file_is_an_error_for_writers_until_it_is_free() {
@@ -130,14 +130,16 @@ mod tests {
         let store = Store::open(&path).await.unwrap();
         let other = Store::open(&path).await.unwrap();
         let lock = other.writer.begin_with("BEGIN IMMEDIATE").await.unwrap();
-        assert!(store.end_session(Uuid::nil(), 0).await.is_err());
+        let by = By::command_line();
+        let end = || store.end_session(Uuid::nil(), None, Action::Logout, &by, 0);
+        assert!(end().await.is_err());
         assert!(!store.is_up());
         assert!(
             store.account(Key::Id(Uuid::nil())).await.unwrap().is_none(),
             "reading goes on"
         );
         lock.rollback().await.unwrap();
-        assert!(store.end_session(Uuid::nil(), 0).await.unwrap().is_none());
+        assert!(!end().await.unwrap());
         assert!(store.is_up());
     }
 

@@ -4,7 +4,9 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use crate::accounts::store::{Account, Change, Changed, Credentials, EndedSession, Session};
+use crate::accounts::store::{
+    Account, Change, Changed, Credentials, EndedSession, Session, SessionInfo,
+};
 
 pub(super) fn account(row: &SqliteRow) -> Result<Account, sqlx::Error> {
     Ok(Account {
@@ -39,6 +41,17 @@ pub(super) fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
         rotations: json(row, "rotations")?,
         expires_at: row.try_get("expires_at")?,
         has_ended: row.try_get::<Option<i64>, _>("ended_at")?.is_some(),
+    })
+}
+
+pub(super) fn session_info(row: &SqliteRow) -> Result<SessionInfo, sqlx::Error> {
+    Ok(SessionInfo {
+        id: uuid(row, "id")?,
+        created_at: row.try_get("created_at")?,
+        last_used_at: row.try_get("last_used_at")?,
+        expires_at: row.try_get("expires_at")?,
+        ip: row.try_get("ip")?,
+        user_agent: row.try_get("user_agent")?,
     })
 }
 

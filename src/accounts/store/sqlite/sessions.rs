@@ -1,5 +1,6 @@
 //! Sessions in SQLite.
 
+use serde_json::json;
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
@@ -8,9 +9,12 @@ use super::audit::log_event;
 use super::changes::log_session;
 use super::{Store, rows};
 use crate::accounts::store::{
-    Account, Action, By, EndedSession, Event, Key, Millis, NewSession, Session, Step, StoreError,
-    UsedSession,
+    Account, Action, By, EndedSession, Event, Key, Millis, NewSession, Session, SessionInfo, Step,
+    StoreError, UsedSession,
 };
+
+/// The most sessions told at once; a program that signs in for every call can have very many.
+const LISTED: i64 = 1000;
 
 impl Store {
     /// Begins a session for an account whose password was just checked. Gives the account as it is
@@ -56,7 +60,7 @@ impl Store {
                     action: Action::LoginSuccess,
                     by: &By::user(account.id, &account.username, session.ip),
                     subject: Some((account.id, &account.username)),
-                    details: serde_json::json!({ "session": session.id }),
+                    details: json!({ "session": session.id }),
                 };
                 log_event(&mut tx, &event).await?;
                 tx.commit().await?;
@@ -72,6 +76,7 @@ impl Store {
         id: Uuid,
         now: Millis,
         tokens_expire_at: Millis,
+        by: &By,
         judge: impl FnOnce(&Session, &Account) -> Step,
     ) -> Result<Option<UsedSession>, StoreError> {
         self.health
@@ -90,7 +95,6 @@ impl Store {
                     return Ok(None);
                 };
                 let step = judge(&session, &account);
-                let mut ended = None;
                 match &step {
                     Step::Rotate {
                         rotations,
@@ -101,7 +105,7 @@ impl Store {
                              last_used_at = ?, expires_at = ?, \
                              tokens_expire_at = max(tokens_expire_at, ?) WHERE id = ?",
                         )
-                        .bind(serde_json::json!(rotations).to_string())
+                        .bind(json!(rotations).to_string())
                         .bind(now)
                         .bind(expires_at)
                         .bind(tokens_expire_at)
@@ -120,7 +124,10 @@ impl Store {
                         .execute(&mut *tx)
                         .await?;
                     }
-                    Step::End => ended = end_session(&mut tx, id, now).await?,
+                    Step::End => {
+                        end_session(&mut tx, id, now).await?;
+                        log_end(&mut tx, id, Action::RefreshReuse, &account, by, now).await?;
+                    }
                     Step::Leave => {}
                 }
                 tx.commit().await?;
@@ -128,27 +135,123 @@ impl Store {
                     session,
                     account,
                     step,
-                    ended,
                 }))
             })
             .await
     }
 
-    /// Ends a session and logs it. `None`: there is none that could still end.
-    pub async fn end_session(
+    /// The sessions of an account that can still be used, the one used last first.
+    pub async fn sessions_of(
         &self,
-        id: Uuid,
+        user: Uuid,
         now: Millis,
-    ) -> Result<Option<EndedSession>, StoreError> {
+    ) -> Result<Vec<SessionInfo>, StoreError> {
         self.health
             .watch(async {
-                let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-                let ended = end_session(&mut tx, id, now).await?;
-                tx.commit().await?;
-                Ok(ended)
+                sqlx::query(
+                    "SELECT * FROM sessions WHERE user_id = ? AND ended_at IS NULL \
+                     AND expires_at > ? ORDER BY last_used_at DESC, id LIMIT ?",
+                )
+                .bind(user.to_string())
+                .bind(now)
+                .bind(LISTED)
+                .fetch_all(&self.reader)
+                .await?
+                .iter()
+                .map(rows::session_info)
+                .collect()
             })
             .await
     }
+
+    /// Ends a session, of that account if one is given, and logs it. False: there is none that could
+    /// still end.
+    pub async fn end_session(
+        &self,
+        id: Uuid,
+        owner: Option<Uuid>,
+        action: Action,
+        by: &By,
+        now: Millis,
+    ) -> Result<bool, StoreError> {
+        self.health
+            .watch(async {
+                let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+                let query = sqlx::query(
+                    "SELECT u.* FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = ?",
+                );
+                let row = query.bind(id.to_string()).fetch_optional(&mut *tx).await?;
+                let Some(account) = row.as_ref().map(rows::account).transpose()? else {
+                    return Ok(false);
+                };
+                if owner.is_some_and(|owner| owner != account.id)
+                    || end_session(&mut tx, id, now).await?.is_none()
+                {
+                    return Ok(false);
+                }
+                log_end(&mut tx, id, action, &account, by, now).await?;
+                tx.commit().await?;
+                Ok(true)
+            })
+            .await
+    }
+
+    /// Ends the sessions of an account, except the one to keep. How many that were; `None`: there is
+    /// no such account.
+    pub async fn end_sessions(
+        &self,
+        key: Key<'_>,
+        keep: Option<Uuid>,
+        by: &By,
+        now: Millis,
+    ) -> Result<Option<usize>, StoreError> {
+        self.health
+            .watch(async {
+                let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+                let Some(account) = find(&mut tx, key).await? else {
+                    return Ok(None);
+                };
+                let ended = end_sessions(&mut tx, account.id, keep, now).await?;
+                let event = Event {
+                    at: now,
+                    action: Action::SessionEndAll,
+                    by,
+                    subject: Some((account.id, &account.username)),
+                    details: json!({ "sessions_ended": ended }),
+                };
+                log_event(&mut tx, &event).await?;
+                tx.commit().await?;
+                Ok(Some(ended))
+            })
+            .await
+    }
+}
+
+/// Whoever shows a session's own token is its user.
+async fn log_end(
+    conn: &mut SqliteConnection,
+    session: Uuid,
+    action: Action,
+    account: &Account,
+    by: &By,
+    now: Millis,
+) -> Result<(), sqlx::Error> {
+    let own;
+    let by = match (action, by.ip) {
+        (Action::Logout, Some(ip)) if by.actor.is_none() => {
+            own = By::user(account.id, &account.username, ip);
+            &own
+        }
+        _ => by,
+    };
+    let event = Event {
+        at: now,
+        action,
+        by,
+        subject: Some((account.id, &account.username)),
+        details: json!({ "session": session }),
+    };
+    log_event(conn, &event).await
 }
 
 async fn end_session(
