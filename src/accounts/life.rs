@@ -4,8 +4,8 @@ use uuid::Uuid;
 
 use super::error::AccountsError;
 use super::store::{
-    Account, Action, By, Edit, Key, LastSuperuser, Listed, Listing, NewPassword, NotChanged,
-    SessionInfo,
+    Account, Action, By, Edit, Entry, Key, LastSuperuser, Listed, Listing, NewPassword, NotChanged,
+    SessionInfo, Trail,
 };
 use super::users::{Users, known_tier};
 use super::validate;
@@ -93,6 +93,11 @@ impl Users {
     pub async fn purge(&self, key: Key<'_>, by: &By) -> Result<(), AccountsError> {
         let purged = self.store.purge(key, by, (self.clock)()).await?;
         purged.map_err(not_changed)
+    }
+
+    /// The newest entries of the audit trail first.
+    pub async fn trail(&self, trail: &Trail<'_>) -> Result<Vec<Entry>, AccountsError> {
+        Ok(self.store.trail(trail).await?)
     }
 
     /// The sessions of an account that can still be used, the one used last first, at most 1000.

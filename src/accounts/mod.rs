@@ -37,10 +37,11 @@ use crate::config::{Config, Secret};
 pub use clock::Clock;
 pub use error::{AccountsError, OpenError};
 pub use store::{
-    Account, By, Edit, Key, LastSuperuser, Listed, Listing, Millis, Prefix, SessionInfo, Taken,
+    Account, Action, By, Edit, Key, LastSuperuser, Listed, Listing, Millis, Prefix, SessionInfo,
+    Taken, Trail,
 };
 pub use tokens::TokenContents;
-pub use told::timestamp;
+pub use told::{from_timestamp, timestamp};
 pub use users::{NewUser, Users, random_password};
 
 /// The service that the auth API stands on. One for the process.
@@ -131,7 +132,7 @@ impl Accounts {
         password: Secret,
         origin: Origin<'_>,
     ) -> Result<Granted, AccountsError> {
-        let checked = self.users.check(identity, password).await?;
+        let checked = self.users.check(identity, password, origin.ip).await?;
         let settings = self.users.settings.load_full();
         let now = self.now();
         let session = NewSession {

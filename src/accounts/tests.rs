@@ -389,6 +389,33 @@ async fn an_expired_session_is_swept_and_its_token_stays_useless() {
 }
 
 #[tokio::test]
+async fn the_audit_trail_is_bounded_in_time_and_in_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let clock = StoppedClock::new();
+    let (accounts, _) = open(&config, &clock).await;
+    add(&accounts, "ann").await;
+    for _ in 0..5 {
+        clock.advance(Duration::from_secs(86_400));
+        sign_in(&accounts, "ann").await;
+    }
+    let count = async || {
+        let trail = Trail {
+            limit: 100,
+            ..Trail::default()
+        };
+        accounts.users().trail(&trail).await.unwrap().len()
+    };
+    assert_eq!(count().await, 6);
+    clock.advance(Duration::from_secs(398 * 86_400));
+    accounts.sweep().await.unwrap();
+    assert_eq!(count().await, 3, "older than 400 days");
+    let store = &accounts.users().store;
+    assert!(!store.sweep_trail(0, 2).await.unwrap());
+    assert_eq!(count().await, 2);
+}
+
+#[tokio::test]
 async fn claims_about_a_person_are_those_that_somebody_needs() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());

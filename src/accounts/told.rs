@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::store::{Account, Millis, SessionInfo};
+use super::store::{Account, Entry, Millis, SessionInfo, Subject};
 
 impl Account {
     /// As its owner and superusers see it.
@@ -38,6 +38,31 @@ impl SessionInfo {
             "user_agent": self.user_agent,
         })
     }
+}
+
+impl Entry {
+    pub fn to_json(&self) -> Value {
+        let subject = |subject: &Option<Subject>| {
+            let subject = subject.as_ref();
+            subject.map(|s| json!({ "id": s.id, "username": s.username }))
+        };
+        json!({
+            "id": self.seq,
+            "at": timestamp(self.at),
+            "action": self.action,
+            "via": self.via,
+            "by": subject(&self.actor),
+            "ip": self.ip,
+            "user": subject(&self.subject),
+            "details": self.details,
+        })
+    }
+}
+
+/// Reads what [`timestamp`] writes, and other RFC 3339.
+pub fn from_timestamp(text: &str) -> Option<Millis> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    Millis::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
 }
 
 /// RFC 3339, in UTC. `None` for times past the year 9999.

@@ -1,5 +1,6 @@
 //! Accounts on the store, without sessions and tokens: what the command line and the API share.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -9,7 +10,7 @@ use super::clock::{self, Clock};
 use super::error::{AccountsError, OpenError};
 use super::passwords::{self, Hasher};
 use super::settings::Settings;
-use super::store::{Account, By, Credentials, Store};
+use super::store::{Account, Action, By, Credentials, Event, Store};
 use super::validate;
 use crate::config::checked::{self, PasswordPolicy};
 use crate::config::{Config, Secret};
@@ -93,6 +94,7 @@ impl Users {
         &self,
         identity: &str,
         password: Secret,
+        ip: IpAddr,
     ) -> Result<Credentials, AccountsError> {
         let cost = self.settings.load().password.bcrypt_cost;
         let found = self.store.credentials(identity).await?;
@@ -101,9 +103,29 @@ impl Users {
             None => passwords::dummy_hash(cost),
         };
         let matches = self.hasher.verify(password, hash).await?;
-        found
-            .filter(|credentials| matches && credentials.account.may_sign_in())
-            .ok_or(AccountsError::CredentialsInvalid)
+        match found {
+            Some(found) if matches && found.account.may_sign_in() => Ok(found),
+            found => {
+                self.log_failure(found.as_ref(), ip).await?;
+                Err(AccountsError::CredentialsInvalid)
+            }
+        }
+    }
+
+    /// What was typed as a name that nobody has is kept nowhere: it may be a password.
+    async fn log_failure(
+        &self,
+        found: Option<&Credentials>,
+        ip: IpAddr,
+    ) -> Result<(), AccountsError> {
+        let event = Event {
+            at: (self.clock)(),
+            action: Action::LoginFailure,
+            by: &By::stranger(ip),
+            subject: found.map(|found| (found.account.id, found.account.username.as_str())),
+            details: serde_json::json!({}),
+        };
+        Ok(self.store.log(&event).await?)
     }
 
     pub(super) fn reload(&self, config: &Config) {

@@ -10,7 +10,7 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Method};
 
 use super::refused::{NO_STORE, Refused};
-use super::{ApiState, account, administer, session, sessions, users};
+use super::{ApiState, account, administer, audit, session, sessions, users};
 use crate::request::{Code, Refusal};
 
 const JWKS: &str = "/.well-known/jwks.json";
@@ -29,6 +29,7 @@ fn under_base() -> Vec<(&'static str, Vec<Method>, Handlers)> {
         ("/login", vec![POST], post(session::login)),
         ("/refresh", vec![POST], post(session::refresh)),
         ("/logout", vec![POST], post(session::logout)),
+        ("/audit", vec![GET, HEAD], get(audit::list)),
         ("/logout-all", vec![POST], post(session::logout_all)),
         ("/sessions", vec![GET, HEAD], get(sessions::list_own)),
         ("/sessions/{id}", vec![DELETE], delete(sessions::end_own)),

@@ -2,6 +2,7 @@
 
 mod account;
 mod administer;
+mod audit;
 mod body;
 mod caller;
 mod cookie;

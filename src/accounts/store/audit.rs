@@ -71,6 +71,7 @@ impl Via {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     LoginSuccess,
+    LoginFailure,
     Logout,
     SessionEnd,
     SessionEndAll,
@@ -86,9 +87,27 @@ pub enum Action {
 }
 
 impl Action {
+    pub const ALL: [Action; 14] = [
+        Action::LoginSuccess,
+        Action::LoginFailure,
+        Action::Logout,
+        Action::SessionEnd,
+        Action::SessionEndAll,
+        Action::RefreshReuse,
+        Action::UserCreate,
+        Action::UserUpdate,
+        Action::UserPassword,
+        Action::UserDisable,
+        Action::UserEnable,
+        Action::UserDelete,
+        Action::UserRestore,
+        Action::UserPurge,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Action::LoginSuccess => "login.success",
+            Action::LoginFailure => "login.failure",
             Action::Logout => "logout",
             Action::SessionEnd => "session.end",
             Action::SessionEndAll => "session.end-all",
@@ -113,5 +132,32 @@ pub struct Event<'a> {
     /// To whom; nobody for a failed login with a name that nobody has.
     pub subject: Option<(Uuid, &'a str)>,
     /// A JSON object without secrets.
+    pub details: Value,
+}
+
+/// What to read of the audit trail, the newest first.
+#[derive(Debug, Clone, Default)]
+pub struct Trail<'a> {
+    /// To whom it was done, by a name that the account has or once had.
+    pub user: Option<&'a str>,
+    /// Who did it, likewise.
+    pub actor: Option<&'a str>,
+    pub action: Option<Action>,
+    pub since: Option<Millis>,
+    /// Only what is older than this entry.
+    pub before: Option<i64>,
+    pub limit: i64,
+}
+
+/// An entry of the audit trail, as it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    pub seq: i64,
+    pub at: Millis,
+    pub action: String,
+    pub via: String,
+    pub actor: Option<Subject>,
+    pub ip: Option<String>,
+    pub subject: Option<Subject>,
     pub details: Value,
 }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use uuid::Uuid;
 
-pub use audit::{Action, By, Event};
+pub use audit::{Action, By, Entry, Event, Subject, Trail};
 pub use edit::{Edit, Key, LastSuperuser, NewPassword, NotChanged};
 pub use health::StoreError;
 pub use sqlite::Store;

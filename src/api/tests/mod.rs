@@ -1,5 +1,6 @@
 //! The API through its router, on a real SQLite file, by a clock that the test moves.
 
+mod audit;
 mod bad_input;
 mod life;
 mod places;

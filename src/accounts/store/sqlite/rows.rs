@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use crate::accounts::store::{
-    Account, Change, Changed, Credentials, EndedSession, Session, SessionInfo,
+    Account, Change, Changed, Credentials, EndedSession, Entry, Session, SessionInfo, Subject,
 };
 
 pub(super) fn account(row: &SqliteRow) -> Result<Account, sqlx::Error> {
@@ -53,6 +53,30 @@ pub(super) fn session_info(row: &SqliteRow) -> Result<SessionInfo, sqlx::Error> 
         ip: row.try_get("ip")?,
         user_agent: row.try_get("user_agent")?,
     })
+}
+
+pub(super) fn entry(row: &SqliteRow) -> Result<Entry, sqlx::Error> {
+    Ok(Entry {
+        seq: row.try_get("seq")?,
+        at: row.try_get("at")?,
+        action: row.try_get("action")?,
+        via: row.try_get("via")?,
+        actor: subject(row, "actor_id", "actor")?,
+        ip: row.try_get("ip")?,
+        subject: subject(row, "user_id", "username")?,
+        details: json(row, "details")?,
+    })
+}
+
+fn subject(row: &SqliteRow, id: &str, name: &str) -> Result<Option<Subject>, sqlx::Error> {
+    let username: Option<String> = row.try_get(name)?;
+    let Some(username) = username else {
+        return Ok(None);
+    };
+    Ok(Some(Subject {
+        id: uuid(row, id)?,
+        username,
+    }))
 }
 
 pub(super) fn ended_session(row: &SqliteRow) -> Result<EndedSession, sqlx::Error> {
