@@ -31,6 +31,9 @@ pub enum AccountsError {
     /// An unknown name, a wrong password, an account that is disabled: all one.
     #[error("wrong name or password")]
     CredentialsInvalid,
+    /// For so many seconds more.
+    #[error("too many failed attempts; try again in {0} s")]
+    Locked(u64),
     #[error("not a refresh token of this gateway")]
     RefreshInvalid,
     #[error("the session has expired")]
@@ -74,6 +77,11 @@ impl From<AccountsError> for Refusal {
             AccountsError::CredentialsInvalid => {
                 Refusal::new(Code::CredentialsInvalid, "Wrong name or password.")
             }
+            AccountsError::Locked(seconds) => Refusal::new(
+                Code::TooManyAttempts,
+                "There were too many failed attempts; try again later.",
+            )
+            .retry_after(seconds),
             AccountsError::RefreshInvalid => {
                 Refusal::new(Code::TokenInvalid, "This is not a valid refresh token.")
             }

@@ -1,8 +1,11 @@
 //! What becomes of an account after it was made: changes, passwords, an end and a return.
 
+use std::net::Ipv4Addr;
+
 use uuid::Uuid;
 
 use super::error::AccountsError;
+use super::lockout;
 use super::store::{
     Account, Action, By, Edit, Entry, Key, LastSuperuser, Listed, Listing, NewPassword, NotChanged,
     SessionInfo, Trail,
@@ -56,7 +59,7 @@ impl Users {
                         "is required to change the e-mail address",
                     ));
                 };
-                self.confirm(id, password).await?;
+                self.confirm(id, password, by).await?;
             }
         }
         self.edit(Key::Id(id), edit, LastSuperuser::Stays, by).await
@@ -84,7 +87,7 @@ impl Users {
         by: &By,
     ) -> Result<Account, AccountsError> {
         self.validate_password(&new)?;
-        let checked = self.confirm(id, current).await?;
+        let checked = self.confirm(id, current, by).await?;
         self.store_password(Key::Id(id), new, Some(checked), Some(session), by)
             .await
     }
@@ -126,14 +129,25 @@ impl Users {
         ended.await?.ok_or(AccountsError::NoSuchAccount)
     }
 
-    /// The hash that the current password was checked against.
-    async fn confirm(&self, id: Uuid, current: Secret) -> Result<String, AccountsError> {
+    /// The hash that the current password was checked against. Wrong ones count as wrong ones at
+    /// login do: a stolen token is no way around the lock.
+    async fn confirm(&self, id: Uuid, current: Secret, by: &By) -> Result<String, AccountsError> {
         let found = self.store.credentials_of(id).await?;
-        let hash = found.ok_or(AccountsError::NoSuchAccount)?.password_hash;
-        if self.hasher.verify(current, hash.clone()).await? {
-            return Ok(hash);
+        let found = found.ok_or(AccountsError::NoSuchAccount)?;
+        let ip = by.ip.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+        let keys = lockout::keys_of(id, ip);
+        match self.check_found(Some(found), current, keys, by).await {
+            Ok(checked) => {
+                if checked.has_failed {
+                    self.store.clear_attempts(&checked.keys[0]).await?;
+                }
+                Ok(checked.credentials.password_hash)
+            }
+            Err(AccountsError::CredentialsInvalid) => {
+                Err(wrong("current_password", "is not the password"))
+            }
+            Err(error) => Err(error),
         }
-        Err(wrong("current_password", "is not the password"))
     }
 
     async fn store_password(

@@ -1,12 +1,14 @@
 //! Users, sessions and the tokens that they get. Lives in the control plane; the data plane sees
 //! only the keys and the changes that are published from here.
 
+mod check;
 mod clock;
 mod error;
 mod felt;
 mod key_files;
 mod keys;
 mod life;
+mod lockout;
 mod passwords;
 mod sessions;
 mod settings;
@@ -132,7 +134,9 @@ impl Accounts {
         password: Secret,
         origin: Origin<'_>,
     ) -> Result<Granted, AccountsError> {
-        let checked = self.users.check(identity, password, origin.ip).await?;
+        let key = &self.keys.refresh;
+        let checked = self.users.check(identity, password, origin.ip, key).await?;
+        let found = checked.credentials;
         let settings = self.users.settings.load_full();
         let now = self.now();
         let session = NewSession {
@@ -141,12 +145,14 @@ impl Accounts {
             expires_at: now.saturating_add(settings.refresh_ttl),
             tokens_expire_at: tokens::expiry(now, &settings),
             ip: origin.ip,
+            clears: &checked.keys[0],
+            new_hash: None,
             user_agent: origin.user_agent,
         };
         let account = self
             .users
             .store
-            .begin_session(checked.account.id, &checked.password_hash, &session)
+            .begin_session(found.account.id, &found.password_hash, &session)
             .await?
             .ok_or(AccountsError::CredentialsInvalid)?;
         let token = RefreshToken {

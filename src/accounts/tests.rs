@@ -55,6 +55,12 @@ pub(crate) fn config(folder: &Path) -> Config {
             },
             registration: Registration::Closed,
             default_tier: "free".into(),
+            lockout: checked::Lockout {
+                failures: std::num::NonZeroU32::MIN.saturating_add(4),
+                window: Duration::from_secs(60),
+                base: Duration::from_secs(60),
+                max: Duration::from_secs(3600),
+            },
         },
         tiers: BTreeMap::from([("free".into(), tier(0)), ("pro".into(), tier(1))]),
         anonymous: None,

@@ -1,6 +1,5 @@
 //! Accounts on the store, without sessions and tokens: what the command line and the API share.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -8,9 +7,10 @@ use uuid::Uuid;
 
 use super::clock::{self, Clock};
 use super::error::{AccountsError, OpenError};
+use super::lockout::Turns;
 use super::passwords::{self, Hasher};
 use super::settings::Settings;
-use super::store::{Account, Action, By, Credentials, Event, Store};
+use super::store::{Account, By, Store};
 use super::validate;
 use crate::config::checked::{self, PasswordPolicy};
 use crate::config::{Config, Secret};
@@ -34,6 +34,7 @@ pub struct Users {
     pub(super) settings: ArcSwap<Settings>,
     pub(super) clock: Clock,
     pub(super) hasher: Hasher,
+    pub(super) turns: Turns,
 }
 
 impl Users {
@@ -53,6 +54,7 @@ impl Users {
             settings: ArcSwap::from_pointee(Settings::of(config)),
             clock,
             hasher: Hasher::start()?,
+            turns: Turns::new(),
         })
     }
 
@@ -86,46 +88,6 @@ impl Users {
             Ok(()) => Ok(account),
             Err(taken) => Err(AccountsError::Taken(taken)),
         }
-    }
-
-    /// The account of a name or an e-mail and its password. Takes as long, and fails as silently,
-    /// whether there is no such account, the password is wrong or the account is disabled.
-    pub(super) async fn check(
-        &self,
-        identity: &str,
-        password: Secret,
-        ip: IpAddr,
-    ) -> Result<Credentials, AccountsError> {
-        let cost = self.settings.load().password.bcrypt_cost;
-        let found = self.store.credentials(identity).await?;
-        let hash = match &found {
-            Some(credentials) => credentials.password_hash.clone(),
-            None => passwords::dummy_hash(cost),
-        };
-        let matches = self.hasher.verify(password, hash).await?;
-        match found {
-            Some(found) if matches && found.account.may_sign_in() => Ok(found),
-            found => {
-                self.log_failure(found.as_ref(), ip).await?;
-                Err(AccountsError::CredentialsInvalid)
-            }
-        }
-    }
-
-    /// What was typed as a name that nobody has is kept nowhere: it may be a password.
-    async fn log_failure(
-        &self,
-        found: Option<&Credentials>,
-        ip: IpAddr,
-    ) -> Result<(), AccountsError> {
-        let event = Event {
-            at: (self.clock)(),
-            action: Action::LoginFailure,
-            by: &By::stranger(ip),
-            subject: found.map(|found| (found.account.id, found.account.username.as_str())),
-            details: serde_json::json!({}),
-        };
-        Ok(self.store.log(&event).await?)
     }
 
     pub(super) fn reload(&self, config: &Config) {

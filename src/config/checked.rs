@@ -76,6 +76,20 @@ pub struct Auth {
     pub registration: Registration,
     /// A key of [`Config::tiers`].
     pub default_tier: String,
+    pub lockout: Lockout,
+}
+
+/// How guesses at passwords are slowed down, by account and address together. An account from
+/// everywhere locks at ten times as many failures, an address at twenty times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lockout {
+    /// So many failures within the window lock.
+    pub failures: NonZeroU32,
+    pub window: Duration,
+    /// The first lock; each that follows takes twice as long.
+    pub base: Duration,
+    /// The longest lock, and how long after a lock or failure it is all forgotten.
+    pub max: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -45,6 +45,12 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
             },
             registration: Registration::Closed,
             default_tier: "free".into(),
+            lockout: Lockout {
+                failures: std::num::NonZeroU32::MIN.saturating_add(4),
+                window: Duration::from_secs(60),
+                base: Duration::from_secs(60),
+                max: Duration::from_secs(3600),
+            },
         },
         tiers: BTreeMap::new(),
         anonymous: None,

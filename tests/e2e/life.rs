@@ -187,3 +187,31 @@ fn the_command_line_leads_the_same_life() {
     assert_eq!(gone.code, 1);
     assert!(gone.stderr.contains("there is no account ann"), "{gone:?}");
 }
+
+#[test]
+fn guesses_are_locked_out_and_a_restart_does_not_help() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes("- { name: all, prefix: /, auth: required, upstream: app }")
+        .auth("lockout: { failures: 3, window: 1h, base: 1h, max: 2h }")
+        .start();
+    gateway.user_add("ann", &[]);
+    let login = |name: &str, password: &str| {
+        post("/api/v1/login").json(&json!({ "username": name, "password": password }))
+    };
+    for name in ["ann", "ann@example.test", "ann"] {
+        gateway
+            .send(&login(name, "wrong"))
+            .expect_problem(401, "credentials-invalid");
+    }
+    let gateway = gateway.restart();
+    let locked = gateway
+        .send(&login("ann", PASSWORD))
+        .expect_problem(429, "too-many-attempts");
+    let seconds: u64 = locked.header("retry-after").unwrap().parse().unwrap();
+    assert!((3000..=3600).contains(&seconds), "{seconds}");
+    assert_eq!(
+        gateway.metric("portcullis_logins_total{result=\"too-many-attempts\""),
+        1.0
+    );
+}

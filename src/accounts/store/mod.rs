@@ -51,6 +51,20 @@ pub struct Credentials {
     pub password_hash: String,
 }
 
+/// Failed sign-ins of one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Attempts {
+    /// Since the window began or the last lock.
+    pub failures: u32,
+    /// When the first of them was.
+    pub since: Millis,
+    /// How many locks there were.
+    pub locks: u32,
+    pub locked_until: Millis,
+    /// When this is as good as nothing.
+    pub forget_at: Millis,
+}
+
 /// A session as the judgement of a refresh token needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -70,6 +84,10 @@ pub struct NewSession<'a> {
     pub expires_at: Millis,
     pub tokens_expire_at: Millis,
     pub ip: IpAddr,
+    /// The count of failures that this success clears.
+    pub clears: &'a str,
+    /// A hash in place of the one that was checked.
+    pub new_hash: Option<&'a str>,
     pub user_agent: Option<&'a str>,
 }
 

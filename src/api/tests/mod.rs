@@ -3,10 +3,12 @@
 mod audit;
 mod bad_input;
 mod life;
+mod lockout;
 mod places;
 mod sessions;
 mod users;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -35,7 +37,7 @@ pub struct Api {
     pub config: Config,
     /// What the limiter by address says.
     pub is_admitting: Arc<AtomicBool>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// What came back, the refusal too if there was one.
@@ -62,12 +64,33 @@ impl Api {
         let accounts = Accounts::open_with(&config, Arc::clone(&changes), clock.clock())
             .await
             .unwrap();
-        let accounts = Arc::new(accounts);
         let mut root = new_user("root");
         root.is_superuser = true;
         for user in [root, new_user("ann")] {
             accounts.add_user(user, &By::command_line()).await.unwrap();
         }
+        Api::around(accounts, changes, clock, config, folder)
+    }
+
+    /// The same with other accounts on the same store, as after a restart.
+    pub fn with(self, accounts: Accounts) -> Api {
+        Api::around(
+            accounts,
+            Arc::default(),
+            self.clock,
+            self.config,
+            self.folder,
+        )
+    }
+
+    fn around(
+        accounts: Accounts,
+        changes: Arc<Changes>,
+        clock: StoppedClock,
+        config: Config,
+        folder: tempfile::TempDir,
+    ) -> Api {
+        let accounts = Arc::new(accounts);
         let is_admitting = Arc::new(AtomicBool::new(true));
         let admitting = Arc::clone(&is_admitting);
         let state = ApiState::new(
@@ -88,14 +111,18 @@ impl Api {
             clock,
             config,
             is_admitting,
-            _folder: folder,
+            folder,
         }
     }
 
-    pub async fn send(&self, mut request: Request<Body>) -> Answer {
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        self.send_from([192, 0, 2, 7].into(), request).await
+    }
+
+    pub async fn send_from(&self, client: IpAddr, mut request: Request<Body>) -> Answer {
         request.extensions_mut().insert(Peer {
             socket: ([127, 0, 0, 1], 9).into(),
-            client: [192, 0, 2, 7].into(),
+            client,
             is_trusted: false,
         });
         let response = self.router.clone().oneshot(request).await.unwrap();
@@ -140,6 +167,13 @@ impl Api {
     pub async fn login(&self, username: &str, password: &str) -> Answer {
         let body = json!({ "username": username, "password": password });
         self.post_json("/api/v1/login", body).await
+    }
+
+    pub async fn login_from(&self, client: [u8; 4], username: &str, password: &str) -> Answer {
+        let body = json!({ "username": username, "password": password }).to_string();
+        let request = Request::post("/api/v1/login").header(JSON.0, JSON.1);
+        let request = request.body(Body::from(body)).unwrap();
+        self.send_from(client.into(), request).await
     }
 
     /// An access token and the refresh token's cookie, as `Cookie` has it.

@@ -30,6 +30,18 @@ section! {
         registration: Registration;
         /// The tier of new accounts.
         default_tier: String;
+        /// How guesses at passwords are slowed down.
+        lockout: RawLockout;
+    }
+}
+
+section! {
+    RawLockout, "`auth.lockout`" {
+        failures: u32;
+        window: Duration;
+        /// The first lock; each that follows takes twice as long.
+        base: Duration;
+        max: Duration;
     }
 }
 

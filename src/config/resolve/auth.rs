@@ -14,7 +14,7 @@ use super::super::checked::{
 use super::super::decode::{At, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
 use super::super::raw::{Algorithm, RawAuth, RawConfig, RawCookie, RawPassword, RawSigning};
-use super::{pattern, positive, quota, secret};
+use super::{lockout, pattern, positive, quota, secret};
 
 const DEFAULT_BASE_PATH: &str = "/api/v1";
 const DEFAULT_ISSUER: &str = "http://localhost:8080";
@@ -54,6 +54,7 @@ pub fn auth(
         password: password(&raw.password, findings),
         registration: raw.registration.copied().unwrap_or(Registration::Closed),
         default_tier: default_tier(config, raw, tiers, findings),
+        lockout: lockout::lockout(&raw.lockout, findings),
         base_path,
     }
 }

@@ -4,6 +4,7 @@
 //! finds everything; the result counts only if nothing was reported.
 
 mod auth;
+mod lockout;
 mod pattern;
 mod quota;
 mod route;

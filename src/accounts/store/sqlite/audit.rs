@@ -9,13 +9,6 @@ use crate::accounts::store::{Entry, Event, Millis, StoreError, Trail};
 const SWEEP_ROWS: i64 = 500;
 
 impl Store {
-    /// Writes what is no part of a change.
-    pub async fn log(&self, event: &Event<'_>) -> Result<(), StoreError> {
-        self.health
-            .watch(async { log_event(&mut *self.writer.acquire().await?, event).await })
-            .await
-    }
-
     /// The newest entries first, at most `trail.limit`.
     pub async fn trail(&self, trail: &Trail<'_>) -> Result<Vec<Entry>, StoreError> {
         let mut query = selected("SELECT *", trail);

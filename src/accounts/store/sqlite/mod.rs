@@ -2,6 +2,7 @@
 //! `BEGIN IMMEDIATE`, so that two processes on the file never decide on what the other is changing.
 
 mod accounts;
+mod attempts;
 mod audit;
 mod changes;
 mod edit;

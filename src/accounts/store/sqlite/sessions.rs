@@ -5,6 +5,7 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::accounts::find;
+use super::attempts::clear;
 use super::audit::log_event;
 use super::changes::log_session;
 use super::{Store, rows};
@@ -55,6 +56,14 @@ impl Store {
                 .bind(session.user_agent)
                 .execute(&mut *tx)
                 .await?;
+                clear(&mut tx, session.clears).await?;
+                if let Some(hash) = session.new_hash {
+                    sqlx::query("UPDATE users SET password_hash = ? WHERE id = ?")
+                        .bind(hash)
+                        .bind(user.to_string())
+                        .execute(&mut *tx)
+                        .await?;
+                }
                 let event = Event {
                     at: session.now,
                     action: Action::LoginSuccess,
