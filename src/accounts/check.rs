@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use aws_lc_rs::hmac;
 
 use super::error::AccountsError;
+use super::hashes::Scheme;
 use super::lockout::{self, Keys};
-use super::passwords::{self, HashError};
+use super::passwords::HashError;
 use super::store::{Action, By, Credentials, Event};
 use super::users::Users;
 use crate::config::Secret;
@@ -55,11 +56,12 @@ impl Users {
             let left = until.saturating_sub(now).saturating_add(999) / 1000;
             return Err(AccountsError::Locked(u64::try_from(left).unwrap_or(1)));
         }
+        let scheme = Scheme::of(&settings.password);
         let hash = match &found {
             Some(credentials) => credentials.password_hash.clone(),
-            None => passwords::dummy_hash(settings.password.bcrypt_cost),
+            None => scheme.dummy(),
         };
-        let matches = self.hasher.verify(password, hash).await?;
+        let matches = self.hasher.verify(password, hash, scheme).await?;
         match found {
             Some(credentials) if matches && credentials.account.may_sign_in() => Ok(Checked {
                 credentials,

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use uuid::Uuid;
 
 use super::error::AccountsError;
+use super::hashes::Scheme;
 use super::lockout;
 use super::store::{
     Account, Action, By, Edit, Entry, Key, LastSuperuser, Listed, Listing, NewPassword, NotChanged,
@@ -159,8 +160,8 @@ impl Users {
         by: &By,
     ) -> Result<Account, AccountsError> {
         self.validate_password(&new)?;
-        let cost = self.settings.load().password.bcrypt_cost;
-        let hash = self.hasher.hash(new, cost).await?;
+        let scheme = Scheme::of(&self.settings.load().password);
+        let hash = self.hasher.hash(new, scheme).await?;
         let new = NewPassword {
             hash: &hash,
             checked: checked.as_deref(),

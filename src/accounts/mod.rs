@@ -5,10 +5,12 @@ mod check;
 mod clock;
 mod error;
 mod felt;
+mod hashes;
 mod key_files;
 mod keys;
 mod life;
 mod lockout;
+mod login;
 mod passwords;
 mod sessions;
 mod settings;
@@ -31,10 +33,10 @@ use uuid::Uuid;
 use self::keys::Keys;
 use self::sessions::RefreshToken;
 use self::settings::Settings;
-use self::store::{NewSession, Session, Step};
+use self::store::{Session, Step};
 use crate::authn::{Changes, VerifyingKeys};
+use crate::config::Config;
 use crate::config::checked::Registration;
-use crate::config::{Config, Secret};
 
 pub use clock::Clock;
 pub use error::{AccountsError, OpenError};
@@ -125,41 +127,6 @@ impl Accounts {
 
     pub fn registration(&self) -> Registration {
         self.users.settings.load().registration
-    }
-
-    /// Signs in with a name or an e-mail.
-    pub async fn login(
-        &self,
-        identity: &str,
-        password: Secret,
-        origin: Origin<'_>,
-    ) -> Result<Granted, AccountsError> {
-        let key = &self.keys.refresh;
-        let checked = self.users.check(identity, password, origin.ip, key).await?;
-        let found = checked.credentials;
-        let settings = self.users.settings.load_full();
-        let now = self.now();
-        let session = NewSession {
-            id: Uuid::now_v7(),
-            now,
-            expires_at: now.saturating_add(settings.refresh_ttl),
-            tokens_expire_at: tokens::expiry(now, &settings),
-            ip: origin.ip,
-            clears: &checked.keys[0],
-            new_hash: None,
-            user_agent: origin.user_agent,
-        };
-        let account = self
-            .users
-            .store
-            .begin_session(found.account.id, &found.password_hash, &session)
-            .await?
-            .ok_or(AccountsError::CredentialsInvalid)?;
-        let token = RefreshToken {
-            session: session.id,
-            counter: 0,
-        };
-        self.grant(&settings, &account, token, session.expires_at, now)
     }
 
     /// A new access token for a refresh token, and the refresh token that is current from now on.

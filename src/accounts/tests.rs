@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::authn::{ACCESS_TOKEN_TYPE, Claims};
+use crate::config::Secret;
 use crate::config::checked::{self, Signing};
 
 /// A configuration with every file in `folder` and hashes that cost next to nothing.
@@ -51,6 +52,7 @@ pub(crate) fn config(folder: &Path) -> Config {
             password: checked::PasswordPolicy {
                 min_length: 8,
                 complexity: true,
+                hash: checked::PasswordHash::Bcrypt,
                 bcrypt_cost: 4,
             },
             registration: Registration::Closed,
@@ -421,6 +423,65 @@ async fn the_audit_trail_is_bounded_in_time_and_in_number() {
     assert_eq!(count().await, 2);
 }
 
+async fn hash_of(users: &Users, username: &str) -> String {
+    let found = users.store.credentials(username).await.unwrap();
+    found.unwrap().password_hash
+}
+
+#[tokio::test]
+async fn an_outdated_hash_is_replaced_at_the_next_login() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    let clock = StoppedClock::new();
+    let (accounts, changes) = open(&config, &clock).await;
+    let ann = add(&accounts, "ann").await;
+    let users = accounts.users();
+    let django = "pbkdf2_sha256$1000$seasalt$hlNs5w6bK3PP8d72nWpIqUKJP4D4s2LeL6HQPyS+fsw=";
+    let new = store::NewPassword {
+        hash: django,
+        checked: None,
+        keep: None,
+    };
+    let (key, by) = (Key::Id(ann.id), by());
+    let set = users.store.set_password(key, &new, &by, 0).await;
+    let version = set.unwrap().unwrap().version;
+
+    let origin = || Origin {
+        ip: [192, 0, 2, 1].into(),
+        user_agent: None,
+    };
+    let wrong = accounts
+        .login("ann", Secret::new("x".into()), origin())
+        .await;
+    assert!(matches!(wrong, Err(AccountsError::CredentialsInvalid)));
+    assert_eq!(hash_of(users, "ann").await, django);
+
+    // Two tabs at once: both are let in, whichever replaces it.
+    let tabs = tokio::join!(sign_in(&accounts, "ann"), sign_in(&accounts, "ann"));
+    assert_ne!(tabs.0.1, tabs.1.1);
+    assert!(hash_of(users, "ann").await.starts_with("$2b$04$"));
+    let now = users.find(Key::Id(ann.id)).await.unwrap().unwrap();
+    assert_eq!(now.version, version, "no token has to feel it");
+    assert!(changes.of_account(ann.id).is_none());
+
+    config.auth.password.bcrypt_cost = 5;
+    accounts.reload(&config);
+    sign_in(&accounts, "ann").await;
+    let kept = hash_of(users, "ann").await;
+    assert!(kept.starts_with("$2b$05$"), "{kept}");
+    sign_in(&accounts, "ann").await;
+    assert_eq!(hash_of(users, "ann").await, kept, "what is current is kept");
+    config.auth.password.hash = checked::PasswordHash::Argon2id;
+    accounts.reload(&config);
+    sign_in(&accounts, "ann").await;
+    let kept = hash_of(users, "ann").await;
+    assert!(
+        kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+        "{kept}"
+    );
+    sign_in(&accounts, "ann").await;
+}
+
 #[tokio::test]
 async fn claims_about_a_person_are_those_that_somebody_needs() {
     let folder = tempfile::tempdir().unwrap();
@@ -450,6 +511,7 @@ fn random_passwords_satisfy_the_policy_and_differ() {
     let policy = checked::PasswordPolicy {
         min_length: 30,
         complexity: true,
+        hash: checked::PasswordHash::Bcrypt,
         bcrypt_cost: 4,
     };
     let one = random_password(&policy);

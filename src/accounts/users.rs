@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use super::clock::{self, Clock};
 use super::error::{AccountsError, OpenError};
+use super::hashes::{self, Scheme};
 use super::lockout::Turns;
-use super::passwords::{self, Hasher};
+use super::passwords::Hasher;
 use super::settings::Settings;
 use super::store::{Account, By, Store};
 use super::validate;
@@ -66,8 +67,8 @@ impl Users {
         if let Some(taken) = self.store.taken(&new.username, &new.email).await? {
             return Err(AccountsError::Taken(taken));
         }
-        let cost = settings.password.bcrypt_cost;
-        let hash = self.hasher.hash(new.password, cost).await?;
+        let scheme = Scheme::of(&settings.password);
+        let hash = self.hasher.hash(new.password, scheme).await?;
         let account = Account {
             id: Uuid::now_v7(),
             external_id: None,
@@ -128,7 +129,7 @@ pub(super) fn known_tier(name: Option<&str>, settings: &Settings) -> Result<(), 
 /// A password that nobody chose and that the policy accepts: at least 24 characters.
 pub fn random_password(policy: &PasswordPolicy) -> Secret {
     const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789-_.+=%";
-    let len = policy.min_length.clamp(24, passwords::MAX_BYTES);
+    let len = policy.min_length.clamp(24, hashes::MAX_BYTES);
     loop {
         let random = |_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())]);
         let text: String = (0..len).map(random).collect();

@@ -3,7 +3,7 @@
 use crate::config::checked::PasswordPolicy;
 use crate::request::FieldError;
 
-use super::passwords::MAX_BYTES;
+use super::hashes::MAX_BYTES;
 
 /// The most bytes of an e-mail address (RFC 5321, section 4.5.3.1, less the angle brackets).
 const EMAIL_BYTES: usize = 254;
@@ -273,6 +273,7 @@ mod tests {
         let strict = PasswordPolicy {
             min_length: 8,
             complexity: true,
+            hash: crate::config::checked::PasswordHash::Bcrypt,
             bcrypt_cost: 4,
         };
         assert!(password("Aa1!aaaa", &strict).is_ok());

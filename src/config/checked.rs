@@ -137,8 +137,16 @@ pub struct PasswordPolicy {
     pub min_length: usize,
     /// A lower-case and an upper-case letter, a digit and another character.
     pub complexity: bool,
+    /// What new passwords are hashed with, and others at their next login.
+    pub hash: PasswordHash,
     /// log2 of bcrypt's rounds, 4 to 31.
     pub bcrypt_cost: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordHash {
+    Bcrypt,
+    Argon2id,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -41,6 +41,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
             password: PasswordPolicy {
                 min_length: 8,
                 complexity: true,
+                hash: PasswordHash::Bcrypt,
                 bcrypt_cost: 4,
             },
             registration: Registration::Closed,

@@ -116,6 +116,7 @@ fn defaults_of_auth() {
         password: PasswordPolicy {
             min_length: 8,
             complexity: true,
+            hash: PasswordHash::Bcrypt,
             bcrypt_cost: 12,
         },
         registration: Registration::Closed,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::checked::{Delivery, Registration, SameSite};
+use super::super::checked::{Delivery, PasswordHash, Registration, SameSite};
 use super::super::decode::{AtLeastOne, choice, section};
 use super::super::secret::Secret;
 use super::super::units::Pace;
@@ -82,6 +82,7 @@ section! {
     RawPassword, "`auth.password`" {
         min_length: u64;
         complexity: bool;
+        hash: PasswordHash;
         bcrypt_cost: u32;
     }
 }
@@ -99,6 +100,11 @@ choice! { Algorithm {
     "ES256" => Algorithm::Es256,
     "RS256" => Algorithm::Rs256,
     "HS256" => Algorithm::Hs256,
+} }
+
+choice! { PasswordHash {
+    "bcrypt" => PasswordHash::Bcrypt,
+    "argon2id" => PasswordHash::Argon2id,
 } }
 
 choice! { Delivery { "cookie" => Delivery::Cookie, "body" => Delivery::Body } }
