@@ -31,6 +31,9 @@ pub enum AccountsError {
     /// An unknown name, a wrong password, an account that is disabled: all one.
     #[error("wrong name or password")]
     CredentialsInvalid,
+    /// For so many seconds more.
+    #[error("too many failed attempts; try again in {0} s")]
+    Locked(u64),
     #[error("not a refresh token of this gateway")]
     RefreshInvalid,
     #[error("the session has expired")]
@@ -41,6 +44,12 @@ pub enum AccountsError {
     Invalid(Vec<FieldError>),
     #[error("{}", taken(*.0))]
     Taken(Taken),
+    #[error("there is no such account")]
+    NoSuchAccount,
+    #[error("the account is deleted; restore it first")]
+    Deleted,
+    #[error("this is the last superuser who can sign in; make another one first")]
+    LastSuperuser,
     #[error(transparent)]
     Hash(#[from] HashError),
     #[error(transparent)]
@@ -58,6 +67,7 @@ fn taken(what: Taken) -> &'static str {
     match what {
         Taken::Username => "The username is, or was once, somebody else's; choose another.",
         Taken::Email => "There is an account with this e-mail address.",
+        Taken::ExternalId => "There is an account with this external_id.",
     }
 }
 
@@ -67,6 +77,11 @@ impl From<AccountsError> for Refusal {
             AccountsError::CredentialsInvalid => {
                 Refusal::new(Code::CredentialsInvalid, "Wrong name or password.")
             }
+            AccountsError::Locked(seconds) => Refusal::new(
+                Code::TooManyAttempts,
+                "There were too many failed attempts; try again later.",
+            )
+            .retry_after(seconds),
             AccountsError::RefreshInvalid => {
                 Refusal::new(Code::TokenInvalid, "This is not a valid refresh token.")
             }
@@ -79,6 +94,16 @@ impl From<AccountsError> for Refusal {
             }
             AccountsError::Invalid(fields) => Refusal::invalid(fields),
             AccountsError::Taken(what) => Refusal::new(Code::Conflict, taken(what)),
+            AccountsError::NoSuchAccount => {
+                Refusal::new(Code::NotFound, "There is no such account.")
+            }
+            AccountsError::Deleted => {
+                Refusal::new(Code::Conflict, "The account is deleted; restore it first.")
+            }
+            AccountsError::LastSuperuser => Refusal::new(
+                Code::Conflict,
+                "This is the last superuser who can sign in; make another one first.",
+            ),
             AccountsError::Hash(HashError::Busy) => {
                 Refusal::new(Code::Unavailable, "Too many sign-ins at once; try again.")
                     .retry_after(2)

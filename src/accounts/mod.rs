@@ -1,10 +1,16 @@
 //! Users, sessions and the tokens that they get. Lives in the control plane; the data plane sees
 //! only the keys and the changes that are published from here.
 
+mod check;
 mod clock;
 mod error;
+mod felt;
+mod hashes;
 mod key_files;
 mod keys;
+mod life;
+mod lockout;
+mod login;
 mod passwords;
 mod sessions;
 mod settings;
@@ -12,6 +18,7 @@ mod store;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tokens;
+mod told;
 mod users;
 mod validate;
 mod watch;
@@ -26,15 +33,19 @@ use uuid::Uuid;
 use self::keys::Keys;
 use self::sessions::RefreshToken;
 use self::settings::Settings;
-use self::store::{EndedSession, NewSession, Session, Step};
+use self::store::{Session, Step};
 use crate::authn::{Changes, VerifyingKeys};
+use crate::config::Config;
 use crate::config::checked::Registration;
-use crate::config::{Config, Secret};
 
 pub use clock::Clock;
 pub use error::{AccountsError, OpenError};
-pub use store::{Account, Millis, Taken};
+pub use store::{
+    Account, Action, By, Edit, Key, LastSuperuser, Listed, Listing, Millis, Prefix, SessionInfo,
+    Taken, Trail,
+};
 pub use tokens::TokenContents;
+pub use told::{from_timestamp, timestamp};
 pub use users::{NewUser, Users, random_password};
 
 /// The service that the auth API stands on. One for the process.
@@ -118,39 +129,8 @@ impl Accounts {
         self.users.settings.load().registration
     }
 
-    /// Signs in with a name or an e-mail.
-    pub async fn login(
-        &self,
-        identity: &str,
-        password: Secret,
-        origin: Origin<'_>,
-    ) -> Result<Granted, AccountsError> {
-        let checked = self.users.check(identity, password).await?;
-        let settings = self.users.settings.load_full();
-        let now = self.now();
-        let session = NewSession {
-            id: Uuid::now_v7(),
-            now,
-            expires_at: now.saturating_add(settings.refresh_ttl),
-            tokens_expire_at: tokens::expiry(now, &settings),
-            ip: origin.ip.to_string(),
-            user_agent: origin.user_agent,
-        };
-        let account = self
-            .users
-            .store
-            .begin_session(checked.account.id, &checked.password_hash, &session)
-            .await?
-            .ok_or(AccountsError::CredentialsInvalid)?;
-        let token = RefreshToken {
-            session: session.id,
-            counter: 0,
-        };
-        self.grant(&settings, &account, token, session.expires_at, now)
-    }
-
     /// A new access token for a refresh token, and the refresh token that is current from now on.
-    pub async fn refresh(&self, token: &str) -> Result<Granted, AccountsError> {
+    pub async fn refresh(&self, token: &str, by: &By) -> Result<Granted, AccountsError> {
         let presented =
             RefreshToken::decode(token, &self.keys.refresh).ok_or(AccountsError::RefreshInvalid)?;
         let settings = self.users.settings.load_full();
@@ -162,6 +142,7 @@ impl Accounts {
                 presented.session,
                 now,
                 tokens::expiry(now, &settings),
+                by,
                 |session, account| {
                     sessions::judge(
                         presented.counter,
@@ -186,7 +167,7 @@ impl Accounts {
                     active = used.account.may_sign_in(),
                     "a refresh token that can't be used any more came back: session ended"
                 );
-                self.publish_end(used.ended);
+                self.publish().await;
                 return Err(AccountsError::SessionEnded);
             }
             Step::Leave if used.session.has_ended => return Err(AccountsError::SessionEnded),
@@ -204,21 +185,14 @@ impl Accounts {
         RefreshToken::decode(token, &self.keys.refresh).map(|token| token.session)
     }
 
-    /// Ends a session. One that has ended, or never was, is fine.
-    pub async fn logout(&self, session: Uuid) -> Result<(), AccountsError> {
-        let ended = self.users.store.end_session(session, self.now()).await?;
-        self.publish_end(ended);
-        Ok(())
+    /// Accounts to read. Changes go through `self`, so that tokens already issued feel them.
+    pub fn users(&self) -> &Users {
+        &self.users
     }
 
     /// Makes an account.
-    pub async fn add_user(&self, new: NewUser) -> Result<Account, AccountsError> {
-        self.users.add(new).await
-    }
-
-    /// The account of a token's subject. `None` when it is gone.
-    pub async fn account(&self, id: Uuid) -> Result<Option<Account>, AccountsError> {
-        Ok(self.users.store.account(id).await?)
+    pub async fn add_user(&self, new: NewUser, by: &By) -> Result<Account, AccountsError> {
+        self.users.add(new, by).await
     }
 
     fn grant(
@@ -235,13 +209,6 @@ impl Accounts {
             refresh_token: token.encode(&self.keys.refresh),
             refresh_expires_in: tokens::seconds(refresh_expires_at.saturating_sub(now)),
         })
-    }
-
-    fn publish_end(&self, ended: Option<EndedSession>) {
-        if let Some(ended) = ended {
-            let until = self.until(ended.tokens_expire_at);
-            self.changes.session_ended(ended.id, until);
-        }
     }
 
     fn now(&self) -> Millis {

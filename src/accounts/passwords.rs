@@ -1,18 +1,20 @@
 //! Password hashes, made and checked on threads of their own.
 //!
-//! bcrypt is slow on purpose. At most half of the cores work on it, at the lowest priority, behind a
+//! A hash is slow on purpose. At most half of the cores work on it, at the lowest priority, behind a
 //! queue that is bounded: a flood of logins is turned away and takes nothing from proxied requests.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use std::{io, panic, thread};
 
 use tokio::sync::oneshot;
 
+use super::hashes::{Hash, Scheme};
 use crate::config::Secret;
 
-/// The most bytes that bcrypt looks at.
-pub const MAX_BYTES: usize = 72;
+/// The longest password that is looked at, in bytes.
+const LONGEST: usize = 4096;
 
 /// Passwords that may wait. At a quarter of a second each, those behind would have given up.
 const QUEUE: usize = 64;
@@ -22,6 +24,8 @@ type Job = Box<dyn FnOnce() + Send>;
 /// The threads that hash. They end when this is dropped.
 pub struct Hasher {
     queue: SyncSender<Job>,
+    /// What a hash of the scheme takes lately.
+    usual: Mutex<Option<(Scheme, Duration)>>,
 }
 
 /// Why a password was not hashed.
@@ -48,32 +52,83 @@ impl Hasher {
                 .name(format!("hash-{number}"))
                 .spawn(move || work(&jobs))?;
         }
-        Ok(Hasher { queue })
+        Ok(Hasher {
+            queue,
+            usual: Mutex::default(),
+        })
     }
 
-    /// A bcrypt hash. `cost` is the logarithm of the number of rounds.
-    pub async fn hash(&self, password: Secret, cost: u32) -> Result<String, HashError> {
-        if is_too_long(&password) {
-            return Err(HashError::Failed("more bytes than bcrypt reads".into()));
-        }
-        self.run(move || bcrypt::hash(password.expose(), cost))
+    /// The hash of a new password.
+    pub async fn hash(&self, password: Secret, scheme: Scheme) -> Result<String, HashError> {
+        self.run(move || scheme.make(password.expose().as_bytes()))
             .await?
             .map_err(|error| HashError::Failed(error.to_string()))
     }
 
     /// Whether the password is the one that `hash` was made of. A hash that can't be read matches
-    /// nothing, and neither does a password that bcrypt would cut.
-    pub async fn verify(&self, password: Secret, hash: String) -> Result<bool, HashError> {
-        if is_too_long(&password) {
+    /// nothing. Of those that don't match, one that is quicker to compute than those of `scheme` is
+    /// answered as late as they are: otherwise the time would tell that there is such an account.
+    pub async fn verify(
+        &self,
+        password: Secret,
+        hash: String,
+        scheme: Scheme,
+    ) -> Result<bool, HashError> {
+        if password.expose().len() > LONGEST {
             return Ok(false);
         }
-        let matches = self
-            .run(move || bcrypt::verify(password.expose(), &hash))
-            .await?;
-        Ok(matches.unwrap_or_else(|error| {
-            tracing::error!(%error, "a password hash in the store can't be read");
-            false
-        }))
+        let is_usual = scheme.made(&hash);
+        if !is_usual && self.usual_time(scheme).is_none() {
+            self.time(password.clone(), scheme.dummy(), scheme).await?;
+        }
+        let (matches, time) = self.time(password, hash, scheme).await?;
+        if !matches && let Some(usual) = self.usual_time(scheme) {
+            // A quarter more, so that it covers what differs from one time to the next.
+            let floor = usual.saturating_add(usual / 4);
+            tokio::time::sleep(floor.saturating_sub(time)).await;
+        }
+        Ok(matches)
+    }
+
+    /// Whether it matches, and how long that took to compute.
+    async fn time(
+        &self,
+        password: Secret,
+        hash: String,
+        scheme: Scheme,
+    ) -> Result<(bool, Duration), HashError> {
+        let is_usual = scheme.made(&hash);
+        let computed = self.run(move || {
+            let start = Instant::now();
+            // Something is computed in any case, so that the time tells nothing.
+            let read = Hash::read(&hash, scheme);
+            let is_readable = read.is_ok();
+            let read = read.or_else(|error| {
+                tracing::error!(%error, "a password hash in the store");
+                Hash::read(&scheme.dummy(), scheme)
+            });
+            let matches = read.is_ok_and(|hash| hash.matches(password.expose().as_bytes()));
+            (matches && is_readable, start.elapsed())
+        });
+        let (matches, time) = computed.await?;
+        if is_usual {
+            self.note(scheme, time);
+        }
+        Ok((matches, time))
+    }
+
+    fn usual_time(&self, scheme: Scheme) -> Option<Duration> {
+        let usual = *self.usual.lock().unwrap_or_else(|e| e.into_inner());
+        usual.filter(|(of, _)| *of == scheme).map(|(_, time)| time)
+    }
+
+    /// A mean in which the latest counts most.
+    fn note(&self, scheme: Scheme, time: Duration) {
+        let mut usual = self.usual.lock().unwrap_or_else(|e| e.into_inner());
+        *usual = Some(match *usual {
+            Some((of, known)) if of == scheme => (scheme, (known * 7 + time) / 8),
+            _ => (scheme, time),
+        });
     }
 
     async fn run<T: Send + 'static>(
@@ -100,12 +155,6 @@ impl Hasher {
     }
 }
 
-/// Checked here because the crate's `non_truncating_*` count the terminating zero as well, and so
-/// refuse a password of the full 72 bytes.
-fn is_too_long(password: &Secret) -> bool {
-    password.expose().len() > MAX_BYTES
-}
-
 fn work(jobs: &Mutex<Receiver<Job>>) {
     if let Err(error) = lower_priority() {
         tracing::warn!(%error, "password hashing runs at normal priority");
@@ -130,12 +179,6 @@ fn lower_priority() -> io::Result<()> {
     Ok(())
 }
 
-/// A hash of the given cost that no password matches. Checking against it takes as long as against
-/// a real one, so the time of an answer does not tell whether there is such an account.
-pub fn dummy_hash(cost: u32) -> String {
-    format!("$2b${cost:02}$abcdefghijklmnopqrstuuQ0Yb3b0l5iGqXbXQ0Yb3b0l5iGqXbXu")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,38 +190,33 @@ mod tests {
     #[tokio::test]
     async fn a_hash_matches_its_password_alone() {
         let hasher = Hasher::with(1, 4).unwrap();
-        let hash = hasher.hash(secret("Aa1!aaaa"), 4).await.unwrap();
-        assert!(
-            hasher
-                .verify(secret("Aa1!aaaa"), hash.clone())
-                .await
-                .unwrap()
-        );
-        assert!(!hasher.verify(secret("Aa1!aaab"), hash).await.unwrap());
+        for scheme in [Scheme::Bcrypt(4), Scheme::Argon2id] {
+            let hash = hasher.hash(secret("Aa1!aaaa"), scheme).await.unwrap();
+            for (password, expected) in [("Aa1!aaaa", true), ("Aa1!aaab", false)] {
+                let matches = hasher.verify(secret(password), hash.clone(), scheme);
+                assert_eq!(matches.await.unwrap(), expected);
+            }
+            for unreadable in ["", "plain", "$2b$31$x"] {
+                let matches = hasher.verify(secret(unreadable), unreadable.into(), scheme);
+                assert!(!matches.await.unwrap(), "{unreadable}");
+            }
+        }
+        let long = secret(&"x".repeat(LONGEST + 1));
+        let matches = hasher.verify(long, Scheme::Argon2id.dummy(), Scheme::Argon2id);
+        assert!(!matches.await.unwrap());
     }
 
     #[tokio::test]
-    async fn what_bcrypt_would_cut_is_an_error_and_matches_nothing() {
+    async fn a_quick_hash_of_another_kind_fails_as_slowly_as_the_usual_one() {
         let hasher = Hasher::with(1, 4).unwrap();
-        let fits = "x".repeat(MAX_BYTES);
-        let hash = hasher.hash(secret(&fits), 4).await.unwrap();
-        let shorter = fits[1..].to_owned();
-        assert!(hasher.verify(secret(&fits), hash.clone()).await.unwrap());
-        assert!(!hasher.verify(secret(&shorter), hash.clone()).await.unwrap());
-        let long = format!("{fits}y");
-        assert!(!hasher.verify(secret(&long), hash).await.unwrap());
-        assert!(matches!(
-            hasher.hash(secret(&long), 4).await,
-            Err(HashError::Failed(_))
-        ));
-    }
-
-    #[test]
-    fn the_dummy_hash_is_computed_in_full() {
-        for cost in [4, 10] {
-            let result = bcrypt::verify("Aa1!aaaa", &dummy_hash(cost));
-            assert!(matches!(result, Ok(false)), "{result:?}");
-        }
+        let quick = "pbkdf2_sha256$1$seasalt$hlNs5w6bK3PP8d72nWpIqUKJP4D4s2LeL6HQPyS+fsw=";
+        let scheme = Scheme::Bcrypt(8);
+        let start = Instant::now();
+        let matches = hasher.verify(secret("x"), quick.into(), scheme).await;
+        assert!(!matches.unwrap());
+        let usual = hasher.usual_time(scheme).expect("it was measured first");
+        assert!(start.elapsed() >= usual * 5 / 4, "and then waited for");
+        assert_eq!(hasher.usual_time(Scheme::Bcrypt(9)), None);
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::lockout::Policy;
 use super::store::Millis;
 use super::tokens::TokenContents;
 use crate::config::Config;
@@ -20,6 +21,7 @@ pub(super) struct Settings {
     pub default_tier: String,
     pub tiers: BTreeSet<String>,
     pub contents: TokenContents,
+    pub lockout: Policy,
 }
 
 impl Settings {
@@ -37,6 +39,7 @@ impl Settings {
             default_tier: auth.default_tier.clone(),
             tiers: config.tiers.keys().cloned().collect(),
             contents: TokenContents::of(config),
+            lockout: Policy::of(&auth.lockout),
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::authn::{ACCESS_TOKEN_TYPE, Claims};
+use crate::config::Secret;
 use crate::config::checked::{self, Signing};
 
 /// A configuration with every file in `folder` and hashes that cost next to nothing.
@@ -51,10 +52,17 @@ pub(crate) fn config(folder: &Path) -> Config {
             password: checked::PasswordPolicy {
                 min_length: 8,
                 complexity: true,
+                hash: checked::PasswordHash::Bcrypt,
                 bcrypt_cost: 4,
             },
             registration: Registration::Closed,
             default_tier: "free".into(),
+            lockout: checked::Lockout {
+                failures: std::num::NonZeroU32::MIN.saturating_add(4),
+                window: Duration::from_secs(60),
+                base: Duration::from_secs(60),
+                max: Duration::from_secs(3600),
+            },
         },
         tiers: BTreeMap::from([("free".into(), tier(0)), ("pro".into(), tier(1))]),
         anonymous: None,
@@ -120,6 +128,27 @@ async fn open(config: &Config, clock: &StoppedClock) -> (Accounts, Arc<Changes>)
     (accounts, changes)
 }
 
+fn by() -> By {
+    By::command_line()
+}
+
+async fn add(accounts: &Accounts, username: &str) -> Account {
+    accounts.add_user(new_user(username), &by()).await.unwrap()
+}
+
+async fn set_active(
+    users: &Users,
+    username: &str,
+    is_active: bool,
+) -> Result<Account, AccountsError> {
+    let edit = Edit {
+        is_active: Some(is_active),
+        ..Edit::default()
+    };
+    let key = Key::Username(username);
+    users.edit(key, &edit, LastSuperuser::MayGo, &by()).await
+}
+
 async fn sign_in(accounts: &Accounts, username: &str) -> (Granted, Uuid) {
     let origin = Origin {
         ip: [192, 0, 2, 1].into(),
@@ -148,7 +177,7 @@ async fn each_algorithm_signs_what_its_public_key_verifies() {
         config.auth.signing = signing.clone();
         let clock = StoppedClock::new();
         let (accounts, _) = open(&config, &clock).await;
-        let ann = accounts.add_user(new_user("ann")).await.unwrap();
+        let ann = add(&accounts, "ann").await;
         let (granted, session) = sign_in(&accounts, "ann").await;
 
         let header = jsonwebtoken::decode_header(&granted.access_token).unwrap();
@@ -186,7 +215,7 @@ async fn each_algorithm_signs_what_its_public_key_verifies() {
         // The next start finds the same keys.
         let (again, _) = open(&config, &clock).await;
         assert!(again.verifying_keys().find(&kid).is_some());
-        again.refresh(&granted.refresh_token).await.unwrap();
+        again.refresh(&granted.refresh_token, &by()).await.unwrap();
     }
 }
 
@@ -232,7 +261,10 @@ async fn processes_that_start_together_share_one_new_database() {
             let config = config.clone();
             tokio::spawn(async move {
                 let users = Users::open(&config).await.unwrap();
-                users.add(new_user(&format!("user{number}"))).await.unwrap();
+                users
+                    .add(new_user(&format!("user{number}")), &by())
+                    .await
+                    .unwrap();
             })
         })
         .collect();
@@ -256,10 +288,11 @@ async fn of_two_that_take_a_name_or_an_address_at_once_one_gets_it() {
         email: "ANN@Example.com".into(),
         ..new_user("bob")
     };
+    let command_line = by();
     let results = tokio::join!(
-        users.add(new_user("ann")),
-        users.add(new_user("ann")),
-        users.add(by_email)
+        users.add(new_user("ann"), &command_line),
+        users.add(new_user("ann"), &command_line),
+        users.add(by_email, &command_line)
     );
     let made = [results.0.is_ok(), results.1.is_ok(), results.2.is_ok()];
     assert_eq!(made.iter().filter(|made| **made).count(), 1);
@@ -271,18 +304,14 @@ async fn a_disabled_account_reaches_another_process_and_a_later_start() {
     let config = config(folder.path());
     let clock = StoppedClock::new();
     let (accounts, changes) = open(&config, &clock).await;
-    let ann = accounts.add_user(new_user("ann")).await.unwrap();
+    let ann = add(&accounts, "ann").await;
     let (granted, session) = sign_in(&accounts, "ann").await;
     let (stop, stopped) = watch::channel(false);
     let accounts = Arc::new(accounts);
     let background = tokio::spawn(Arc::clone(&accounts).run_background(stopped));
 
     let command_line = Users::open_with(&config, clock.clock()).await.unwrap();
-    command_line
-        .set_active("ann", false)
-        .await
-        .unwrap()
-        .unwrap();
+    set_active(&command_line, "ann", false).await.unwrap();
     let heard = async {
         while changes.of_account(ann.id).is_none() || !changes.has_ended(session) {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -294,7 +323,7 @@ async fn a_disabled_account_reaches_another_process_and_a_later_start() {
     let state = changes.of_account(ann.id).unwrap();
     assert_eq!((state.version, state.active), (2, false));
     assert!(matches!(
-        accounts.refresh(&granted.refresh_token).await,
+        accounts.refresh(&granted.refresh_token, &by()).await,
         Err(AccountsError::SessionEnded)
     ));
     stop.send(true).unwrap();
@@ -305,19 +334,16 @@ async fn a_disabled_account_reaches_another_process_and_a_later_start() {
     assert!(!later.of_account(ann.id).unwrap().active);
 
     // Enabled again, the old session stays ended and a new one can begin.
-    command_line.set_active("ann", true).await.unwrap().unwrap();
+    set_active(&command_line, "ann", true).await.unwrap();
     sign_in(&accounts, "ann").await;
     assert!(matches!(
-        accounts.refresh(&granted.refresh_token).await,
+        accounts.refresh(&granted.refresh_token, &by()).await,
         Err(AccountsError::SessionEnded)
     ));
-    assert!(
-        command_line
-            .set_active("bob", true)
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(matches!(
+        set_active(&command_line, "bob", true).await,
+        Err(AccountsError::NoSuchAccount)
+    ));
 }
 
 #[tokio::test]
@@ -326,10 +352,10 @@ async fn an_ended_session_is_remembered_as_long_as_a_token_of_it_lives() {
     let mut config = config(folder.path());
     let clock = StoppedClock::new();
     let (accounts, changes) = open(&config, &clock).await;
-    accounts.add_user(new_user("ann")).await.unwrap();
+    add(&accounts, "ann").await;
     let (granted, session) = sign_in(&accounts, "ann").await;
-    accounts.logout(session).await.unwrap();
-    accounts.logout(session).await.unwrap();
+    accounts.logout(session, &by()).await.unwrap();
+    accounts.logout(session, &by()).await.unwrap();
 
     // Even when the tokens of today are shorter-lived than the one that is still about.
     config.auth.access_token_ttl = Duration::from_secs(60);
@@ -344,7 +370,7 @@ async fn an_ended_session_is_remembered_as_long_as_a_token_of_it_lives() {
     assert!(!changes.has_ended(session));
     assert!(!open(&config, &clock).await.1.has_ended(session));
     assert!(matches!(
-        accounts.refresh(&granted.refresh_token).await,
+        accounts.refresh(&granted.refresh_token, &by()).await,
         Err(AccountsError::SessionEnded)
     ));
 }
@@ -355,19 +381,105 @@ async fn an_expired_session_is_swept_and_its_token_stays_useless() {
     let config = config(folder.path());
     let clock = StoppedClock::new();
     let (accounts, _) = open(&config, &clock).await;
-    accounts.add_user(new_user("ann")).await.unwrap();
+    add(&accounts, "ann").await;
     let (granted, _) = sign_in(&accounts, "ann").await;
     clock.advance(Duration::from_secs(7 * 86_400));
     assert!(matches!(
-        accounts.refresh(&granted.refresh_token).await,
+        accounts.refresh(&granted.refresh_token, &by()).await,
         Err(AccountsError::SessionExpired)
     ));
     clock.advance(Duration::from_secs(31));
     accounts.sweep().await.unwrap();
     assert!(matches!(
-        accounts.refresh(&granted.refresh_token).await,
+        accounts.refresh(&granted.refresh_token, &by()).await,
         Err(AccountsError::SessionEnded)
     ));
+}
+
+#[tokio::test]
+async fn the_audit_trail_is_bounded_in_time_and_in_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let clock = StoppedClock::new();
+    let (accounts, _) = open(&config, &clock).await;
+    add(&accounts, "ann").await;
+    for _ in 0..5 {
+        clock.advance(Duration::from_secs(86_400));
+        sign_in(&accounts, "ann").await;
+    }
+    let count = async || {
+        let trail = Trail {
+            limit: 100,
+            ..Trail::default()
+        };
+        accounts.users().trail(&trail).await.unwrap().len()
+    };
+    assert_eq!(count().await, 6);
+    clock.advance(Duration::from_secs(398 * 86_400));
+    accounts.sweep().await.unwrap();
+    assert_eq!(count().await, 3, "older than 400 days");
+    let store = &accounts.users().store;
+    assert!(!store.sweep_trail(0, 2).await.unwrap());
+    assert_eq!(count().await, 2);
+}
+
+async fn hash_of(users: &Users, username: &str) -> String {
+    let found = users.store.credentials(username).await.unwrap();
+    found.unwrap().password_hash
+}
+
+#[tokio::test]
+async fn an_outdated_hash_is_replaced_at_the_next_login() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    let clock = StoppedClock::new();
+    let (accounts, changes) = open(&config, &clock).await;
+    let ann = add(&accounts, "ann").await;
+    let users = accounts.users();
+    let django = "pbkdf2_sha256$1000$seasalt$hlNs5w6bK3PP8d72nWpIqUKJP4D4s2LeL6HQPyS+fsw=";
+    let new = store::NewPassword {
+        hash: django,
+        checked: None,
+        keep: None,
+    };
+    let (key, by) = (Key::Id(ann.id), by());
+    let set = users.store.set_password(key, &new, &by, 0).await;
+    let version = set.unwrap().unwrap().version;
+
+    let origin = || Origin {
+        ip: [192, 0, 2, 1].into(),
+        user_agent: None,
+    };
+    let wrong = accounts
+        .login("ann", Secret::new("x".into()), origin())
+        .await;
+    assert!(matches!(wrong, Err(AccountsError::CredentialsInvalid)));
+    assert_eq!(hash_of(users, "ann").await, django);
+
+    // Two tabs at once: both are let in, whichever replaces it.
+    let tabs = tokio::join!(sign_in(&accounts, "ann"), sign_in(&accounts, "ann"));
+    assert_ne!(tabs.0.1, tabs.1.1);
+    assert!(hash_of(users, "ann").await.starts_with("$2b$04$"));
+    let now = users.find(Key::Id(ann.id)).await.unwrap().unwrap();
+    assert_eq!(now.version, version, "no token has to feel it");
+    assert!(changes.of_account(ann.id).is_none());
+
+    config.auth.password.bcrypt_cost = 5;
+    accounts.reload(&config);
+    sign_in(&accounts, "ann").await;
+    let kept = hash_of(users, "ann").await;
+    assert!(kept.starts_with("$2b$05$"), "{kept}");
+    sign_in(&accounts, "ann").await;
+    assert_eq!(hash_of(users, "ann").await, kept, "what is current is kept");
+    config.auth.password.hash = checked::PasswordHash::Argon2id;
+    accounts.reload(&config);
+    sign_in(&accounts, "ann").await;
+    let kept = hash_of(users, "ann").await;
+    assert!(
+        kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+        "{kept}"
+    );
+    sign_in(&accounts, "ann").await;
 }
 
 #[tokio::test]
@@ -399,6 +511,7 @@ fn random_passwords_satisfy_the_policy_and_differ() {
     let policy = checked::PasswordPolicy {
         min_length: 30,
         complexity: true,
+        hash: checked::PasswordHash::Bcrypt,
         bcrypt_cost: 4,
     };
     let one = random_password(&policy);

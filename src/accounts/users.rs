@@ -7,9 +7,11 @@ use uuid::Uuid;
 
 use super::clock::{self, Clock};
 use super::error::{AccountsError, OpenError};
-use super::passwords::{self, Hasher};
+use super::hashes::{self, Scheme};
+use super::lockout::Turns;
+use super::passwords::Hasher;
 use super::settings::Settings;
-use super::store::{Account, Credentials, Store};
+use super::store::{Account, By, Store};
 use super::validate;
 use crate::config::checked::{self, PasswordPolicy};
 use crate::config::{Config, Secret};
@@ -32,7 +34,8 @@ pub struct Users {
     pub(super) store: Store,
     pub(super) settings: ArcSwap<Settings>,
     pub(super) clock: Clock,
-    hasher: Hasher,
+    pub(super) hasher: Hasher,
+    pub(super) turns: Turns,
 }
 
 impl Users {
@@ -52,19 +55,20 @@ impl Users {
             settings: ArcSwap::from_pointee(Settings::of(config)),
             clock,
             hasher: Hasher::start()?,
+            turns: Turns::new(),
         })
     }
 
     /// Makes an account. Everything that is wrong with it is told at once.
-    pub async fn add(&self, new: NewUser) -> Result<Account, AccountsError> {
+    pub async fn add(&self, new: NewUser, by: &By) -> Result<Account, AccountsError> {
         let settings = self.settings.load_full();
         validate_new(&new, &settings)?;
         // Hashing is the dear part; the store decides for good below.
         if let Some(taken) = self.store.taken(&new.username, &new.email).await? {
             return Err(AccountsError::Taken(taken));
         }
-        let cost = settings.password.bcrypt_cost;
-        let hash = self.hasher.hash(new.password, cost).await?;
+        let scheme = Scheme::of(&settings.password);
+        let hash = self.hasher.hash(new.password, scheme).await?;
         let account = Account {
             id: Uuid::now_v7(),
             external_id: None,
@@ -81,39 +85,10 @@ impl Users {
             updated_at: None,
             deleted_at: None,
         };
-        match self.store.insert(&account, &hash).await? {
+        match self.store.insert(&account, &hash, by).await? {
             Ok(()) => Ok(account),
             Err(taken) => Err(AccountsError::Taken(taken)),
         }
-    }
-
-    /// Disables an account, which ends its sessions, or enables it. `None`: no such account.
-    pub async fn set_active(
-        &self,
-        username: &str,
-        is_active: bool,
-    ) -> Result<Option<Account>, AccountsError> {
-        let now = (self.clock)();
-        Ok(self.store.set_active(username, is_active, now).await?)
-    }
-
-    /// The account of a name or an e-mail and its password. Takes as long, and fails as silently,
-    /// whether there is no such account, the password is wrong or the account is disabled.
-    pub(super) async fn check(
-        &self,
-        identity: &str,
-        password: Secret,
-    ) -> Result<Credentials, AccountsError> {
-        let cost = self.settings.load().password.bcrypt_cost;
-        let found = self.store.credentials(identity).await?;
-        let hash = match &found {
-            Some(credentials) => credentials.password_hash.clone(),
-            None => passwords::dummy_hash(cost),
-        };
-        let matches = self.hasher.verify(password, hash).await?;
-        found
-            .filter(|credentials| matches && credentials.account.may_sign_in())
-            .ok_or(AccountsError::CredentialsInvalid)
     }
 
     pub(super) fn reload(&self, config: &Config) {
@@ -127,7 +102,7 @@ fn validate_new(new: &NewUser, settings: &Settings) -> Result<(), AccountsError>
         validate::username(&new.username),
         validate::email(&new.email),
         validate::password(new.password.expose(), &settings.password),
-        tier(new.tier.as_deref(), settings),
+        known_tier(new.tier.as_deref(), settings),
     ];
     let wrong: Vec<FieldError> = checks.into_iter().filter_map(Result::err).collect();
     if wrong.is_empty() {
@@ -137,7 +112,7 @@ fn validate_new(new: &NewUser, settings: &Settings) -> Result<(), AccountsError>
     }
 }
 
-fn tier(name: Option<&str>, settings: &Settings) -> Result<(), FieldError> {
+pub(super) fn known_tier(name: Option<&str>, settings: &Settings) -> Result<(), FieldError> {
     match name {
         Some(name) if !settings.tiers.contains(name) => {
             let known = settings.tiers.iter().map(String::as_str);
@@ -154,7 +129,7 @@ fn tier(name: Option<&str>, settings: &Settings) -> Result<(), FieldError> {
 /// A password that nobody chose and that the policy accepts: at least 24 characters.
 pub fn random_password(policy: &PasswordPolicy) -> Secret {
     const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789-_.+=%";
-    let len = policy.min_length.clamp(24, passwords::MAX_BYTES);
+    let len = policy.min_length.clamp(24, hashes::MAX_BYTES);
     loop {
         let random = |_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())]);
         let text: String = (0..len).map(random).collect();

@@ -3,12 +3,25 @@
 use crate::config::checked::PasswordPolicy;
 use crate::request::FieldError;
 
-use super::passwords::MAX_BYTES;
+use super::hashes::MAX_BYTES;
 
 /// The most bytes of an e-mail address (RFC 5321, section 4.5.3.1, less the angle brackets).
 const EMAIL_BYTES: usize = 254;
 
+/// `/users/me` is the caller's own account, so nobody can have that name.
+const RESERVED: &str = "me";
+
+/// Characters of an URL, and of an id in the application behind.
+const URL_CHARS: usize = 2048;
+const EXTERNAL_ID_CHARS: usize = 255;
+
+const ROLES: usize = 32;
+const ROLE_CHARS: usize = 64;
+
 pub fn username(text: &str) -> Result<(), FieldError> {
+    if text == RESERVED {
+        return Err(field("username", "is reserved"));
+    }
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if (2..=20).contains(&text.len()) && text.chars().all(allowed) {
         return Ok(());
@@ -57,6 +70,49 @@ fn is_label(label: &str) -> bool {
         && label.chars().all(|c| c.is_alphanumeric() || c == '-')
         && !label.starts_with('-')
         && !label.ends_with('-')
+}
+
+pub fn profile_image_url(text: &str) -> Result<(), FieldError> {
+    let is_web = text.parse::<http::Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+    });
+    if is_web && text.len() <= URL_CHARS {
+        return Ok(());
+    }
+    Err(field(
+        "profile_image_url",
+        "must be an http or https URL of at most 2048 characters",
+    ))
+}
+
+/// It stands in a header toward the upstream.
+pub fn external_id(text: &str) -> Result<(), FieldError> {
+    let is_fit = (1..=EXTERNAL_ID_CHARS).contains(&text.chars().count())
+        && !text.contains(char::is_control)
+        && text.trim() == text;
+    if is_fit {
+        return Ok(());
+    }
+    Err(field(
+        "external_id",
+        "must have 1 to 255 characters, no control characters and no space at an end",
+    ))
+}
+
+/// They stand in a header with commas between.
+pub fn roles(roles: &[String]) -> Result<(), FieldError> {
+    let is_fit = |c: char| c.is_ascii_alphanumeric() || "_-.:/".contains(c);
+    let is_role =
+        |role: &String| (1..=ROLE_CHARS).contains(&role.len()) && role.chars().all(is_fit);
+    let is_once = |(index, role)| !roles.iter().take(index).any(|other| other == role);
+    if roles.len() <= ROLES && roles.iter().all(is_role) && roles.iter().enumerate().all(is_once) {
+        return Ok(());
+    }
+    Err(field(
+        "roles",
+        "must be at most 32 different words of letters, digits and _ - . : /",
+    ))
 }
 
 pub fn password(text: &str, policy: &PasswordPolicy) -> Result<(), FieldError> {
@@ -109,6 +165,7 @@ mod tests {
             "a b",
             "a-b",
             "ä1",
+            "me",
             "a@b",
             "0123456789abcdefghijk",
             "ab\n",
@@ -170,10 +227,53 @@ mod tests {
     }
 
     #[test]
+    fn images() {
+        for good in ["https://a.example/b.png?c=d", "http://[::1]:80/"] {
+            assert!(profile_image_url(good).is_ok(), "{good}");
+        }
+        let long = format!("https://a.example/{}", "a".repeat(URL_CHARS));
+        for bad in [
+            "",
+            "a.png",
+            "/a.png",
+            "javascript:alert(1)",
+            "ftp://a/b",
+            "https://a b",
+            &long,
+        ] {
+            assert!(profile_image_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn external_ids() {
+        for good in ["1", "auth0|5f7c8ec7", "ünï", &"x".repeat(255)] {
+            assert!(external_id(good).is_ok(), "{good}");
+        }
+        for bad in ["", " a", "a ", "a\r\nX-Admin: 1", &"x".repeat(256)] {
+            assert!(external_id(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn role_lists() {
+        let list = |roles: &[&str]| roles.iter().map(|r| (*r).to_owned()).collect::<Vec<_>>();
+        for good in [&[][..], &["editor"], &["a:b", "c/d", "e_f.g-h"]] {
+            assert!(roles(&list(good)).is_ok(), "{good:?}");
+        }
+        let many: Vec<String> = (0..33).map(|n| format!("r{n}")).collect();
+        assert!(roles(&many).is_err());
+        for bad in [&[""][..], &["a,b"], &["a b"], &["a", "a"], &["é"]] {
+            assert!(roles(&list(bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn passwords() {
         let strict = PasswordPolicy {
             min_length: 8,
             complexity: true,
+            hash: crate::config::checked::PasswordHash::Bcrypt,
             bcrypt_cost: 4,
         };
         assert!(password("Aa1!aaaa", &strict).is_ok());

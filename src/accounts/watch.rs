@@ -17,6 +17,10 @@ const SWEEP: Duration = Duration::from_secs(60);
 /// Rows of the change log read at once.
 const PAGE: i64 = 1000;
 
+/// How long the audit trail goes back, in milliseconds, and how many entries it holds at most.
+const TRAIL_AGE: Millis = 400 * 86_400_000;
+const TRAIL_ENTRIES: i64 = 1_000_000;
+
 impl Accounts {
     /// Reads the change log and sweeps, until `shutdown` is true or its sender is gone. The store
     /// being away is noted there and tried again.
@@ -64,6 +68,8 @@ impl Accounts {
         let before = self.now().saturating_sub(leeway);
         self.changes.forget_before(tokens::seconds(self.now()));
         while self.users.store.sweep(before).await? {}
+        let oldest = self.now().saturating_sub(TRAIL_AGE);
+        while self.users.store.sweep_trail(oldest, TRAIL_ENTRIES).await? {}
         Ok(())
     }
 

@@ -69,6 +69,13 @@ impl Members {
         Members::unique(values, true)
     }
 
+    /// A query string, of which every parameter has to be known.
+    pub fn of_query(parts: &Parts) -> Result<Members, Refusal> {
+        let mut members = Members::of_form(parts.uri.query().unwrap_or_default())?;
+        members.ignores_unknown = false;
+        Ok(members)
+    }
+
     fn of_json(bytes: &[u8]) -> Result<Members, Refusal> {
         text(bytes)?;
         let object: Object = serde_json::from_slice(bytes).map_err(|error| {
@@ -114,8 +121,7 @@ impl Members {
     }
 
     pub fn optional(&mut self, name: &'static str) -> Option<String> {
-        let index = self.values.iter().position(|(n, _)| n == name)?;
-        match self.values.swap_remove(index).1 {
+        match self.take(name)? {
             Value::String(text) => Some(text),
             Value::Null => None,
             _ => {
@@ -123,6 +129,71 @@ impl Members {
                 None
             }
         }
+    }
+
+    /// A member that may be taken away: the inner `None` is JSON's null.
+    pub fn nullable(&mut self, name: &'static str) -> Option<Option<String>> {
+        match self.take(name)? {
+            Value::String(text) => Some(Some(text)),
+            Value::Null => Some(None),
+            _ => {
+                self.reject(name, "must be a string or null");
+                None
+            }
+        }
+    }
+
+    /// A truth value that must be there, else it is false, and [`Members::finish`] tells.
+    pub fn required_bool(&mut self, name: &'static str) -> bool {
+        match self.take(name) {
+            Some(Value::Bool(value)) => return value,
+            Some(_) => self.reject(name, "must be true or false"),
+            None => self.reject(name, "is required"),
+        }
+        false
+    }
+
+    /// A list of strings that must be there, else it is empty, and [`Members::finish`] tells.
+    pub fn required_list(&mut self, name: &'static str) -> Vec<String> {
+        let Some(value) = self.take(name) else {
+            self.reject(name, "is required");
+            return Vec::new();
+        };
+        let text = |item: &Value| item.as_str().map(str::to_owned);
+        let list = value
+            .as_array()
+            .and_then(|items| items.iter().map(text).collect());
+        list.unwrap_or_else(|| {
+            self.reject(name, "must be a list of strings");
+            Vec::new()
+        })
+    }
+
+    /// A parameter of a query that is `true` or `false`.
+    pub fn flag(&mut self, name: &'static str) -> bool {
+        match self.optional(name).as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => {
+                self.reject(name, "must be true or false");
+                false
+            }
+        }
+    }
+
+    /// A parameter of a query that is a positive number.
+    pub fn positive(&mut self, name: &'static str) -> Option<i64> {
+        let text = self.optional(name)?;
+        let number = text.parse().ok().filter(|number| *number > 0);
+        if number.is_none() {
+            self.reject(name, "must be a positive number");
+        }
+        number
+    }
+
+    fn take(&mut self, name: &str) -> Option<Value> {
+        let index = self.values.iter().position(|(n, _)| n == name)?;
+        Some(self.values.swap_remove(index).1)
     }
 
     pub fn reject(&mut self, name: &'static str, message: &'static str) {

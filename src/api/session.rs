@@ -1,4 +1,4 @@
-//! `login`, `refresh`, `logout`.
+//! `login`, `refresh`, `logout`, `logout-all`.
 
 use std::sync::Arc;
 
@@ -10,9 +10,10 @@ use http::request::Parts;
 use serde_json::json;
 
 use super::body::{Accepts, Members};
+use super::caller::{by, caller};
 use super::refused::Refused;
 use super::{ApiState, bearer, cookie, peer, site};
-use crate::accounts::{Granted, Origin};
+use crate::accounts::{By, Granted, Key, Origin};
 use crate::authn::Expiry;
 use crate::config::Secret;
 use crate::config::checked::Delivery;
@@ -76,8 +77,9 @@ pub(super) async fn refresh(
     let mut members = Members::read(&parts, body, Accepts::JsonOrForm).await?;
     let in_body = members.optional("refresh_token");
     members.finish()?;
+    let by = By::stranger(peer.client);
     if let Some(token) = in_body {
-        let granted = api.accounts.refresh(&token).await?;
+        let granted = api.accounts.refresh(&token, &by).await?;
         return answer(&api, granted, Delivery::Body);
     }
     let cookies: Vec<&str> = cookie::values(&parts.headers, &api.cookie.name).collect();
@@ -88,7 +90,7 @@ pub(super) async fn refresh(
     let ours = cookies
         .iter()
         .find(|token| api.accounts.session_of(token).is_some());
-    let granted = api.accounts.refresh(ours.unwrap_or(first)).await?;
+    let granted = api.accounts.refresh(ours.unwrap_or(first), &by).await?;
     answer(&api, granted, Delivery::Cookie)
 }
 
@@ -114,8 +116,32 @@ pub(super) async fn logout(
     sessions.sort_unstable();
     sessions.dedup();
     for session in sessions {
-        api.accounts.logout(session).await?;
+        api.accounts
+            .logout(session, &By::stranger(peer.client))
+            .await?;
     }
+    signed_out(&api)
+}
+
+pub(super) async fn logout_all(
+    State(api): State<Arc<ApiState>>,
+    request: Request,
+) -> Result<Response, Refused> {
+    let (parts, _) = request.into_parts();
+    let caller = caller(&api, &parts)?;
+    let by = by(&caller, &parts)?;
+    let mut query = Members::of_query(&parts)?;
+    let keep = query.flag("keep_current").then_some(caller.session);
+    query.finish()?;
+    let key = Key::Id(caller.id);
+    api.accounts.end_sessions(key, keep, &by).await?;
+    match keep {
+        Some(_) => Ok(Json(json!({ "message": "Signed out elsewhere." })).into_response()),
+        None => signed_out(&api),
+    }
+}
+
+fn signed_out(api: &ApiState) -> Result<Response, Refused> {
     let mut response = Json(json!({ "message": "Signed out." })).into_response();
     let cleared = cookie::clear(&api.cookie).map_err(unwritable)?;
     response.headers_mut().append(SET_COOKIE, cleared);

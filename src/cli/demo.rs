@@ -9,7 +9,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::{FAILED, GOOD, fail, log_at};
-use crate::accounts::{Accounts, AccountsError, NewUser, random_password};
+use crate::accounts::{Accounts, AccountsError, By, NewUser, random_password};
 use crate::boot::{self, BootError, Serving};
 use crate::config;
 
@@ -146,7 +146,7 @@ async fn add(
         tier: Some(user.tier.to_owned()),
         is_superuser: user.is_superuser,
     };
-    let added: Result<_, AccountsError> = accounts.add_user(new).await;
+    let added: Result<_, AccountsError> = accounts.add_user(new, &By::command_line()).await;
     added.map(drop).map_err(io::Error::other)
 }
 

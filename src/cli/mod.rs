@@ -4,6 +4,8 @@ pub mod check;
 mod demo;
 mod health;
 mod serve;
+pub mod session;
+mod told;
 pub mod user;
 
 use std::io::{IsTerminal, stderr};
@@ -12,6 +14,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use self::told::Told;
+use self::user::UserError;
 use crate::config::{self, Config};
 
 /// Exit codes beside clap's own 2 for bad usage.
@@ -43,8 +47,21 @@ enum Verb {
     User {
         #[command(flatten)]
         file: File,
+        /// Print JSON
+        #[arg(long, global = true)]
+        json: bool,
         #[command(subcommand)]
         command: user::UserCommand,
+    },
+    /// Where accounts are signed in, straight on the store
+    Session {
+        #[command(flatten)]
+        file: File,
+        /// Print JSON
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: session::SessionCommand,
     },
     /// Ask a running gateway for its health; for a container's health check
     Health(File),
@@ -76,7 +93,16 @@ pub fn run() -> i32 {
         Verb::Serve(file) => serve::run(file.path()),
         Verb::Demo(args) => demo::run(&args),
         Verb::Check { file, format } => check::run(&file.path(), format, colour()),
-        Verb::User { file, command } => with_config(file, |config| manage(config, command)),
+        Verb::User {
+            file,
+            json,
+            command,
+        } => with_config(file, |config| manage(json, user::run(config, command))),
+        Verb::Session {
+            file,
+            json,
+            command,
+        } => with_config(file, |config| manage(json, session::run(config, command))),
         Verb::Health(file) => with_config(file, |config| health::run(config.admin.address)),
         Verb::Version => {
             println!("portcullis {}", env!("CARGO_PKG_VERSION"));
@@ -95,13 +121,15 @@ fn with_config(file: File, act: impl FnOnce(&Config) -> i32) -> i32 {
     }
 }
 
-fn manage(config: &Config, command: user::UserCommand) -> i32 {
+/// Does something on the store and prints what came of it.
+fn manage(json: bool, work: impl Future<Output = Result<Told, UserError>>) -> i32 {
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
-        .map_err(user::UserError::Stdin)
-        .and_then(|runtime| runtime.block_on(user::run(config, command)));
+        .map_err(UserError::Runtime)
+        .and_then(|runtime| runtime.block_on(work))
+        .and_then(|told| told.print(json).map_err(UserError::Stdout));
     match outcome {
         Ok(()) => GOOD,
         Err(error) => fail(&error),

@@ -1,20 +1,89 @@
 //! `portcullis user`: accounts, straight on the store, also while the gateway runs on it.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead};
 
+use serde_json::json;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::accounts::{Account, AccountsError, NewUser, OpenError, Users, random_password};
+use super::told::{self, Told};
+use crate::accounts::{
+    Account, AccountsError, By, Edit, Key, LastSuperuser, Listing, NewUser, OpenError, Prefix,
+    Users, random_password,
+};
 use crate::config::{Config, Secret};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum UserCommand {
     /// Create an account; without --password-stdin it gets a random password, which is printed
     Add(AddArgs),
+    /// Accounts in the order of their names
+    List(ListArgs),
+    /// One account, a deleted one too
+    Show { username: String },
+    /// Change an account; what is not given stays
+    Set(SetArgs),
+    /// Set a password, which signs the account out everywhere; without --password-stdin it is a
+    /// random one, which is printed
+    Passwd {
+        username: String,
+        /// Read the password from the first line of standard input
+        #[arg(long)]
+        password_stdin: bool,
+    },
     /// Disable an account: it is signed out everywhere and can't sign in
     Disable { username: String },
     /// Let a disabled account sign in again
     Enable { username: String },
+    /// Delete an account: it is signed out everywhere, and `restore` brings it back
+    Delete {
+        username: String,
+        /// Remove it for good. Its name is not given to anybody else
+        #[arg(long)]
+        purge: bool,
+    },
+    /// Bring a deleted account back
+    Restore { username: String },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// Only names, or e-mail addresses, that begin with this
+    #[arg(long)]
+    pub q: Option<String>,
+    /// Only accounts of this tier
+    #[arg(long)]
+    pub tier: Option<String>,
+    /// The deleted ones instead of the others
+    #[arg(long)]
+    pub deleted: bool,
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..))]
+    pub limit: i64,
+    /// Leave out so many
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..))]
+    pub offset: i64,
+}
+
+#[derive(Debug, Default, clap::Args)]
+pub struct SetArgs {
+    pub username: String,
+    /// The new name to sign in with; the old one stays reserved
+    #[arg(long = "username", value_name = "USERNAME")]
+    pub rename: Option<String>,
+    #[arg(long)]
+    pub name: Option<String>,
+    #[arg(long)]
+    pub email: Option<String>,
+    #[arg(long)]
+    pub tier: Option<String>,
+    /// All roles, with commas between; an empty text takes them away
+    #[arg(long)]
+    pub roles: Option<String>,
+    #[arg(long, value_name = "BOOL")]
+    pub superuser: Option<bool>,
+    /// The id in the application behind; an empty text takes it away
+    #[arg(long)]
+    pub external_id: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -45,10 +114,24 @@ pub enum UserError {
     Accounts(#[from] AccountsError),
     #[error("there is no account {0}")]
     NoSuchUser(String),
+    #[error("there is no session {0} that could end")]
+    NoSuchSession(Uuid),
     #[error("cannot read the password from standard input: {0}")]
     Stdin(io::Error),
     #[error("cannot write to standard output: {0}")]
     Stdout(io::Error),
+    #[error("cannot start: {0}")]
+    Runtime(io::Error),
+}
+
+impl UserError {
+    /// With the name that was asked for.
+    pub fn of(error: AccountsError, username: &str) -> UserError {
+        match error {
+            AccountsError::NoSuchAccount => UserError::NoSuchUser(username.to_owned()),
+            error => error.into(),
+        }
+    }
 }
 
 /// An account that was just made.
@@ -59,33 +142,151 @@ pub struct Added {
     pub random_password: Option<Secret>,
 }
 
-/// Runs the command and prints what came of it.
-pub async fn run(config: &Config, command: UserCommand) -> Result<(), UserError> {
-    let text = match command {
+/// Does what was asked and gives what to print.
+pub async fn run(config: &Config, command: UserCommand) -> Result<Told, UserError> {
+    match command {
         UserCommand::Add(args) => {
-            let added = if args.password_stdin {
-                let password = read_password(io::stdin().lock())?;
-                add(config, args, Some(password)).await?
-            } else {
-                add(config, args, None).await?
-            };
-            report(&added)
+            let password = password(args.password_stdin)?;
+            Ok(report(&add(config, args, password).await?))
         }
+        UserCommand::List(args) => list(config, &args).await,
+        UserCommand::Show { username } => {
+            let users = Users::open(config).await?;
+            let account = users.find(Key::Username(&username)).await?;
+            let account = account.ok_or(UserError::NoSuchUser(username))?;
+            Ok(told::details(&account))
+        }
+        UserCommand::Set(args) => {
+            let account = edit(config, &args.username, &edit_of(&args)).await?;
+            let line = format!("{} was changed.", account.username);
+            Ok(Told::account(line, &account))
+        }
+        UserCommand::Passwd {
+            username,
+            password_stdin,
+        } => set_password(config, &username, password(password_stdin)?).await,
         UserCommand::Disable { username } => {
-            set_active(config, &username, false).await?;
-            Zeroizing::new(format!(
-                "{username} is disabled and signed out everywhere.\n"
-            ))
+            let account = set_active(config, &username, false).await?;
+            let line = format!("{username} is disabled and signed out everywhere.");
+            Ok(Told::account(line, &account))
         }
         UserCommand::Enable { username } => {
-            set_active(config, &username, true).await?;
-            Zeroizing::new(format!("{username} can sign in.\n"))
+            let account = set_active(config, &username, true).await?;
+            Ok(Told::account(format!("{username} can sign in."), &account))
         }
+        UserCommand::Delete {
+            username,
+            purge: true,
+        } => {
+            let users = Users::open(config).await?;
+            let (key, by) = (Key::Username(&username), By::command_line());
+            users
+                .purge(key, &by)
+                .await
+                .map_err(|error| UserError::of(error, &username))?;
+            let text = format!("{username} was removed for good.\n");
+            Ok(Told::new(text, json!({ "purged": username })))
+        }
+        UserCommand::Delete { username, .. } => {
+            let account = set_deleted(config, &username, true).await?;
+            let line = format!("{username} is deleted and signed out everywhere.");
+            Ok(Told::account(line, &account))
+        }
+        UserCommand::Restore { username } => {
+            let account = set_deleted(config, &username, false).await?;
+            Ok(Told::account(format!("{username} is back."), &account))
+        }
+    }
+}
+
+async fn list(config: &Config, args: &ListArgs) -> Result<Told, UserError> {
+    let users = Users::open(config).await?;
+    let prefix = args.q.as_deref().unwrap_or_default().trim().to_lowercase();
+    let listing = Listing {
+        prefix: Prefix::of(&prefix),
+        tier: args.tier.as_deref(),
+        is_deleted: args.deleted,
+        offset: args.offset,
+        limit: args.limit,
     };
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(UserError::Stdout)
+    let listed = users.list(&listing).await?;
+    Ok(told::accounts(&listed.accounts, listed.total))
+}
+
+fn edit_of(args: &SetArgs) -> Edit {
+    let roles = args.roles.as_deref().map(|text| {
+        let roles = text
+            .split(',')
+            .map(str::trim)
+            .filter(|role| !role.is_empty());
+        roles.map(str::to_owned).collect()
+    });
+    let external_id = args.external_id.clone();
+    Edit {
+        username: args.rename.clone(),
+        name: args.name.clone(),
+        email: args.email.clone(),
+        tier: args.tier.clone(),
+        roles,
+        is_superuser: args.superuser,
+        external_id: external_id.map(|id| Some(id).filter(|id| !id.is_empty())),
+        ..Edit::default()
+    }
+}
+
+/// Whoever may write the store's file may also leave it without a superuser: `add` makes another.
+async fn edit(config: &Config, username: &str, edit: &Edit) -> Result<Account, UserError> {
+    let users = Users::open(config).await?;
+    let (key, by) = (Key::Username(username), By::command_line());
+    let edited = users.edit(key, edit, LastSuperuser::MayGo, &by).await;
+    edited.map_err(|error| UserError::of(error, username))
+}
+
+async fn set_deleted(
+    config: &Config,
+    username: &str,
+    is_deleted: bool,
+) -> Result<Account, UserError> {
+    let change = Edit {
+        is_deleted: Some(is_deleted),
+        ..Edit::default()
+    };
+    edit(config, username, &change).await
+}
+
+async fn set_password(
+    config: &Config,
+    username: &str,
+    given: Option<Secret>,
+) -> Result<Told, UserError> {
+    let users = Users::open(config).await?;
+    let (password, random_password) = or_random(config, given);
+    let (key, by) = (Key::Username(username), By::command_line());
+    let set = users.set_password(key, password, None, &by).await;
+    let account = set.map_err(|error| UserError::of(error, username))?;
+    let line = format!("{username} has a new password and is signed out everywhere.");
+    Ok(with_password(
+        Told::account(line, &account),
+        random_password.as_ref(),
+    ))
+}
+
+/// What is given, or a random one, then twice.
+fn or_random(config: &Config, given: Option<Secret>) -> (Secret, Option<Secret>) {
+    match given {
+        Some(given) => (given, None),
+        None => {
+            let random = random_password(&config.auth.password);
+            (random.clone(), Some(random))
+        }
+    }
+}
+
+fn password(is_on_stdin: bool) -> Result<Option<Secret>, UserError> {
+    if is_on_stdin {
+        return read_password(io::stdin().lock()).map(Some);
+    }
+    Ok(None)
 }
 
 /// Makes an account, with a random password unless one is given.
@@ -94,23 +295,20 @@ pub async fn add(
     args: AddArgs,
     password: Option<Secret>,
 ) -> Result<Added, UserError> {
-    let (password, random_password) = match password {
-        Some(given) => (given, None),
-        None => {
-            let random = random_password(&config.auth.password);
-            (random.clone(), Some(random))
-        }
-    };
+    let (password, random_password) = or_random(config, password);
     let users = Users::open(config).await?;
     let account = users
-        .add(NewUser {
-            name: args.name.unwrap_or_else(|| args.username.clone()),
-            username: args.username,
-            email: args.email,
-            password,
-            tier: args.tier,
-            is_superuser: args.superuser,
-        })
+        .add(
+            NewUser {
+                name: args.name.unwrap_or_else(|| args.username.clone()),
+                username: args.username,
+                email: args.email,
+                password,
+                tier: args.tier,
+                is_superuser: args.superuser,
+            },
+            &By::command_line(),
+        )
         .await?;
     Ok(Added {
         account,
@@ -118,28 +316,40 @@ pub async fn add(
     })
 }
 
-async fn set_active(config: &Config, username: &str, is_active: bool) -> Result<(), UserError> {
-    let users = Users::open(config).await?;
-    match users.set_active(username, is_active).await? {
-        Some(_) => Ok(()),
-        None => Err(UserError::NoSuchUser(username.to_owned())),
-    }
+async fn set_active(
+    config: &Config,
+    username: &str,
+    is_active: bool,
+) -> Result<Account, UserError> {
+    let change = Edit {
+        is_active: Some(is_active),
+        ..Edit::default()
+    };
+    edit(config, username, &change).await
 }
 
-fn report(added: &Added) -> Zeroizing<String> {
+fn report(added: &Added) -> Told {
     let account = &added.account;
-    let mut text = Zeroizing::new(format!("{} (tier {}", account.username, account.tier));
-    text.push_str(if account.is_superuser {
-        ", superuser) was created.\n"
+    let superuser = if account.is_superuser {
+        ", superuser"
     } else {
-        ") was created.\n"
-    });
-    if let Some(password) = &added.random_password {
-        text.push_str("password: ");
-        text.push_str(password.expose());
-        text.push('\n');
+        ""
+    };
+    let line = format!(
+        "{} (tier {}{superuser}) was created.",
+        account.username, account.tier
+    );
+    with_password(Told::account(line, account), added.random_password.as_ref())
+}
+
+fn with_password(mut told: Told, password: Option<&Secret>) -> Told {
+    if let Some(password) = password {
+        told.text.push_str("password: ");
+        told.text.push_str(password.expose());
+        told.text.push('\n');
+        told.json["password"] = json!(password.expose());
     }
-    text
+    told
 }
 
 /// The first line, without its end.
@@ -179,7 +389,11 @@ mod tests {
         );
         let password = added.random_password.clone().unwrap();
         assert!(password.expose().len() >= 20);
-        assert!(report(&added).contains(&format!("password: {}\n", password.expose())));
+        assert!(
+            report(&added)
+                .text
+                .contains(&format!("password: {}\n", password.expose()))
+        );
         assert!(!format!("{added:?}").contains(password.expose()));
         assert!(
             !config.auth.keys_dir.exists(),

@@ -76,6 +76,20 @@ pub struct Auth {
     pub registration: Registration,
     /// A key of [`Config::tiers`].
     pub default_tier: String,
+    pub lockout: Lockout,
+}
+
+/// How guesses at passwords are slowed down, by account and address together. An account from
+/// everywhere locks at ten times as many failures, an address at twenty times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lockout {
+    /// So many failures within the window lock.
+    pub failures: NonZeroU32,
+    pub window: Duration,
+    /// The first lock; each that follows takes twice as long.
+    pub base: Duration,
+    /// The longest lock, and how long after a lock or failure it is all forgotten.
+    pub max: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,8 +137,16 @@ pub struct PasswordPolicy {
     pub min_length: usize,
     /// A lower-case and an upper-case letter, a digit and another character.
     pub complexity: bool,
+    /// What new passwords are hashed with, and others at their next login.
+    pub hash: PasswordHash,
     /// log2 of bcrypt's rounds, 4 to 31.
     pub bcrypt_cost: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordHash {
+    Bcrypt,
+    Argon2id,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

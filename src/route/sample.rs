@@ -41,10 +41,17 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
             password: PasswordPolicy {
                 min_length: 8,
                 complexity: true,
+                hash: PasswordHash::Bcrypt,
                 bcrypt_cost: 4,
             },
             registration: Registration::Closed,
             default_tier: "free".into(),
+            lockout: Lockout {
+                failures: std::num::NonZeroU32::MIN.saturating_add(4),
+                window: Duration::from_secs(60),
+                base: Duration::from_secs(60),
+                max: Duration::from_secs(3600),
+            },
         },
         tiers: BTreeMap::new(),
         anonymous: None,

@@ -31,8 +31,8 @@ struct Entry {
 }
 
 impl Table {
-    /// `endpoints` are the paths of the auth API, without parameters; they win over every route, on
-    /// every host and for every method.
+    /// `endpoints` are the paths of the auth API, a segment in braces being a parameter: `/users/{name}`.
+    /// They win over every route, on every host and for every method.
     pub fn build(config: &Config, endpoints: &[String]) -> Table {
         let mut table = Table {
             routes: Vec::with_capacity(config.routes.len()),
@@ -41,7 +41,13 @@ impl Table {
             groups: vec![Trie::new()],
         };
         for (index, path) in endpoints.iter().enumerate() {
-            let segments = path.split('/').skip(1).map(|s| Segment::Literal(s.into()));
+            let segments = path.split('/').skip(1).map(|text| {
+                let name = text.strip_prefix('{').and_then(|t| t.strip_suffix('}'));
+                match name {
+                    Some(name) => Segment::Param(name.into()),
+                    None => Segment::Literal(text.into()),
+                }
+            });
             let pattern = Pattern::Path(segments.collect());
             table.endpoints.insert(&pattern, index);
         }

@@ -61,7 +61,12 @@ pub(super) fn owned(path: &str, parameter: &str) -> Route {
 
 pub(super) fn table(routes: Vec<Route>) -> Table {
     let config = sample::config(routes);
-    let endpoints = ["/api/v1/login", "/.well-known/jwks.json"];
+    let endpoints = [
+        "/api/v1/login",
+        "/.well-known/jwks.json",
+        "/api/v1/users/{name}",
+        "/api/v1/users/{name}/tier",
+    ];
     Table::build(&config, &endpoints.map(str::to_owned))
 }
 
@@ -206,6 +211,43 @@ fn parameters_stand_where_the_client_wrote_them() {
     let pattern = pattern("/u/{user}/f/{*path}");
     assert_eq!(parameter_index(&pattern, "path"), Some(1));
     assert_eq!(parameter_index(&pattern, "u"), None);
+}
+
+#[test]
+fn an_endpoint_may_have_parameters() {
+    let table = table(vec![
+        route("/**"),
+        route("/api/v1/users/{*rest}"),
+        route("/api/v1/users/{name}"),
+    ]);
+    for endpoint in ["/api/v1/users/ann", "/api/v1/users/ann/tier"] {
+        assert_eq!(
+            get(&table, endpoint),
+            Ok(Destination::AuthApi),
+            "{endpoint}"
+        );
+    }
+    for (own, index) in [
+        ("/api/v1/users", 0),
+        ("/api/v1/users/ann/posts", 1),
+        ("/api/v1/users/ann/tier/x", 1),
+        ("/api/v1/users/", 0),
+    ] {
+        assert_eq!(get(&table, own), to(index), "{own}");
+    }
+    for disguised in [
+        "/api/v1/users/ann/x/../tier",
+        "/api/v1/users/ann/%74ier",
+        "/api/v1/users/ann%2Ftier%2Fx",
+        "/api/v1/users//ann",
+        "/api/v1/users/ann/./tier",
+    ] {
+        assert_eq!(
+            get(&table, disguised),
+            Err(Code::AmbiguousPath),
+            "{disguised}"
+        );
+    }
 }
 
 #[test]

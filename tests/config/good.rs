@@ -116,10 +116,17 @@ fn defaults_of_auth() {
         password: PasswordPolicy {
             min_length: 8,
             complexity: true,
+            hash: PasswordHash::Bcrypt,
             bcrypt_cost: 12,
         },
         registration: Registration::Closed,
         default_tier: "free".into(),
+        lockout: Lockout {
+            failures: std::num::NonZeroU32::MIN.saturating_add(4),
+            window: Duration::from_secs(60),
+            base: Duration::from_secs(60),
+            max: Duration::from_secs(3600),
+        },
     };
     assert_eq!(auth, expected);
 }
@@ -155,6 +162,7 @@ auth:
   password: { min_length: 12, complexity: false, bcrypt_cost: 31 }
   registration: open
   default_tier: basic
+  lockout: { failures: 3, window: 10s, base: 1s, max: 2s }
 tiers:
   basic: { rank: 0, rate: 100/min }
   gold: { rank: 5, rate: 10/s, burst: 50 }

@@ -1,10 +1,16 @@
 //! Where accounts and sessions are kept. Only this folder knows SQL.
 
+mod audit;
+mod edit;
 mod health;
 mod sqlite;
 
+use std::net::IpAddr;
+
 use uuid::Uuid;
 
+pub use audit::{Action, By, Entry, Event, Subject, Trail};
+pub use edit::{Edit, Key, LastSuperuser, NewPassword, NotChanged};
 pub use health::StoreError;
 pub use sqlite::Store;
 
@@ -45,6 +51,20 @@ pub struct Credentials {
     pub password_hash: String,
 }
 
+/// Failed sign-ins of one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Attempts {
+    /// Since the window began or the last lock.
+    pub failures: u32,
+    /// When the first of them was.
+    pub since: Millis,
+    /// How many locks there were.
+    pub locks: u32,
+    pub locked_until: Millis,
+    /// When this is as good as nothing.
+    pub forget_at: Millis,
+}
+
 /// A session as the judgement of a refresh token needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -63,8 +83,23 @@ pub struct NewSession<'a> {
     pub now: Millis,
     pub expires_at: Millis,
     pub tokens_expire_at: Millis,
-    pub ip: String,
+    pub ip: IpAddr,
+    /// The count of failures that this success clears.
+    pub clears: &'a str,
+    /// A hash in place of the one that was checked.
+    pub new_hash: Option<&'a str>,
     pub user_agent: Option<&'a str>,
+}
+
+/// A session as it is told to people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionInfo {
+    pub id: Uuid,
+    pub created_at: Millis,
+    pub last_used_at: Millis,
+    pub expires_at: Millis,
+    pub ip: String,
+    pub user_agent: Option<String>,
 }
 
 /// What to write for a refresh token that was presented.
@@ -87,6 +122,44 @@ pub enum Step {
 pub enum Taken {
     Username,
     Email,
+    ExternalId,
+}
+
+/// Which accounts to list, in the order of the name, or of the e-mail when that is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listing<'a> {
+    pub prefix: Option<Prefix<'a>>,
+    pub tier: Option<&'a str>,
+    /// The deleted ones or the others.
+    pub is_deleted: bool,
+    pub offset: i64,
+    pub limit: i64,
+}
+
+/// What an account's name or e-mail begins with, in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prefix<'a> {
+    Username(&'a str),
+    Email(&'a str),
+}
+
+impl Prefix<'_> {
+    /// Text that no name can begin with is searched among the e-mails. `None` for no text.
+    pub fn of(text: &str) -> Option<Prefix<'_>> {
+        let is_of_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        match text {
+            "" => None,
+            text if text.chars().all(is_of_name) => Some(Prefix::Username(text)),
+            text => Some(Prefix::Email(text)),
+        }
+    }
+}
+
+/// Some accounts of a [`Listing`], and how many it has.
+#[derive(Debug)]
+pub struct Listed {
+    pub accounts: Vec<Account>,
+    pub total: i64,
 }
 
 /// A row of the change log.
@@ -117,6 +190,9 @@ pub struct UsedSession {
     pub session: Session,
     pub account: Account,
     pub step: Step,
-    /// Set when the step ended it.
-    pub ended: Option<EndedSession>,
+}
+
+/// How e-mails are compared.
+fn fold_email(email: &str) -> String {
+    email.to_lowercase()
 }

@@ -8,6 +8,9 @@ use serde_json::json;
 
 use super::{Api, FORM, PASSWORD};
 use crate::api::endpoints;
+
+const NIL: &str = "00000000-0000-0000-0000-000000000000";
+
 use crate::config::checked::{Delivery, Registration};
 
 #[tokio::test]
@@ -210,17 +213,33 @@ async fn keys_are_published_and_may_be_cached() {
 async fn every_endpoint_is_listed_and_names_its_methods() {
     let api = Api::start().await;
     for path in endpoints("/api/v1") {
-        let request = Request::delete(&path).body(Body::empty()).unwrap();
+        let path = path.replace("{username}", "ann").replace("{id}", NIL);
+        let request = Request::options(&path).body(Body::empty()).unwrap();
         let answer = api.send(request).await;
         answer.assert_refused("method-not-allowed");
         let refusal = answer.refusal.unwrap();
-        let allow = refusal.headers().iter().find(|(name, _)| name == "allow");
-        let is_read = path.ends_with("/me") || path.ends_with("jwks.json");
-        assert_eq!(
-            allow.unwrap().1,
-            if is_read { "GET, HEAD" } else { "POST" },
-            "{path}"
-        );
+        let mut headers = refusal.headers().iter();
+        let (_, allow) = headers.find(|(name, _)| name == "allow").unwrap();
+        // What is named is taken: it is answered by something else than a refusal of the method.
+        for method in allow.to_str().unwrap().split(", ") {
+            let request = Request::builder().method(method).uri(&path);
+            let answer = api.send(request.body(Body::empty()).unwrap()).await;
+            assert_ne!(answer.status, 405, "{method} {path}");
+            assert_ne!(answer.code(), "not-found", "{method} {path}");
+        }
+        // And what is not named is not.
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            if !allow
+                .to_str()
+                .unwrap()
+                .split(", ")
+                .any(|known| known == method)
+            {
+                let request = Request::builder().method(method).uri(&path);
+                let answer = api.send(request.body(Body::empty()).unwrap()).await;
+                answer.assert_refused("method-not-allowed");
+            }
+        }
     }
     let request = Request::get("/api/v1/other").body(Body::empty()).unwrap();
     api.send(request).await.assert_refused("not-found");

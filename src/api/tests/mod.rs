@@ -1,9 +1,14 @@
 //! The API through its router, on a real SQLite file, by a clock that the test moves.
 
+mod audit;
 mod bad_input;
 mod life;
+mod lockout;
+mod places;
 mod sessions;
+mod users;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,8 +21,8 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::{ApiState, Expiry, router};
-use crate::accounts::Accounts;
 use crate::accounts::tests::{StoppedClock, config, new_user};
+use crate::accounts::{Accounts, By};
 use crate::authn::{Changes, Claims, User};
 use crate::config::Config;
 use crate::request::{Code, Peer, Refusal};
@@ -32,7 +37,7 @@ pub struct Api {
     pub config: Config,
     /// What the limiter by address says.
     pub is_admitting: Arc<AtomicBool>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// What came back, the refusal too if there was one.
@@ -59,11 +64,33 @@ impl Api {
         let accounts = Accounts::open_with(&config, Arc::clone(&changes), clock.clock())
             .await
             .unwrap();
-        let accounts = Arc::new(accounts);
         let mut root = new_user("root");
         root.is_superuser = true;
-        accounts.add_user(root).await.unwrap();
-        accounts.add_user(new_user("ann")).await.unwrap();
+        for user in [root, new_user("ann")] {
+            accounts.add_user(user, &By::command_line()).await.unwrap();
+        }
+        Api::around(accounts, changes, clock, config, folder)
+    }
+
+    /// The same with other accounts on the same store, as after a restart.
+    pub fn with(self, accounts: Accounts) -> Api {
+        Api::around(
+            accounts,
+            Arc::default(),
+            self.clock,
+            self.config,
+            self.folder,
+        )
+    }
+
+    fn around(
+        accounts: Accounts,
+        changes: Arc<Changes>,
+        clock: StoppedClock,
+        config: Config,
+        folder: tempfile::TempDir,
+    ) -> Api {
+        let accounts = Arc::new(accounts);
         let is_admitting = Arc::new(AtomicBool::new(true));
         let admitting = Arc::clone(&is_admitting);
         let state = ApiState::new(
@@ -84,14 +111,18 @@ impl Api {
             clock,
             config,
             is_admitting,
-            _folder: folder,
+            folder,
         }
     }
 
-    pub async fn send(&self, mut request: Request<Body>) -> Answer {
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        self.send_from([192, 0, 2, 7].into(), request).await
+    }
+
+    pub async fn send_from(&self, client: IpAddr, mut request: Request<Body>) -> Answer {
         request.extensions_mut().insert(Peer {
             socket: ([127, 0, 0, 1], 9).into(),
-            client: [192, 0, 2, 7].into(),
+            client,
             is_trusted: false,
         });
         let response = self.router.clone().oneshot(request).await.unwrap();
@@ -113,6 +144,22 @@ impl Api {
         self.send(request.body(body).unwrap()).await
     }
 
+    /// A call of the API with a token, and a body unless that is null.
+    pub async fn call(&self, method: &str, path: &str, token: &str, body: Value) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1{path}"))
+            .header("authorization", format!("Bearer {token}"));
+        let body = match body {
+            Value::Null => Body::empty(),
+            body => {
+                request = request.header(JSON.0, JSON.1);
+                Body::from(body.to_string())
+            }
+        };
+        self.send(request.body(body).unwrap()).await
+    }
+
     pub async fn post_json(&self, path: &str, body: Value) -> Answer {
         self.post(path, &[JSON], &body.to_string()).await
     }
@@ -120,6 +167,13 @@ impl Api {
     pub async fn login(&self, username: &str, password: &str) -> Answer {
         let body = json!({ "username": username, "password": password });
         self.post_json("/api/v1/login", body).await
+    }
+
+    pub async fn login_from(&self, client: [u8; 4], username: &str, password: &str) -> Answer {
+        let body = json!({ "username": username, "password": password }).to_string();
+        let request = Request::post("/api/v1/login").header(JSON.0, JSON.1);
+        let request = request.body(Body::from(body)).unwrap();
+        self.send_from(client.into(), request).await
     }
 
     /// An access token and the refresh token's cookie, as `Cookie` has it.
@@ -141,6 +195,9 @@ impl Api {
     }
 }
 
+/// No body.
+pub const NOTHING: Value = Value::Null;
+
 pub const JSON: (&str, &str) = ("content-type", "application/json");
 pub const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
@@ -157,6 +214,12 @@ impl Answer {
     pub fn cookie(&self) -> String {
         let set = self.headers["set-cookie"].to_str().unwrap();
         set.split(';').next().unwrap().to_owned()
+    }
+
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Answer {
+        assert_eq!(self.status, status, "{self:?}");
+        self
     }
 
     pub fn code(&self) -> &'static str {

@@ -6,6 +6,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::{Api, JSON, PASSWORD};
+use crate::accounts::{By, Edit, Key, LastSuperuser};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_refreshes_at_once_with_one_token_leave_one_session() {
@@ -139,8 +140,16 @@ async fn logout_works_with_nothing_and_with_rubbish() {
 #[tokio::test]
 async fn unknown_wrong_and_disabled_are_one_answer() {
     let api = Api::start().await;
-    let users = crate::accounts::Users::open(&api.config).await.unwrap();
-    users.set_active("root", false).await.unwrap().unwrap();
+    let disabled = Edit {
+        is_active: Some(false),
+        ..Edit::default()
+    };
+    let (key, by) = (Key::Username("root"), By::command_line());
+    let users = api.accounts.users();
+    users
+        .edit(key, &disabled, LastSuperuser::MayGo, &by)
+        .await
+        .unwrap();
     let told = |answer: super::Answer| {
         answer.assert_refused("credentials-invalid");
         let refusal = answer.refusal.unwrap();

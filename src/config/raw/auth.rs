@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::checked::{Delivery, Registration, SameSite};
+use super::super::checked::{Delivery, PasswordHash, Registration, SameSite};
 use super::super::decode::AtLeastOne;
 use super::super::secret::Secret;
 use super::super::section::{choice, section};
@@ -31,6 +31,18 @@ section! {
         registration: Registration;
         /// The tier of new accounts.
         default_tier: String;
+        /// How guesses at passwords are slowed down.
+        lockout: RawLockout;
+    }
+}
+
+section! {
+    RawLockout, "`auth.lockout`" {
+        failures: u32;
+        window: Duration;
+        /// The first lock; each that follows takes twice as long.
+        base: Duration;
+        max: Duration;
     }
 }
 
@@ -71,6 +83,7 @@ section! {
     RawPassword, "`auth.password`" {
         min_length: u64;
         complexity: bool;
+        hash: PasswordHash;
         bcrypt_cost: u32;
     }
 }
@@ -88,6 +101,11 @@ choice! { Algorithm {
     "ES256" => Algorithm::Es256,
     "RS256" => Algorithm::Rs256,
     "HS256" => Algorithm::Hs256,
+} }
+
+choice! { PasswordHash {
+    "bcrypt" => PasswordHash::Bcrypt,
+    "argon2id" => PasswordHash::Argon2id,
 } }
 
 choice! { Delivery { "cookie" => Delivery::Cookie, "body" => Delivery::Body } }

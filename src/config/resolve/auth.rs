@@ -8,13 +8,13 @@ use std::time::Duration;
 use http::Uri;
 
 use super::super::checked::{
-    Auth, Cookie, Delivery, PasswordPolicy, Pattern, Rate, RefreshToken, Registration, SameSite,
-    Signing, Tier,
+    Auth, Cookie, Delivery, PasswordHash, PasswordPolicy, Pattern, Rate, RefreshToken,
+    Registration, SameSite, Signing, Tier,
 };
 use super::super::decode::{At, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
 use super::super::raw::{Algorithm, RawAuth, RawConfig, RawCookie, RawPassword, RawSigning};
-use super::{pattern, positive, quota, secret};
+use super::{lockout, pattern, positive, quota, secret};
 
 const DEFAULT_BASE_PATH: &str = "/api/v1";
 const DEFAULT_ISSUER: &str = "http://localhost:8080";
@@ -54,6 +54,7 @@ pub fn auth(
         password: password(&raw.password, findings),
         registration: raw.registration.copied().unwrap_or(Registration::Closed),
         default_tier: default_tier(config, raw, tiers, findings),
+        lockout: lockout::lockout(&raw.lockout, findings),
         base_path,
     }
 }
@@ -283,10 +284,19 @@ fn password(raw: &Field<RawPassword>, findings: &mut Findings) -> PasswordPolicy
                 .hint("`12` is usual, below `10` is for tests");
         }
     }
+    let hash = raw.hash.copied().unwrap_or(PasswordHash::Bcrypt);
+    if let Some(span) = raw.bcrypt_cost.span()
+        && hash != PasswordHash::Bcrypt
+    {
+        findings
+            .warn(span, "`bcrypt_cost` is not used with `hash: argon2id`")
+            .hint("remove one of the two");
+    }
     let min_length = raw.min_length.copied().unwrap_or(8);
     PasswordPolicy {
         min_length: usize::try_from(min_length).unwrap_or(usize::MAX),
         complexity: raw.complexity.copied().unwrap_or(true),
+        hash,
         bcrypt_cost: raw.bcrypt_cost.copied().unwrap_or(12),
     }
 }

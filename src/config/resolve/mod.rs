@@ -5,6 +5,7 @@
 
 mod auth;
 mod limit;
+mod lockout;
 mod pattern;
 mod quota;
 mod route;

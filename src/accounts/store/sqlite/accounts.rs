@@ -3,15 +3,28 @@
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::changes::log_account;
-use super::sessions::end_all_sessions;
+use super::audit::log_event;
 use super::{Store, rows};
-use crate::accounts::store::{Account, Credentials, Millis, StoreError, Taken};
+use crate::accounts::store::{
+    Account, Action, By, Credentials, Event, Key, Millis, StoreError, Taken, fold_email,
+};
 
 impl Store {
-    pub async fn account(&self, id: Uuid) -> Result<Option<Account>, StoreError> {
+    /// Deleted ones too.
+    pub async fn account(&self, key: Key<'_>) -> Result<Option<Account>, StoreError> {
         self.health
-            .watch(async { account_by_id(&mut *self.reader.acquire().await?, id).await })
+            .watch(async { find(&mut *self.reader.acquire().await?, key).await })
+            .await
+    }
+
+    /// An account and its password's hash, by its id.
+    pub async fn credentials_of(&self, id: Uuid) -> Result<Option<Credentials>, StoreError> {
+        let query = sqlx::query("SELECT * FROM users WHERE id = ?").bind(id.to_string());
+        self.health
+            .watch(async {
+                let row = query.fetch_optional(&self.reader).await?;
+                row.as_ref().map(rows::credentials).transpose()
+            })
             .await
     }
 
@@ -24,13 +37,8 @@ impl Store {
         };
         self.health
             .watch(async {
-                let Some(row) = query.fetch_optional(&self.reader).await? else {
-                    return Ok(None);
-                };
-                Ok(Some(Credentials {
-                    account: rows::account(&row)?,
-                    password_hash: sqlx::Row::try_get(&row, "password_hash")?,
-                }))
+                let row = query.fetch_optional(&self.reader).await?;
+                row.as_ref().map(rows::credentials).transpose()
             })
             .await
     }
@@ -47,103 +55,111 @@ impl Store {
         &self,
         account: &Account,
         password_hash: &str,
+        by: &By,
     ) -> Result<Result<(), Taken>, StoreError> {
         self.health
             .watch(async {
                 let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-                if let Some(taken) = taken(&mut tx, &account.username, &account.email).await? {
+                if let Some(taken) = insert(&mut tx, account, password_hash, by).await? {
                     return Ok(Err(taken));
                 }
-                sqlx::query(
-                    "INSERT INTO users (id, external_id, username, name, email, email_folded, \
-                     password_hash, profile_image_url, tier, roles, is_superuser, is_active, \
-                     version, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                )
-                .bind(account.id.to_string())
-                .bind(&account.external_id)
-                .bind(&account.username)
-                .bind(&account.name)
-                .bind(&account.email)
-                .bind(fold_email(&account.email))
-                .bind(password_hash)
-                .bind(&account.profile_image_url)
-                .bind(&account.tier)
-                .bind(serde_json::json!(account.roles).to_string())
-                .bind(account.is_superuser)
-                .bind(account.is_active)
-                .bind(account.version.cast_signed())
-                .bind(account.created_at)
-                .execute(&mut *tx)
-                .await?;
-                sqlx::query("INSERT INTO names_used (username, user_id, since) VALUES (?, ?, ?)")
-                    .bind(&account.username)
-                    .bind(account.id.to_string())
-                    .bind(account.created_at)
-                    .execute(&mut *tx)
-                    .await?;
                 tx.commit().await?;
                 Ok(Ok(()))
             })
             .await
     }
-
-    /// Disables or enables an account; disabling ends its sessions. `None`: no such account.
-    pub async fn set_active(
-        &self,
-        username: &str,
-        is_active: bool,
-        now: Millis,
-    ) -> Result<Option<Account>, StoreError> {
-        self.health
-            .watch(async {
-                let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-                let Some(row) =
-                    sqlx::query("SELECT * FROM users WHERE username = ? AND deleted_at IS NULL")
-                        .bind(username)
-                        .fetch_optional(&mut *tx)
-                        .await?
-                else {
-                    return Ok(None);
-                };
-                let account = rows::account(&row)?;
-                if account.is_active == is_active {
-                    return Ok(Some(account));
-                }
-                let row = sqlx::query(
-                    "UPDATE users SET is_active = ?, version = version + 1, updated_at = ? \
-                     WHERE id = ? RETURNING *",
-                )
-                .bind(is_active)
-                .bind(now)
-                .bind(account.id.to_string())
-                .fetch_one(&mut *tx)
-                .await?;
-                let account = rows::account(&row)?;
-                log_account(&mut tx, account.id, now).await?;
-                if !is_active {
-                    end_all_sessions(&mut tx, account.id, now).await?;
-                }
-                tx.commit().await?;
-                Ok(Some(account))
-            })
-            .await
-    }
 }
 
-/// How e-mails are compared.
-fn fold_email(email: &str) -> String {
-    email.to_lowercase()
-}
-
-pub(super) async fn account_by_id(
+async fn insert(
     conn: &mut SqliteConnection,
-    id: Uuid,
+    account: &Account,
+    password_hash: &str,
+    by: &By,
+) -> Result<Option<Taken>, sqlx::Error> {
+    if let Some(taken) = taken(conn, &account.username, &account.email).await? {
+        return Ok(Some(taken));
+    }
+    if let Some(external_id) = &account.external_id
+        && is_external_id_taken(conn, external_id, account.id).await?
+    {
+        return Ok(Some(Taken::ExternalId));
+    }
+    sqlx::query(
+        "INSERT INTO users (id, external_id, username, name, email, email_folded, \
+                     password_hash, profile_image_url, tier, roles, is_superuser, is_active, \
+                     version, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(account.id.to_string())
+    .bind(&account.external_id)
+    .bind(&account.username)
+    .bind(&account.name)
+    .bind(&account.email)
+    .bind(fold_email(&account.email))
+    .bind(password_hash)
+    .bind(&account.profile_image_url)
+    .bind(&account.tier)
+    .bind(serde_json::json!(account.roles).to_string())
+    .bind(account.is_superuser)
+    .bind(account.is_active)
+    .bind(account.version.cast_signed())
+    .bind(account.created_at)
+    .execute(&mut *conn)
+    .await?;
+    reserve_name(conn, &account.username, account.id, account.created_at).await?;
+    let event = Event {
+        at: account.created_at,
+        action: Action::UserCreate,
+        by,
+        subject: Some((account.id, &account.username)),
+        details: serde_json::json!({
+            "tier": account.tier,
+            "is_superuser": account.is_superuser,
+        }),
+    };
+    log_event(conn, &event).await?;
+    Ok(None)
+}
+
+/// A name that is in use stays its first user's for good.
+pub(super) async fn reserve_name(
+    conn: &mut SqliteConnection,
+    username: &str,
+    user: Uuid,
+    now: Millis,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO names_used (username, user_id, since) VALUES (?, ?, ?) \
+         ON CONFLICT (username) DO NOTHING",
+    )
+    .bind(username)
+    .bind(user.to_string())
+    .bind(now)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn find(
+    conn: &mut SqliteConnection,
+    key: Key<'_>,
 ) -> Result<Option<Account>, sqlx::Error> {
-    let row = sqlx::query("SELECT * FROM users WHERE id = ?")
-        .bind(id.to_string())
-        .fetch_optional(conn)
-        .await?;
+    let query = match key {
+        Key::Id(id) => sqlx::query("SELECT * FROM users WHERE id = ?").bind(id.to_string()),
+        Key::Username(name) => sqlx::query("SELECT * FROM users WHERE username = ?").bind(name),
+    };
+    let row = query.fetch_optional(conn).await?;
     row.as_ref().map(rows::account).transpose()
+}
+
+/// Whether anybody but `user` has it.
+pub(super) async fn is_external_id_taken(
+    conn: &mut SqliteConnection,
+    external_id: &str,
+    user: Uuid,
+) -> Result<bool, sqlx::Error> {
+    let query = sqlx::query("SELECT 1 FROM users WHERE external_id = ? AND id <> ?");
+    let row = query.bind(external_id).bind(user.to_string());
+    Ok(row.fetch_optional(conn).await?.is_some())
 }
 
 async fn taken(

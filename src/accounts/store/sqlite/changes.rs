@@ -30,7 +30,7 @@ impl Store {
             .await
     }
 
-    /// Deletes some of the sessions and changes that nothing can refer to since `before`. True when
+    /// Deletes some of the sessions, changes and failed attempts that mean nothing since `before`. True when
     /// there may be more.
     pub async fn sweep(&self, before: Millis) -> Result<bool, StoreError> {
         self.health
@@ -53,7 +53,16 @@ impl Store {
                 .bind(SWEEP_ROWS)
                 .execute(&mut *conn)
                 .await?;
+                let attempts = sqlx::query(
+                    "DELETE FROM attempts WHERE key IN (SELECT key FROM attempts \
+                     WHERE forget_at < ? LIMIT ?)",
+                )
+                .bind(before)
+                .bind(SWEEP_ROWS)
+                .execute(&mut *conn)
+                .await?;
                 let most = sessions.rows_affected().max(changes.rows_affected());
+                let most = most.max(attempts.rows_affected());
                 Ok(most >= SWEEP_ROWS.cast_unsigned())
             })
             .await

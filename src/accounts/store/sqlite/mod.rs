@@ -2,7 +2,11 @@
 //! `BEGIN IMMEDIATE`, so that two processes on the file never decide on what the other is changing.
 
 mod accounts;
+mod attempts;
+mod audit;
 mod changes;
+mod edit;
+mod listing;
 mod rows;
 mod sessions;
 
@@ -52,7 +56,7 @@ impl Store {
                 .max_lifetime(None)
                 .test_before_acquire(false)
         };
-        let writer = pool(1).connect_with(options.clone()).await?;
+        let writer = first_connection(|| pool(1).connect_with(options.clone())).await?;
         migrate(&writer).await?;
         let reader = pool(READERS).connect_with(options.read_only(true)).await?;
         Ok(Store {
@@ -66,6 +70,28 @@ impl Store {
     pub fn is_up(&self) -> bool {
         self.health.is_up()
     }
+}
+
+/// Of processes that open a new file together one changes it to a WAL. SQLite tells the others that it
+/// is locked, without waiting as it does for every other lock.
+async fn first_connection<F: Future<Output = Result<SqlitePool, sqlx::Error>>>(
+    connect: impl Fn() -> F,
+) -> Result<SqlitePool, sqlx::Error> {
+    let deadline = tokio::time::Instant::now() + LOCK_WAIT;
+    loop {
+        match connect().await {
+            Err(error) if is_locked(&error) && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            connected => return connected,
+        }
+    }
+}
+
+/// <https://sqlite.org/rescode.html#busy>
+fn is_locked(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == "5")
 }
 
 /// SQLite gives its journal files the mode of the database, so this one is enough.
@@ -96,6 +122,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::accounts::store::{Action, By, Key};
 
     #[tokio::test]
     async fn a_locked_file_is_an_error_for_writers_until_it_is_free() {
@@ -104,14 +131,16 @@ mod tests {
         let store = Store::open(&path).await.unwrap();
         let other = Store::open(&path).await.unwrap();
         let lock = other.writer.begin_with("BEGIN IMMEDIATE").await.unwrap();
-        assert!(store.end_session(Uuid::nil(), 0).await.is_err());
+        let by = By::command_line();
+        let end = || store.end_session(Uuid::nil(), None, Action::Logout, &by, 0);
+        assert!(end().await.is_err());
         assert!(!store.is_up());
         assert!(
-            store.account(Uuid::nil()).await.unwrap().is_none(),
+            store.account(Key::Id(Uuid::nil())).await.unwrap().is_none(),
             "reading goes on"
         );
         lock.rollback().await.unwrap();
-        assert!(store.end_session(Uuid::nil(), 0).await.unwrap().is_none());
+        assert!(!end().await.unwrap());
         assert!(store.is_up());
     }
 

@@ -4,7 +4,9 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use crate::accounts::store::{Account, Change, Changed, EndedSession, Session};
+use crate::accounts::store::{
+    Account, Change, Changed, Credentials, EndedSession, Entry, Session, SessionInfo, Subject,
+};
 
 pub(super) fn account(row: &SqliteRow) -> Result<Account, sqlx::Error> {
     Ok(Account {
@@ -25,6 +27,13 @@ pub(super) fn account(row: &SqliteRow) -> Result<Account, sqlx::Error> {
     })
 }
 
+pub(super) fn credentials(row: &SqliteRow) -> Result<Credentials, sqlx::Error> {
+    Ok(Credentials {
+        account: account(row)?,
+        password_hash: row.try_get("password_hash")?,
+    })
+}
+
 pub(super) fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
     Ok(Session {
         id: uuid(row, "id")?,
@@ -33,6 +42,41 @@ pub(super) fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
         expires_at: row.try_get("expires_at")?,
         has_ended: row.try_get::<Option<i64>, _>("ended_at")?.is_some(),
     })
+}
+
+pub(super) fn session_info(row: &SqliteRow) -> Result<SessionInfo, sqlx::Error> {
+    Ok(SessionInfo {
+        id: uuid(row, "id")?,
+        created_at: row.try_get("created_at")?,
+        last_used_at: row.try_get("last_used_at")?,
+        expires_at: row.try_get("expires_at")?,
+        ip: row.try_get("ip")?,
+        user_agent: row.try_get("user_agent")?,
+    })
+}
+
+pub(super) fn entry(row: &SqliteRow) -> Result<Entry, sqlx::Error> {
+    Ok(Entry {
+        seq: row.try_get("seq")?,
+        at: row.try_get("at")?,
+        action: row.try_get("action")?,
+        via: row.try_get("via")?,
+        actor: subject(row, "actor_id", "actor")?,
+        ip: row.try_get("ip")?,
+        subject: subject(row, "user_id", "username")?,
+        details: json(row, "details")?,
+    })
+}
+
+fn subject(row: &SqliteRow, id: &str, name: &str) -> Result<Option<Subject>, sqlx::Error> {
+    let username: Option<String> = row.try_get(name)?;
+    let Some(username) = username else {
+        return Ok(None);
+    };
+    Ok(Some(Subject {
+        id: uuid(row, id)?,
+        username,
+    }))
 }
 
 pub(super) fn ended_session(row: &SqliteRow) -> Result<EndedSession, sqlx::Error> {

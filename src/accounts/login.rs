@@ -1,0 +1,78 @@
+//! Signing in: the password is checked, a session begins, and an outdated hash is replaced.
+
+use uuid::Uuid;
+
+use super::error::AccountsError;
+use super::hashes::Scheme;
+use super::sessions::RefreshToken;
+use super::store::NewSession;
+use super::{Accounts, Granted, Origin, tokens};
+use crate::config::Secret;
+
+impl Accounts {
+    /// Signs in with a name or an e-mail.
+    pub async fn login(
+        &self,
+        identity: &str,
+        password: Secret,
+        origin: Origin<'_>,
+    ) -> Result<Granted, AccountsError> {
+        match self.try_login(identity, password.clone(), &origin).await? {
+            Some(granted) => Ok(granted),
+            // Somebody else has just changed the hash: most often another tab, which has replaced an
+            // outdated one. Then the password still matches.
+            None => {
+                let again = self.try_login(identity, password, &origin).await?;
+                again.ok_or(AccountsError::CredentialsInvalid)
+            }
+        }
+    }
+
+    /// `None`: the account is not as it was when the password was checked.
+    async fn try_login(
+        &self,
+        identity: &str,
+        password: Secret,
+        origin: &Origin<'_>,
+    ) -> Result<Option<Granted>, AccountsError> {
+        let settings = self.users.settings.load_full();
+        let key = &self.keys.refresh;
+        let checked = self
+            .users
+            .check(identity, password.clone(), origin.ip, key)
+            .await?;
+        let found = checked.credentials;
+        let scheme = Scheme::of(&settings.password);
+        let new_hash = if scheme.made(&found.password_hash) {
+            None
+        } else {
+            // There is a next time for what can't be done now, or ever: bcrypt takes 72 bytes.
+            self.users.hasher.hash(password, scheme).await.ok()
+        };
+        let now = self.now();
+        let session = NewSession {
+            id: Uuid::now_v7(),
+            now,
+            expires_at: now.saturating_add(settings.refresh_ttl),
+            tokens_expire_at: tokens::expiry(now, &settings),
+            ip: origin.ip,
+            clears: &checked.keys[0],
+            new_hash: new_hash.as_deref(),
+            user_agent: origin.user_agent,
+        };
+        let begun = self
+            .users
+            .store
+            .begin_session(found.account.id, &found.password_hash, &session)
+            .await?;
+        let Some(account) = begun else {
+            return Ok(None);
+        };
+        let token = RefreshToken {
+            session: session.id,
+            counter: 0,
+        };
+        let granted = self.grant(&settings, &account, token, session.expires_at, now)?;
+        Ok(Some(granted))
+    }
+}

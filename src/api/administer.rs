@@ -1,0 +1,150 @@
+//! What superusers do with accounts: list them, and change what their owners can't.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::ApiState;
+use super::body::{Accepts, Members};
+use super::caller::{Named, by, superuser};
+use super::refused::Refused;
+use crate::accounts::{Account, Edit, Key, Listing, Prefix};
+use crate::config::Secret;
+
+type Answer = Result<Response, Refused>;
+type Api = State<Arc<ApiState>>;
+
+/// Accounts on a page, unless asked otherwise, and at most.
+const PAGE: i64 = 10;
+const LARGEST_PAGE: i64 = 100;
+
+pub(super) async fn list(State(api): Api, request: Request) -> Answer {
+    let (parts, _) = request.into_parts();
+    superuser(&api, &parts)?;
+    let mut query = Members::of_query(&parts)?;
+    let page = query.positive("page").unwrap_or(1);
+    let limit = query.positive("items_per_page").unwrap_or(PAGE);
+    let limit = limit.min(LARGEST_PAGE);
+    let tier = query.optional("tier");
+    let is_deleted = query.flag("deleted");
+    let prefix = query.optional("q").unwrap_or_default();
+    query.finish()?;
+    let prefix = prefix.trim().to_lowercase();
+    let offset = (page - 1).saturating_mul(limit);
+    let listing = Listing {
+        prefix: Prefix::of(&prefix),
+        tier: tier.as_deref(),
+        is_deleted,
+        offset,
+        limit,
+    };
+    let listed = api.accounts.users().list(&listing).await?;
+    let data: Vec<Value> = listed.accounts.iter().map(Account::to_json).collect();
+    let body = json!({
+        "data": data,
+        "total_count": listed.total,
+        "has_more": offset.saturating_add(limit) < listed.total,
+        "page": page,
+        "items_per_page": limit,
+    });
+    Ok(Json(body).into_response())
+}
+
+pub(super) async fn set_tier(api: Api, name: Named<String>, request: Request) -> Answer {
+    change(api, name, request, |members| Edit {
+        tier: Some(members.required("tier")),
+        ..Edit::default()
+    })
+    .await
+}
+
+pub(super) async fn set_roles(api: Api, name: Named<String>, request: Request) -> Answer {
+    change(api, name, request, |members| Edit {
+        roles: Some(members.required_list("roles")),
+        ..Edit::default()
+    })
+    .await
+}
+
+pub(super) async fn set_superuser(api: Api, name: Named<String>, request: Request) -> Answer {
+    change(api, name, request, |members| Edit {
+        is_superuser: Some(members.required_bool("is_superuser")),
+        ..Edit::default()
+    })
+    .await
+}
+
+pub(super) async fn disable(api: Api, name: Named<String>, request: Request) -> Answer {
+    let edit = Edit {
+        is_active: Some(false),
+        ..Edit::default()
+    };
+    apply(api, name, request, edit).await
+}
+
+pub(super) async fn enable(api: Api, name: Named<String>, request: Request) -> Answer {
+    let edit = Edit {
+        is_active: Some(true),
+        ..Edit::default()
+    };
+    apply(api, name, request, edit).await
+}
+
+pub(super) async fn restore(api: Api, name: Named<String>, request: Request) -> Answer {
+    let edit = Edit {
+        is_deleted: Some(false),
+        ..Edit::default()
+    };
+    apply(api, name, request, edit).await
+}
+
+pub(super) async fn set_password(
+    State(api): Api,
+    Named(username): Named<String>,
+    request: Request,
+) -> Answer {
+    let (parts, body) = request.into_parts();
+    let caller = superuser(&api, &parts)?;
+    let by = by(&caller, &parts)?;
+    let mut members = Members::read(&parts, body, Accepts::Json).await?;
+    let new = Secret::new(members.required("new_password"));
+    members.finish()?;
+    let keep = (caller.username == username).then_some(caller.session);
+    let key = Key::Username(&username);
+    let account = api.accounts.set_password(key, new, keep, &by).await?;
+    Ok(Json(account.to_json()).into_response())
+}
+
+/// A change that the body tells.
+async fn change(
+    State(api): Api,
+    Named(username): Named<String>,
+    request: Request,
+    read: impl FnOnce(&mut Members) -> Edit,
+) -> Answer {
+    let (parts, body) = request.into_parts();
+    let caller = superuser(&api, &parts)?;
+    let by = by(&caller, &parts)?;
+    let mut members = Members::read(&parts, body, Accepts::Json).await?;
+    let edit = read(&mut members);
+    members.finish()?;
+    let account = api.accounts.edit(Key::Username(&username), &edit, &by);
+    Ok(Json(account.await?.to_json()).into_response())
+}
+
+/// A change that the path tells.
+async fn apply(
+    State(api): Api,
+    Named(username): Named<String>,
+    request: Request,
+    edit: Edit,
+) -> Answer {
+    let (parts, _) = request.into_parts();
+    let caller = superuser(&api, &parts)?;
+    let by = by(&caller, &parts)?;
+    let account = api.accounts.edit(Key::Username(&username), &edit, &by);
+    Ok(Json(account.await?.to_json()).into_response())
+}

@@ -1,0 +1,62 @@
+//! `audit`: who did what to whom, when and from where.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::ApiState;
+use super::body::Members;
+use super::caller::superuser;
+use super::refused::Refused;
+use crate::accounts::{Action, Trail, from_timestamp};
+
+/// Entries on a page, unless asked otherwise, and at most.
+const PAGE: i64 = 50;
+const LARGEST_PAGE: i64 = 100;
+
+pub(super) async fn list(
+    State(api): State<Arc<ApiState>>,
+    request: Request,
+) -> Result<Response, Refused> {
+    let (parts, _) = request.into_parts();
+    superuser(&api, &parts)?;
+    let mut query = Members::of_query(&parts)?;
+    let user = query.optional("user");
+    let actor = query.optional("by");
+    let action = query.optional("action").and_then(|name| {
+        let action = Action::ALL.into_iter().find(|known| known.as_str() == name);
+        if action.is_none() {
+            query.reject("action", "is not the name of an action");
+        }
+        action
+    });
+    let since = query.optional("since").and_then(|text| {
+        let since = from_timestamp(&text);
+        if since.is_none() {
+            query.reject("since", "must be a time such as 2027-01-15T08:00:00Z");
+        }
+        since
+    });
+    let before = query.positive("before");
+    let limit = query.positive("limit").unwrap_or(PAGE).min(LARGEST_PAGE);
+    query.finish()?;
+    let trail = Trail {
+        user: user.as_deref(),
+        actor: actor.as_deref(),
+        action,
+        since,
+        before,
+        // One more tells whether there is more.
+        limit: limit + 1,
+    };
+    let mut entries = api.accounts.users().trail(&trail).await?;
+    let limit = usize::try_from(limit).unwrap_or_default();
+    let has_more = entries.len() > limit;
+    entries.truncate(limit);
+    let next = entries.last().filter(|_| has_more).map(|entry| entry.seq);
+    let data: Vec<Value> = entries.iter().map(|entry| entry.to_json()).collect();
+    Ok(Json(json!({ "data": data, "has_more": has_more, "next": next })).into_response())
+}

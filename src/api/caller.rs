@@ -1,0 +1,92 @@
+//! Who calls, whom the call is about, and whether the one may do it to the other.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path};
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::refused::Refused;
+use super::{ApiState, bearer, peer};
+use crate::accounts::{By, Key};
+use crate::authn::{Expiry, User};
+use crate::request::{Code, Refusal};
+
+/// A parameter of the path.
+pub(super) struct Named<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Named<T> {
+    type Rejection = Refused;
+
+    /// What can't be read names nothing that there is.
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let path: Result<Path<T>, PathRejection> = Path::from_request_parts(parts, state).await;
+        match path {
+            Ok(Path(value)) => Ok(Named(value)),
+            Err(_) => Err(Refusal::new(Code::NotFound, "There is nothing here.").into()),
+        }
+    }
+}
+
+/// The account that a call is about.
+pub(super) enum Whom {
+    Caller,
+    Other(String),
+}
+
+impl Whom {
+    pub fn key<'a>(&'a self, caller: &User) -> Key<'a> {
+        match self {
+            Whom::Caller => Key::Id(caller.id),
+            Whom::Other(username) => Key::Username(username),
+        }
+    }
+}
+
+pub(super) fn caller(api: &ApiState, parts: &Parts) -> Result<Arc<User>, Refusal> {
+    match bearer(parts)? {
+        Some(token) => (api.verify)(token, Expiry::Enforced),
+        None => Err(Refusal::new(
+            Code::TokenMissing,
+            "Send an access token: Authorization: Bearer …",
+        )),
+    }
+}
+
+/// The caller, who must be a superuser.
+pub(super) fn superuser(api: &ApiState, parts: &Parts) -> Result<Arc<User>, Refusal> {
+    let caller = caller(api, parts)?;
+    if caller.is_superuser {
+        return Ok(caller);
+    }
+    Err(Refusal::new(
+        Code::Forbidden,
+        "Only a superuser may do this.",
+    ))
+}
+
+/// The caller, who must be the one that is named or a superuser. Says the same to everybody else,
+/// whether there is such an account or not.
+pub(super) fn owner_or_superuser(
+    api: &ApiState,
+    parts: &Parts,
+    username: String,
+) -> Result<(Arc<User>, Whom), Refusal> {
+    let caller = caller(api, parts)?;
+    if caller.username == username {
+        return Ok((caller, Whom::Caller));
+    }
+    if caller.is_superuser {
+        return Ok((caller, Whom::Other(username)));
+    }
+    Err(Refusal::new(
+        Code::Forbidden,
+        "Only the owner and superusers may do this.",
+    ))
+}
+
+/// The caller as the audit trail has it.
+pub(super) fn by(caller: &User, parts: &Parts) -> Result<By, Refusal> {
+    Ok(By::user(caller.id, &caller.username, peer(parts)?.client))
+}

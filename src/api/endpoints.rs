@@ -1,0 +1,150 @@
+//! Which paths and methods the API has, and what answers each.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::{Json, Router};
+use http::header::CACHE_CONTROL;
+use http::{HeaderValue, Method};
+
+use super::refused::{NO_STORE, Refused};
+use super::{ApiState, account, administer, audit, session, sessions, users};
+use crate::request::{Code, Refusal};
+
+const JWKS: &str = "/.well-known/jwks.json";
+
+type Handlers = MethodRouter<Arc<ApiState>>;
+
+/// Each path under `base_path`, the methods that it takes and what answers them.
+fn under_base() -> Vec<(&'static str, Vec<Method>, Handlers)> {
+    const GET: Method = Method::GET;
+    const HEAD: Method = Method::HEAD;
+    const PATCH: Method = Method::PATCH;
+    const POST: Method = Method::POST;
+    const PUT: Method = Method::PUT;
+    const DELETE: Method = Method::DELETE;
+    vec![
+        ("/login", vec![POST], post(session::login)),
+        ("/refresh", vec![POST], post(session::refresh)),
+        ("/logout", vec![POST], post(session::logout)),
+        ("/audit", vec![GET, HEAD], get(audit::list)),
+        ("/logout-all", vec![POST], post(session::logout_all)),
+        ("/sessions", vec![GET, HEAD], get(sessions::list_own)),
+        ("/sessions/{id}", vec![DELETE], delete(sessions::end_own)),
+        (
+            "/users",
+            vec![GET, HEAD, POST],
+            get(administer::list).post(users::register),
+        ),
+        (
+            "/users/me",
+            vec![GET, HEAD, PATCH, DELETE],
+            get(account::get_me)
+                .patch(account::patch_me)
+                .delete(account::delete_me),
+        ),
+        (
+            "/users/me/password",
+            vec![POST],
+            post(account::change_password),
+        ),
+        (
+            "/users/{username}",
+            vec![GET, HEAD, PATCH, DELETE],
+            get(account::get_named)
+                .patch(account::patch_named)
+                .delete(account::delete_named),
+        ),
+        (
+            "/users/{username}/password",
+            vec![POST],
+            post(administer::set_password),
+        ),
+        (
+            "/users/{username}/restore",
+            vec![POST],
+            post(administer::restore),
+        ),
+        (
+            "/users/{username}/disable",
+            vec![POST],
+            post(administer::disable),
+        ),
+        (
+            "/users/{username}/enable",
+            vec![POST],
+            post(administer::enable),
+        ),
+        (
+            "/users/{username}/sessions",
+            vec![GET, HEAD, DELETE],
+            get(sessions::list_of).delete(sessions::end_all_of),
+        ),
+        (
+            "/users/{username}/tier",
+            vec![PUT],
+            put(administer::set_tier),
+        ),
+        (
+            "/users/{username}/roles",
+            vec![PUT],
+            put(administer::set_roles),
+        ),
+        (
+            "/users/{username}/superuser",
+            vec![PUT],
+            put(administer::set_superuser),
+        ),
+    ]
+}
+
+/// The paths that are taken from the routes and answered here, with parameters in braces. Every other
+/// path under `base_path` is the backend's own.
+pub fn endpoints(base_path: &str) -> Vec<String> {
+    let under_base = under_base().into_iter();
+    let paths = under_base.map(|(path, ..)| format!("{base_path}{path}"));
+    paths.chain([JWKS.to_owned()]).collect()
+}
+
+/// Serves [`endpoints`]. A request carries its [`Peer`](crate::request::Peer) among its extensions; a
+/// response that refuses is empty and carries the [`Refusal`] among its own.
+pub fn router(state: ApiState) -> Router {
+    let base = state.base_path.clone();
+    let mut router = Router::new();
+    for (path, methods, handlers) in under_base() {
+        router = router.route(&format!("{base}{path}"), only(methods, handlers));
+    }
+    let read = vec![Method::GET, Method::HEAD];
+    router
+        .route(JWKS, only(read, get(jwks)))
+        .fallback(not_found)
+        .layer(axum::middleware::map_response(keep_out_of_caches))
+        .with_state(Arc::new(state))
+}
+
+fn only(methods: Vec<Method>, handlers: Handlers) -> Handlers {
+    handlers.fallback(move || {
+        let refused = Refused::from(Refusal::method_not_allowed(&methods));
+        std::future::ready(refused)
+    })
+}
+
+/// Public keys: worth a cache, and short enough that a new key is known before it signs much.
+async fn jwks(State(api): State<Arc<ApiState>>) -> Response {
+    let cached = HeaderValue::from_static("public, max-age=300");
+    ([(CACHE_CONTROL, cached)], Json(api.accounts.jwks())).into_response()
+}
+
+async fn not_found() -> Refused {
+    Refusal::new(Code::NotFound, "There is nothing here.").into()
+}
+
+async fn keep_out_of_caches(mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .entry(CACHE_CONTROL)
+        .or_insert(NO_STORE);
+    response
+}

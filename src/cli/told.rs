@@ -1,0 +1,126 @@
+//! What a command prints: text for people or JSON for programs.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::accounts::{Account, SessionInfo, timestamp};
+
+/// What came of a command. It may hold a new password, so it has no `Debug`.
+pub struct Told {
+    pub text: Zeroizing<String>,
+    pub json: Value,
+}
+
+impl Told {
+    pub fn new(text: String, json: Value) -> Told {
+        Told {
+            text: Zeroizing::new(text),
+            json,
+        }
+    }
+
+    pub fn print(&self, as_json: bool) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if as_json {
+            serde_json::to_writer_pretty(&mut out, &self.json)?;
+            out.write_all(b"\n")?;
+        } else {
+            out.write_all(self.text.as_bytes())?;
+        }
+        out.flush()
+    }
+
+    /// An account and a line that says what was done with it.
+    pub fn account(line: String, account: &Account) -> Told {
+        Told::new(format!("{line}\n"), account.to_json())
+    }
+}
+
+pub fn accounts(accounts: &[Account], total: i64) -> Told {
+    let header = ["USERNAME", "E-MAIL", "TIER", "STATE", "CREATED"].map(str::to_owned);
+    let rows = accounts.iter().map(|account| {
+        [
+            account.username.clone(),
+            account.email.clone(),
+            account.tier.clone(),
+            state(account).to_owned(),
+            timestamp(account.created_at).unwrap_or_default(),
+        ]
+    });
+    let mut text = table(std::iter::once(header).chain(rows).collect());
+    text.push_str(&format!("{} of {total}\n", accounts.len()));
+    let data: Vec<Value> = accounts.iter().map(Account::to_json).collect();
+    Told::new(text, json!({ "data": data, "total_count": total }))
+}
+
+pub fn sessions(sessions: &[SessionInfo]) -> Told {
+    let header = ["ID", "LAST USED", "IP", "AGENT"].map(str::to_owned);
+    let rows = sessions.iter().map(|session| {
+        [
+            session.id.to_string(),
+            timestamp(session.last_used_at).unwrap_or_default(),
+            session.ip.clone(),
+            // Whatever a client sent, nothing of it drives the terminal.
+            session
+                .user_agent
+                .as_deref()
+                .unwrap_or_default()
+                .replace(char::is_control, "?"),
+        ]
+    });
+    let text = table(std::iter::once(header).chain(rows).collect());
+    let data: Vec<Value> = sessions.iter().map(SessionInfo::to_json).collect();
+    Told::new(text, json!({ "data": data }))
+}
+
+pub fn details(account: &Account) -> Told {
+    let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let rows = [
+        ("username", account.username.clone()),
+        ("id", account.id.to_string()),
+        ("external_id", or_none(&account.external_id)),
+        ("name", account.name.clone()),
+        ("email", account.email.clone()),
+        ("profile_image_url", or_none(&account.profile_image_url)),
+        ("tier", account.tier.clone()),
+        ("roles", account.roles.join(" ")),
+        ("superuser", account.is_superuser.to_string()),
+        ("state", state(account).to_owned()),
+        (
+            "created_at",
+            timestamp(account.created_at).unwrap_or_default(),
+        ),
+    ];
+    let rows = rows.map(|(name, value)| [name.to_owned(), value]);
+    Told::new(table(rows.to_vec()), account.to_json())
+}
+
+fn state(account: &Account) -> &'static str {
+    match (account.deleted_at, account.is_active, account.is_superuser) {
+        (Some(_), _, _) => "deleted",
+        (None, false, _) => "disabled",
+        (None, true, true) => "superuser",
+        (None, true, false) => "active",
+    }
+}
+
+/// Columns as wide as their widest text.
+fn table<const N: usize>(rows: Vec<[String; N]>) -> String {
+    let width = |column: usize| {
+        let widths = rows.iter().map(|row| row[column].chars().count());
+        widths.max().unwrap_or(0)
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in &rows {
+        let cells = row.iter().zip(widths);
+        let line: String = cells
+            .map(|(cell, width)| format!("{cell:width$}  "))
+            .collect();
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
