@@ -136,7 +136,12 @@ fn sources() -> Vec<Source> {
 /// Modules that exist under `#[cfg(test)]` alone.
 fn is_test(path: &str) -> bool {
     let mut parts = path.split('/');
-    parts.any(|part| matches!(part, "tests" | "tests.rs" | "properties.rs" | "sample.rs"))
+    parts.any(|part| {
+        matches!(
+            part,
+            "tests" | "tests.rs" | "properties.rs" | "sample.rs" | "vectors.rs"
+        )
+    })
 }
 
 /// Every use that a module's own list does not name.
