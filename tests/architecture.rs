@@ -73,13 +73,12 @@ fn no_part_knows_what_it_may_not() {
 }
 
 #[test]
-fn only_boot_and_the_command_line_know_the_apis() {
+fn only_boot_knows_the_apis() {
     let sources = sources();
-    let is_allowed = |module: &str, other: &str| {
-        !matches!(other, "api" | "admin") || matches!(module, "boot" | "cli")
-    };
+    let is_allowed =
+        |module: &str, other: &str| !matches!(other, "api" | "admin") || module == "boot";
     let found = forbidden_edges(&sources, is_allowed, &modules(&sources));
-    assert_none(&found, "only boot and cli may import api and admin");
+    assert_none(&found, "only boot may import api and admin");
 }
 
 #[test]
