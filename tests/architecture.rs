@@ -1,269 +1,215 @@
-//! The rules that keep the parts apart, held by reading the sources.
-//!
-//! 1. `config` and `telemetry` use nothing else of the crate.
-//! 2. The stages `route`, `authn`, `authz`, `limit`, `forward` use `config`, `telemetry`, `request` and
-//!    the stages before them, never a later one.
-//! 3. `listener` uses `gateway`, and of the stages nothing.
-//! 4. Only `accounts::store` speaks SQL.
-//! 5. Only `boot` uses `api` and `admin`.
-//! 6. Only `gateway::respond` makes problem documents; only `forward` names the headers that tell an
-//!    upstream who is calling.
-//!
-//! And in all of them: a file opens with its role, and nothing outside tests can panic on purpose.
+//! The rules of docs/architecture.md, held by reading the sources: which part may know which other, and
+//! what may stand only in one place.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+#[path = "architecture/samples.rs"]
+mod samples;
+#[path = "architecture/source.rs"]
+mod source;
 
-/// A source file without its tests.
-struct Source {
-    /// Below `src`, with slashes.
-    path: String,
-    code: String,
-}
+use std::collections::BTreeSet;
 
-impl Source {
-    fn new(path: &str, text: &str) -> Source {
-        Source {
-            path: path.into(),
-            code: without_tests(text),
-        }
-    }
+use source::{Source, raw_sources, sources, squeeze};
 
-    /// The top-level module that the file belongs to.
-    fn module(&self) -> &str {
-        let first = self.path.split('/').next().unwrap();
-        first.trim_end_matches(".rs")
-    }
+/// The stages in the order in which a request passes them.
+const STAGES: [&str; 5] = ["route", "authn", "authz", "limit", "forward"];
 
-    /// The top-level modules of the crate that the code names.
-    fn uses(&self) -> Vec<String> {
-        let mut uses = Vec::new();
-        for (start, _) in self.code.match_indices("crate::") {
-            if self.code[..start].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
-                continue;
-            }
-            let rest = &self.code[start + "crate::".len()..];
-            let names = match rest.strip_prefix('{') {
-                Some(list) => top_level_names(list),
-                None => vec![name(rest)],
-            };
-            uses.extend(names);
-        }
-        uses
-    }
+/// What every stage may know besides the stages before it.
+const LEAFS: [&str; 3] = ["config", "telemetry", "request"];
 
-    fn lines_with(&self, needle: &str) -> Vec<String> {
-        let lines = self.code.lines().enumerate();
-        lines
-            .filter(|(_, line)| !line.trim_start().starts_with("//"))
-            .filter(|(_, line)| line.contains(needle))
-            .map(|(number, line)| format!("src/{}:{}: {}", self.path, number + 1, line.trim()))
-            .collect()
-    }
-}
-
-fn name(text: &str) -> String {
-    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_'));
-    text[..end.unwrap_or(text.len())].to_owned()
-}
-
-/// The first names of a `{a::b, c::{d, e}}` list, after its opening brace.
-fn top_level_names(list: &str) -> Vec<String> {
-    let mut depth = 0;
-    let mut names = vec![name(list.trim_start())];
-    for (at, char) in list.char_indices() {
-        match char {
-            '{' => depth += 1,
-            '}' if depth == 0 => break,
-            '}' => depth -= 1,
-            ',' if depth == 0 => names.push(name(list[at + 1..].trim_start())),
-            _ => {}
-        }
-    }
-    names.retain(|name| !name.is_empty());
-    names
-}
-
-/// Blanks what stands under `#[cfg(test)]`: a block to its closing brace, an item to its semicolon.
-fn without_tests(text: &str) -> String {
-    let mut kept = String::new();
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        if line.trim() != "#[cfg(test)]" {
-            kept.push_str(line);
-            kept.push('\n');
-            continue;
-        }
-        kept.push('\n');
-        let indent = line.len() - line.trim_start().len();
-        for line in lines.by_ref() {
-            kept.push('\n');
-            let is_item = line.trim_end().ends_with(';');
-            let is_close = line.trim() == "}" && line.len() - line.trim_start().len() == indent;
-            if is_item && line.len() - line.trim_start().len() == indent || is_close {
-                break;
-            }
-        }
-    }
-    kept
-}
-
-fn sources() -> Vec<Source> {
-    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                found.push(path);
-            }
-        }
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+/// Lines that tell where a module names another that it may not know.
+fn forbidden_edges(
+    sources: &[Source],
+    is_allowed: impl Fn(&str, &str) -> bool,
+    modules: &BTreeSet<String>,
+) -> Vec<String> {
     let mut found = Vec::new();
-    walk(&root, &mut found);
-    assert!(found.len() > 50, "the sources were not found");
+    for source in sources {
+        for edge in source.edges() {
+            let is_module = modules.contains(&edge);
+            if is_module && edge != source.module() && !is_allowed(source.module(), &edge) {
+                found.push(format!("src/{} names crate::{edge}", source.path));
+            }
+        }
+    }
     found
-        .into_iter()
-        .map(|path| {
-            let below = path.strip_prefix(&root).unwrap();
-            Source::new(below.to_str().unwrap(), &fs::read_to_string(&path).unwrap())
-        })
-        .filter(|source| !is_test(&source.path))
-        .collect()
 }
 
-/// Modules that exist under `#[cfg(test)]` alone.
-fn is_test(path: &str) -> bool {
-    let mut parts = path.split('/');
-    parts.any(|part| {
-        matches!(
-            part,
-            "tests" | "tests.rs" | "properties.rs" | "sample.rs" | "vectors.rs"
-        )
-    })
-}
-
-/// Every use that a module's own list does not name.
-fn strangers(sources: &[Source], module: &str, allowed: &[&str]) -> Vec<String> {
-    let of_module = sources.iter().filter(|source| source.module() == module);
-    of_module
-        .flat_map(|source| {
-            let uses = source.uses().into_iter();
-            uses.filter(|used| used != module && !allowed.contains(&used.as_str()))
-                .map(|used| format!("src/{} uses {used}", source.path))
-        })
+fn modules(sources: &[Source]) -> BTreeSet<String> {
+    sources
+        .iter()
+        .map(|source| source.module().to_owned())
+        .filter(|module| module != "lib" && module != "main")
         .collect()
 }
 
 #[track_caller]
-fn assert_none(found: Vec<String>) {
-    assert!(found.is_empty(), "{}", found.join("\n"));
+fn assert_none(found: &[String], rule: &str) {
+    assert!(found.is_empty(), "{rule}:\n{}", found.join("\n"));
 }
 
-#[test]
-fn config_and_telemetry_use_nothing_else() {
-    let sources = sources();
-    assert_none(strangers(&sources, "config", &[]));
-    assert_none(strangers(&sources, "telemetry", &[]));
-    assert_none(strangers(&sources, "request", &["config"]));
-}
-
-#[test]
-fn stages_use_only_earlier_stages() {
-    let sources = sources();
-    let mut allowed = vec!["config", "telemetry", "request"];
-    for stage in ["route", "authn", "authz", "limit", "forward"] {
-        assert_none(strangers(&sources, stage, &allowed));
-        allowed.push(stage);
+/// Rules 1 to 3 and 5 as one question.
+fn may_know(module: &str, other: &str) -> bool {
+    let stage = |name: &str| STAGES.iter().position(|stage| *stage == name);
+    let is_leaf = LEAFS.contains(&other);
+    match module {
+        "config" | "telemetry" => false,
+        "request" => matches!(other, "config" | "telemetry"),
+        "listener" => is_leaf || other == "gateway",
+        // The gateway calls the stages; who calls the gateway is none of its business.
+        "gateway" => is_leaf || stage(other).is_some(),
+        "api" | "admin" | "accounts" => !matches!(other, "boot" | "cli" | "api" | "admin"),
+        _ => match stage(module) {
+            Some(own) => is_leaf || stage(other).is_some_and(|other| other < own),
+            None => true,
+        },
     }
 }
 
 #[test]
-fn the_listener_uses_the_gateway_alone() {
-    assert_none(strangers(&sources(), "listener", &["gateway", "telemetry"]));
-}
-
-#[test]
-fn the_gateway_uses_the_stages_and_no_control_plane() {
-    let stages = ["route", "authn", "authz", "limit", "forward"];
-    let allowed = [&["config", "telemetry", "request"], &stages[..]].concat();
-    assert_none(strangers(&sources(), "gateway", &allowed));
-}
-
-#[test]
-fn only_boot_uses_the_apis() {
-    let found = sources().into_iter().filter(|source| {
-        let uses = source.uses();
-        let is_one = |name: &str| name == "api" || name == "admin";
-        !is_one(source.module()) && source.module() != "boot" && uses.iter().any(|u| is_one(u))
-    });
-    assert_none(found.map(|source| source.path).collect());
-}
-
-#[test]
-fn only_the_store_speaks_sql() {
-    let elsewhere = sources()
-        .into_iter()
-        .filter(|source| !source.path.starts_with("accounts/store/"));
-    assert_none(elsewhere.flat_map(|s| s.lines_with("sqlx")).collect());
-}
-
-#[test]
-fn one_place_makes_problems_and_one_tells_upstreams_who_calls() {
+fn no_part_knows_what_it_may_not() {
     let sources = sources();
-    let elsewhere = |needle: &str, home: &str| {
-        let others = sources.iter().filter(|s| !s.path.starts_with(home));
-        assert_none(others.flat_map(|s| s.lines_with(needle)).collect());
+    let found = forbidden_edges(&sources, may_know, &modules(&sources));
+    assert_none(&found, "a part knows another that it must not");
+}
+
+#[test]
+fn only_boot_knows_the_apis() {
+    let sources = sources();
+    let is_allowed =
+        |module: &str, other: &str| !matches!(other, "api" | "admin") || module == "boot";
+    let found = forbidden_edges(&sources, is_allowed, &modules(&sources));
+    assert_none(&found, "only boot may import api and admin");
+}
+
+#[test]
+fn only_the_store_knows_sql() {
+    let found: Vec<String> = sources()
+        .iter()
+        .filter(|source| !source.path.starts_with("accounts/store/"))
+        .filter(|source| source.words().contains("sqlx"))
+        .map(|source| format!("src/{}", source.path))
+        .collect();
+    assert_none(&found, "only accounts::store may name sqlx");
+}
+
+#[test]
+fn errors_are_written_in_one_place() {
+    let with_problem: Vec<String> = sources()
+        .into_iter()
+        .filter(|source| source.text.contains("application/problem+json"))
+        .map(|source| source.path)
+        .collect();
+    assert_eq!(with_problem, ["gateway/respond.rs"]);
+}
+
+/// The ways to write into a header map, without white space.
+const HEADER_WRITES: [&str; 9] = [
+    "headers.insert(",
+    "headers.append(",
+    "headers.try_insert(",
+    "headers.try_append(",
+    "headers.extend(",
+    "headers_mut().insert(",
+    "headers_mut().append(",
+    "headers_mut().extend(",
+    ".header(",
+];
+
+/// Files of the data plane that write headers, and why that is not the upstream's business.
+const HEADER_WRITERS: [(&str, &str); 4] = [
+    ("forward/headers.rs", "the one place"),
+    (
+        "forward/identity.rs",
+        "the presets, called by headers.rs alone",
+    ),
+    ("gateway/respond.rs", "toward the client: problem documents"),
+    ("gateway/ledger.rs", "toward the client: the request's id"),
+];
+
+#[test]
+fn headers_toward_an_upstream_are_written_in_one_place() {
+    let mut found = Vec::new();
+    for source in sources() {
+        if !["forward", "gateway", "route", "authn", "authz", "listener"].contains(&source.module())
+        {
+            continue;
+        }
+        let code = squeeze(&source.code);
+        let is_known = HEADER_WRITERS.iter().any(|(path, _)| *path == source.path);
+        for write in HEADER_WRITES {
+            if code.contains(write) && !is_known {
+                found.push(format!("src/{} writes headers: {write}…)", source.path));
+            }
+        }
+        if code.contains("identity::tell(") && source.path != "forward/headers.rs" {
+            found.push(format!("src/{} tells the identity", source.path));
+        }
+    }
+    assert_none(
+        &found,
+        "only forward::headers writes headers toward an upstream",
+    );
+}
+
+/// Ways to end a thread over something that an error could tell.
+const PANICS: [&str; 7] = [
+    ".unwrap()",
+    ".unwrap_err()",
+    ".expect(",
+    "panic!(",
+    "todo!(",
+    "unimplemented!(",
+    "unreachable!(",
+];
+
+/// Where one of them stands nonetheless: the file, the way, and why it can't happen or can't be helped.
+const PANICS_ALLOWED: [(&str, &str, &str); 0] = [];
+
+fn panics(source: &Source) -> Vec<String> {
+    let is_allowed = |way: &str| {
+        PANICS_ALLOWED
+            .iter()
+            .any(|(path, allowed, _)| *path == source.path && *allowed == way)
     };
-    elsewhere("application/problem+json", "gateway/respond.rs");
-    for name in [
-        "\"x-user-",
-        "\"remote-groups",
-        "\"x-auth-request-",
-        "\"x-consumer-",
-    ] {
-        elsewhere(name, "forward/");
-    }
+    source
+        .code
+        .lines()
+        .enumerate()
+        .flat_map(|(number, line)| {
+            let line = squeeze(line);
+            PANICS
+                .into_iter()
+                .filter(move |way| line.contains(way))
+                .map(move |way| (number + 1, way))
+        })
+        .filter(|(_, way)| !is_allowed(way))
+        .map(|(number, way)| format!("src/{}:{number}: {way}", source.path))
+        .collect()
 }
 
 #[test]
-fn nothing_panics_on_purpose_outside_tests() {
-    let sources = sources();
-    for needle in [
-        ".unwrap()",
-        ".expect(",
-        "panic!(",
-        "todo!(",
-        "unimplemented!(",
-        "unreachable!(",
-    ] {
-        assert_none(sources.iter().flat_map(|s| s.lines_with(needle)).collect());
-    }
+fn nothing_outside_tests_panics_on_purpose() {
+    let found: Vec<String> = sources().iter().flat_map(panics).collect();
+    assert_none(&found, "an error must be told, not panicked over");
 }
 
 #[test]
-fn every_file_opens_with_its_role() {
-    let without = sources()
+fn every_file_says_what_it_is_for() {
+    let found: Vec<String> = raw_sources()
         .into_iter()
-        .filter(|s| !s.code.starts_with("//! "));
-    assert_none(without.map(|source| source.path).collect());
+        .filter(|(_, text)| !text.starts_with("//! "))
+        .map(|(path, _)| format!("src/{path}"))
+        .collect();
+    assert_none(&found, "a file opens with `//!` and its role");
 }
 
 #[test]
-fn the_scanner_sees_what_it_has_to() {
-    let source = Source::new(
-        "route/a.rs",
-        "use crate::limit::Ticket;\nuse crate::{forward::{Hop, send}, config};\nfn f() {\n    \
-         let _ = crate::api::router; mycrate::boot();\n}\n\n#[cfg(test)]\nmod sample;\n\n#[cfg(test)]\n\
-         mod tests {\n    use crate::admin;\n    fn g() {\n        x.unwrap();\n    }\n}\nfn h() { y.unwrap() }\n",
-    );
-    assert_eq!(source.module(), "route");
-    assert_eq!(source.uses(), ["limit", "forward", "config", "api"]);
-    assert_eq!(source.lines_with(".unwrap()").len(), 1);
-    let found = strangers(&[source], "route", &["config", "limit"]);
-    assert_eq!(
-        found,
-        ["src/route/a.rs uses forward", "src/route/a.rs uses api"]
-    );
+fn the_stages_are_there_to_be_checked() {
+    let modules = modules(&sources());
+    for module in STAGES.iter().chain(&LEAFS).chain(&["gateway", "listener"]) {
+        assert!(
+            modules.contains(*module),
+            "src/{module} is gone: {modules:?}"
+        );
+    }
 }

@@ -60,7 +60,6 @@ pub fn serve(
         .enable_all()
         .build()?;
     let (access_log, log_thread) = AccessLog::start(io::stdout())?;
-    let grace = config.shutdown_grace;
     let outcome = control.block_on(run(&control, config, path, access_log, started));
     // Whatever still runs has had its grace.
     control.shutdown_timeout(Duration::from_millis(100));
@@ -69,7 +68,7 @@ pub fn serve(
         // Every worker has ended and dropped its end of the log.
         let _ = log_thread.join();
     } else {
-        tracing::warn!(?grace, "requests were cut at the end of the grace period");
+        tracing::warn!("requests were cut at the end of the grace period");
     }
     Ok(())
 }
@@ -93,8 +92,7 @@ async fn run(
         Arc::clone(&metrics),
         control.handle().clone(),
     ));
-    let (workers, admin_address, grace) =
-        (config.workers, config.admin.address, config.shutdown_grace);
+    let (workers, admin_address) = (config.workers, config.admin.address);
     let (listen, max_header) = (config.listen.clone(), config.max_header);
     let snapshots = Arc::new(Snapshots::from_pointee(parts.snapshot(config)));
     parts.directory.look_up().await;
@@ -160,6 +158,7 @@ async fn run(
     signals
         .until_stopped(path.as_deref(), &parts, &snapshots)
         .await;
+    let grace = snapshots.load().config.shutdown_grace;
     tracing::info!(?grace, "draining");
     is_draining.store(true, Ordering::Relaxed);
     accepting.shutdown().await;

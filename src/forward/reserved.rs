@@ -65,6 +65,15 @@ const PROXY: &[&str] = &[
     "x-request-id",
 ];
 
+/// What a message is; an underscore in one of these is an attempt to say it twice.
+const FRAMING: &[&str] = &[
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "transfer-encoding",
+];
+
 /// Whose word a header is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reserved {
@@ -77,6 +86,9 @@ pub enum Reserved {
 /// Says whether a name, in whatever spelling, is reserved.
 pub fn reserved(name: &HeaderName) -> Option<Reserved> {
     let name = name.as_str().as_bytes();
+    if name.contains(&b'_') && FRAMING.iter().any(|entry| reads_as(name, entry.as_bytes())) {
+        return Some(Reserved::Identity);
+    }
     // Nearly every header of an ordinary request ends here.
     if !matches!(name.first(), Some(b'x' | b'r' | b'f')) {
         return None;
@@ -118,6 +130,14 @@ mod tests {
         for entry in PROXY {
             assert_eq!(of(&entry.to_uppercase()), Some(Reserved::Proxy));
         }
+    }
+
+    #[test]
+    fn framing_is_not_said_twice() {
+        assert_eq!(of("Transfer_Encoding"), Some(Reserved::Identity));
+        assert_eq!(of("content_length"), Some(Reserved::Identity));
+        assert_eq!(of("content-length"), None);
+        assert_eq!(of("transfer-encoding"), None);
     }
 
     #[test]

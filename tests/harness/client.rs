@@ -307,6 +307,14 @@ impl Connection {
         }
     }
 
+    /// Everything until the other end closes or has said nothing for as long as `patience`.
+    pub fn read_until_quiet(&mut self, patience: Duration) -> Vec<u8> {
+        let _ = self.stream.set_read_timeout(Some(patience));
+        while self.fill().is_ok() {}
+        let _ = self.stream.set_read_timeout(Some(DEADLINE));
+        std::mem::take(&mut self.buffer)
+    }
+
     fn read_line(&mut self) -> io::Result<String> {
         loop {
             if let Some(at) = self.buffer.windows(2).position(|pair| pair == b"\r\n") {

@@ -176,7 +176,6 @@ fn slow_clients() {
 }
 
 #[test]
-#[ignore = "waits out the time that a head is given, which is half a minute or more"]
 fn slow_clients_are_cut_off() {
     let origin = Origin::start();
     let gateway = Settings::new(&origin).start();

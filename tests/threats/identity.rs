@@ -10,8 +10,8 @@ const ROUTES: &str = "
     - { name: all, prefix: /, auth: required, upstream: app }
 ";
 
-/// Headers by which any of the presets tells an upstream who is calling.
-const IDENTITY: [&str; 34] = [
+/// Headers by which an upstream is told who is calling and from where.
+const IDENTITY: [&str; 39] = [
     "X-User-Id",
     "X-User-Name",
     "X-User-Email",
@@ -46,6 +46,11 @@ const IDENTITY: [&str; 34] = [
     "x_forwarded_user",
     "X_Consumer_Username",
     "X_Auth_Request_User",
+    "X_Forwarded_For",
+    "X_Forwarded_Proto",
+    "X_Forwarded_Host",
+    "X_Forwarded_Port",
+    "X_Request_Id",
 ];
 
 fn holds_forgery(received: &Received) -> bool {
