@@ -1,11 +1,13 @@
 //! `portcullis user`: accounts, straight on the store, also while the gateway runs on it.
 
 use std::io::{self, BufRead};
+use std::path::PathBuf;
 
 use serde_json::json;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use super::import::{self, ImportError};
 use super::told::{self, Told};
 use crate::accounts::{
     Account, AccountsError, By, Edit, Key, LastSuperuser, Listing, NewUser, OpenError, Prefix,
@@ -44,6 +46,13 @@ pub enum UserCommand {
     },
     /// Bring a deleted account back
     Restore { username: String },
+    /// Take accounts over with the hashes of their passwords: username, email, name, password_hash,
+    /// tier, is_superuser, external_id. Rows already imported are left, bad ones are named by line
+    Import {
+        /// Ends in .csv or .jsonl
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -120,6 +129,8 @@ pub enum UserError {
     Stdin(io::Error),
     #[error("cannot write to standard output: {0}")]
     Stdout(io::Error),
+    #[error(transparent)]
+    Import(#[from] ImportError),
     #[error("cannot start: {0}")]
     Runtime(io::Error),
 }
@@ -192,6 +203,7 @@ pub async fn run(config: &Config, command: UserCommand) -> Result<Told, UserErro
             let line = format!("{username} is deleted and signed out everywhere.");
             Ok(Told::account(line, &account))
         }
+        UserCommand::Import { file } => import::run(config, &file).await,
         UserCommand::Restore { username } => {
             let account = set_deleted(config, &username, false).await?;
             Ok(Told::account(format!("{username} is back."), &account))
