@@ -8,6 +8,7 @@ mod serve;
 pub mod session;
 mod told;
 pub mod user;
+mod user_args;
 
 use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
