@@ -58,7 +58,7 @@ pub enum AccountsError {
     Signing(#[from] jsonwebtoken::errors::Error),
 }
 
-fn list(fields: &[FieldError]) -> String {
+pub(super) fn list(fields: &[FieldError]) -> String {
     let each = fields.iter().map(|f| format!("{} {}", f.field, f.message));
     each.collect::<Vec<_>>().join("; ")
 }

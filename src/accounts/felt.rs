@@ -8,14 +8,14 @@ use super::store::{Account, Action, By, Edit, Key, LastSuperuser};
 use crate::config::Secret;
 
 impl Accounts {
-    /// [`Users::edit`], felt by tokens already issued.
+    /// [`Users::edit`](super::Users::edit), felt by tokens already issued.
     pub async fn edit(&self, key: Key<'_>, edit: &Edit, by: &By) -> Result<Account, AccountsError> {
         let edited = self.users.edit(key, edit, LastSuperuser::Stays, by).await?;
         self.publish().await;
         Ok(edited)
     }
 
-    /// [`Users::edit_own`], felt by tokens already issued.
+    /// [`Users::edit_own`](super::Users::edit_own), felt by tokens already issued.
     pub async fn edit_own(
         &self,
         id: Uuid,
@@ -28,7 +28,7 @@ impl Accounts {
         Ok(edited)
     }
 
-    /// [`Users::set_password`], felt by tokens already issued.
+    /// [`Users::set_password`](super::Users::set_password), felt by tokens already issued.
     pub async fn set_password(
         &self,
         key: Key<'_>,
@@ -41,7 +41,7 @@ impl Accounts {
         Ok(account)
     }
 
-    /// [`Users::change_password`], felt by tokens already issued.
+    /// [`Users::change_password`](super::Users::change_password), felt by tokens already issued.
     pub async fn change_password(
         &self,
         id: Uuid,
@@ -56,7 +56,7 @@ impl Accounts {
         Ok(account)
     }
 
-    /// [`Users::purge`], felt by tokens already issued.
+    /// [`Users::purge`](super::Users::purge), felt by tokens already issued.
     pub async fn purge(&self, key: Key<'_>, by: &By) -> Result<(), AccountsError> {
         self.users.purge(key, by).await?;
         self.publish().await;

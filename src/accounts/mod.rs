@@ -6,6 +6,7 @@ mod clock;
 mod error;
 mod felt;
 mod hashes;
+mod import;
 mod key_files;
 mod keys;
 mod life;
@@ -40,6 +41,7 @@ use crate::config::checked::Registration;
 
 pub use clock::Clock;
 pub use error::{AccountsError, OpenError};
+pub use import::{Imported, Newcomer};
 pub use store::{
     Account, Action, By, Edit, Key, LastSuperuser, Listed, Listing, Millis, Prefix, SessionInfo,
     Taken, Trail,

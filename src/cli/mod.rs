@@ -3,10 +3,12 @@
 pub mod check;
 mod demo;
 mod health;
+mod import;
 mod serve;
 pub mod session;
 mod told;
 pub mod user;
+mod user_args;
 
 use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
@@ -129,9 +131,13 @@ fn manage(json: bool, work: impl Future<Output = Result<Told, UserError>>) -> i3
         .build()
         .map_err(UserError::Runtime)
         .and_then(|runtime| runtime.block_on(work))
-        .and_then(|told| told.print(json).map_err(UserError::Stdout));
+        .and_then(|told| {
+            told.print(json).map_err(UserError::Stdout)?;
+            Ok(told.is_failure)
+        });
     match outcome {
-        Ok(()) => GOOD,
+        Ok(false) => GOOD,
+        Ok(true) => FAILED,
         Err(error) => fail(&error),
     }
 }

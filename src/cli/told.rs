@@ -11,6 +11,8 @@ use crate::accounts::{Account, SessionInfo, timestamp};
 pub struct Told {
     pub text: Zeroizing<String>,
     pub json: Value,
+    /// Not all of it went well.
+    pub is_failure: bool,
 }
 
 impl Told {
@@ -18,6 +20,7 @@ impl Told {
         Told {
             text: Zeroizing::new(text),
             json,
+            is_failure: false,
         }
     }
 

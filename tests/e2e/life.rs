@@ -215,3 +215,29 @@ fn guesses_are_locked_out_and_a_restart_does_not_help() {
         1.0
     );
 }
+
+#[test]
+fn accounts_of_another_system_sign_in_with_their_passwords() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin);
+    let csv = "username,email,password_hash\n\
+        ann,ann@example.test,pbkdf2_sha256$1000$seasalt$hlNs5w6bK3PP8d72nWpIqUKJP4D4s2LeL6HQPyS+fsw=\n\
+        bob,bob@example.test,plain\n";
+    std::fs::write(gateway.directory().join("users.csv"), csv).unwrap();
+    let output = gateway.cli(&["user", "import", "users.csv"], "");
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(
+        output.stdout.contains("line 3: password_hash"),
+        "{output:?}"
+    );
+    assert!(output.stdout.contains("1 imported"), "{output:?}");
+    let login = json!({ "username": "ann", "password": "Aa1!aaaa" });
+    for _ in 0..2 {
+        let login = post("/api/v1/login").json(&login);
+        gateway.send(&login).expect(200);
+    }
+    let wrong = json!({ "username": "ann", "password": "Aa1!aaab" });
+    gateway
+        .send(&post("/api/v1/login").json(&wrong))
+        .expect_problem(401, "credentials-invalid");
+}

@@ -125,6 +125,15 @@ pub enum Taken {
     ExternalId,
 }
 
+/// What became of an account that was to be kept with many others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inserted {
+    Made,
+    /// There is one of the same name and e-mail.
+    Known,
+    Taken(Taken),
+}
+
 /// Which accounts to list, in the order of the name, or of the e-mail when that is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listing<'a> {

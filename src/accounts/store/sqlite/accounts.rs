@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::audit::log_event;
 use super::{Store, rows};
 use crate::accounts::store::{
-    Account, Action, By, Credentials, Event, Key, Millis, StoreError, Taken, fold_email,
+    Account, Action, By, Credentials, Event, Inserted, Key, Millis, StoreError, Taken, fold_email,
 };
 
 impl Store {
@@ -50,6 +50,29 @@ impl Store {
             .await
     }
 
+    /// Keeps those of many new accounts that can be kept, in one transaction.
+    pub async fn insert_all(
+        &self,
+        accounts: &[(&Account, &str)],
+        by: &By,
+    ) -> Result<Vec<Inserted>, StoreError> {
+        self.health
+            .watch(async {
+                let mut became = Vec::with_capacity(accounts.len());
+                let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+                for (account, password_hash) in accounts {
+                    became.push(match insert(&mut tx, account, password_hash, by).await? {
+                        None => Inserted::Made,
+                        Some(_) if is_known(&mut tx, account).await? => Inserted::Known,
+                        Some(taken) => Inserted::Taken(taken),
+                    });
+                }
+                tx.commit().await?;
+                Ok(became)
+            })
+            .await
+    }
+
     /// Keeps a new account, unless its name was ever in use or its e-mail is.
     pub async fn insert(
         &self,
@@ -68,6 +91,15 @@ impl Store {
             })
             .await
     }
+}
+
+/// Whether the account is there already.
+async fn is_known(conn: &mut SqliteConnection, account: &Account) -> Result<bool, sqlx::Error> {
+    let query = sqlx::query("SELECT 1 FROM users WHERE username = ? AND email_folded = ?");
+    let query = query
+        .bind(&account.username)
+        .bind(fold_email(&account.email));
+    Ok(query.fetch_optional(conn).await?.is_some())
 }
 
 async fn insert(
