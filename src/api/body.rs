@@ -1,6 +1,8 @@
 //! Request bodies: a JSON object or a form, as named members that are taken out one by one, so that
 //! everything wrong with them can be told at once.
 
+use std::collections::HashSet;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -90,10 +92,11 @@ impl Members {
 
     /// Two readers may disagree on which of two members of one name counts.
     fn unique(values: Vec<(String, Value)>, ignores_unknown: bool) -> Result<Members, Refusal> {
-        let twice = values.iter().enumerate().find_map(|(index, (name, _))| {
-            let before = values.iter().take(index);
-            before.map(|(name, _)| name).find(|other| *other == name)
-        });
+        let mut seen = HashSet::new();
+        let twice = values
+            .iter()
+            .map(|(name, _)| name)
+            .find(|name| !seen.insert(name.as_str()));
         match twice {
             Some(name) => Err(Refusal::invalid(vec![FieldError {
                 field: name.clone().into(),

@@ -109,11 +109,15 @@ fn hand_over(router: Router, control: Handle) -> AuthApi {
         let room = Arc::clone(&room);
         let control = control.clone();
         Box::pin(async move {
-            let Ok(_place) = room.try_acquire() else {
+            let Ok(place) = room.try_acquire_owned() else {
                 let refusal = Refusal::new(Code::Unavailable, "Too many sign-ins at once.");
                 return refused(refusal.retry_after(1));
             };
-            let answer = control.spawn(router.oneshot(request.map(axum::body::Body::new)));
+            let answer = control.spawn(async move {
+                // The work goes on when its client leaves, and so does its place.
+                let _place = place;
+                router.oneshot(request.map(axum::body::Body::new)).await
+            });
             match answer.await {
                 Ok(Ok(response)) => response.map(|body| {
                     use http_body_util::BodyExt as _;

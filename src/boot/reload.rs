@@ -47,11 +47,11 @@ async fn replace(
     for warning in &loaded.warnings {
         tracing::warn!("{}", warning.render(false));
     }
-    parts.accounts.reload(&loaded.config);
     let snapshot = parts.snapshot(loaded.config);
     // New names are known before the first request asks for them.
     parts.directory.look_up().await;
     let config = Arc::clone(&snapshot.config);
+    parts.accounts.reload(&config);
     snapshots.store(Arc::new(snapshot));
     Ok(config)
 }

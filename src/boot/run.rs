@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -25,6 +25,8 @@ use crate::telemetry::{AccessLog, Metrics};
 
 /// Threads of the control plane: they wait for the store and for hashes, and compute little.
 const CONTROL_THREADS: usize = 2;
+/// How long the end waits for whoever reads the access log to take the last of it.
+const LOG_PATIENCE: Duration = Duration::from_secs(2);
 /// How often the store's state is copied into the metrics.
 const STORE_WATCH: Duration = Duration::from_secs(1);
 
@@ -66,7 +68,10 @@ pub fn serve(
     let drained = outcome?;
     if drained {
         // Every worker has ended and dropped its end of the log.
-        let _ = log_thread.join();
+        let patience = Instant::now() + LOG_PATIENCE;
+        while !log_thread.is_finished() && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     } else {
         tracing::warn!("requests were cut at the end of the grace period");
     }

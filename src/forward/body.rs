@@ -128,20 +128,41 @@ impl Body for RequestBody {
 /// A response's body from the upstream.
 pub struct ResponseBody {
     body: Incoming,
-    lease: Option<(Connection, Rc<Pool>)>,
+    lease: Option<Lease>,
+}
+
+/// The connection that carries a response, until it can carry another.
+struct Lease {
+    connection: Connection,
+    pool: Rc<Pool>,
+    upload: Option<Rc<Progress>>,
 }
 
 impl ResponseBody {
-    pub(super) fn new(body: Incoming, connection: Connection, pool: Rc<Pool>) -> Self {
+    pub(super) fn new(
+        body: Incoming,
+        connection: Connection,
+        pool: Rc<Pool>,
+        upload: Option<Rc<Progress>>,
+    ) -> Self {
         ResponseBody {
             body,
-            lease: Some((connection, pool)),
+            lease: Some(Lease {
+                connection,
+                pool,
+                upload,
+            }),
         }
     }
 
+    /// An upstream may answer before it has read the request. Such a connection is closed: the next
+    /// request on it would wait for a client that may never send the rest.
     fn release(&mut self) {
-        if let Some((connection, pool)) = self.lease.take() {
-            pool.put(connection);
+        if let Some(lease) = self.lease.take() {
+            let upload = lease.upload.map(|upload| upload.state.get());
+            if upload.is_none_or(|state| state == Upload::Done) {
+                lease.pool.put(lease.connection);
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::{self, Entry};
+use http::header;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
@@ -159,11 +159,8 @@ pub async fn send(
         return Err(Refusal::new(Code::Internal, "The gateway failed.").because("no upstream"));
     };
     let (mut head, body) = request.into_parts();
-    if let Entry::Vacant(vacant) = head.headers.entry(header::HOST) {
-        // HTTP/1.0 may go without; HTTP/1.1 may not.
-        vacant.insert(upstream.host.clone());
-    }
     let told = Told {
+        host: &upstream.host,
         hop: context.hop,
         is_trusted: context.is_trusted,
         request_id: context.request_id,
@@ -177,6 +174,9 @@ pub async fn send(
     head.version = Version::HTTP_11;
 
     let (body, progress) = request_body(body, context.route.max_body)?;
+    if progress.is_some() {
+        headers::frame(&mut head.headers);
+    }
     context.trace.upload.clone_from(&progress);
     let deadline = Deadline {
         timeout: context.route.timeout.unwrap_or(upstream.response_timeout),
@@ -217,8 +217,9 @@ async fn deliver(
 ) -> Result<Response<ResponseBody>, Refusal> {
     let replayable = request.body().is_end_stream() && request.method().is_idempotent();
     let mut failure = None;
+    let mut is_retry = false;
     for pool in balanced.in_turn() {
-        while let Some(connection) = pool.take() {
+        while !is_retry && let Some(connection) = pool.take() {
             let spare = replayable.then(|| copy(&request));
             match attempt(pool, connection, request, deadline).await {
                 Ok(response) => return Ok(response),
@@ -226,12 +227,12 @@ async fn deliver(
                 // Closed by the upstream while it was unused, as the request went out (RFC 9112,
                 // section 9.3.1): a new connection may carry it, once.
                 Err(Failure::Lost(error)) => match spare {
-                    Some(spare) => {
+                    Some(spare) if !error.is_parse() => {
                         tracing::debug!(%error, "stale upstream connection, trying a new one");
                         request = spare;
-                        break;
+                        is_retry = true;
                     }
-                    None => return Err(deadline.refusal(&error)),
+                    _ => return Err(deadline.refusal(&error)),
                 },
                 Err(Failure::Late) => return Err(deadline.late()),
             }
@@ -269,13 +270,18 @@ async fn attempt(
     request: Request<RequestBody>,
     deadline: &Deadline,
 ) -> Result<Response<ResponseBody>, Failure> {
-    if !connection.sender.is_ready() && connection.sender.ready().await.is_err() {
-        return Err(Failure::Unsent(Box::new(request)));
+    if !connection.sender.is_ready() {
+        match deadline.hold(connection.sender.ready()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(Failure::Unsent(Box::new(request))),
+            Err(Late) => return Err(Failure::Late),
+        }
     }
     let response = connection.sender.try_send_request(request);
     match deadline.hold(response).await {
         Ok(Ok(response)) => {
-            Ok(response.map(|body| ResponseBody::new(body, connection, Rc::clone(pool))))
+            let upload = deadline.progress.clone();
+            Ok(response.map(|body| ResponseBody::new(body, connection, Rc::clone(pool), upload)))
         }
         Ok(Err(mut error)) => match error.take_message() {
             Some(unsent) => Err(Failure::Unsent(Box::new(unsent))),

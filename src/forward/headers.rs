@@ -44,6 +44,8 @@ pub struct Hop {
 
 /// What is told beside the client's own headers.
 pub struct Told<'a> {
+    /// The upstream's own name, for requests that name none.
+    pub host: &'a HeaderValue,
     pub hop: &'a Hop,
     pub is_trusted: bool,
     pub request_id: &'a HeaderValue,
@@ -63,6 +65,8 @@ pub fn toward_upstream(headers: &mut HeaderMap, told: &Told<'_>) {
     }
     remove_cookie(headers, told.refresh_cookie);
 
+    // HTTP/1.0 may go without a Host; HTTP/1.1 may not.
+    keep_or_insert(headers, header::HOST, told.host);
     append_forwarded_for(headers, &told.hop.peer);
     if let Some(host) = headers.get(header::HOST).cloned() {
         keep_or_insert(headers, X_FORWARDED_HOST, &host);
@@ -71,6 +75,17 @@ pub fn toward_upstream(headers: &mut HeaderMap, told: &Told<'_>) {
     keep_or_insert(headers, X_FORWARDED_PORT, &told.hop.port);
     headers.insert(X_REQUEST_ID, told.request_id.clone());
     identity::tell(told.identity, told.principal, headers);
+}
+
+/// Says how a body ends whose length is not known: hyper would take a GET that does not for one
+/// without a body.
+pub fn frame(headers: &mut HeaderMap) {
+    if !headers.contains_key(header::CONTENT_LENGTH) {
+        headers.insert(
+            header::TRANSFER_ENCODING,
+            HeaderValue::from_static("chunked"),
+        );
+    }
 }
 
 /// Removes what an upstream said to the gateway alone.
@@ -116,7 +131,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
 fn remove_reserved(headers: &mut HeaderMap, is_trusted: bool) {
     let is_removed = |name: &HeaderName| match reserved(name) {
         None => false,
-        Some(Reserved::Identity) => true,
+        Some(Reserved::Always) => true,
         Some(Reserved::Proxy) => !is_trusted,
     };
     while let Some(name) = headers.keys().find(|name| is_removed(name)).cloned() {

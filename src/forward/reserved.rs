@@ -38,22 +38,14 @@ const IDENTITY: &[&str] = &[
     "x-user-tier",
 ];
 
-/// Removed from clients, believed from trusted proxies.
-const PROXY: &[&str] = &[
+/// Removed from everybody. Some frameworks behind would serve another path or method than the one that
+/// was decided on, or believe another address; the proxies in front pass these on as clients send them.
+const OVERRIDES: &[&str] = &[
     "forwarded",
     "x-forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
     "x-forwarded-method",
     "x-forwarded-path",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-proto",
-    "x-forwarded-scheme",
-    "x-forwarded-server",
-    "x-forwarded-ssl",
     "x-forwarded-uri",
-    // These make some frameworks behind serve another path or method than the one decided on.
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
@@ -62,6 +54,18 @@ const PROXY: &[&str] = &[
     "x-original-url",
     "x-real-ip",
     "x-rewrite-url",
+];
+
+/// Removed from clients, believed from trusted proxies in this very spelling.
+const PROXY: &[&str] = &[
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
     "x-request-id",
 ];
 
@@ -77,8 +81,8 @@ const FRAMING: &[&str] = &[
 /// Whose word a header is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reserved {
-    /// The gateway's alone.
-    Identity,
+    /// The gateway's alone, or nobody's.
+    Always,
     /// The gateway's or a trusted proxy's.
     Proxy,
 }
@@ -87,17 +91,22 @@ pub enum Reserved {
 pub fn reserved(name: &HeaderName) -> Option<Reserved> {
     let name = name.as_str().as_bytes();
     if name.contains(&b'_') && FRAMING.iter().any(|entry| reads_as(name, entry.as_bytes())) {
-        return Some(Reserved::Identity);
+        return Some(Reserved::Always);
     }
     // Nearly every header of an ordinary request ends here.
     if !matches!(name.first(), Some(b'x' | b'r' | b'f')) {
         return None;
     }
     let is = |list: &[&str]| list.iter().any(|entry| reads_as(name, entry.as_bytes()));
-    if is(IDENTITY) {
-        Some(Reserved::Identity)
+    if is(IDENTITY) || is(OVERRIDES) {
+        Some(Reserved::Always)
     } else if is(PROXY) {
-        Some(Reserved::Proxy)
+        let is_spelled_so = !name.contains(&b'_');
+        Some(if is_spelled_so {
+            Reserved::Proxy
+        } else {
+            Reserved::Always
+        })
     } else {
         None
     }
@@ -122,20 +131,24 @@ mod tests {
     #[test]
     fn every_spelling_is_found() {
         for spelling in ["X-User-Id", "x_user_id", "X_USER-ID", "x-user_id"] {
-            assert_eq!(of(spelling), Some(Reserved::Identity), "{spelling}");
+            assert_eq!(of(spelling), Some(Reserved::Always), "{spelling}");
         }
         for entry in IDENTITY {
-            assert_eq!(of(&entry.replace('-', "_")), Some(Reserved::Identity));
+            assert_eq!(of(&entry.replace('-', "_")), Some(Reserved::Always));
         }
         for entry in PROXY {
             assert_eq!(of(&entry.to_uppercase()), Some(Reserved::Proxy));
+            assert_eq!(of(&entry.replace('-', "_")), Some(Reserved::Always));
+        }
+        for entry in OVERRIDES {
+            assert_eq!(of(&entry.replace('-', "_")), Some(Reserved::Always));
         }
     }
 
     #[test]
     fn framing_is_not_said_twice() {
-        assert_eq!(of("Transfer_Encoding"), Some(Reserved::Identity));
-        assert_eq!(of("content_length"), Some(Reserved::Identity));
+        assert_eq!(of("Transfer_Encoding"), Some(Reserved::Always));
+        assert_eq!(of("content_length"), Some(Reserved::Always));
         assert_eq!(of("content-length"), None);
         assert_eq!(of("transfer-encoding"), None);
     }

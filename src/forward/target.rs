@@ -7,8 +7,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
 use crate::config::checked;
 
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often names are looked up again.
 const LOOKUP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -97,9 +101,16 @@ impl Directory {
                 .cloned()
                 .collect()
         };
+        let mut under_way = JoinSet::new();
         for target in named {
-            target.look_up().await;
+            under_way.spawn(async move {
+                // Whoever waits for this also waits to reload or to start.
+                if timeout(LOOKUP_TIMEOUT, target.look_up()).await.is_err() {
+                    tracing::warn!(target = %target.name, "looking up an upstream's name took too long");
+                }
+            });
         }
+        under_way.join_all().await;
     }
 
     /// Looks names up for as long as it is polled.

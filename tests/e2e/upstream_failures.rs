@@ -365,3 +365,33 @@ fn an_upgrade_is_not_taken_for_an_answer() {
     let response = gateway.send(&get("/"));
     assert_eq!(response.status, 502, "{response:?}");
 }
+
+#[test]
+fn an_answer_before_the_upload_s_end_does_not_hold_up_the_next_request() {
+    let origin = Origin::with(|exchange| exchange.respond(200, "", b"early"));
+    let gateway = Settings::new(&origin).start();
+
+    let mut uploading = gateway.connect();
+    uploading.send("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nx");
+    assert_eq!(uploading.read_response().body, b"early");
+    // The first client has not sent the rest, and never will.
+    // Connections stay open, so that every worker gets some.
+    let mut others: Vec<_> = (0..4).map(|_| gateway.connect()).collect();
+    for other in &mut others {
+        assert_eq!(other.exchange(&get("/")).status, 200);
+    }
+    drop(uploading);
+}
+
+#[test]
+fn a_get_keeps_its_chunked_body() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin).start();
+    let mut client = gateway.connect();
+    client.send(
+        "GET /search HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nquery\r\n0\r\n\r\n",
+    );
+    let answer = client.read_response();
+    assert_eq!(answer.status, 200);
+    assert_eq!(origin.only_request().body, b"query");
+}

@@ -145,7 +145,7 @@ fn logout_with_expired_access() {
 #[test]
 fn login_enumeration() {
     let origin = Origin::start();
-    let gateway = closed(&origin).start();
+    let gateway = closed(&origin).auth("lockout: { failures: 1000 }").start();
     gateway.user_add("alice", &[]);
 
     let mut answers = HashSet::new();

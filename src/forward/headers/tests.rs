@@ -68,6 +68,7 @@ impl Sent {
             port: HeaderValue::from_static("8080"),
         };
         let told = Told {
+            host: &HeaderValue::from_static("upstream:8000"),
             hop: &hop,
             is_trusted: self.is_trusted,
             request_id: &ID,
