@@ -65,8 +65,14 @@ async fn metrics_text(State(admin): State<Admin>) -> Response {
 /// A web page on the operator's machine can point a name of its own at this address (DNS
 /// rebinding); its requests then carry that name.
 async fn own_host(State(admin): State<Admin>, request: Request, next: Next) -> Response {
-    let host = request.headers().get(HOST).and_then(|h| h.to_str().ok());
-    if host.is_some_and(|host| host::is_own(host, admin.address)) {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = hosts.next().and_then(|host| host.to_str().ok());
+    let target = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str());
+    let is_own = |host: &str| host::is_own(host, admin.address);
+    if host.is_some_and(is_own) && hosts.next().is_none() && target.is_none_or(is_own) {
         next.run(request).await
     } else {
         refuse(&Refusal::new(

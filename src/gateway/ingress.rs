@@ -110,8 +110,19 @@ fn address(hop: &str) -> Option<IpAddr> {
 /// Refuses heads that two servers could read differently (RFC 9112, sections 3.2, 6.1 and 11.2), and
 /// brings a target in absolute form to the form that every other request has.
 pub fn inspect<B>(request: &mut Request<B>) -> Result<(), Refusal> {
-    if request.method() == Method::CONNECT {
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        // TRACE would send the caller's identity headers back to whoever asks.
         return Err(Refusal::method_not_allowed(&[]).closing());
+    }
+    if request
+        .method()
+        .as_str()
+        .bytes()
+        .any(|byte| byte.is_ascii_lowercase())
+    {
+        // Methods are case-sensitive (RFC 9110, section 9.1), and servers that fold them would serve
+        // as DELETE what no route decided on as DELETE.
+        return Err(bad("Methods are written in capitals."));
     }
     if let Some(authority) = request.uri().authority().cloned() {
         if request.headers().get_all(header::HOST).iter().count() > 1 {
@@ -201,6 +212,10 @@ mod tests {
         assert!(refused(|r| r));
         assert!(!refused(|r| r.version(Version::HTTP_10)));
         assert!(refused(|r| r.header("host", "a").header("host", "a")));
+        assert!(refused(|r| r.header("host", "a").method("delete")));
+        assert!(refused(|r| r.header("host", "a").method("Patch")));
+        assert!(refused(|r| r.header("host", "a").method("TRACE")));
+        assert!(!refused(|r| r.header("host", "a").method("PURGE")));
         assert!(refused(|r| r.header("host", "a@b")));
         assert!(refused(|r| r.header("host", "a/b")));
         assert!(refused(|r| r.header("host", "a:65536")));

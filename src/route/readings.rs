@@ -100,7 +100,7 @@ impl Reading {
             bytes: step(&self.bytes),
             decodings,
         };
-        let mut readings = Vec::with_capacity(7);
+        let mut readings = Vec::with_capacity(8);
         if self.decodings < 2 {
             for step in [decode, decode_inside_segments] {
                 readings.push(read(step, self.decodings + 1));
@@ -111,6 +111,7 @@ impl Reading {
             without_parameters,
             with_merged_slashes,
             with_dots_resolved,
+            without_dots_at_the_end,
             cut_at_query,
         ] {
             readings.push(read(step, self.decodings));
@@ -175,6 +176,19 @@ fn with_dots_resolved(path: &[u8]) -> Vec<u8> {
     for segment in kept {
         out.push(b'/');
         out.extend_from_slice(segment);
+    }
+    out
+}
+
+/// Go's `path.Clean` leaves no slash where a last `.` or `..` stood, as RFC 3986 would.
+fn without_dots_at_the_end(path: &[u8]) -> Vec<u8> {
+    let last = path.rsplit(|byte| *byte == b'/').next();
+    if !matches!(last, Some(b"." | b"..")) {
+        return path.to_vec();
+    }
+    let mut out = with_dots_resolved(path);
+    if out.len() > 1 && out.ends_with(b"/") {
+        out.pop();
     }
     out
 }
@@ -254,6 +268,8 @@ mod tests {
         reaches("/a%2Fb/%20", "/a%2Fb/ ");
         reaches("/a/..", "/");
         reaches("/a/b/.", "/a/b/");
+        reaches("/a/b/.", "/a/b");
+        reaches("/a/b/c/..", "/a/b");
     }
 
     #[test]
