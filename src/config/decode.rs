@@ -95,7 +95,12 @@ pub fn expected<'f>(
 ) -> Option<&'f mut Finding> {
     let found = match &node.value {
         Value::Unset => return None,
-        Value::Scalar(s) if !node.is_null() => shown(&s.text),
+        // Of findings that are only counted, nobody reads the text.
+        Value::Scalar(s)
+            if !node.is_null() && !findings.is_full() && !findings.is_hidden(node.span) =>
+        {
+            shown(&s.text)
+        }
         _ => node.kind().to_owned(),
     };
     Some(findings.error(node.span, format!("expected {expected}, found {found}")))

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthChar;
 
+use super::secret;
 use super::source::{Excerpt, Source, Span};
 
 /// Findings beyond this many are counted, not kept: a hostile file must not cost memory.
@@ -65,6 +66,12 @@ impl Findings {
     /// Keeps this range of the file out of every excerpt: it holds a secret.
     pub fn hide(&mut self, span: Span) {
         self.hidden.push(span);
+    }
+
+    /// Whether this range holds a secret, as far as is known yet.
+    pub fn is_hidden(&self, span: Span) -> bool {
+        let mut hidden = self.hidden.iter();
+        hidden.any(|h| h.start <= span.start && span.end <= h.end)
     }
 
     /// What is reported from now on is only counted: a costly hint would be for nobody.
@@ -311,18 +318,21 @@ pub fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Text from the file, fit for a message: without control characters and not long.
+/// Text from the file, fit for a message: without control characters and the credentials of URLs,
+/// and not long.
 pub fn shown(text: &str) -> String {
     const LONGEST: usize = 60;
+    let credentials: Vec<_> = secret::credentials_in(text).collect();
     let mut out = String::from("`");
-    for (i, c) in text.chars().enumerate() {
+    for (i, (at, c)) in text.char_indices().enumerate() {
         if i == LONGEST {
             out.push('…');
             break;
         }
-        match c.is_control() {
-            true => out.extend(c.escape_default()),
-            false => out.push(c),
+        match c {
+            _ if credentials.iter().any(|range| range.contains(&at)) => out.push('*'),
+            c if c.is_control() => out.extend(c.escape_default()),
+            c => out.push(c),
         }
     }
     out.push('`');

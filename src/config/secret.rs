@@ -1,8 +1,30 @@
 //! A string that no log, error or dump shows.
 
 use std::fmt;
+use std::ops::Range;
 
 use zeroize::Zeroizing;
+
+/// Parts of keys whose value is a secret, wherever such a key stands and whether it is known there.
+const KEY_PARTS: [&str; 4] = ["secret", "passw", "token", "master_key"];
+
+/// Where in `text` the name of a secret begins, if one is there. A path to a secret is none.
+pub fn key_in(text: &str) -> Option<usize> {
+    let text = text.to_ascii_lowercase();
+    let parts = KEY_PARTS.iter().filter_map(|part| text.find(part));
+    parts.min().filter(|_| !text.ends_with("_file"))
+}
+
+/// Where in `text` the credentials of a URL stand, as in `scheme://user:password@host`.
+pub fn credentials_in(text: &str) -> impl Iterator<Item = Range<usize>> {
+    text.match_indices("://").filter_map(|(at, mark)| {
+        let from = at + mark.len();
+        let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'');
+        let url = text[from..].split(is_end).next().unwrap_or_default();
+        // A password may hold a slash or another `@`.
+        url.rfind('@').map(|end| from..from + end)
+    })
+}
 
 /// Shown as `***` by `Debug`; wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,5 +44,40 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_secrets() {
+        for key in [
+            "secret",
+            "Client_Secret",
+            "password",
+            "passwd",
+            "auth_token",
+            "master_key",
+        ] {
+            assert!(key_in(key).is_some(), "{key}");
+        }
+        for key in ["secret_file", "upstream", "keys_dir", "key"] {
+            assert_eq!(key_in(key), None, "{key}");
+        }
+        assert_eq!(key_in("  secret: x"), Some(2));
+    }
+
+    #[test]
+    fn credentials_of_urls() {
+        let found = |text: &str| -> Vec<String> {
+            let ranges = credentials_in(text);
+            ranges.map(|range| text[range].to_owned()).collect()
+        };
+        assert_eq!(found("store: postgres://u:p@db/app"), ["u:p"]);
+        assert_eq!(found("[ \"http://u:p/@w@a\", 'http://b' ]"), ["u:p/@w"]);
+        assert_eq!(found("http://a:1 http://u@b"), ["u"]);
+        assert!(found("http://a/b c@d").is_empty());
     }
 }

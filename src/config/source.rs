@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::secret;
+
 /// A range of bytes of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
@@ -111,8 +113,8 @@ impl Source {
         &self.text[self.line_of(span).1]
     }
 
-    /// The line of a span with the `hidden` ranges (in order) starred out, or `None` for a file
-    /// without text.
+    /// The line of a span with the `hidden` ranges (in order) and the credentials of URLs starred
+    /// out, or `None` for a file without text.
     pub fn excerpt(&self, span: Span, hidden: &[Span]) -> Option<Excerpt> {
         if self.text.is_empty() {
             return None;
@@ -131,6 +133,8 @@ impl Source {
             text.push('…');
         }
         let mut marked = 0..0;
+        let credentials: Vec<_> = secret::credentials_in(&self.text[line.clone()]).collect();
+        let is_credential = |at: usize| credentials.iter().any(|c| c.contains(&(at - line.start)));
         let mut hidden = hidden.iter().filter(|h| h.end > from).peekable();
         for (i, c) in self.text[from..to].char_indices() {
             let at = from + i;
@@ -143,6 +147,7 @@ impl Source {
             while hidden.next_if(|h| h.end <= at).is_some() {}
             match c {
                 _ if hidden.peek().is_some_and(|h| h.start <= at) => text.push('*'),
+                _ if is_credential(at) => text.push('*'),
                 '\t' => text.push_str("    "),
                 // Escape sequences in a file must not reach a terminal.
                 c if c.is_control() => text.push('\u{fffd}'),

@@ -7,6 +7,7 @@ use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, St
 
 use super::diagnose::{Findings, shown};
 use super::expand;
+use super::secret;
 use super::source::{Source, Span};
 
 /// Mappings and lists within one another; a gateway.yaml needs seven.
@@ -285,6 +286,11 @@ impl<'a> Reader<'a> {
             let value = self.node(event, span)?;
             size += 1 + value.size;
             let Some(key) = key else { continue };
+            if matches!(value.value, Value::Scalar(_)) && secret::key_in(&key.text).is_some() {
+                // With what stands before it: an unquoted secret may begin as a tag or an anchor.
+                let from = (key.span.end + ": ".len()).min(value.span.start);
+                self.findings.hide(Span::new(from, value.span.end));
+            }
             if let Some(first) = seen.get(&key.text) {
                 let line = self.source.line(first.start);
                 let message = format!("the key {} stands here twice", shown(&key.text));
@@ -366,7 +372,7 @@ impl<'a> Reader<'a> {
     /// Where there is no tree, the line alone must tell what may not be shown.
     fn hide_secret_of_line(&mut self, span: Span) {
         let line = self.source.line_text(span);
-        let Some(word) = line.find("secret") else {
+        let Some(word) = secret::key_in(line) else {
             return;
         };
         let Some(colon) = line[word..].find(':') else {

@@ -6,9 +6,11 @@ mod harness;
 
 mod configuration;
 mod exposure;
+mod floods;
 mod identity;
 mod limiter;
 mod paths;
 mod sessions;
+mod settings;
 mod smuggling;
 mod tokens;

@@ -57,6 +57,15 @@ fn refresh_reuse() {
 
     assert_eq!(status(&gateway, &other_session.access), 200);
     gateway.refresh(&other_session.refresh).expect(200);
+
+    // The thief may wait for as long as the gateway remembers single rotations, and longer.
+    let stolen = gateway.login("alice");
+    let mut current = stolen.refresh.clone();
+    for _ in 0..20 {
+        current = refresh_cookie(&gateway.refresh(&current).expect(200)).unwrap();
+    }
+    gateway.refresh(&stolen.refresh).expect(401);
+    gateway.refresh(&current).expect(401);
     gateway.still_serves("/");
 }
 
@@ -147,6 +156,9 @@ fn login_enumeration() {
     let origin = Origin::start();
     let gateway = closed(&origin).auth("lockout: { failures: 1000 }").start();
     gateway.user_add("alice", &[]);
+    gateway.user_add("disabled", &[]);
+    let output = gateway.cli(&["user", "disable", "disabled"], "");
+    assert_eq!(output.code, 0, "{output:?}");
 
     let mut answers = HashSet::new();
     for (name, password) in [
@@ -154,6 +166,8 @@ fn login_enumeration() {
         ("alice@example.test", "Wrong-Horse-7"),
         ("nobody", "Wrong-Horse-7"),
         ("nobody@example.test", PASSWORD),
+        ("disabled", PASSWORD),
+        ("disabled@example.test", "Wrong-Horse-7"),
         ("alice", ""),
         ("nobody", ""),
         ("' OR 1=1 --", "x"),
@@ -192,6 +206,24 @@ fn login_enumeration() {
     }
     assert_eq!(answers.len(), 1, "the answers differ: {answers:#?}");
     gateway.login("alice");
+
+    // Guesses at an account that is not there are slowed down like those at one that is.
+    let gateway = closed(&origin).start();
+    for name in ["alice", "disabled"] {
+        gateway.user_add(name, &[]);
+    }
+    let output = gateway.cli(&["user", "disable", "disabled"], "");
+    assert_eq!(output.code, 0, "{output:?}");
+    let attempts = |name: &str| -> Vec<u16> {
+        let wrong = json!({ "username": name, "password": "Wrong-Horse-7" });
+        let attempt = post("/api/v1/login").json(&wrong);
+        (0..8).map(|_| gateway.send(&attempt).status).collect()
+    };
+    let known = attempts("alice");
+    assert_eq!(known.last(), Some(&429), "{known:?}");
+    assert_eq!(attempts("nobody"), known);
+    assert_eq!(attempts("nobody@example.test"), known);
+    assert_eq!(attempts("disabled"), known);
     gateway.still_serves("/");
 }
 
@@ -249,6 +281,16 @@ fn csrf_refresh_cookie() {
             }
         }
     }
+    // One origin does not make up for another.
+    let twice = post("/api/v1/refresh")
+        .header("host", &gateway.public.to_string())
+        .header("cookie", &format!("refresh_token={}", alice.refresh))
+        .header("origin", &own)
+        .header("origin", "https://evil.test");
+    gateway
+        .connect()
+        .exchange(&twice)
+        .expect_problem(403, "forbidden");
     // A page elsewhere can send a form, but neither read the token nor put it into a body.
     let by_body = post("/api/v1/refresh")
         .form(&[("refresh_token", &alice.refresh)])
@@ -278,6 +320,15 @@ fn cache_control_public() {
         post("/api/v1/users").json(&json!({})).bearer(&boss.access),
         post("/api/v1/logout").bearer(&alice.access),
         post("/api/v1/logout"),
+        post("/api/v1/login").body("application/json", "{"),
+        post("/api/v1/login").body("application/json", "{}"),
+        post("/api/v1/refresh")
+            .header("cookie", &cookie)
+            .header("origin", "https://evil.test"),
+        get("/api/v1/login"),
+        get("/api/v1/refresh"),
+        get("/api/v1/users/me").bearer("rubbish"),
+        get("/api/v1/users/me").bearer(&alice.access),
     ] {
         let response = gateway.send(&request);
         assert_eq!(

@@ -54,6 +54,9 @@ fn targets(
             }
             Ok(target) => targets.push(target),
             Err((message, hint)) => {
+                if at.value.contains('@') {
+                    findings.hide(at.span);
+                }
                 findings.error(at.span, message).hint(hint);
             }
         }
@@ -64,6 +67,11 @@ fn targets(
 fn target(text: &str) -> Result<Target, (String, String)> {
     let refuse = |message: String, hint: &str| Err((message, hint.to_owned()));
     const EXAMPLE: &str = "for example `http://127.0.0.1:8000`";
+    // Told first, for no other message may hold the password.
+    if text.contains('@') {
+        let message = "a target takes no user name or password".to_owned();
+        return refuse(message, EXAMPLE);
+    }
     let Some((scheme, rest)) = text.split_once(':') else {
         return refuse(format!("{} is no URL", shown(text)), EXAMPLE);
     };
@@ -85,10 +93,6 @@ fn target(text: &str) -> Result<Target, (String, String)> {
     let Some(authority) = uri.authority().filter(|a| !a.host().is_empty()) else {
         return refuse(format!("{} has no host", shown(text)), EXAMPLE);
     };
-    if authority.as_str().contains('@') {
-        let message = "a target takes no user name or password".to_owned();
-        return refuse(message, EXAMPLE);
-    }
     if text.contains(['?', '#']) || !matches!(uri.path(), "" | "/") {
         let message = format!("the target {} has a path", shown(text));
         return refuse(

@@ -1,0 +1,229 @@
+//! Floods: of bad tokens, of logins and of made-up keys. They cost the one who sends them.
+
+use std::collections::BTreeMap;
+use std::sync::Barrier;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::client::{Request, get, post};
+use crate::harness::forge::{Jwt, sign};
+use crate::harness::gateway::{Gateway, PASSWORD, SECRET, Settings};
+use crate::harness::origin::Origin;
+use crate::harness::response::Response;
+
+const WRONG: &str = "Wrong-Horse-7";
+
+/// Sends what `request` makes of each number below `count`, over eight connections at once, and counts
+/// the answers by status.
+fn flood(
+    gateway: &Gateway,
+    count: usize,
+    request: impl Fn(usize) -> Request + Sync,
+) -> BTreeMap<u16, usize> {
+    const CLIENTS: usize = 8;
+    let request = &request;
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| {
+                scope.spawn(move || {
+                    let mut connection = gateway.connect();
+                    (client..count)
+                        .step_by(CLIENTS)
+                        .map(|n| connection.exchange(&request(n)).status)
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let finished = clients.into_iter().map(|client| client.join().unwrap());
+        finished.flatten().collect()
+    });
+    let mut counts = BTreeMap::new();
+    for status in statuses {
+        *counts.entry(status).or_default() += 1;
+    }
+    counts
+}
+
+#[test]
+fn auth_flood() {
+    const FLOOD: usize = 400;
+    const BUDGET: usize = 50;
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .top("trusted_proxies: [127.0.0.1/32]")
+        .routes(&format!(
+            "
+            - name: all
+              prefix: /
+              auth: required
+              limits: [ {{ name: by-address, key: ip, rate: {BUDGET}/d }} ]
+              upstream: app
+            "
+        ))
+        .start();
+    let alice = gateway.user("alice", &[]);
+    let genuine = Jwt::parse(&alice.access);
+    let claims = genuine.claims.to_string();
+    let mut broken = alice.access.clone();
+    let last = broken.pop().unwrap();
+    broken.push(if last == 'A' { 'Q' } else { 'A' });
+
+    let bad = |n: usize| match n % 5 {
+        0 => format!("rubbish{n}"),
+        1 => genuine.clone().claim("jti", n).unsigned(),
+        2 => genuine.clone().claim("jti", n).signed(SECRET.as_bytes()),
+        3 => sign(
+            &format!("{{\"alg\":\"HS256\",\"kid\":\"{n}\"}}"),
+            &claims,
+            b"x",
+        ),
+        _ => broken.clone(),
+    };
+    let counts = flood(&gateway, FLOOD, |n| {
+        get("/")
+            .header("x-forwarded-for", "203.0.113.1")
+            .bearer(&bad(n))
+    });
+    // Each failure is charged to its address, and a refusal by the limit comes before any signature
+    // is looked at.
+    assert_eq!(counts, [(401, BUDGET), (429, FLOOD - BUDGET)].into());
+    assert_eq!(origin.requests().len(), 0);
+    let refused = gateway.metric("portcullis_auth_total{result=\"refused\"");
+    assert_eq!(refused, BUDGET as f64);
+    let total = "portcullis_http_requests_total{route=\"all\",method=\"GET\",code=";
+    assert_eq!(
+        gateway.metric(&format!("{total}\"401\"")),
+        BUDGET as f64,
+        "every refusal is counted"
+    );
+    assert_eq!(
+        gateway.metric(&format!("{total}\"429\"")),
+        (FLOOD - BUDGET) as f64
+    );
+
+    let elsewhere = get("/").header("x-forwarded-for", "203.0.113.2");
+    gateway.send(&elsewhere.bearer(&alice.access)).expect(200);
+    let from_there = get("/").header("x-forwarded-for", "203.0.113.1");
+    gateway.send(&from_there.bearer(&alice.access)).expect(429);
+    gateway.still_serves("/");
+}
+
+fn login(username: &str, password: &str) -> Request {
+    post("/api/v1/login").json(&json!({ "username": username, "password": password }))
+}
+
+#[test]
+fn login_flood_starves_proxy() {
+    const LOGINS: usize = 200;
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .auth("password: { bcrypt_cost: 10 }\nlockout: { failures: 1000 }")
+        .start();
+    gateway.user_add("alice", &[]);
+
+    let barrier = Barrier::new(LOGINS);
+    let (answers, proxied) = std::thread::scope(|scope| {
+        let (gateway, start) = (&gateway, &barrier);
+        let logins: Vec<_> = (0..LOGINS)
+            .map(|n| {
+                scope.spawn(move || {
+                    let request = match n % 3 {
+                        0 => login("alice", PASSWORD),
+                        1 => login("alice", WRONG),
+                        _ => login("nobody", PASSWORD),
+                    };
+                    start.wait();
+                    gateway.send(&request)
+                })
+            })
+            .collect();
+        let mut proxied = 0;
+        while logins.iter().any(|login| !login.is_finished()) {
+            gateway.send(&get("/")).expect(200);
+            proxied += 1;
+            // Hashing has the lowest priority: a client that never rests would starve it.
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let answers: Vec<Response> = logins.into_iter().map(|l| l.join().unwrap()).collect();
+        (answers, proxied)
+    });
+    assert!(proxied > 0);
+    assert_eq!(origin.requests().len(), proxied);
+    let mut turned_away = 0;
+    for answer in &answers {
+        match answer.status {
+            200 | 401 => {}
+            429 | 503 => {
+                turned_away += 1;
+                let wait = answer.header("retry-after");
+                assert!(wait.is_some_and(|s| s.parse::<u64>().is_ok()), "{answer:?}");
+            }
+            _ => panic!("{answer:?}"),
+        }
+    }
+    assert!(turned_away > 0, "the queue is bounded");
+    assert!(turned_away < LOGINS, "nobody could sign in");
+    gateway.send(&login("alice", PASSWORD)).expect(200);
+    gateway.still_serves("/");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn limiter_memory() {
+    const KEYS: usize = 100_000;
+    const CLIENTS: usize = 4;
+    const PIPELINED: usize = 50;
+    /// The counters of all limits by header and address end at 32 MiB; the rest is for connections.
+    const CAP: u64 = 80 << 20;
+    let origin = Origin::start();
+    // The limit is charged before the credential is looked for, so that a request costs a 401.
+    let gateway = Settings::new(&origin)
+        .top("log: { access: off }")
+        .routes(
+            "
+            - name: keyed
+              prefix: /keyed
+              auth: required
+              limits: [ { name: few, key: header:x-key, rate: 2/d } ]
+              upstream: app
+            - { name: all, prefix: /, auth: none, upstream: app }
+            ",
+        )
+        .start();
+    let ask = |key: &str| gateway.send(&get("/keyed").header("x-key", key)).status;
+    let over: Vec<String> = (0..20).map(|n| format!("over-{n}")).collect();
+    for key in &over {
+        assert_eq!([ask(key), ask(key), ask(key)], [401, 401, 429]);
+    }
+
+    let before = gateway.peak_memory();
+    std::thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let gateway = &gateway;
+            scope.spawn(move || {
+                let mut connection = gateway.connect();
+                let numbers: Vec<usize> = (client..KEYS).step_by(CLIENTS).collect();
+                for some in numbers.chunks(PIPELINED) {
+                    let mut bytes = Vec::new();
+                    for n in some {
+                        let key = format!("{n}-{}", "x".repeat(100));
+                        bytes.extend(get("/keyed").header("x-key", &key).to_bytes());
+                    }
+                    connection.send(&bytes);
+                    for n in some {
+                        let response = connection.read_response();
+                        assert_eq!(response.status, 401, "key {n} is new: {response:?}");
+                    }
+                }
+            });
+        }
+    });
+    let grown = gateway.peak_memory() - before;
+    assert!(grown < CAP, "{KEYS} keys took {grown} bytes");
+    for key in &over {
+        assert_eq!(ask(key), 429, "{key} has got a fresh budget");
+    }
+    assert_eq!(origin.requests().len(), 0);
+    gateway.still_serves("/");
+}
