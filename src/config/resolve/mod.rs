@@ -14,6 +14,7 @@ mod secret;
 mod store;
 mod ties;
 mod upstream;
+mod users;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
