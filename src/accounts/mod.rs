@@ -49,8 +49,8 @@ pub use clock::Clock;
 pub use error::{AccountsError, OpenError};
 pub use import::{Imported, Newcomer};
 pub use store::{
-    Account, Action, By, Edit, Key, LastSuperuser, Listed, Listing, Millis, Prefix, SessionInfo,
-    Taken, Trail,
+    Account, Action, By, Edit, Entry, Key, LastSuperuser, Listed, Listing, Millis, Prefix,
+    SessionInfo, Taken, Trail,
 };
 pub use tokens::TokenContents;
 pub use told::{from_timestamp, timestamp};

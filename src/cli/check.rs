@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::config::{self, Diagnostic, Loaded, Report, counted};
+use crate::boot;
+use crate::config::{Diagnostic, Loaded, Report, counted};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -30,7 +31,7 @@ struct Verdict {
 }
 
 fn judge(path: &Path, format: Format, colour: bool) -> Verdict {
-    match (config::load(path), format) {
+    match (boot::load(path), format) {
         (Ok(loaded), Format::Human) => Verdict {
             stdout: format!("{}: {}: good\n", path.display(), summary(&loaded)),
             stderr: warnings(&loaded, colour),
@@ -115,6 +116,17 @@ mod tests {
             "{}",
             verdict.stderr
         );
+    }
+
+    #[test]
+    fn a_route_that_the_auth_api_hides_is_doubted_at_its_place() {
+        let text = GOOD.replace("prefix: /,", "path: /api/v1/login,");
+        let verdict = judge_text(&text, Format::Human);
+        assert_eq!(verdict.code, 0);
+        let said = "3:29: warning: the auth API answers `/api/v1/login`: nothing reaches this";
+        assert!(verdict.stderr.contains(said), "{}", verdict.stderr);
+        let served = text.replace("upstreams:", "auth: { serve: [users] }\nupstreams:");
+        assert_eq!(judge_text(&served, Format::Human).stderr, "");
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod store;
 mod ties;
 mod upstream;
 
+pub use route::route_span;
+
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
