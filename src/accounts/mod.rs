@@ -52,8 +52,8 @@ pub use error::{AccountsError, OpenError};
 pub use import::{Imported, Newcomer};
 pub use members::check_online;
 pub use store::{
-    Account, Action, By, Edit, Key, LastSuperuser, Listed, Listing, Millis, Prefix, SessionInfo,
-    Taken, Trail,
+    Account, Action, By, Edit, Entry, Key, LastSuperuser, Listed, Listing, Millis, Prefix,
+    SessionInfo, Taken, Trail,
 };
 pub use tokens::TokenContents;
 pub use told::{from_timestamp, timestamp};

@@ -4,6 +4,7 @@ pub mod check;
 mod demo;
 mod health;
 mod import;
+mod openapi;
 mod serve;
 pub mod session;
 mod told;
@@ -11,7 +12,7 @@ pub mod user;
 mod user_args;
 
 use std::io::{IsTerminal, stderr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -68,6 +69,8 @@ enum Verb {
         #[command(subcommand)]
         command: session::SessionCommand,
     },
+    /// Print the OpenAPI document of the auth API
+    Openapi(File),
     /// Ask a running gateway for its health; for a container's health check
     Health(File),
     /// Print the version
@@ -89,6 +92,12 @@ impl File {
             None if default.exists() => default,
             None => std::env::var_os("PORTCULLIS_CONFIG").map_or(default, PathBuf::from),
         }
+    }
+
+    /// Whether none is named and there is none in the usual places.
+    fn is_absent(&self) -> bool {
+        let is_named = self.config.is_some() || std::env::var_os("PORTCULLIS_CONFIG").is_some();
+        !is_named && !Path::new("gateway.yaml").exists()
     }
 }
 
@@ -112,6 +121,8 @@ pub fn run() -> i32 {
             json,
             command,
         } => with_config(file, |config| manage(json, session::run(config, command))),
+        Verb::Openapi(file) if file.is_absent() => openapi::run(&config::default_auth()),
+        Verb::Openapi(file) => with_config(file, |config| openapi::run(&config.auth)),
         Verb::Health(file) => with_config(file, |config| health::run(config.admin.address)),
         Verb::Version => {
             println!("portcullis {}", env!("CARGO_PKG_VERSION"));
