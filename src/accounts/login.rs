@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::error::AccountsError;
 use super::hashes::Scheme;
 use super::sessions::RefreshToken;
-use super::store::NewSession;
+use super::store::{Login, NewSession};
 use super::{Accounts, Granted, Origin, tokens};
 use crate::config::Secret;
 
@@ -36,10 +36,10 @@ impl Accounts {
         origin: &Origin<'_>,
     ) -> Result<Option<Granted>, AccountsError> {
         let settings = self.users.settings.load_full();
-        let key = &self.keys.refresh;
+        let keys = self.keys.load_full();
         let checked = self
             .users
-            .check(identity, password.clone(), origin.ip, key)
+            .check(identity, password.clone(), origin.ip, keys.refresh.first())
             .await?;
         let found = checked.credentials;
         let scheme = Scheme::of(&settings.password);
@@ -56,14 +56,17 @@ impl Accounts {
             expires_at: now.saturating_add(settings.refresh_ttl),
             tokens_expire_at: tokens::expiry(now, &settings),
             ip: origin.ip,
-            clears: &checked.keys[0],
-            new_hash: new_hash.as_deref(),
             user_agent: origin.user_agent,
+        };
+        let login = Login {
+            checked_hash: &found.password_hash,
+            new_hash: new_hash.as_deref(),
+            clears: &checked.keys[0],
         };
         let begun = self
             .users
             .store
-            .begin_session(found.account.id, &found.password_hash, &session)
+            .begin_session(found.account.id, &login, &session)
             .await?;
         let Some(account) = begun else {
             return Ok(None);

@@ -2,27 +2,33 @@
 
 pub mod check;
 mod demo;
+mod hash;
 mod health;
 mod import;
+mod key;
 mod serve;
 pub mod session;
+mod token;
 mod told;
 pub mod user;
 mod user_args;
 
 use std::io::{IsTerminal, stderr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use self::told::Told;
 use self::user::UserError;
+use crate::config::checked::PasswordPolicy;
 use crate::config::{self, Config};
 
 /// Exit codes beside clap's own 2 for bad usage.
 const GOOD: i32 = 0;
 const FAILED: i32 = 1;
+
+const DEFAULT_FILE: &str = "gateway.yaml";
 
 /// Accounts, tokens, route policies and rate limits in front of an unmodified backend
 #[derive(Debug, Parser)]
@@ -65,10 +71,47 @@ enum Verb {
         #[command(subcommand)]
         command: session::SessionCommand,
     },
+    /// The keys that sign access tokens
+    Key {
+        #[command(flatten)]
+        file: File,
+        /// Print JSON
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: KeyVerb,
+    },
+    /// What a token says, and tokens for testing
+    Token {
+        #[command(flatten)]
+        file: File,
+        /// Print JSON
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: token::TokenCommand,
+    },
+    /// The hash of the password on the first line of standard input, as `user import` takes it
+    Hash {
+        /// Whose `auth.password` says how; without a configuration the defaults do
+        #[command(flatten)]
+        file: File,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Ask a running gateway for its health; for a container's health check
     Health(File),
     /// Print the version
     Version,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyVerb {
+    /// Make a private key for `auth.signing.keys`; reads no configuration
+    Generate(key::GenerateArgs),
+    #[command(flatten)]
+    Kept(key::KeyCommand),
 }
 
 #[derive(Debug, Args)]
@@ -79,8 +122,15 @@ struct File {
 }
 
 impl File {
+    /// Whether there is one, or one was asked for.
+    fn is_meant(&self) -> bool {
+        self.config.is_some()
+            || Path::new(DEFAULT_FILE).exists()
+            || std::env::var_os("PORTCULLIS_CONFIG").is_some()
+    }
+
     fn path(self) -> PathBuf {
-        let default = PathBuf::from("gateway.yaml");
+        let default = PathBuf::from(DEFAULT_FILE);
         match self.config {
             Some(path) => path,
             None if default.exists() => default,
@@ -105,6 +155,25 @@ pub fn run() -> i32 {
             json,
             command,
         } => with_config(file, |config| manage(json, session::run(config, command))),
+        Verb::Key {
+            json,
+            command: KeyVerb::Generate(args),
+            ..
+        } => manage(json, async { key::generate(args) }),
+        Verb::Key {
+            file,
+            json,
+            command: KeyVerb::Kept(command),
+        } => with_config(file, |config| manage(json, key::run(config, command))),
+        Verb::Token {
+            file,
+            json,
+            command,
+        } => with_config(file, |config| manage(json, token::run(config, command))),
+        Verb::Hash { file, json } if file.is_meant() => with_config(file, |config| {
+            manage(json, async { hash::run(&config.auth.password) })
+        }),
+        Verb::Hash { json, .. } => manage(json, async { hash::run(&PasswordPolicy::default()) }),
         Verb::Health(file) => with_config(file, |config| health::run(config.admin.address)),
         Verb::Version => {
             println!("portcullis {}", env!("CARGO_PKG_VERSION"));

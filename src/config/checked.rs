@@ -15,6 +15,8 @@ use ipnet::IpNet;
 
 use super::secret::Secret;
 
+pub use super::private_key::{KeyAlgorithm, KeyFault, PrivateKey};
+
 /// One gateway.yaml, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -92,6 +94,8 @@ pub struct Auth {
     pub refresh_token: RefreshToken,
     pub cookie: Cookie,
     pub signing: Signing,
+    /// Encrypts keys that are made and kept in the store; `None` keeps them in `keys_dir`.
+    pub master_key: Option<Secret>,
     pub password: PasswordPolicy,
     pub registration: Registration,
     /// A key of [`Config::tiers`].
@@ -145,11 +149,20 @@ pub enum SameSite {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signing {
-    EdDsa,
-    Es256,
-    Rs256,
+    /// With a key that is made when it is missing.
+    Generated(KeyAlgorithm),
+    /// At least one: the first signs, all verify. No `kid` stands twice.
+    Keys(Vec<SigningKey>),
     /// At least 32 bytes.
     Hs256(Secret),
+}
+
+/// A private key of `auth.signing.keys`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningKey {
+    pub kid: String,
+    pub file: PathBuf,
+    pub key: PrivateKey,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,6 +174,17 @@ pub struct PasswordPolicy {
     pub hash: PasswordHash,
     /// log2 of bcrypt's rounds, 4 to 31.
     pub bcrypt_cost: u32,
+}
+
+impl Default for PasswordPolicy {
+    fn default() -> Self {
+        PasswordPolicy {
+            min_length: 8,
+            complexity: true,
+            hash: PasswordHash::Bcrypt,
+            bcrypt_cost: 12,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -84,10 +84,11 @@ pub enum Action {
     UserDelete,
     UserRestore,
     UserPurge,
+    TokenMint,
 }
 
 impl Action {
-    pub const ALL: [Action; 14] = [
+    pub const ALL: [Action; 15] = [
         Action::LoginSuccess,
         Action::LoginFailure,
         Action::Logout,
@@ -102,6 +103,7 @@ impl Action {
         Action::UserDelete,
         Action::UserRestore,
         Action::UserPurge,
+        Action::TokenMint,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -120,6 +122,7 @@ impl Action {
             Action::UserDelete => "user.delete",
             Action::UserRestore => "user.restore",
             Action::UserPurge => "user.purge",
+            Action::TokenMint => "token.mint",
         }
     }
 }

@@ -7,4 +7,5 @@ mod changes;
 mod edit;
 mod listing;
 mod rows;
+mod secrets;
 mod sessions;
