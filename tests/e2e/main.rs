@@ -17,5 +17,6 @@ mod limits;
 mod proxying;
 mod routing;
 mod signing;
+mod stores;
 mod streaming;
 mod upstream_failures;
