@@ -29,15 +29,23 @@ impl Store {
         self.health
             .watch(async {
                 let mut tx = self.db.begin().await?;
-                let row = query("SELECT * FROM users WHERE id = $1 AND password_hash = $2")
+                let read = query("SELECT * FROM users WHERE id = $1 AND password_hash = $2")
                     .bind(user)
-                    .bind(login.checked_hash)
-                    .for_share()
-                    .fetch_optional(&mut tx)
-                    .await?;
+                    .bind(login.checked_hash);
+                // Two that share the row and then both write it would wait for one another.
+                let read = match login.new_hash {
+                    Some(_) => read.for_update(),
+                    None => read.for_share(),
+                };
+                let row = read.fetch_optional(&mut tx).await?;
                 let account = match row {
                     Some(row) => rows::account(&row)?,
-                    None => return Ok(None),
+                    None => {
+                        // The change that was seen may share a commit that is still to come: whoever
+                        // reads again finds it only afterwards.
+                        tx.commit().await?;
+                        return Ok(None);
+                    }
                 };
                 if !account.may_sign_in() {
                     return Ok(None);
