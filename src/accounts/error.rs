@@ -3,6 +3,7 @@
 use super::keys::{FileError, KeysError};
 use super::passwords::HashError;
 use super::store::{StoreError, Taken};
+use crate::config::Fault;
 use crate::config::checked::Store;
 use crate::request::{Code, FieldError, Refusal};
 
@@ -15,6 +16,8 @@ pub enum OpenError {
         source: StoreError,
         hint: &'static str,
     },
+    #[error("{}", told(.0))]
+    Users(Vec<Fault>),
     #[error(transparent)]
     Keys(#[from] KeysError),
     #[error("cannot start the threads that hash passwords: {0}")]
@@ -66,12 +69,25 @@ pub enum AccountsError {
     Deleted,
     #[error("this is the last superuser who can sign in; make another one first")]
     LastSuperuser,
+    #[error(
+        "accounts are kept by the application behind (`auth.users`), which alone can do this; here they can be \
+         disabled, enabled and signed out"
+    )]
+    KeptElsewhere,
     #[error(transparent)]
     Hash(#[from] HashError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("a token could not be signed: {0}")]
     Signing(#[from] jsonwebtoken::errors::Error),
+}
+
+fn told(faults: &[Fault]) -> String {
+    let each = faults.iter().map(|fault| match fault.hint.as_str() {
+        "" => format!("{}: {}", fault.key, fault.message),
+        hint => format!("{}: {}; {hint}", fault.key, fault.message),
+    });
+    each.collect::<Vec<_>>().join("\n")
 }
 
 pub(super) fn list(fields: &[FieldError]) -> String {
@@ -119,6 +135,10 @@ impl From<AccountsError> for Refusal {
             AccountsError::LastSuperuser => Refusal::new(
                 Code::Conflict,
                 "This is the last superuser who can sign in; make another one first.",
+            ),
+            AccountsError::KeptElsewhere => Refusal::new(
+                Code::Conflict,
+                "Accounts are kept by the application behind, which alone can do this.",
             ),
             AccountsError::Hash(HashError::Busy) => {
                 Refusal::new(Code::Unavailable, "Too many sign-ins at once; try again.")

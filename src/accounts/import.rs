@@ -41,6 +41,7 @@ impl Users {
         newcomers: &[Newcomer],
         by: &By,
     ) -> Result<Vec<Imported>, AccountsError> {
+        self.own()?;
         let settings = self.settings.load_full();
         let now = (self.clock)();
         let accounts = newcomers.iter().map(|new| account(new, now, &settings));

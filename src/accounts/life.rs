@@ -34,6 +34,9 @@ impl Users {
         last_superuser: LastSuperuser,
         by: &By,
     ) -> Result<Account, AccountsError> {
+        if !edit.is_of_sign_in() {
+            self.own()?;
+        }
         self.validate(edit)?;
         let now = (self.clock)();
         let free_since = self.settings.load().names_free_since(now);
@@ -53,6 +56,7 @@ impl Users {
         current_password: Option<Secret>,
         by: &By,
     ) -> Result<Account, AccountsError> {
+        self.own()?;
         self.validate(edit)?;
         if let Some(email) = &edit.email {
             let known = self.store.account(Key::Id(id)).await?;
@@ -91,6 +95,7 @@ impl Users {
         session: Uuid,
         by: &By,
     ) -> Result<Account, AccountsError> {
+        self.own()?;
         self.validate_password(&new)?;
         let checked = self.confirm(id, current, by).await?;
         self.store_password(Key::Id(id), new, Some(checked), Some(session), by)
@@ -163,6 +168,7 @@ impl Users {
         keep: Option<Uuid>,
         by: &By,
     ) -> Result<Account, AccountsError> {
+        self.own()?;
         self.validate_password(&new)?;
         let scheme = Scheme::of(&self.settings.load().password);
         let hash = self.hasher.hash(new, scheme).await?;

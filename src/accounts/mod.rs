@@ -12,6 +12,7 @@ mod keys;
 mod life;
 mod lockout;
 mod login;
+mod members;
 mod minted;
 mod passwords;
 mod sessions;
@@ -39,6 +40,7 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 use uuid::Uuid;
 
+use self::members::Members;
 use self::sessions::RefreshToken;
 use self::settings::Settings;
 use self::store::{Session, Step};
@@ -54,6 +56,7 @@ pub use keyring::KeyRing;
 pub use keys::{
     FileError, Held, Keys, KeysError, State as KeyState, write_new as write_new_secret,
 };
+pub use members::check_online;
 pub use minted::{MintError, Minted};
 pub use store::{
     Account, Action, By, Edit, Key, LastSuperuser, Listed, Listing, Millis, Prefix, SessionInfo,
@@ -67,6 +70,8 @@ pub use users::{NewUser, Users, random_password};
 pub struct Accounts {
     users: Users,
     keys: ArcSwap<Keys>,
+    /// The table of the application that keeps the accounts, if one does.
+    members: Option<Members>,
     changes: Arc<Changes>,
     /// The last row of the change log that was published.
     seen: AtomicI64,
@@ -103,10 +108,12 @@ impl Accounts {
         changes: Arc<Changes>,
         clock: Clock,
     ) -> Result<Accounts, OpenError> {
+        let members = Members::open(config).await.map_err(OpenError::Users)?;
         let users = Users::open_with(config, clock).await?;
         let accounts = Accounts {
             keys: ArcSwap::from_pointee(users.keys(config).await?),
             users,
+            members,
             changes,
             seen: AtomicI64::new(0),
         };
@@ -145,6 +152,15 @@ impl Accounts {
         self.users.store.is_up()
     }
 
+    /// Whether the table of users that another application keeps answered the last time that it was
+    /// asked; when it did not, it is asked again. `None`: there is no such table.
+    pub async fn members_up(&self) -> Option<bool> {
+        match &self.members {
+            Some(members) => Some(members.is_up().await),
+            None => None,
+        }
+    }
+
     pub fn registration(&self) -> Registration {
         self.users.settings.load().registration
     }
@@ -153,6 +169,9 @@ impl Accounts {
     pub async fn refresh(&self, token: &str, by: &By) -> Result<Granted, AccountsError> {
         let presented = RefreshToken::decode(token, &self.keys.load().refresh)
             .ok_or(AccountsError::RefreshInvalid)?;
+        if let Some(members) = &self.members {
+            self.look_again(members, presented.session, by).await?;
+        }
         let settings = self.users.settings.load_full();
         let now = self.now();
         let used = self

@@ -22,6 +22,8 @@ pub(super) struct Settings {
     pub tiers: BTreeSet<String>,
     pub contents: TokenContents,
     pub lockout: Policy,
+    /// The accounts are another application's: here they are only mirrored.
+    pub is_mirror: bool,
     username_reuse: UsernameReuse,
 }
 
@@ -49,6 +51,7 @@ impl Settings {
             tiers: config.tiers.keys().cloned().collect(),
             contents: TokenContents::of(config),
             lockout: Policy::of(&auth.lockout),
+            is_mirror: auth.users.is_some(),
             username_reuse: auth.username_reuse,
         }
     }

@@ -102,6 +102,16 @@ pub struct Auth {
     /// A key of [`Config::tiers`].
     pub default_tier: String,
     pub lockout: Lockout,
+    /// Whose accounts sign in, when they are another application's.
+    pub users: Option<UserTable>,
+}
+
+/// A table of users that belongs to another application and is only read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserTable {
+    pub store: Store,
+    /// One SELECT that takes what was typed at login as `$1`, without a semicolon at its end.
+    pub query: String,
 }
 
 /// How guesses at passwords are slowed down, by account and address together. An account from

@@ -54,6 +54,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
                 base: Duration::from_secs(60),
                 max: Duration::from_secs(3600),
             },
+            users: None,
         },
         tiers: BTreeMap::new(),
         anonymous: None,

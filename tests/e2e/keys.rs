@@ -7,8 +7,11 @@ use serde_json::Value;
 
 use crate::harness::client::{get, post};
 use crate::harness::forge::Jwt;
-use crate::harness::gateway::{Gateway, PASSWORD, SECRET, Settings, portcullis, run};
+use crate::harness::gateway::{
+    Gateway, PASSWORD, SECRET, Settings, portcullis, refresh_cookie, run,
+};
 use crate::harness::origin::Origin;
+use crate::harness::postgres;
 
 const GUARDED: &str = "- { name: all, prefix: /, auth: required, upstream: app }";
 
@@ -233,6 +236,53 @@ fn with_a_master_key_the_keys_are_in_the_store() {
     for text in [gateway.stderr(), gateway.stdout()].concat() {
         assert!(!text.contains(SECRET), "{text}");
     }
+}
+
+#[test]
+fn gateways_with_one_master_key_and_one_database_are_one() {
+    let Some(url) = postgres::database() else {
+        return;
+    };
+    let origin = Origin::start();
+    let settings = Settings::new(&origin)
+        .auth("master_key: \"${MASTER}\"")
+        .environment("MASTER", SECRET)
+        .routes(GUARDED)
+        .store(&url);
+    let gateways: Vec<Gateway> = std::thread::scope(|scope| {
+        let starts: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| settings.clone().start()))
+            .collect();
+        starts
+            .into_iter()
+            .map(|start| start.join().unwrap())
+            .collect()
+    });
+    let alice = gateways[0].user("alice", &[]);
+    let mut refresh = alice.refresh.clone();
+    for gateway in &gateways {
+        gateway.send(&get("/").bearer(&alice.access)).expect(200);
+        refresh = refresh_cookie(&gateway.refresh(&refresh).expect(200)).unwrap();
+        assert_eq!(published(gateway), published(&gateways[0]));
+    }
+
+    // A key that all know before it signs: at no moment does one refuse what another gave out.
+    for arguments in [&["key", "rotate", "--stage"][..], &["key", "rotate"]] {
+        let output = gateways[1].cli(arguments, "");
+        assert_eq!(output.code, 0, "{output:?}");
+        for reloaded in &gateways {
+            reloaded.reload_with(&reloaded.yaml());
+            let token = reloaded.login("alice").access;
+            for gateway in &gateways {
+                gateway.send(&get("/").bearer(&token)).expect(200);
+            }
+        }
+    }
+    assert_ne!(kid(&gateways[2].login("alice").access), kid(&alice.access));
+
+    // Without keys that they share, no start.
+    let alone = Settings::new(&origin).store(&url).refused();
+    assert!(alone.stderr.contains("auth.master_key"), "{alone:?}");
 }
 
 #[test]

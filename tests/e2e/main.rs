@@ -14,6 +14,7 @@ mod keys;
 mod life;
 mod lifecycle;
 mod limits;
+mod members;
 mod proxying;
 mod routing;
 mod signing;

@@ -40,6 +40,19 @@ section! {
         default_tier: String;
         /// How guesses at passwords are slowed down.
         lockout: RawLockout;
+        /// Another application's table of users.
+        users: RawUsers;
+    }
+}
+
+section! {
+    RawUsers, "`auth.users`" {
+        /// Finds one user by what was typed at login.
+        query: String, required "for example `query: \"SELECT id, username, password_hash FROM members WHERE username = $1\"`";
+        /// The database that it is asked of.
+        store: String;
+        /// A file that holds it, for URLs with a password.
+        store_file: String;
     }
 }
 

@@ -14,7 +14,7 @@ use super::super::checked::{
 use super::super::decode::{At, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
 use super::super::raw::{RawAuth, RawConfig, RawCookie, RawPassword};
-use super::{lockout, pattern, positive, quota, secret, signing};
+use super::{lockout, pattern, positive, quota, secret, signing, users};
 
 const DEFAULT_BASE_PATH: &str = "/api/v1";
 const DEFAULT_ISSUER: &str = "http://localhost:8080";
@@ -57,6 +57,7 @@ pub fn auth(
         username_reuse: raw.username_reuse.copied().unwrap_or(UsernameReuse::Never),
         default_tier: default_tier(config, raw, tiers, findings),
         lockout: lockout::lockout(&raw.lockout, findings),
+        users: users::users(raw, dir, findings),
         base_path,
     }
 }

@@ -15,6 +15,7 @@ mod signing;
 mod store;
 mod ties;
 mod upstream;
+mod users;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
