@@ -59,8 +59,8 @@ pub use keys::{
 pub use members::check_online;
 pub use minted::{MintError, Minted};
 pub use store::{
-    Account, Action, By, Edit, Key, LastSuperuser, Listed, Listing, Millis, Prefix, SessionInfo,
-    Taken, Trail,
+    Account, Action, By, Edit, Entry, Key, LastSuperuser, Listed, Listing, Millis, Prefix,
+    SessionInfo, Taken, Trail,
 };
 pub use tokens::TokenContents;
 pub use told::{from_timestamp, timestamp};

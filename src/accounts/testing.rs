@@ -97,6 +97,8 @@ pub(crate) fn config(folder: &Path) -> Config {
                 bcrypt_cost: 4,
             },
             registration: Registration::Closed,
+            serve: checked::Group::ALL.to_vec(),
+            docs: checked::Docs::Open,
             username_reuse: checked::UsernameReuse::Never,
             default_tier: "free".into(),
             lockout: checked::Lockout {

@@ -5,6 +5,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::store::{Account, Entry, Millis, SessionInfo, Subject};
+use crate::request::schema::{
+    flag, list, number, text, text_or_null, time, time_or_null, told, uuid,
+};
 
 impl Account {
     /// As its owner and superusers see it.
@@ -25,6 +28,25 @@ impl Account {
             "deleted_at": self.deleted_at.and_then(timestamp),
         })
     }
+
+    pub fn schema() -> Value {
+        let properties = json!({
+            "id": uuid(),
+            "external_id": text_or_null(),
+            "name": text(),
+            "username": text(),
+            "email": text_or_null(),
+            "profile_image_url": text_or_null(),
+            "tier": text(),
+            "roles": list(text()),
+            "is_superuser": flag(),
+            "is_active": flag(),
+            "created_at": time(),
+            "updated_at": time_or_null(),
+            "deleted_at": time_or_null(),
+        });
+        told("User", &[], properties)
+    }
 }
 
 impl SessionInfo {
@@ -36,6 +58,18 @@ impl SessionInfo {
             "expires_at": timestamp(self.expires_at),
             "ip": self.ip,
             "user_agent": self.user_agent,
+        })
+    }
+
+    /// The properties of [`SessionInfo::to_json`].
+    pub fn properties() -> Value {
+        json!({
+            "id": uuid(),
+            "created_at": time(),
+            "last_used_at": time(),
+            "expires_at": time(),
+            "ip": text(),
+            "user_agent": text_or_null(),
         })
     }
 }
@@ -56,6 +90,25 @@ impl Entry {
             "user": subject(&self.subject),
             "details": self.details,
         })
+    }
+
+    pub fn schema() -> Value {
+        let subject = json!({
+            "type": ["object", "null"],
+            "required": ["id", "username"],
+            "properties": { "id": uuid(), "username": text() },
+        });
+        let properties = json!({
+            "id": number(1),
+            "at": time(),
+            "action": text(),
+            "via": text(),
+            "by": subject,
+            "ip": text_or_null(),
+            "user": subject,
+            "details": { "type": "object" },
+        });
+        told("AuditEntry", &[], properties)
     }
 }
 

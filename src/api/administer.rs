@@ -13,6 +13,7 @@ use super::caller::{Named, by, superuser};
 use super::refused::Refused;
 use crate::accounts::{Account, Edit, Key, Listing, Prefix};
 use crate::config::Secret;
+use crate::request::schema::{asked, flag, list as listed, number, text, told};
 
 type Answer = Result<Response, Refused>;
 type Api = State<Arc<ApiState>>;
@@ -53,12 +54,38 @@ pub(super) async fn list(State(api): Api, request: Request) -> Answer {
     Ok(Json(body).into_response())
 }
 
+pub(super) fn list_query() -> Value {
+    json!({
+        "page": number(1),
+        "items_per_page": number(1),
+        "tier": text(),
+        "deleted": flag(),
+        "q": text(),
+    })
+}
+
+/// What [`list`] tells.
+pub(super) fn page() -> Value {
+    let properties = json!({
+        "data": listed(Account::schema()),
+        "total_count": number(0),
+        "has_more": flag(),
+        "page": number(1),
+        "items_per_page": number(1),
+    });
+    told("Users", &[], properties)
+}
+
 pub(super) async fn set_tier(api: Api, name: Named<String>, request: Request) -> Answer {
     change(api, name, request, |members| Edit {
         tier: Some(members.required("tier")),
         ..Edit::default()
     })
     .await
+}
+
+pub(super) fn tier_body() -> Value {
+    asked(&["tier"], json!({ "tier": text() }))
 }
 
 pub(super) async fn set_roles(api: Api, name: Named<String>, request: Request) -> Answer {
@@ -69,12 +96,20 @@ pub(super) async fn set_roles(api: Api, name: Named<String>, request: Request) -
     .await
 }
 
+pub(super) fn roles_body() -> Value {
+    asked(&["roles"], json!({ "roles": listed(text()) }))
+}
+
 pub(super) async fn set_superuser(api: Api, name: Named<String>, request: Request) -> Answer {
     change(api, name, request, |members| Edit {
         is_superuser: Some(members.required_bool("is_superuser")),
         ..Edit::default()
     })
     .await
+}
+
+pub(super) fn superuser_body() -> Value {
+    asked(&["is_superuser"], json!({ "is_superuser": flag() }))
 }
 
 pub(super) async fn disable(api: Api, name: Named<String>, request: Request) -> Answer {
@@ -116,6 +151,11 @@ pub(super) async fn set_password(
     let key = Key::Username(&username);
     let account = api.accounts.set_password(key, new, keep, &by).await?;
     Ok(Json(account.to_json()).into_response())
+}
+
+pub(super) fn password_body() -> Value {
+    let password = json!({ "type": "string", "format": "password" });
+    asked(&["new_password"], json!({ "new_password": password }))
 }
 
 /// A change that the body tells.

@@ -6,7 +6,11 @@ mod audit;
 mod body;
 mod caller;
 mod cookie;
+mod docs;
+mod document;
 mod endpoints;
+mod hidden;
+mod operation;
 mod refused;
 mod session;
 mod sessions;
@@ -22,6 +26,7 @@ mod users;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
@@ -29,11 +34,13 @@ use self::site::Site;
 use crate::accounts::Accounts;
 use crate::authn::{Expiry, User};
 use crate::config::Config;
-use crate::config::checked::{Cookie, Delivery};
+use crate::config::checked::{Cookie, Delivery, Docs};
 use crate::request::{Code, Peer, Refusal};
 use crate::telemetry::Metrics;
 
+pub use self::document::openapi;
 pub use self::endpoints::{endpoints, router};
+pub use self::hidden::hidden_routes;
 
 /// From an access token to its user, or why not.
 pub type VerifyToken = Arc<dyn Fn(&str, Expiry) -> Result<Arc<User>, Refusal> + Send + Sync>;
@@ -47,10 +54,11 @@ pub struct ApiState {
     verify: VerifyToken,
     admit: AdmitAddress,
     metrics: Arc<Metrics>,
-    base_path: String,
     cookie: Cookie,
     delivery: Delivery,
     issuer: Option<Site>,
+    docs: Docs,
+    document: Bytes,
 }
 
 impl ApiState {
@@ -66,10 +74,11 @@ impl ApiState {
             verify,
             admit,
             metrics,
-            base_path: config.auth.base_path.clone(),
             cookie: config.auth.cookie.clone(),
             delivery: config.auth.refresh_token.delivery,
             issuer: Site::of(&config.auth.issuer),
+            docs: config.auth.docs,
+            document: openapi(&config.auth).to_string().into(),
         }
     }
 }

@@ -52,7 +52,7 @@ impl Parts {
         let slots = Arc::new(Slots::new());
         let clock = Clock::start();
         let limit = AddressLimit::new(Arc::clone(&slots), clock.clone(), "auth", config.auth.rate);
-        let router = api::router(ApiState::new(
+        let state = ApiState::new(
             config,
             Arc::clone(&accounts),
             {
@@ -61,7 +61,8 @@ impl Parts {
             },
             Arc::new(move |address: IpAddr| limit.take(address)),
             Arc::clone(&metrics),
-        ));
+        );
+        let router = api::router(&config.auth, state);
         Parts {
             metrics,
             accounts,
@@ -85,7 +86,7 @@ impl Parts {
 
     /// A configuration, ready to serve. Counters, pools and known tokens go on.
     pub fn snapshot(&self, config: Config) -> Snapshot {
-        let endpoints = api::endpoints(&config.auth.base_path);
+        let endpoints = api::endpoints(&config.auth);
         let upstreams = Upstreams::build(&config, &self.directory);
         let routes = config.routes.iter().map(|route| RouteNames {
             text: route.name.as_str().into(),

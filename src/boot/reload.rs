@@ -42,7 +42,7 @@ async fn replace(
     parts: &Parts,
     snapshots: &Snapshots,
 ) -> Result<Arc<Config>, ReloadError> {
-    let loaded = config::load(path).map_err(ReloadError::Invalid)?;
+    let loaded = super::load(path).map_err(ReloadError::Invalid)?;
     let fixed = config::needs_restart(&snapshots.load().config, &loaded.config);
     if !fixed.is_empty() {
         return Err(ReloadError::NeedsRestart(fixed));

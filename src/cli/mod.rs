@@ -6,6 +6,7 @@ mod hash;
 mod health;
 mod import;
 mod key;
+mod openapi;
 mod serve;
 pub mod session;
 mod token;
@@ -103,6 +104,8 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Print the OpenAPI document of the auth API
+    Openapi(File),
     /// Ask a running gateway for its health; for a container's health check
     Health(File),
     /// Print the version
@@ -139,6 +142,12 @@ impl File {
             None if default.exists() => default,
             None => std::env::var_os("PORTCULLIS_CONFIG").map_or(default, PathBuf::from),
         }
+    }
+
+    /// Whether none is named and there is none in the usual places.
+    fn is_absent(&self) -> bool {
+        let is_named = self.config.is_some() || std::env::var_os("PORTCULLIS_CONFIG").is_some();
+        !is_named && !Path::new("gateway.yaml").exists()
     }
 }
 
@@ -181,6 +190,8 @@ pub fn run() -> i32 {
             manage(json, async { hash::run(&config.auth.password) })
         }),
         Verb::Hash { json, .. } => manage(json, async { hash::run(&PasswordPolicy::default()) }),
+        Verb::Openapi(file) if file.is_absent() => openapi::run(&config::default_auth()),
+        Verb::Openapi(file) => with_config(file, |config| openapi::run(&config.auth)),
         Verb::Health(file) => with_config(file, |config| health::run(config.admin.address)),
         Verb::Version => {
             println!("portcullis {}", env!("CARGO_PKG_VERSION"));

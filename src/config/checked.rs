@@ -98,6 +98,9 @@ pub struct Auth {
     pub master_key: Option<Secret>,
     pub password: PasswordPolicy,
     pub registration: Registration,
+    /// The groups of endpoints that are served; the paths of the others go to the routes.
+    pub serve: Vec<Group>,
+    pub docs: Docs,
     pub username_reuse: UsernameReuse,
     /// A key of [`Config::tiers`].
     pub default_tier: String,
@@ -208,6 +211,44 @@ pub enum PasswordHash {
 pub enum Registration {
     Closed,
     Open,
+}
+
+/// Endpoints of the auth API that are served together or not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    Session,
+    Users,
+    Tiers,
+    ApiKeys,
+    Audit,
+}
+
+impl Group {
+    pub const ALL: [Group; 5] = [
+        Group::Session,
+        Group::Users,
+        Group::Tiers,
+        Group::ApiKeys,
+        Group::Audit,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Group::Session => "session",
+            Group::Users => "users",
+            Group::Tiers => "tiers",
+            Group::ApiKeys => "api_keys",
+            Group::Audit => "audit",
+        }
+    }
+}
+
+/// Who may read the API's description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Docs {
+    Open,
+    Superuser,
+    Off,
 }
 
 /// Whether a name that was once in use is given to somebody else.

@@ -29,6 +29,8 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("auth.master_key", a.master_key != b.master_key),
         ("auth.password", a.password != b.password),
         ("auth.registration", a.registration != b.registration),
+        ("auth.serve", a.serve != b.serve),
+        ("auth.docs", a.docs != b.docs),
         ("auth.username_reuse", a.username_reuse != b.username_reuse),
         ("auth.default_tier", a.default_tier != b.default_tier),
         ("auth.users", a.users != b.users),

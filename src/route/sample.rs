@@ -46,6 +46,8 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
                 bcrypt_cost: 4,
             },
             registration: Registration::Closed,
+            serve: Group::ALL.to_vec(),
+            docs: Docs::Open,
             username_reuse: crate::config::checked::UsernameReuse::Never,
             default_tier: "free".into(),
             lockout: Lockout {

@@ -121,6 +121,8 @@ fn defaults_of_auth() {
             bcrypt_cost: 12,
         },
         registration: Registration::Closed,
+        serve: Group::ALL.to_vec(),
+        docs: Docs::Open,
         username_reuse: UsernameReuse::Never,
         default_tier: "free".into(),
         lockout: Lockout {

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::checked::{Delivery, PasswordHash, Registration, SameSite, UsernameReuse};
-use super::super::decode::{AtLeastOne, Decode, choose};
+use super::super::checked::{
+    Delivery, Docs, Group, PasswordHash, Registration, SameSite, UsernameReuse,
+};
+use super::super::decode::{At, AtLeastOne, Decode, choose};
 use super::super::diagnose::Findings;
 use super::super::secret::Secret;
 use super::super::section::{choice, section};
@@ -34,6 +36,10 @@ section! {
         password: RawPassword;
         /// Who may create accounts.
         registration: Registration;
+        /// The groups of endpoints that are served.
+        serve: Vec<At<Group>>;
+        /// Who may read the API's description.
+        docs: Docs;
         /// Whether a name that was once in use may be somebody else's.
         username_reuse: UsernameReuse;
         /// The tier of new accounts.
@@ -164,3 +170,17 @@ choice! { SameSite {
 } }
 
 choice! { Registration { "closed" => Registration::Closed, "open" => Registration::Open } }
+
+choice! { Group {
+    "session" => Group::Session,
+    "users" => Group::Users,
+    "tiers" => Group::Tiers,
+    "api_keys" => Group::ApiKeys,
+    "audit" => Group::Audit,
+} }
+
+choice! { Docs {
+    "open" => Docs::Open,
+    "superuser" => Docs::Superuser,
+    "off" => Docs::Off,
+} }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::Uri;
 
 use super::super::checked::{
-    Auth, Cookie, Delivery, PasswordHash, PasswordPolicy, Pattern, Rate, RefreshToken,
+    Auth, Cookie, Delivery, Docs, Group, PasswordHash, PasswordPolicy, Pattern, Rate, RefreshToken,
     Registration, SameSite, Tier, UsernameReuse,
 };
 use super::super::decode::{At, Field};
@@ -54,11 +54,21 @@ pub fn auth(
         master_key: secret::MASTER.read(&raw.master_key, &raw.master_key_file, dir, findings),
         password: password(&raw.password, findings),
         registration: raw.registration.copied().unwrap_or(Registration::Closed),
+        serve: serve(&raw.serve),
+        docs: raw.docs.copied().unwrap_or(Docs::Open),
         username_reuse: raw.username_reuse.copied().unwrap_or(UsernameReuse::Never),
         default_tier: default_tier(config, raw, tiers, findings),
         lockout: lockout::lockout(&raw.lockout, findings),
         users: users::users(raw, dir, findings),
         base_path,
+    }
+}
+
+/// Everything, unless the file says what.
+fn serve(raw: &Field<Vec<At<Group>>>) -> Vec<Group> {
+    match raw.get() {
+        Some(groups) => groups.iter().map(|at| at.value).collect(),
+        None => Group::ALL.to_vec(),
     }
 }
 

@@ -17,6 +17,8 @@ mod ties;
 mod upstream;
 mod users;
 
+pub use route::route_span;
+
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
