@@ -22,7 +22,6 @@ use tracing_subscriber::EnvFilter;
 
 use self::told::Told;
 use self::user::UserError;
-use crate::config::checked::PasswordPolicy;
 use crate::config::{self, Config};
 
 /// Exit codes beside clap's own 2 for bad usage.
@@ -128,13 +127,6 @@ struct File {
 }
 
 impl File {
-    /// Whether there is one, or one was asked for.
-    fn is_meant(&self) -> bool {
-        self.config.is_some()
-            || Path::new(DEFAULT_FILE).exists()
-            || std::env::var_os("PORTCULLIS_CONFIG").is_some()
-    }
-
     fn path(self) -> PathBuf {
         let default = PathBuf::from(DEFAULT_FILE);
         match self.config {
@@ -147,7 +139,7 @@ impl File {
     /// Whether none is named and there is none in the usual places.
     fn is_absent(&self) -> bool {
         let is_named = self.config.is_some() || std::env::var_os("PORTCULLIS_CONFIG").is_some();
-        !is_named && !Path::new("gateway.yaml").exists()
+        !is_named && !Path::new(DEFAULT_FILE).exists()
     }
 }
 
@@ -186,10 +178,13 @@ pub fn run() -> i32 {
             json,
             command,
         } => with_config(file, |config| manage(json, token::run(config, command))),
-        Verb::Hash { file, json } if file.is_meant() => with_config(file, |config| {
+        Verb::Hash { file, json } if file.is_absent() => {
+            let auth = config::default_auth();
+            manage(json, async { hash::run(&auth.password) })
+        }
+        Verb::Hash { file, json } => with_config(file, |config| {
             manage(json, async { hash::run(&config.auth.password) })
         }),
-        Verb::Hash { json, .. } => manage(json, async { hash::run(&PasswordPolicy::default()) }),
         Verb::Openapi(file) if file.is_absent() => openapi::run(&config::default_auth()),
         Verb::Openapi(file) => with_config(file, |config| openapi::run(&config.auth)),
         Verb::Health(file) => with_config(file, |config| health::run(config.admin.address)),

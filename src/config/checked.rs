@@ -190,17 +190,6 @@ pub struct PasswordPolicy {
     pub bcrypt_cost: u32,
 }
 
-impl Default for PasswordPolicy {
-    fn default() -> Self {
-        PasswordPolicy {
-            min_length: 8,
-            complexity: true,
-            hash: PasswordHash::Bcrypt,
-            bcrypt_cost: 12,
-        }
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PasswordHash {
     Bcrypt,

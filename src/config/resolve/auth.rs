@@ -268,8 +268,7 @@ fn password(raw: &Field<RawPassword>, findings: &mut Findings) -> PasswordPolicy
                 .hint("`12` is usual, below `10` is for tests");
         }
     }
-    let default = PasswordPolicy::default();
-    let hash = raw.hash.copied().unwrap_or(default.hash);
+    let hash = raw.hash.copied().unwrap_or(PasswordHash::Bcrypt);
     if let Some(span) = raw.bcrypt_cost.span()
         && hash != PasswordHash::Bcrypt
     {
@@ -277,14 +276,12 @@ fn password(raw: &Field<RawPassword>, findings: &mut Findings) -> PasswordPolicy
             .warn(span, "`bcrypt_cost` is not used with `hash: argon2id`")
             .hint("remove one of the two");
     }
-    let min_length = raw.min_length.copied();
+    let min_length = raw.min_length.copied().unwrap_or(8);
     PasswordPolicy {
-        min_length: min_length.map_or(default.min_length, |length| {
-            usize::try_from(length).unwrap_or(usize::MAX)
-        }),
-        complexity: raw.complexity.copied().unwrap_or(default.complexity),
+        min_length: usize::try_from(min_length).unwrap_or(usize::MAX),
+        complexity: raw.complexity.copied().unwrap_or(true),
         hash,
-        bcrypt_cost: raw.bcrypt_cost.copied().unwrap_or(default.bcrypt_cost),
+        bcrypt_cost: raw.bcrypt_cost.copied().unwrap_or(12),
     }
 }
 
