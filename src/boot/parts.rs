@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, Keys};
 use crate::api::{self, ApiState};
 use crate::authn::{Authenticator, Changes};
 use crate::authz::Policies;
@@ -73,6 +73,15 @@ impl Parts {
             clock,
             access_log,
         }
+    }
+
+    /// Takes over what a reload may change beside the snapshot. Keys that are to verify are trusted
+    /// before they sign.
+    pub fn reload(&self, config: &Config, keys: Keys) {
+        let verifying = keys.verifying.clone();
+        self.authenticator.replace_keys(&config.auth, verifying);
+        self.accounts.replace_keys(keys);
+        self.accounts.reload(config);
     }
 
     /// A configuration, ready to serve. Counters, pools and known tokens go on.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::parts::Parts;
+use crate::accounts::OpenError;
 use crate::config::{self, Config, Report};
 use crate::gateway::Snapshots;
 
@@ -14,6 +15,8 @@ pub enum ReloadError {
     Invalid(Report),
     #[error("a reload can't change {}: restart for that", .0.join(", "))]
     NeedsRestart(Vec<&'static str>),
+    #[error(transparent)]
+    Keys(#[from] OpenError),
 }
 
 /// Reads the file again and serves by it from the next request on.
@@ -47,11 +50,12 @@ async fn replace(
     for warning in &loaded.warnings {
         tracing::warn!("{}", warning.render(false));
     }
+    let keys = parts.accounts.read_keys(&loaded.config).await?;
     let snapshot = parts.snapshot(loaded.config);
     // New names are known before the first request asks for them.
     parts.directory.look_up().await;
     let config = Arc::clone(&snapshot.config);
-    parts.accounts.reload(&config);
+    parts.reload(&config, keys);
     snapshots.store(Arc::new(snapshot));
     Ok(config)
 }

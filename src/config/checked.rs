@@ -15,6 +15,8 @@ use ipnet::IpNet;
 
 use super::secret::Secret;
 
+pub use super::private_key::{KeyAlgorithm, KeyFault, PrivateKey};
+
 /// One gateway.yaml, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -92,6 +94,8 @@ pub struct Auth {
     pub refresh_token: RefreshToken,
     pub cookie: Cookie,
     pub signing: Signing,
+    /// Encrypts keys that are made and kept in the store; `None` keeps them in `keys_dir`.
+    pub master_key: Option<Secret>,
     pub password: PasswordPolicy,
     pub registration: Registration,
     /// The groups of endpoints that are served; the paths of the others go to the routes.
@@ -159,11 +163,20 @@ pub enum SameSite {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signing {
-    EdDsa,
-    Es256,
-    Rs256,
+    /// With a key that is made when it is missing.
+    Generated(KeyAlgorithm),
+    /// At least one: the first signs, all verify. No `kid` stands twice.
+    Keys(Vec<SigningKey>),
     /// At least 32 bytes.
     Hs256(Secret),
+}
+
+/// A private key of `auth.signing.keys`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningKey {
+    pub kid: String,
+    pub file: PathBuf,
+    pub key: PrivateKey,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

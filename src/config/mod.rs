@@ -7,6 +7,7 @@ pub mod checked;
 mod decode;
 mod diagnose;
 mod expand;
+mod private_key;
 mod raw;
 mod resolve;
 mod restart;
@@ -20,9 +21,11 @@ use std::io::Read;
 use std::path::Path;
 
 pub use checked::Config;
+pub use checked::{KeyAlgorithm, KeyFault, PrivateKey};
 pub use diagnose::{Diagnostic, Report, Severity, counted};
 pub use restart::needs_restart;
 pub use secret::Secret;
+pub use units::parse_duration;
 
 use decode::Decode;
 use diagnose::Findings;

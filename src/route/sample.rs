@@ -37,7 +37,8 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
                 path: "/api/v1".into(),
                 domain: None,
             },
-            signing: Signing::EdDsa,
+            signing: Signing::Generated(KeyAlgorithm::EdDsa),
+            master_key: None,
             password: PasswordPolicy {
                 min_length: 8,
                 complexity: true,

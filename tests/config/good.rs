@@ -112,7 +112,8 @@ fn defaults_of_auth() {
             path: "/api/v1".into(),
             domain: None,
         },
-        signing: Signing::EdDsa,
+        signing: Signing::Generated(KeyAlgorithm::EdDsa),
+        master_key: None,
         password: PasswordPolicy {
             min_length: 8,
             complexity: true,
@@ -361,7 +362,7 @@ fn what_a_reload_can_change() {
     new.log.level = old.log.level.clone();
     assert_eq!(config::needs_restart(&old, &new), Vec::<&str>::new());
     new.listen.pop();
-    new.auth.signing = Signing::EdDsa;
+    new.auth.signing = Signing::Generated(KeyAlgorithm::EdDsa);
     assert_eq!(
         config::needs_restart(&old, &new),
         ["listen", "auth.signing"]

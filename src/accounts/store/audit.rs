@@ -96,10 +96,11 @@ pub enum Action {
     UserDelete,
     UserRestore,
     UserPurge,
+    TokenMint,
 }
 
 impl Action {
-    pub const ALL: [Action; 14] = [
+    pub const ALL: [Action; 15] = [
         Action::LoginSuccess,
         Action::LoginFailure,
         Action::Logout,
@@ -114,6 +115,7 @@ impl Action {
         Action::UserDelete,
         Action::UserRestore,
         Action::UserPurge,
+        Action::TokenMint,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -132,6 +134,7 @@ impl Action {
             Action::UserDelete => "user.delete",
             Action::UserRestore => "user.restore",
             Action::UserPurge => "user.purge",
+            Action::TokenMint => "token.mint",
         }
     }
 }

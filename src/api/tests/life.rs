@@ -207,7 +207,7 @@ async fn keys_are_published_and_may_be_cached() {
     let answer = api.send(request).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.headers["cache-control"], "public, max-age=300");
-    assert_eq!(&answer.json(), api.accounts.jwks());
+    assert_eq!(answer.json(), api.accounts.jwks());
 }
 
 #[tokio::test]

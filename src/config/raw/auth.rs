@@ -30,6 +30,9 @@ section! {
         refresh_token: RawRefreshToken;
         cookie: RawCookie;
         signing: RawSigning;
+        /// Encrypts keys that are kept in the store.
+        master_key: Secret;
+        master_key_file: String;
         password: RawPassword;
         /// Who may create accounts.
         registration: Registration;
@@ -105,6 +108,16 @@ section! {
         algorithm: Algorithm;
         secret: Secret;
         secret_file: String;
+        /// Private keys: the first signs, all verify.
+        keys: AtLeastOne<RawSigningKey>;
+    }
+}
+
+section! {
+    RawSigningKey, "an item of `auth.signing.keys`" {
+        /// What tokens call the key; its thumbprint unless given.
+        kid: String;
+        file: String, required "for example `file: keys/k1.pem`; make one: `portcullis key generate --out keys/k1.pem`";
     }
 }
 

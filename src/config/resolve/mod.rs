@@ -11,6 +11,7 @@ mod quota;
 mod route;
 mod rule;
 mod secret;
+mod signing;
 mod store;
 mod ties;
 mod upstream;
@@ -52,6 +53,8 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     let routes = route::routes(&raw.routes, &names, findings);
     upstream::warn_of_unused(&raw.upstreams, &raw.routes, findings);
     let listen = listen(&raw.listen, findings);
+    let store = store::store(raw, dir, findings);
+    store::check_keys(raw, &store, findings);
     Config {
         admin: admin(raw, &listen, findings),
         listen,
@@ -64,7 +67,7 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
             .get()
             .and_then(|s| s.grace.copied())
             .unwrap_or(Duration::from_secs(30)),
-        store: store::store(raw, dir, findings),
+        store,
         auth: auth::auth(raw, &tiers, dir, findings),
         anonymous: raw
             .anonymous

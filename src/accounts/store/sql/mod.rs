@@ -9,4 +9,5 @@ mod listing;
 mod mirror;
 mod names;
 mod rows;
+mod secrets;
 mod sessions;
