@@ -63,6 +63,10 @@ pub(crate) fn config(folder: &Path) -> Config {
                 base: Duration::from_secs(60),
                 max: Duration::from_secs(3600),
             },
+            api_keys: checked::ApiKeys {
+                enabled: true,
+                header: http::HeaderName::from_static("x-api-key"),
+            },
         },
         tiers: BTreeMap::from([("free".into(), tier(0)), ("pro".into(), tier(1))]),
         anonymous: None,

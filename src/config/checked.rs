@@ -77,6 +77,15 @@ pub struct Auth {
     /// A key of [`Config::tiers`].
     pub default_tier: String,
     pub lockout: Lockout,
+    pub api_keys: ApiKeys,
+}
+
+/// Keys that accounts give to their programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKeys {
+    pub enabled: bool,
+    /// The field that clients put them in. It goes to no upstream, enabled or not.
+    pub header: HeaderName,
 }
 
 /// How guesses at passwords are slowed down, by account and address together. An account from

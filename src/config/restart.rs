@@ -29,6 +29,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("auth.password", a.password != b.password),
         ("auth.registration", a.registration != b.registration),
         ("auth.default_tier", a.default_tier != b.default_tier),
+        ("auth.api_keys", a.api_keys != b.api_keys),
     ];
     let names = changed.into_iter().filter(|(_, is)| *is);
     names.map(|(name, _)| name).collect()

@@ -52,6 +52,10 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
                 base: Duration::from_secs(60),
                 max: Duration::from_secs(3600),
             },
+            api_keys: ApiKeys {
+                enabled: true,
+                header: http::HeaderName::from_static("x-api-key"),
+            },
         },
         tiers: BTreeMap::new(),
         anonymous: None,

@@ -127,6 +127,10 @@ fn defaults_of_auth() {
             base: Duration::from_secs(60),
             max: Duration::from_secs(3600),
         },
+        api_keys: ApiKeys {
+            enabled: true,
+            header: http::HeaderName::from_static("x-api-key"),
+        },
     };
     assert_eq!(auth, expected);
 }
@@ -163,6 +167,7 @@ auth:
   registration: open
   default_tier: basic
   lockout: { failures: 3, window: 10s, base: 1s, max: 2s }
+  api_keys: { enabled: false, header: Apikey }
 tiers:
   basic: { rank: 0, rate: 100/min }
   gold: { rank: 5, rate: 10/s, burst: 50 }
@@ -211,6 +216,8 @@ fn everything_that_can_be_said() {
     assert_eq!(config.store, Store::Sqlite("/var/lib/p.db".into()));
     assert_eq!(config.auth.rate, None);
     assert_eq!(config.auth.cookie.path, "/");
+    assert!(!config.auth.api_keys.enabled);
+    assert_eq!(config.auth.api_keys.header, "apikey");
     assert_eq!(config.auth.refresh_token.delivery, Delivery::Body);
     assert!(matches!(&config.auth.signing, Signing::Hs256(s) if s.expose().len() == 32));
     assert_eq!(config.tiers["gold"].rate, Some(rate(10, 1, 50)));

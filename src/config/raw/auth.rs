@@ -33,6 +33,16 @@ section! {
         default_tier: String;
         /// How guesses at passwords are slowed down.
         lockout: RawLockout;
+        /// Keys of programs.
+        api_keys: RawApiKeys;
+    }
+}
+
+section! {
+    RawApiKeys, "`auth.api_keys`" {
+        enabled: bool;
+        /// The field that clients put them in.
+        header: String;
     }
 }
 

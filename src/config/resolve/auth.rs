@@ -5,15 +5,18 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-use http::Uri;
+use http::{HeaderName, Uri};
 
 use super::super::checked::{
-    Auth, Cookie, Delivery, PasswordHash, PasswordPolicy, Pattern, Rate, RefreshToken,
+    ApiKeys, Auth, Cookie, Delivery, PasswordHash, PasswordPolicy, Pattern, Rate, RefreshToken,
     Registration, SameSite, Signing, Tier,
 };
 use super::super::decode::{At, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
-use super::super::raw::{Algorithm, RawAuth, RawConfig, RawCookie, RawPassword, RawSigning};
+use super::super::field_names;
+use super::super::raw::{
+    Algorithm, RawApiKeys, RawAuth, RawConfig, RawCookie, RawPassword, RawSigning,
+};
 use super::{lockout, pattern, positive, quota, secret};
 
 const DEFAULT_BASE_PATH: &str = "/api/v1";
@@ -55,6 +58,7 @@ pub fn auth(
         registration: raw.registration.copied().unwrap_or(Registration::Closed),
         default_tier: default_tier(config, raw, tiers, findings),
         lockout: lockout::lockout(&raw.lockout, findings),
+        api_keys: api_keys(&raw.api_keys, findings),
         base_path,
     }
 }
@@ -256,6 +260,31 @@ fn signing(raw: &Field<RawSigning>, dir: &Path, findings: &mut Findings) -> Sign
         Algorithm::Es256 => Signing::Es256,
         Algorithm::Rs256 => Signing::Rs256,
         Algorithm::EdDsa | Algorithm::Hs256 => Signing::EdDsa,
+    }
+}
+
+fn api_keys(raw: &Field<RawApiKeys>, findings: &mut Findings) -> ApiKeys {
+    let none = RawApiKeys::default();
+    let raw = raw.get().unwrap_or(&none);
+    let mut header = HeaderName::from_static(field_names::API_KEY);
+    if let Some(At { value, span }) = raw.header.given() {
+        match HeaderName::from_bytes(value.as_bytes()) {
+            Ok(name) if field_names::is_in_use(name.as_str()) => {
+                findings
+                    .error(*span, format!("{} has another use", shown(value)))
+                    .hint("a field of its own, for example `X-API-Key`");
+            }
+            Ok(name) => header = name,
+            Err(_) => {
+                findings
+                    .error(*span, format!("{} is no name of a header", shown(value)))
+                    .hint("for example `X-API-Key`");
+            }
+        }
+    }
+    ApiKeys {
+        enabled: raw.enabled.copied().unwrap_or(true),
+        header,
     }
 }
 
