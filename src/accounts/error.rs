@@ -4,20 +4,37 @@ use super::key_files::FileError;
 use super::keys::KeysError;
 use super::passwords::HashError;
 use super::store::{StoreError, Taken};
+use crate::config::checked::Store;
 use crate::request::{Code, FieldError, Refusal};
 
 /// Why the accounts could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error(
-        "cannot open the database {path}: {source}; check that the folder exists and may be \
-         written, or change `store` in gateway.yaml"
-    )]
-    Store { path: String, source: StoreError },
+    #[error("cannot open the database {at}: {source}; {hint}, or change `store` in gateway.yaml")]
+    Store {
+        at: String,
+        source: StoreError,
+        hint: &'static str,
+    },
     #[error("{0}; check `auth.keys_dir` in gateway.yaml")]
     Keys(#[from] KeysError),
     #[error("cannot start the threads that hash passwords: {0}")]
     Threads(#[from] std::io::Error),
+}
+
+impl OpenError {
+    pub(super) fn store(store: &Store, source: StoreError) -> OpenError {
+        OpenError::Store {
+            at: store.to_string(),
+            source,
+            hint: match store {
+                Store::Sqlite(_) => "check that the folder exists and may be written",
+                Store::Postgres(_) => {
+                    "check that the server runs, and its host, port, user, password and database"
+                }
+            },
+        }
+    }
 }
 
 impl From<FileError> for OpenError {

@@ -17,7 +17,13 @@ mod sessions;
 mod settings;
 mod store;
 #[cfg(test)]
-pub(crate) mod tests;
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+#[path = "tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same suite, on another store")]
+mod tests_on_postgres;
 mod tokens;
 mod told;
 mod users;
@@ -97,13 +103,8 @@ impl Accounts {
             changes,
             seen: AtomicI64::new(0),
         };
-        accounts.read_changes().await.map_err(|source| {
-            let crate::config::checked::Store::Sqlite(path) = &config.store;
-            OpenError::Store {
-                path: path.display().to_string(),
-                source,
-            }
-        })?;
+        let read = accounts.read_changes().await;
+        read.map_err(|source| OpenError::store(&config.store, source))?;
         Ok(accounts)
     }
 

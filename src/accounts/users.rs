@@ -13,7 +13,7 @@ use super::passwords::Hasher;
 use super::settings::Settings;
 use super::store::{Account, By, Store};
 use super::validate;
-use crate::config::checked::{self, PasswordPolicy};
+use crate::config::checked::PasswordPolicy;
 use crate::config::{Config, Secret};
 use crate::request::FieldError;
 
@@ -45,11 +45,8 @@ impl Users {
     }
 
     pub(super) async fn open_with(config: &Config, clock: Clock) -> Result<Users, OpenError> {
-        let checked::Store::Sqlite(path) = &config.store;
-        let store = Store::open(path).await.map_err(|source| OpenError::Store {
-            path: path.display().to_string(),
-            source,
-        })?;
+        let opened = Store::open(&config.store).await;
+        let store = opened.map_err(|source| OpenError::store(&config.store, source))?;
         Ok(Users {
             store,
             settings: ArcSwap::from_pointee(Settings::of(config)),

@@ -13,6 +13,10 @@ mod sessions;
 mod site;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+#[path = "tests/mod.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same suite, on another store")]
+mod tests_on_postgres;
 mod users;
 
 use std::net::IpAddr;

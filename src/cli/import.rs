@@ -280,12 +280,14 @@ fn newcomer(header: &[String], record: &csv::StringRecord) -> Result<Newcomer, S
 mod tests {
     use super::*;
     use crate::accounts::Key;
-    use crate::accounts::tests::config;
+    use crate::accounts::testing::config;
 
     const HASH: &str = "pbkdf2_sha256$1000$seasalt$hlNs5w6bK3PP8d72nWpIqUKJP4D4s2LeL6HQPyS+fsw=";
 
     async fn imported(config: &Config, name: &str, content: &[u8]) -> Result<Value, String> {
-        let crate::config::checked::Store::Sqlite(store) = &config.store;
+        let crate::config::checked::Store::Sqlite(store) = &config.store else {
+            panic!("a file")
+        };
         let path = store.with_file_name(name);
         std::fs::write(&path, content).unwrap();
         let told = run(config, &path)

@@ -277,7 +277,7 @@ fn read_password(mut input: impl BufRead) -> Result<Secret, UserError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounts::tests::config;
+    use crate::accounts::testing::config;
 
     fn args(username: &str) -> AddArgs {
         AddArgs {

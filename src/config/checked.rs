@@ -4,6 +4,7 @@
 //! the vector that its documentation names and is valid for the [`Config`] it came with.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -53,6 +54,25 @@ pub struct Admin {
 pub enum Store {
     /// The path of a SQLite database, made when it is missing.
     Sqlite(PathBuf),
+    Postgres(Postgres),
+}
+
+/// A PostgreSQL database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Postgres {
+    /// As libpq takes it, with the password.
+    pub url: Secret,
+    /// Where that is, for people.
+    pub shown: String,
+}
+
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Store::Sqlite(path) => write!(f, "{}", path.display()),
+            Store::Postgres(postgres) => f.write_str(&postgres.shown),
+        }
+    }
 }
 
 /// The auth API and the tokens that it gives out.

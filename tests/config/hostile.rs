@@ -172,7 +172,7 @@ fn secrets_do_not_show_in_excerpts() {
         format!("auth: {{ signing: {{ secret: [{secret}] }} }}\n"),
         format!("auth:\n  signing:\n    secret: \"{secret}\n"),
         format!("auth: {{ signing: {{ secret: {secret} }}\n"),
-        format!("store: postgres://user:{secret}@db/app\n"),
+        format!("store: postgres://user:{secret}@db:port/app\n"),
         format!("store: mysql://user:{secret}@db/app\n"),
     ];
     for line in lines {

@@ -16,5 +16,6 @@ mod limits;
 mod proxying;
 mod routing;
 mod signing;
+mod stores;
 mod streaming;
 mod upstream_failures;

@@ -1,21 +1,48 @@
 //! Where accounts and sessions are kept. Only this folder knows SQL.
 
 mod audit;
+mod db;
 mod edit;
 mod health;
-mod sqlite;
+mod sql;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 
 use uuid::Uuid;
 
+use self::db::Db;
+use self::health::Health;
+use crate::config::checked;
+
 pub use audit::{Action, By, Entry, Event, Subject, Trail};
 pub use edit::{Edit, Key, LastSuperuser, NewPassword, NotChanged};
 pub use health::StoreError;
-pub use sqlite::Store;
 
 /// Milliseconds since 1970.
 pub type Millis = i64;
+
+/// The accounts and sessions of a database.
+pub struct Store {
+    db: Db,
+    health: Health,
+}
+
+impl Store {
+    /// Connects, makes what is missing and brings the tables up to date.
+    pub async fn open(store: &checked::Store) -> Result<Store, StoreError> {
+        Ok(Store {
+            db: Db::open(store).await?,
+            health: Health::up(),
+        })
+    }
+
+    /// Whether the last call went well.
+    pub fn is_up(&self) -> bool {
+        self.health.is_up()
+    }
+}
 
 /// An account as it is kept, its password's hash aside.
 #[derive(Debug, Clone, PartialEq, Eq)]

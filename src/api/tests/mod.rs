@@ -1,4 +1,4 @@
-//! The API through its router, on a real SQLite file, by a clock that the test moves.
+//! The API through its router, on a real store, by a clock that the test moves.
 
 mod audit;
 mod bad_input;
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::{ApiState, Expiry, router};
-use crate::accounts::tests::{StoppedClock, config, new_user};
+use crate::accounts::testing::{StoppedClock, config_for, new_user};
 use crate::accounts::{Accounts, By};
 use crate::authn::{Changes, Claims, User};
 use crate::config::Config;
@@ -57,7 +57,7 @@ impl Api {
 
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Api {
         let folder = tempfile::tempdir().unwrap();
-        let mut config = config(folder.path());
+        let mut config = config_for(module_path!(), folder.path());
         change(&mut config);
         let changes = Arc::new(Changes::default());
         let clock = StoppedClock::new();

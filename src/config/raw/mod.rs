@@ -34,6 +34,8 @@ section! {
         shutdown: RawShutdown;
         /// Where accounts and sessions are kept.
         store: String;
+        /// A file that holds it, for URLs with a password.
+        store_file: String;
         auth: RawAuth;
         tiers: Named<RawTier>;
         /// The quota of callers without identity.

@@ -11,16 +11,17 @@ mod quota;
 mod route;
 mod rule;
 mod secret;
+mod store;
 mod ties;
 mod upstream;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::checked::{
-    AccessLog, Admin, Config, Identity, LimitsHeaders, Listen, Log, Preset, Store, UserId,
+    AccessLog, Admin, Config, Identity, LimitsHeaders, Listen, Log, Preset, UserId,
 };
 use super::decode::{At, Field};
 use super::diagnose::{Findings, shown};
@@ -60,7 +61,7 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
             .get()
             .and_then(|s| s.grace.copied())
             .unwrap_or(Duration::from_secs(30)),
-        store: store(&raw.store, dir, findings),
+        store: store::store(raw, dir, findings),
         auth: auth::auth(raw, &tiers, dir, findings),
         anonymous: raw
             .anonymous
@@ -144,45 +145,6 @@ fn workers(raw: &Field<Workers>, findings: &mut Findings) -> usize {
             usize::try_from(*count).unwrap_or(1)
         }
     }
-}
-
-fn store(raw: &Field<String>, dir: &Path, findings: &mut Findings) -> Store {
-    let Some(At { value, span }) = raw.given() else {
-        return Store::Sqlite(dir.join("portcullis.db"));
-    };
-    let Some(path) = value.strip_prefix("sqlite:") else {
-        // Such a URL usually holds a password.
-        findings.hide(*span);
-        let kind = value.split(':').next().unwrap_or_default();
-        if matches!(kind, "postgres" | "postgresql") {
-            findings
-                .error(*span, "this version keeps accounts in SQLite only")
-                .hint("for example `store: sqlite:portcullis.db`");
-        } else {
-            findings
-                .error(*span, "expected `sqlite:` and a path")
-                .hint("for example `store: sqlite:portcullis.db`");
-        }
-        return Store::Sqlite(PathBuf::new());
-    };
-    let path = path.strip_prefix("//").unwrap_or(path);
-    if path.is_empty() || path.ends_with('/') {
-        findings
-            .error(*span, "the path of the database is missing")
-            .hint("for example `store: sqlite:portcullis.db`");
-    } else if path == ":memory:" {
-        findings
-            .error(
-                *span,
-                "a database in memory would forget all accounts when the gateway stops",
-            )
-            .hint("for example `store: sqlite:portcullis.db`");
-    } else if path.contains('?') {
-        findings
-            .error(*span, format!("{} has options behind a `?`", shown(value)))
-            .hint("only the path is given; the rest is set by the gateway");
-    }
-    Store::Sqlite(dir.join(path))
 }
 
 fn identity(raw: &Field<RawIdentity>) -> Identity {

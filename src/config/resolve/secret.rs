@@ -71,7 +71,7 @@ pub fn read(raw: &RawSigning, at: Span, dir: &Path, findings: &mut Findings) -> 
     Some(secret)
 }
 
-fn from_file(path: &Path, span: Span, findings: &mut Findings) -> Option<Secret> {
+pub fn from_file(path: &Path, span: Span, findings: &mut Findings) -> Option<Secret> {
     let shown_path = shown(&path.to_string_lossy());
     let mut text = zeroize::Zeroizing::new(String::new());
     let read = std::fs::File::open(path)

@@ -1,11 +1,11 @@
-//! The change log in SQLite. Its one writer commits in the order of `seq`, so reading on from the
-//! last one seen misses nothing.
+//! The change log. Its rows become visible in the order of `seq`, because only one transaction at a time
+//! writes them, so reading on from the last one seen misses nothing.
 
-use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::{Store, rows};
-use crate::accounts::store::{Change, EndedSession, Millis, StoreError};
+use super::rows;
+use crate::accounts::store::db::{Section, Tx, query};
+use crate::accounts::store::{Change, EndedSession, Millis, Store, StoreError};
 
 /// Rows deleted in one go, so that a sweep never holds the lock for long.
 const SWEEP_ROWS: i64 = 500;
@@ -15,13 +15,13 @@ impl Store {
     pub async fn changes_after(&self, seq: i64, limit: i64) -> Result<Vec<Change>, StoreError> {
         self.health
             .watch(async {
-                sqlx::query(
+                query(
                     "SELECT c.seq, c.until, c.session_id, u.* FROM changes c \
-                     LEFT JOIN users u ON u.id = c.user_id WHERE c.seq > ? ORDER BY c.seq LIMIT ?",
+                     LEFT JOIN users u ON u.id = c.user_id WHERE c.seq > $1 ORDER BY c.seq LIMIT $2",
                 )
                 .bind(seq)
                 .bind(limit)
-                .fetch_all(&self.reader)
+                .fetch_all(&self.db)
                 .await?
                 .iter()
                 .map(rows::change)
@@ -35,66 +35,61 @@ impl Store {
     pub async fn sweep(&self, before: Millis) -> Result<bool, StoreError> {
         self.health
             .watch(async {
-                let mut conn = self.writer.acquire().await?;
-                let sessions = sqlx::query(
+                let mut tx = self.db.begin().await?;
+                let sessions = query(
                     "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions \
-                     WHERE expires_at < ? AND tokens_expire_at < ? LIMIT ?)",
+                     WHERE expires_at < $1 AND tokens_expire_at < $1 LIMIT $2)",
                 )
                 .bind(before)
-                .bind(before)
                 .bind(SWEEP_ROWS)
-                .execute(&mut *conn)
+                .execute(&mut tx)
                 .await?;
-                let changes = sqlx::query(
+                let changes = query(
                     "DELETE FROM changes WHERE seq IN (SELECT seq FROM changes \
-                     WHERE until < ? LIMIT ?)",
+                     WHERE until < $1 LIMIT $2)",
                 )
                 .bind(before)
                 .bind(SWEEP_ROWS)
-                .execute(&mut *conn)
+                .execute(&mut tx)
                 .await?;
-                let attempts = sqlx::query(
+                let attempts = query(
                     "DELETE FROM attempts WHERE key IN (SELECT key FROM attempts \
-                     WHERE forget_at < ? LIMIT ?)",
+                     WHERE forget_at < $1 LIMIT $2)",
                 )
                 .bind(before)
                 .bind(SWEEP_ROWS)
-                .execute(&mut *conn)
+                .execute(&mut tx)
                 .await?;
-                let most = sessions.rows_affected().max(changes.rows_affected());
-                let most = most.max(attempts.rows_affected());
+                tx.commit().await?;
+                let most = sessions.max(changes).max(attempts);
                 Ok(most >= SWEEP_ROWS.cast_unsigned())
             })
             .await
     }
 }
 
-pub(super) async fn log_session(
-    conn: &mut SqliteConnection,
-    ended: EndedSession,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO changes (until, session_id) VALUES (?, ?)")
+pub(super) async fn log_session(tx: &mut Tx, ended: EndedSession) -> Result<(), sqlx::Error> {
+    tx.enter(Section::Changes).await?;
+    query("INSERT INTO changes (until, session_id) VALUES ($1, $2)")
         .bind(ended.tokens_expire_at)
-        .bind(ended.id.to_string())
-        .execute(conn)
+        .bind(ended.id)
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 /// A token is only ever made together with a write to its session, so the latest expiry among the
 /// account's sessions bounds the tokens that an older version can be in.
-pub(super) async fn log_account(
-    conn: &mut SqliteConnection,
-    user: Uuid,
-    now: Millis,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
+pub(super) async fn log_account(tx: &mut Tx, user: Uuid, now: Millis) -> Result<(), sqlx::Error> {
+    tx.enter(Section::Changes).await?;
+    query(
         "INSERT INTO changes (until, user_id) \
-         SELECT max(?1, COALESCE(max(tokens_expire_at), 0)), ?2 FROM sessions WHERE user_id = ?2",
+         SELECT CASE WHEN max(tokens_expire_at) > $1 THEN max(tokens_expire_at) ELSE $1 END, $2 \
+         FROM sessions WHERE user_id = $2",
     )
     .bind(now)
-    .bind(user.to_string())
-    .execute(conn)
+    .bind(user)
+    .execute(tx)
     .await?;
     Ok(())
 }

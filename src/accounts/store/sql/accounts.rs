@@ -1,28 +1,27 @@
-//! Accounts in SQLite.
+//! Accounts.
 
-use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::audit::log_event;
-use super::{Store, rows};
+use super::rows;
+use crate::accounts::store::db::{On, Query, Section, Tx, query};
 use crate::accounts::store::{
-    Account, Action, By, Credentials, Event, Inserted, Key, Millis, StoreError, Taken, fold_email,
+    Account, Action, By, Credentials, Event, Inserted, Key, Millis, Store, StoreError, Taken,
+    fold_email,
 };
 
 impl Store {
     /// Deleted ones too.
     pub async fn account(&self, key: Key<'_>) -> Result<Option<Account>, StoreError> {
-        self.health
-            .watch(async { find(&mut *self.reader.acquire().await?, key).await })
-            .await
+        self.health.watch(async { find(&self.db, key).await }).await
     }
 
     /// An account and its password's hash, by its id.
     pub async fn credentials_of(&self, id: Uuid) -> Result<Option<Credentials>, StoreError> {
-        let query = sqlx::query("SELECT * FROM users WHERE id = ?").bind(id.to_string());
+        let found = query("SELECT * FROM users WHERE id = $1").bind(id);
         self.health
             .watch(async {
-                let row = query.fetch_optional(&self.reader).await?;
+                let row = found.fetch_optional(&self.db).await?;
                 row.as_ref().map(rows::credentials).transpose()
             })
             .await
@@ -30,14 +29,14 @@ impl Store {
 
     /// Finds an account by name, or by e-mail when the identity holds an `@`. Deleted ones too.
     pub async fn credentials(&self, identity: &str) -> Result<Option<Credentials>, StoreError> {
-        let query = if identity.contains('@') {
-            sqlx::query("SELECT * FROM users WHERE email_folded = ?").bind(fold_email(identity))
+        let found = if identity.contains('@') {
+            query("SELECT * FROM users WHERE email_folded = $1").bind(fold_email(identity))
         } else {
-            sqlx::query("SELECT * FROM users WHERE username = ?").bind(identity.to_owned())
+            query("SELECT * FROM users WHERE username = $1").bind(identity.to_owned())
         };
         self.health
             .watch(async {
-                let row = query.fetch_optional(&self.reader).await?;
+                let row = found.fetch_optional(&self.db).await?;
                 row.as_ref().map(rows::credentials).transpose()
             })
             .await
@@ -46,7 +45,13 @@ impl Store {
     /// Whether a new account could have this name and this e-mail.
     pub async fn taken(&self, username: &str, email: &str) -> Result<Option<Taken>, StoreError> {
         self.health
-            .watch(async { taken(&mut *self.reader.acquire().await?, username, email).await })
+            .watch(async {
+                let name = name_in_use(username).fetch_optional(&self.db).await?;
+                let email = email_in_use(email).fetch_optional(&self.db).await?;
+                Ok(name
+                    .map(|_| Taken::Username)
+                    .or(email.map(|_| Taken::Email)))
+            })
             .await
     }
 
@@ -59,7 +64,8 @@ impl Store {
         self.health
             .watch(async {
                 let mut became = Vec::with_capacity(accounts.len());
-                let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+                let mut tx = self.db.begin().await?;
+                tx.enter(Section::Accounts).await?;
                 for (account, password_hash) in accounts {
                     became.push(match insert(&mut tx, account, password_hash, by).await? {
                         None => Inserted::Made,
@@ -82,7 +88,8 @@ impl Store {
     ) -> Result<Result<(), Taken>, StoreError> {
         self.health
             .watch(async {
-                let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+                let mut tx = self.db.begin().await?;
+                tx.enter(Section::Accounts).await?;
                 if let Some(taken) = insert(&mut tx, account, password_hash, by).await? {
                     return Ok(Err(taken));
                 }
@@ -94,34 +101,39 @@ impl Store {
 }
 
 /// Whether the account is there already.
-async fn is_known(conn: &mut SqliteConnection, account: &Account) -> Result<bool, sqlx::Error> {
-    let query = sqlx::query("SELECT 1 FROM users WHERE username = ? AND email_folded = ?");
-    let query = query
+async fn is_known(tx: &mut Tx, account: &Account) -> Result<bool, sqlx::Error> {
+    let known = query("SELECT 1 FROM users WHERE username = $1 AND email_folded = $2");
+    let known = known
         .bind(&account.username)
         .bind(fold_email(&account.email));
-    Ok(query.fetch_optional(conn).await?.is_some())
+    Ok(known.fetch_optional(tx).await?.is_some())
 }
 
 async fn insert(
-    conn: &mut SqliteConnection,
+    tx: &mut Tx,
     account: &Account,
     password_hash: &str,
     by: &By,
 ) -> Result<Option<Taken>, sqlx::Error> {
-    if let Some(taken) = taken(conn, &account.username, &account.email).await? {
-        return Ok(Some(taken));
+    let name = name_in_use(&account.username);
+    if name.fetch_optional(&mut *tx).await?.is_some() {
+        return Ok(Some(Taken::Username));
+    }
+    let email = email_in_use(&account.email);
+    if email.fetch_optional(&mut *tx).await?.is_some() {
+        return Ok(Some(Taken::Email));
     }
     if let Some(external_id) = &account.external_id
-        && is_external_id_taken(conn, external_id, account.id).await?
+        && is_external_id_taken(tx, external_id, account.id).await?
     {
         return Ok(Some(Taken::ExternalId));
     }
-    sqlx::query(
+    query(
         "INSERT INTO users (id, external_id, username, name, email, email_folded, \
                      password_hash, profile_image_url, tier, roles, is_superuser, is_active, \
-                     version, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     version, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
-    .bind(account.id.to_string())
+    .bind(account.id)
     .bind(&account.external_id)
     .bind(&account.username)
     .bind(&account.name)
@@ -135,9 +147,9 @@ async fn insert(
     .bind(account.is_active)
     .bind(account.version.cast_signed())
     .bind(account.created_at)
-    .execute(&mut *conn)
+    .execute(&mut *tx)
     .await?;
-    reserve_name(conn, &account.username, account.id, account.created_at).await?;
+    reserve_name(tx, &account.username, account.id, account.created_at).await?;
     let event = Event {
         at: account.created_at,
         action: Action::UserCreate,
@@ -148,61 +160,68 @@ async fn insert(
             "is_superuser": account.is_superuser,
         }),
     };
-    log_event(conn, &event).await?;
+    log_event(tx, &event).await?;
     Ok(None)
 }
 
 /// A name that is in use stays its first user's for good.
 pub(super) async fn reserve_name(
-    conn: &mut SqliteConnection,
+    tx: &mut Tx,
     username: &str,
     user: Uuid,
     now: Millis,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO names_used (username, user_id, since) VALUES (?, ?, ?) \
+    query(
+        "INSERT INTO names_used (username, user_id, since) VALUES ($1, $2, $3) \
          ON CONFLICT (username) DO NOTHING",
     )
     .bind(username)
-    .bind(user.to_string())
+    .bind(user)
     .bind(now)
-    .execute(conn)
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 pub(super) async fn find(
-    conn: &mut SqliteConnection,
+    on: impl Into<On<'_>>,
     key: Key<'_>,
 ) -> Result<Option<Account>, sqlx::Error> {
-    let query = match key {
-        Key::Id(id) => sqlx::query("SELECT * FROM users WHERE id = ?").bind(id.to_string()),
-        Key::Username(name) => sqlx::query("SELECT * FROM users WHERE username = ?").bind(name),
-    };
-    let row = query.fetch_optional(conn).await?;
+    let row = by_key(key).fetch_optional(on).await?;
     row.as_ref().map(rows::account).transpose()
+}
+
+/// The same in order to change it.
+pub(super) async fn find_to_change(
+    tx: &mut Tx,
+    key: Key<'_>,
+) -> Result<Option<Account>, sqlx::Error> {
+    let row = by_key(key).for_update().fetch_optional(tx).await?;
+    row.as_ref().map(rows::account).transpose()
+}
+
+fn by_key(key: Key<'_>) -> Query {
+    match key {
+        Key::Id(id) => query("SELECT * FROM users WHERE id = $1").bind(id),
+        Key::Username(name) => query("SELECT * FROM users WHERE username = $1").bind(name),
+    }
 }
 
 /// Whether anybody but `user` has it.
 pub(super) async fn is_external_id_taken(
-    conn: &mut SqliteConnection,
+    tx: &mut Tx,
     external_id: &str,
     user: Uuid,
 ) -> Result<bool, sqlx::Error> {
-    let query = sqlx::query("SELECT 1 FROM users WHERE external_id = ? AND id <> ?");
-    let row = query.bind(external_id).bind(user.to_string());
-    Ok(row.fetch_optional(conn).await?.is_some())
+    let other = query("SELECT 1 FROM users WHERE external_id = $1 AND id <> $2");
+    let row = other.bind(external_id).bind(user);
+    Ok(row.fetch_optional(tx).await?.is_some())
 }
 
-async fn taken(
-    conn: &mut SqliteConnection,
-    username: &str,
-    email: &str,
-) -> Result<Option<Taken>, sqlx::Error> {
-    let name = sqlx::query("SELECT 1 FROM names_used WHERE username = ?").bind(username);
-    if name.fetch_optional(&mut *conn).await?.is_some() {
-        return Ok(Some(Taken::Username));
-    }
-    let email = sqlx::query("SELECT 1 FROM users WHERE email_folded = ?").bind(fold_email(email));
-    Ok(email.fetch_optional(conn).await?.map(|_| Taken::Email))
+fn name_in_use(username: &str) -> Query {
+    query("SELECT 1 FROM names_used WHERE username = $1").bind(username)
+}
+
+fn email_in_use(email: &str) -> Query {
+    query("SELECT 1 FROM users WHERE email_folded = $1").bind(fold_email(email))
 }

@@ -1,9 +1,8 @@
-//! The audit trail in SQLite.
+//! The audit trail.
 
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
-
-use super::{Store, rows};
-use crate::accounts::store::{Entry, Event, Millis, StoreError, Trail};
+use super::rows;
+use crate::accounts::store::db::{Query, Tx, query};
+use crate::accounts::store::{Entry, Event, Millis, Store, StoreError, Trail};
 
 /// Entries deleted in one go, so that a sweep never holds the lock for long.
 const SWEEP_ROWS: i64 = 500;
@@ -11,10 +10,10 @@ const SWEEP_ROWS: i64 = 500;
 impl Store {
     /// The newest entries first, at most `trail.limit`.
     pub async fn trail(&self, trail: &Trail<'_>) -> Result<Vec<Entry>, StoreError> {
-        let mut query = selected("SELECT *", trail);
+        let selected = selected("SELECT *", trail);
         self.health
             .watch(async {
-                let found = query.build().fetch_all(&self.reader).await?;
+                let found = selected.fetch_all(&self.db).await?;
                 found.iter().map(rows::entry).collect()
             })
             .await
@@ -25,59 +24,64 @@ impl Store {
     pub async fn sweep_trail(&self, before: Millis, most: i64) -> Result<bool, StoreError> {
         self.health
             .watch(async {
-                let swept = sqlx::query(SWEEP)
+                let mut tx = self.db.begin().await?;
+                let swept = query(SWEEP)
                     .bind(before)
                     .bind(SWEEP_ROWS)
                     .bind(most)
-                    .bind(SWEEP_ROWS)
-                    .execute(&self.writer)
+                    .execute(&mut tx)
                     .await?;
-                Ok(swept.rows_affected() >= SWEEP_ROWS.cast_unsigned())
+                tx.commit().await?;
+                Ok(swept >= SWEEP_ROWS.cast_unsigned())
             })
             .await
     }
 }
 
 const SWEEP: &str = "DELETE FROM audit WHERE seq IN (SELECT seq FROM (\
-     SELECT seq FROM audit WHERE at < ? ORDER BY at LIMIT ?) UNION SELECT seq FROM (\
-     SELECT seq FROM audit WHERE seq <= (SELECT max(seq) FROM audit) - ? ORDER BY seq LIMIT ?))";
+     SELECT seq FROM audit WHERE at < $1 ORDER BY at LIMIT $2) AS old UNION SELECT seq FROM (\
+     SELECT seq FROM audit WHERE seq <= (SELECT max(seq) FROM audit) - $3 ORDER BY seq LIMIT $2) \
+     AS many)";
 
-fn selected(what: &str, trail: &Trail<'_>) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new(what);
-    query.push(" FROM audit WHERE seq < ");
-    query.push_bind(trail.before.unwrap_or(i64::MAX));
+fn selected(what: &'static str, trail: &Trail<'_>) -> Query {
+    let mut selected = query(what);
+    selected.push(" FROM audit WHERE seq < ");
+    selected.push_bind(trail.before.unwrap_or(i64::MAX));
     // By the names that were ever in use, so that accounts renamed or gone are found too.
-    for (column, name) in [("user_id", trail.user), ("actor_id", trail.actor)] {
+    for (column, name) in [
+        (" AND user_id = ", trail.user),
+        (" AND actor_id = ", trail.actor),
+    ] {
         if let Some(name) = name {
-            query.push(format_args!(
-                " AND {column} = (SELECT user_id FROM names_used WHERE username = "
-            ));
-            query.push_bind(name.to_owned()).push(")");
+            selected
+                .push(column)
+                .push("(SELECT user_id FROM names_used WHERE username = ")
+                .push_bind(name)
+                .push(")");
         }
     }
     if let Some(action) = trail.action {
-        query.push(" AND action = ").push_bind(action.as_str());
+        selected.push(" AND action = ").push_bind(action.as_str());
     }
     if let Some(since) = trail.since {
         // Entries are written in the order of time, so the first one bounds the search.
-        query.push(" AND seq >= (SELECT seq FROM audit WHERE at >= ");
-        query.push_bind(since).push(" ORDER BY at, seq LIMIT 1)");
+        selected
+            .push(" AND seq >= (SELECT seq FROM audit WHERE at >= ")
+            .push_bind(since)
+            .push(" ORDER BY at, seq LIMIT 1)");
     }
-    query
+    selected
         .push(" ORDER BY seq DESC LIMIT ")
         .push_bind(trail.limit);
-    query
+    selected
 }
 
 /// Written in the transaction of what it tells of, so neither is there without the other.
-pub(super) async fn log_event(
-    conn: &mut SqliteConnection,
-    event: &Event<'_>,
-) -> Result<(), sqlx::Error> {
+pub(super) async fn log_event(tx: &mut Tx, event: &Event<'_>) -> Result<(), sqlx::Error> {
     let actor = event.by.actor.as_ref();
-    sqlx::query(
+    query(
         "INSERT INTO audit (at, action, via, actor_id, actor, ip, user_id, username, details) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(event.at)
     .bind(event.action.as_str())
@@ -88,22 +92,20 @@ pub(super) async fn log_event(
     .bind(event.subject.map(|(id, _)| id.to_string()))
     .bind(event.subject.map(|(_, username)| username))
     .bind(event.details.to_string())
-    .execute(conn)
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use sqlx::Row;
-
     use super::*;
     use crate::accounts::store::Action;
+    use crate::accounts::store::tests::temporary;
 
     #[tokio::test]
     async fn no_page_of_the_trail_sorts_or_reads_all_of_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("x.db")).await.unwrap();
+        let (store, _folder) = temporary().await;
         let any = Trail {
             limit: 10,
             ..Trail::default()
@@ -134,10 +136,9 @@ mod tests {
                 ..any.clone()
             },
         ] {
-            let mut query = selected("EXPLAIN QUERY PLAN SELECT *", &trail);
-            let steps = query.build().fetch_all(&store.reader).await.unwrap();
-            for row in steps {
-                let step: String = row.get("detail");
+            let explained = selected("EXPLAIN QUERY PLAN SELECT *", &trail);
+            for row in explained.fetch_all(&store.db).await.unwrap() {
+                let step: String = row.get("detail").unwrap();
                 let is_fit = step.starts_with("SEARCH") || step.starts_with("SCALAR SUBQUERY");
                 assert!(is_fit, "{trail:?}: {step}");
             }

@@ -1,17 +1,17 @@
-//! Sessions in SQLite.
+//! Sessions.
 
 use serde_json::json;
-use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::accounts::find;
+use super::accounts::find_to_change;
 use super::attempts::clear;
 use super::audit::log_event;
 use super::changes::log_session;
-use super::{Store, rows};
+use super::rows;
+use crate::accounts::store::db::{Tx, query};
 use crate::accounts::store::{
     Account, Action, By, EndedSession, Event, Key, Millis, NewSession, Session, SessionInfo, Step,
-    StoreError, UsedSession,
+    Store, StoreError, UsedSession,
 };
 
 /// The most sessions told at once; a program that signs in for every call can have very many.
@@ -28,11 +28,12 @@ impl Store {
     ) -> Result<Option<Account>, StoreError> {
         self.health
             .watch(async {
-                let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-                let row = sqlx::query("SELECT * FROM users WHERE id = ? AND password_hash = ?")
-                    .bind(user.to_string())
+                let mut tx = self.db.begin().await?;
+                let row = query("SELECT * FROM users WHERE id = $1 AND password_hash = $2")
+                    .bind(user)
                     .bind(checked_hash)
-                    .fetch_optional(&mut *tx)
+                    .for_share()
+                    .fetch_optional(&mut tx)
                     .await?;
                 let account = match row {
                     Some(row) => rows::account(&row)?,
@@ -41,27 +42,27 @@ impl Store {
                 if !account.may_sign_in() {
                     return Ok(None);
                 }
-                sqlx::query(
+                query(
                     "INSERT INTO sessions (id, user_id, counter, created_at, last_used_at, \
                      expires_at, tokens_expire_at, ip, user_agent) \
-                     VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?)",
+                     VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8)",
                 )
-                .bind(session.id.to_string())
-                .bind(user.to_string())
+                .bind(session.id)
+                .bind(user)
                 .bind(session.now)
                 .bind(session.now)
                 .bind(session.expires_at)
                 .bind(session.tokens_expire_at)
                 .bind(session.ip.to_string())
                 .bind(session.user_agent)
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
                 clear(&mut tx, session.clears).await?;
                 if let Some(hash) = session.new_hash {
-                    sqlx::query("UPDATE users SET password_hash = ? WHERE id = ?")
+                    query("UPDATE users SET password_hash = $1 WHERE id = $2")
                         .bind(hash)
-                        .bind(user.to_string())
-                        .execute(&mut *tx)
+                        .bind(user)
+                        .execute(&mut tx)
                         .await?;
                 }
                 let event = Event {
@@ -90,17 +91,19 @@ impl Store {
     ) -> Result<Option<UsedSession>, StoreError> {
         self.health
             .watch(async {
-                let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-                let Some(row) = sqlx::query("SELECT * FROM sessions WHERE id = ?")
-                    .bind(id.to_string())
-                    .fetch_optional(&mut *tx)
-                    .await?
-                else {
+                let mut tx = self.db.begin().await?;
+                // First the account: whoever disables it locks it, and then ends its sessions.
+                let owner = query(
+                    "SELECT * FROM users WHERE id = (SELECT user_id FROM sessions WHERE id = $1)",
+                );
+                let owner = owner.bind(id).for_share();
+                let Some(owner) = owner.fetch_optional(&mut tx).await? else {
                     return Ok(None);
                 };
-                let session = rows::session(&row)?;
-                let user = rows::uuid(&row, "user_id")?;
-                let Some(account) = find(&mut tx, Key::Id(user)).await? else {
+                let account = rows::account(&owner)?;
+                let used = query("SELECT * FROM sessions WHERE id = $1").bind(id);
+                let used = used.for_update().fetch_optional(&mut tx).await?;
+                let Some(session) = used.as_ref().map(rows::session).transpose()? else {
                     return Ok(None);
                 };
                 let step = judge(&session, &account);
@@ -109,32 +112,34 @@ impl Store {
                         rotations,
                         expires_at,
                     } => {
-                        sqlx::query(
-                            "UPDATE sessions SET counter = counter + 1, rotations = ?, \
-                             last_used_at = ?, expires_at = ?, \
-                             tokens_expire_at = max(tokens_expire_at, ?) WHERE id = ?",
+                        query(
+                            "UPDATE sessions SET counter = counter + 1, rotations = $1, \
+                             last_used_at = $2, expires_at = $3, tokens_expire_at = CASE WHEN \
+                             tokens_expire_at > $4 THEN tokens_expire_at ELSE $4 END WHERE id = $5",
                         )
                         .bind(json!(rotations).to_string())
                         .bind(now)
-                        .bind(expires_at)
+                        .bind(*expires_at)
                         .bind(tokens_expire_at)
-                        .bind(id.to_string())
-                        .execute(&mut *tx)
+                        .bind(id)
+                        .execute(&mut tx)
                         .await?;
                     }
                     Step::Repeat => {
-                        sqlx::query(
-                            "UPDATE sessions SET last_used_at = ?, \
-                             tokens_expire_at = max(tokens_expire_at, ?) WHERE id = ?",
+                        query(
+                            "UPDATE sessions SET last_used_at = $1, tokens_expire_at = CASE WHEN \
+                             tokens_expire_at > $2 THEN tokens_expire_at ELSE $2 END WHERE id = $3",
                         )
                         .bind(now)
                         .bind(tokens_expire_at)
-                        .bind(id.to_string())
-                        .execute(&mut *tx)
+                        .bind(id)
+                        .execute(&mut tx)
                         .await?;
                     }
                     Step::End => {
-                        end_session(&mut tx, id, now).await?;
+                        if let Some(ended) = end_session(&mut tx, id, now).await? {
+                            log_session(&mut tx, ended).await?;
+                        }
                         log_end(&mut tx, id, Action::RefreshReuse, &account, by, now).await?;
                     }
                     Step::Leave => {}
@@ -157,14 +162,14 @@ impl Store {
     ) -> Result<Vec<SessionInfo>, StoreError> {
         self.health
             .watch(async {
-                sqlx::query(
-                    "SELECT * FROM sessions WHERE user_id = ? AND ended_at IS NULL \
-                     AND expires_at > ? ORDER BY last_used_at DESC, id LIMIT ?",
+                query(
+                    "SELECT * FROM sessions WHERE user_id = $1 AND ended_at IS NULL \
+                     AND expires_at > $2 ORDER BY last_used_at DESC, id LIMIT $3",
                 )
-                .bind(user.to_string())
+                .bind(user)
                 .bind(now)
                 .bind(LISTED)
-                .fetch_all(&self.reader)
+                .fetch_all(&self.db)
                 .await?
                 .iter()
                 .map(rows::session_info)
@@ -185,19 +190,21 @@ impl Store {
     ) -> Result<bool, StoreError> {
         self.health
             .watch(async {
-                let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-                let query = sqlx::query(
-                    "SELECT u.* FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = ?",
+                let mut tx = self.db.begin().await?;
+                let owner_of = query(
+                    "SELECT u.* FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1",
                 );
-                let row = query.bind(id.to_string()).fetch_optional(&mut *tx).await?;
+                let row = owner_of.bind(id).fetch_optional(&mut tx).await?;
                 let Some(account) = row.as_ref().map(rows::account).transpose()? else {
                     return Ok(false);
                 };
-                if owner.is_some_and(|owner| owner != account.id)
-                    || end_session(&mut tx, id, now).await?.is_none()
-                {
+                if owner.is_some_and(|owner| owner != account.id) {
                     return Ok(false);
                 }
+                let Some(ended) = end_session(&mut tx, id, now).await? else {
+                    return Ok(false);
+                };
+                log_session(&mut tx, ended).await?;
                 log_end(&mut tx, id, action, &account, by, now).await?;
                 tx.commit().await?;
                 Ok(true)
@@ -216,11 +223,15 @@ impl Store {
     ) -> Result<Option<usize>, StoreError> {
         self.health
             .watch(async {
-                let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-                let Some(account) = find(&mut tx, key).await? else {
+                let mut tx = self.db.begin().await?;
+                let Some(account) = find_to_change(&mut tx, key).await? else {
                     return Ok(None);
                 };
                 let ended = end_sessions(&mut tx, account.id, keep, now).await?;
+                for session in &ended {
+                    log_session(&mut tx, *session).await?;
+                }
+                let ended = ended.len();
                 let event = Event {
                     at: now,
                     action: Action::SessionEndAll,
@@ -238,7 +249,7 @@ impl Store {
 
 /// Whoever shows a session's own token is its user.
 async fn log_end(
-    conn: &mut SqliteConnection,
+    tx: &mut Tx,
     session: Uuid,
     action: Action,
     account: &Account,
@@ -260,47 +271,41 @@ async fn log_end(
         subject: Some((account.id, &account.username)),
         details: json!({ "session": session }),
     };
-    log_event(conn, &event).await
+    log_event(tx, &event).await
 }
 
+/// `None`: there is none that could still end. Who ends sessions logs them, after the locks on rows.
 async fn end_session(
-    conn: &mut SqliteConnection,
+    tx: &mut Tx,
     id: Uuid,
     now: Millis,
 ) -> Result<Option<EndedSession>, sqlx::Error> {
-    let row = sqlx::query(
-        "UPDATE sessions SET ended_at = ? WHERE id = ? AND ended_at IS NULL \
+    let row = query(
+        "UPDATE sessions SET ended_at = $1 WHERE id = $2 AND ended_at IS NULL \
          RETURNING id, tokens_expire_at",
     )
     .bind(now)
-    .bind(id.to_string())
-    .fetch_optional(&mut *conn)
+    .bind(id)
+    .fetch_optional(tx)
     .await?;
-    let ended = row.as_ref().map(rows::ended_session).transpose()?;
-    if let Some(ended) = ended {
-        log_session(conn, ended).await?;
-    }
-    Ok(ended)
+    row.as_ref().map(rows::ended_session).transpose()
 }
 
-/// Ends the sessions of an account, except the one to keep. How many that were.
+/// Ends the sessions of an account, except the one to keep.
 pub(super) async fn end_sessions(
-    conn: &mut SqliteConnection,
+    tx: &mut Tx,
     user: Uuid,
     keep: Option<Uuid>,
     now: Millis,
-) -> Result<usize, sqlx::Error> {
-    let rows = sqlx::query(
-        "UPDATE sessions SET ended_at = ? WHERE user_id = ? AND id <> ? AND ended_at IS NULL \
+) -> Result<Vec<EndedSession>, sqlx::Error> {
+    let rows = query(
+        "UPDATE sessions SET ended_at = $1 WHERE user_id = $2 AND id <> $3 AND ended_at IS NULL \
          RETURNING id, tokens_expire_at",
     )
     .bind(now)
-    .bind(user.to_string())
-    .bind(keep.unwrap_or_default().to_string())
-    .fetch_all(&mut *conn)
+    .bind(user)
+    .bind(keep.unwrap_or_default())
+    .fetch_all(tx)
     .await?;
-    for row in &rows {
-        log_session(conn, rows::ended_session(row)?).await?;
-    }
-    Ok(rows.len())
+    rows.iter().map(rows::ended_session).collect()
 }

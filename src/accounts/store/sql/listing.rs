@@ -1,75 +1,72 @@
-//! Pages of accounts from SQLite, each read from an index in its order.
+//! Pages of accounts, each read from an index in its order.
 
-use sqlx::{QueryBuilder, Row, Sqlite};
-
-use super::{Store, rows};
-use crate::accounts::store::{Listed, Listing, Prefix, StoreError};
+use super::rows;
+use crate::accounts::store::db::{Query, query};
+use crate::accounts::store::{Listed, Listing, Prefix, Store, StoreError};
 
 /// Sorts behind everything that can follow a prefix.
 const LAST: char = char::MAX;
 
 impl Store {
     pub async fn list(&self, listing: &Listing<'_>) -> Result<Listed, StoreError> {
-        let mut count = filtered("SELECT count(*) AS total", listing);
-        let mut page = ordered("SELECT *", listing);
+        let count = filtered("SELECT count(*) AS total", listing);
+        let page = ordered("SELECT *", listing);
         self.health
             .watch(async {
-                let total = count.build().fetch_one(&self.reader).await?;
-                let accounts = page.build().fetch_all(&self.reader).await?;
+                let total = count.fetch_one(&self.db).await?;
+                let accounts = page.fetch_all(&self.db).await?;
                 Ok(Listed {
                     accounts: accounts
                         .iter()
                         .map(rows::account)
                         .collect::<Result<_, _>>()?,
-                    total: total.try_get("total")?,
+                    total: total.get("total")?,
                 })
             })
             .await
     }
 }
 
-fn filtered(what: &str, listing: &Listing<'_>) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new(what);
-    query.push(if listing.is_deleted {
+fn filtered(what: &'static str, listing: &Listing<'_>) -> Query {
+    let mut filtered = query(what);
+    filtered.push(if listing.is_deleted {
         " FROM users WHERE deleted_at IS NOT NULL"
     } else {
         " FROM users WHERE deleted_at IS NULL"
     });
     if let Some(tier) = listing.tier {
-        query.push(" AND tier = ").push_bind(tier.to_owned());
+        filtered.push(" AND tier = ").push_bind(tier);
     }
     if let Some(prefix) = listing.prefix {
-        let (column, prefix) = match prefix {
-            Prefix::Username(prefix) => ("username", prefix),
-            Prefix::Email(prefix) => ("email_folded", prefix),
+        let (from, to, prefix) = match prefix {
+            Prefix::Username(prefix) => (" AND username >= ", " AND username < ", prefix),
+            Prefix::Email(prefix) => (" AND email_folded >= ", " AND email_folded < ", prefix),
         };
-        query.push(format_args!(" AND {column} >= "));
-        query.push_bind(prefix.to_owned());
-        query.push(format_args!(" AND {column} < "));
-        query.push_bind(format!("{prefix}{LAST}"));
+        filtered.push(from).push_bind(prefix);
+        filtered.push(to).push_bind(format!("{prefix}{LAST}"));
     }
-    query
+    filtered
 }
 
-fn ordered(what: &str, listing: &Listing<'_>) -> QueryBuilder<Sqlite> {
-    let mut query = filtered(what, listing);
-    query.push(match listing.prefix {
+fn ordered(what: &'static str, listing: &Listing<'_>) -> Query {
+    let mut ordered = filtered(what, listing);
+    ordered.push(match listing.prefix {
         Some(Prefix::Email(_)) => " ORDER BY email_folded LIMIT ",
         _ => " ORDER BY username LIMIT ",
     });
-    query.push_bind(listing.limit).push(" OFFSET ");
-    query.push_bind(listing.offset);
-    query
+    ordered.push_bind(listing.limit).push(" OFFSET ");
+    ordered.push_bind(listing.offset);
+    ordered
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accounts::store::tests::temporary;
 
     #[tokio::test]
     async fn every_page_comes_from_an_index_in_its_order() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("x.db")).await.unwrap();
+        let (store, _folder) = temporary().await;
         let any = Listing {
             prefix: None,
             tier: None,
@@ -113,7 +110,7 @@ mod tests {
                 "users_deleted",
             ),
         ] {
-            for (mut query, access) in [
+            for (explained, access) in [
                 (
                     ordered("EXPLAIN QUERY PLAN SELECT *", &listing),
                     "USING INDEX",
@@ -123,8 +120,9 @@ mod tests {
                     "USING COVERING INDEX",
                 ),
             ] {
-                let steps = query.build().fetch_all(&store.reader).await.unwrap();
-                let steps: Vec<String> = steps.iter().map(|row| row.get("detail")).collect();
+                let steps = explained.fetch_all(&store.db).await.unwrap();
+                let steps = steps.iter().map(|row| row.get("detail").unwrap());
+                let steps: Vec<String> = steps.collect();
                 assert_eq!(steps.len(), 1, "nothing is sorted: {steps:?}");
                 // To count all of them, every index of those that are present is as good.
                 let expected = if access.contains("COVERING") && listing == any {

@@ -1,17 +1,16 @@
-//! Changes to accounts in SQLite. Each is logged for tokens already issued and in the audit trail,
+//! Changes to accounts. Each is logged for tokens already issued and in the audit trail,
 //! in its own transaction.
 
 use serde_json::json;
-use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::Store;
-use super::accounts::{find, is_external_id_taken, reserve_name};
+use super::accounts::{find_to_change, is_external_id_taken, reserve_name};
 use super::audit::log_event;
-use super::changes::log_account;
+use super::changes::{log_account, log_session};
 use super::sessions::end_sessions;
+use crate::accounts::store::db::{Query, Section, Tx, query};
 use crate::accounts::store::{
-    Account, Action, By, Edit, Event, Key, LastSuperuser, Millis, NewPassword, NotChanged,
+    Account, Action, By, Edit, Event, Key, LastSuperuser, Millis, NewPassword, NotChanged, Store,
     StoreError, Taken, edit, fold_email,
 };
 
@@ -28,8 +27,9 @@ impl Store {
     ) -> Result<Result<Account, NotChanged>, StoreError> {
         self.health
             .watch(async {
-                let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-                let Some(before) = find(&mut tx, key).await? else {
+                let mut tx = self.db.begin().await?;
+                tx.enter(Section::Accounts).await?;
+                let Some(before) = find_to_change(&mut tx, key).await? else {
                     return Ok(Err(NotChanged::NoSuchAccount));
                 };
                 let mut after = change.applied(&before, now);
@@ -54,9 +54,14 @@ impl Store {
                 if after.username != before.username {
                     reserve_name(&mut tx, &after.username, after.id, now).await?;
                 }
+                let ended = if before.may_sign_in() && !after.may_sign_in() {
+                    end_sessions(&mut tx, after.id, None, now).await?
+                } else {
+                    Vec::new()
+                };
                 log_account(&mut tx, after.id, now).await?;
-                if before.may_sign_in() && !after.may_sign_in() {
-                    end_sessions(&mut tx, after.id, None, now).await?;
+                for session in ended {
+                    log_session(&mut tx, session).await?;
                 }
                 let event = Event {
                     at: now,
@@ -82,8 +87,8 @@ impl Store {
     ) -> Result<Result<Account, NotChanged>, StoreError> {
         self.health
             .watch(async {
-                let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-                let Some(mut account) = find(&mut tx, key).await? else {
+                let mut tx = self.db.begin().await?;
+                let Some(mut account) = find_to_change(&mut tx, key).await? else {
                     return Ok(Err(NotChanged::NoSuchAccount));
                 };
                 if account.deleted_at.is_some() {
@@ -91,28 +96,31 @@ impl Store {
                 }
                 account.version = account.version.saturating_add(1);
                 account.updated_at = Some(now);
-                let written = sqlx::query(
-                    "UPDATE users SET password_hash = ?, version = ?, updated_at = ? \
-                     WHERE id = ? AND password_hash = COALESCE(?, password_hash)",
+                let written = query(
+                    "UPDATE users SET password_hash = $1, version = $2, updated_at = $3 \
+                     WHERE id = $4 AND password_hash = COALESCE($5, password_hash)",
                 )
                 .bind(new.hash)
                 .bind(account.version.cast_signed())
                 .bind(now)
-                .bind(account.id.to_string())
+                .bind(account.id)
                 .bind(new.checked)
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
-                if written.rows_affected() == 0 {
+                if written == 0 {
                     return Ok(Err(NotChanged::OtherPassword));
                 }
-                log_account(&mut tx, account.id, now).await?;
                 let ended = end_sessions(&mut tx, account.id, new.keep, now).await?;
+                log_account(&mut tx, account.id, now).await?;
+                for session in &ended {
+                    log_session(&mut tx, *session).await?;
+                }
                 let event = Event {
                     at: now,
                     action: Action::UserPassword,
                     by,
                     subject: Some((account.id, &account.username)),
-                    details: json!({ "sessions_ended": ended }),
+                    details: json!({ "sessions_ended": ended.len() }),
                 };
                 log_event(&mut tx, &event).await?;
                 tx.commit().await?;
@@ -131,18 +139,21 @@ impl Store {
     ) -> Result<Result<(), NotChanged>, StoreError> {
         self.health
             .watch(async {
-                let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-                let Some(account) = find(&mut tx, key).await? else {
+                let mut tx = self.db.begin().await?;
+                tx.enter(Section::Accounts).await?;
+                let Some(account) = find_to_change(&mut tx, key).await? else {
                     return Ok(Err(NotChanged::NoSuchAccount));
                 };
                 if is_last_superuser(&mut tx, &account).await? {
                     return Ok(Err(NotChanged::LastSuperuser));
                 }
                 // What the log says of sessions stays when they and the account go.
-                end_sessions(&mut tx, account.id, None, now).await?;
-                sqlx::query("DELETE FROM users WHERE id = ?")
-                    .bind(account.id.to_string())
-                    .execute(&mut *tx)
+                for session in end_sessions(&mut tx, account.id, None, now).await? {
+                    log_session(&mut tx, session).await?;
+                }
+                query("DELETE FROM users WHERE id = $1")
+                    .bind(account.id)
+                    .execute(&mut tx)
                     .await?;
                 let event = Event {
                     at: now,
@@ -159,11 +170,11 @@ impl Store {
     }
 }
 
-async fn write(conn: &mut SqliteConnection, account: &Account) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "UPDATE users SET external_id = ?, username = ?, name = ?, email = ?, email_folded = ?, \
-         profile_image_url = ?, tier = ?, roles = ?, is_superuser = ?, is_active = ?, version = ?, \
-         updated_at = ?, deleted_at = ? WHERE id = ?",
+async fn write(tx: &mut Tx, account: &Account) -> Result<(), sqlx::Error> {
+    query(
+        "UPDATE users SET external_id = $1, username = $2, name = $3, email = $4, email_folded = $5, \
+         profile_image_url = $6, tier = $7, roles = $8, is_superuser = $9, is_active = $10, version = $11, \
+         updated_at = $12, deleted_at = $13 WHERE id = $14",
     )
     .bind(&account.external_id)
     .bind(&account.username)
@@ -178,8 +189,8 @@ async fn write(conn: &mut SqliteConnection, account: &Account) -> Result<(), sql
     .bind(account.version.cast_signed())
     .bind(account.updated_at)
     .bind(account.deleted_at)
-    .bind(account.id.to_string())
-    .execute(conn)
+    .bind(account.id)
+    .execute(tx)
     .await?;
     Ok(())
 }
@@ -187,28 +198,27 @@ async fn write(conn: &mut SqliteConnection, account: &Account) -> Result<(), sql
 /// What of the account's new values is somebody else's. A name that the account itself once had is
 /// its own.
 async fn conflict(
-    conn: &mut SqliteConnection,
+    tx: &mut Tx,
     before: &Account,
     after: &Account,
 ) -> Result<Option<Taken>, sqlx::Error> {
-    let id = after.id.to_string();
     if after.username != before.username {
-        let query = sqlx::query("SELECT 1 FROM names_used WHERE username = ? AND user_id <> ?");
-        let query = query.bind(&after.username).bind(&id);
-        if query.fetch_optional(&mut *conn).await?.is_some() {
+        let other = query("SELECT 1 FROM names_used WHERE username = $1 AND user_id <> $2");
+        let other = other.bind(&after.username).bind(after.id);
+        if other.fetch_optional(&mut *tx).await?.is_some() {
             return Ok(Some(Taken::Username));
         }
     }
     if after.email != before.email {
-        let query = sqlx::query("SELECT 1 FROM users WHERE email_folded = ? AND id <> ?");
-        let query = query.bind(fold_email(&after.email)).bind(&id);
-        if query.fetch_optional(&mut *conn).await?.is_some() {
+        let other = query("SELECT 1 FROM users WHERE email_folded = $1 AND id <> $2");
+        let other = other.bind(fold_email(&after.email)).bind(after.id);
+        if other.fetch_optional(&mut *tx).await?.is_some() {
             return Ok(Some(Taken::Email));
         }
     }
     match &after.external_id {
         Some(external_id) if after.external_id != before.external_id => {
-            let is_taken = is_external_id_taken(conn, external_id, after.id).await?;
+            let is_taken = is_external_id_taken(tx, external_id, after.id).await?;
             Ok(is_taken.then_some(Taken::ExternalId))
         }
         _ => Ok(None),
@@ -216,23 +226,18 @@ async fn conflict(
 }
 
 /// Whether there would be nobody left to administer the accounts without this one.
-async fn is_last_superuser(
-    conn: &mut SqliteConnection,
-    account: &Account,
-) -> Result<bool, sqlx::Error> {
+async fn is_last_superuser(tx: &mut Tx, account: &Account) -> Result<bool, sqlx::Error> {
     if !account.is_superuser || !account.may_sign_in() {
         return Ok(false);
     }
-    let other = other_superuser(account.id).fetch_optional(conn).await?;
+    let other = other_superuser(account.id).fetch_optional(tx).await?;
     Ok(other.is_none())
 }
 
-fn other_superuser<'q>(
-    id: Uuid,
-) -> sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
-    sqlx::query(
-        "SELECT 1 FROM users WHERE is_superuser = 1 AND is_active = 1 AND deleted_at IS NULL \
-         AND id <> ? LIMIT 1",
+fn other_superuser(id: Uuid) -> Query {
+    query(
+        "SELECT 1 FROM users WHERE is_superuser AND is_active AND deleted_at IS NULL \
+         AND id <> $1 LIMIT 1",
     )
-    .bind(id.to_string())
+    .bind(id)
 }

@@ -1,0 +1,113 @@
+//! SQLite and PostgreSQL behind one face, so that each statement is written once, with `$1, $2, …`
+//! for its values and in the dialect that both understand. What differs is in two files: how they are
+//! opened, and what a transaction is.
+
+mod postgres;
+mod query;
+mod row;
+mod sqlite;
+
+use sqlx::postgres::PgPool;
+
+use self::sqlite::{Sqlite, Turn};
+use super::StoreError;
+use crate::config::checked;
+
+pub use query::{Query, query};
+pub use row::Row;
+
+/// The connections to a store.
+pub enum Db {
+    Sqlite(Sqlite),
+    Postgres(PgPool),
+}
+
+/// A transaction. What it did is undone when it is dropped without [`Tx::commit`].
+pub struct Tx(Kind);
+
+enum Kind {
+    Sqlite(Turn),
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+}
+
+/// Work that only one transaction does at a time. SQLite has one writer; PostgreSQL is asked for an
+/// advisory lock, which its transaction holds to its end. Whoever needs several takes them, and locks
+/// on rows, in this order: accounts, a user, sessions,
+/// changes; attempts stand alone.
+#[derive(Debug, Clone, Copy)]
+pub enum Section {
+    /// What must be decided over all accounts: whether a name is free, who is the last superuser.
+    Accounts,
+    /// Counting failed sign-ins, of which there may be no row yet that could be locked.
+    Attempts,
+    /// Writing the change log, so that its numbers become visible in their order.
+    Changes,
+}
+
+impl Section {
+    fn key(self) -> i64 {
+        let number = match self {
+            Section::Accounts => 1,
+            Section::Attempts => 2,
+            Section::Changes => 3,
+        };
+        // "portcull", so that other programs on the database hardly use the same.
+        0x706f_7274_6375_6c6c + number
+    }
+}
+
+/// Where a statement runs.
+pub enum On<'c> {
+    /// Outside of a transaction, to read.
+    Db(&'c Db),
+    Tx(&'c mut Tx),
+}
+
+impl<'c> From<&'c Db> for On<'c> {
+    fn from(db: &'c Db) -> Self {
+        On::Db(db)
+    }
+}
+
+impl<'c> From<&'c mut Tx> for On<'c> {
+    fn from(tx: &'c mut Tx) -> Self {
+        On::Tx(tx)
+    }
+}
+
+impl Db {
+    /// Opens the store, makes it when it is missing (SQLite), and brings its tables up to date.
+    pub async fn open(store: &checked::Store) -> Result<Db, StoreError> {
+        match store {
+            checked::Store::Sqlite(path) => Ok(Db::Sqlite(Sqlite::open(path).await?)),
+            checked::Store::Postgres(at) => Ok(Db::Postgres(postgres::open(&at.url).await?)),
+        }
+    }
+
+    /// Begins a transaction that may write.
+    pub async fn begin(&self) -> Result<Tx, sqlx::Error> {
+        Ok(Tx(match self {
+            Db::Sqlite(sqlite) => Kind::Sqlite(sqlite.begin().await?),
+            Db::Postgres(pool) => Kind::Postgres(pool.begin().await?),
+        }))
+    }
+}
+
+impl Tx {
+    /// Returns once what was done is on the disk.
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
+        match self.0 {
+            Kind::Sqlite(turn) => turn.commit().await,
+            Kind::Postgres(tx) => tx.commit().await,
+        }
+    }
+
+    /// Waits until no other transaction is in the section.
+    pub async fn enter(&mut self, section: Section) -> Result<(), sqlx::Error> {
+        if let Kind::Postgres(_) = self.0 {
+            let lock = query("SELECT pg_advisory_xact_lock($1)").bind(section.key());
+            lock.execute(self).await?;
+        }
+        Ok(())
+    }
+}

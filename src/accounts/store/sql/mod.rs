@@ -1,0 +1,10 @@
+//! The statements, for either database.
+
+mod accounts;
+mod attempts;
+mod audit;
+mod changes;
+mod edit;
+mod listing;
+mod rows;
+mod sessions;

@@ -1,0 +1,97 @@
+//! From rows to records.
+
+use crate::accounts::store::db::Row;
+use crate::accounts::store::{
+    Account, Change, Changed, Credentials, EndedSession, Entry, Session, SessionInfo, Subject,
+};
+
+pub(super) fn account(row: &Row) -> Result<Account, sqlx::Error> {
+    Ok(Account {
+        id: row.uuid("id")?,
+        external_id: row.get("external_id")?,
+        username: row.get("username")?,
+        name: row.get("name")?,
+        email: row.get("email")?,
+        profile_image_url: row.get("profile_image_url")?,
+        tier: row.get("tier")?,
+        roles: row.json("roles")?,
+        is_superuser: row.get("is_superuser")?,
+        is_active: row.get("is_active")?,
+        version: row.number("version")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+        deleted_at: row.get("deleted_at")?,
+    })
+}
+
+pub(super) fn credentials(row: &Row) -> Result<Credentials, sqlx::Error> {
+    Ok(Credentials {
+        account: account(row)?,
+        password_hash: row.get("password_hash")?,
+    })
+}
+
+pub(super) fn session(row: &Row) -> Result<Session, sqlx::Error> {
+    Ok(Session {
+        id: row.uuid("id")?,
+        counter: row.number("counter")?,
+        rotations: row.json("rotations")?,
+        expires_at: row.get("expires_at")?,
+        has_ended: row.get::<Option<i64>>("ended_at")?.is_some(),
+    })
+}
+
+pub(super) fn session_info(row: &Row) -> Result<SessionInfo, sqlx::Error> {
+    Ok(SessionInfo {
+        id: row.uuid("id")?,
+        created_at: row.get("created_at")?,
+        last_used_at: row.get("last_used_at")?,
+        expires_at: row.get("expires_at")?,
+        ip: row.get("ip")?,
+        user_agent: row.get("user_agent")?,
+    })
+}
+
+pub(super) fn entry(row: &Row) -> Result<Entry, sqlx::Error> {
+    Ok(Entry {
+        seq: row.get("seq")?,
+        at: row.get("at")?,
+        action: row.get("action")?,
+        via: row.get("via")?,
+        actor: subject(row, "actor_id", "actor")?,
+        ip: row.get("ip")?,
+        subject: subject(row, "user_id", "username")?,
+        details: row.json("details")?,
+    })
+}
+
+fn subject(row: &Row, id: &str, name: &str) -> Result<Option<Subject>, sqlx::Error> {
+    let username: Option<String> = row.get(name)?;
+    let Some(username) = username else {
+        return Ok(None);
+    };
+    Ok(Some(Subject {
+        id: row.uuid(id)?,
+        username,
+    }))
+}
+
+pub(super) fn ended_session(row: &Row) -> Result<EndedSession, sqlx::Error> {
+    Ok(EndedSession {
+        id: row.uuid("id")?,
+        tokens_expire_at: row.get("tokens_expire_at")?,
+    })
+}
+
+pub(super) fn change(row: &Row) -> Result<Change, sqlx::Error> {
+    let session: Option<&str> = row.get("session_id")?;
+    let what = match session {
+        Some(_) => Changed::SessionEnded(row.uuid("session_id")?),
+        None => Changed::Account(Box::new(account(row)?)),
+    };
+    Ok(Change {
+        seq: row.get("seq")?,
+        until: row.get("until")?,
+        what,
+    })
+}

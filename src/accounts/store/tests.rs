@@ -1,0 +1,70 @@
+//! The store on a real file.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::db::query;
+use super::*;
+
+async fn open(path: &Path) -> Store {
+    let store = checked::Store::Sqlite(path.to_owned());
+    Store::open(&store).await.unwrap()
+}
+
+/// A new one, which goes with its folder.
+pub async fn temporary() -> (Store, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    (open(&folder.path().join("x.db")).await, folder)
+}
+
+#[tokio::test]
+async fn a_locked_file_is_an_error_for_writers_until_it_is_free() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let store = open(&path).await;
+    let other = open(&path).await;
+    let lock = other.db.begin().await.unwrap();
+    let by = By::command_line();
+    let end = || store.end_session(Uuid::nil(), None, Action::Logout, &by, 0);
+    assert!(end().await.is_err());
+    assert!(!store.is_up());
+    assert!(
+        store.account(Key::Id(Uuid::nil())).await.unwrap().is_none(),
+        "reading goes on"
+    );
+    drop(lock);
+    assert!(!end().await.unwrap());
+    assert!(store.is_up());
+}
+
+#[tokio::test]
+async fn every_commit_is_synced_to_the_disk() {
+    let (store, _folder) = temporary().await;
+    for (pragma, expected) in [("PRAGMA synchronous", "2"), ("PRAGMA journal_mode", "wal")] {
+        let mut tx = store.db.begin().await.unwrap();
+        let row = query(pragma).fetch_one(&mut tx).await.unwrap();
+        assert_eq!(row.text(0), expected, "{pragma}");
+    }
+}
+
+#[tokio::test]
+async fn no_query_on_a_request_reads_a_whole_table() {
+    let (store, _folder) = temporary().await;
+    for statement in [
+        "EXPLAIN QUERY PLAN SELECT * FROM users WHERE email_folded = $1",
+        "EXPLAIN QUERY PLAN SELECT * FROM users WHERE username = $1",
+        "EXPLAIN QUERY PLAN SELECT * FROM sessions WHERE id = $1",
+        "EXPLAIN QUERY PLAN SELECT max(tokens_expire_at) FROM sessions WHERE user_id = $1",
+        "EXPLAIN QUERY PLAN SELECT id FROM sessions WHERE expires_at < $1 AND tokens_expire_at < $1",
+        "EXPLAIN QUERY PLAN SELECT seq FROM changes WHERE until < $1",
+        "EXPLAIN QUERY PLAN SELECT * FROM changes c LEFT JOIN users u ON u.id = c.user_id \
+         WHERE c.seq > $1",
+    ] {
+        for row in query(statement).fetch_all(&store.db).await.unwrap() {
+            let step: String = row.get("detail").unwrap();
+            assert!(step.starts_with("SEARCH"), "{statement}: {step}");
+        }
+    }
+}
