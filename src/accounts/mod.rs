@@ -1,12 +1,14 @@
 //! Users, sessions and the tokens that they get. Lives in the control plane; the data plane sees
 //! only the keys and the changes that are published from here.
 
+mod api_keys;
 mod check;
 mod clock;
 mod error;
 mod felt;
 mod hashes;
 mod import;
+mod introspect;
 mod key_files;
 mod keys;
 mod life;
@@ -31,12 +33,13 @@ mod validate;
 mod watch;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use uuid::Uuid;
 
+use self::api_keys::Uses;
 use self::keys::Keys;
 use self::sessions::RefreshToken;
 use self::settings::Settings;
@@ -45,12 +48,14 @@ use crate::authn::{Changes, VerifyingKeys};
 use crate::config::Config;
 use crate::config::checked::Registration;
 
+pub use api_keys::{MadeKey, NewKey};
 pub use clock::Clock;
 pub use error::{AccountsError, OpenError};
 pub use import::{Imported, Newcomer};
+pub use introspect::LiveRefresh;
 pub use store::{
-    Account, Action, By, Edit, Key, LastSuperuser, Listed, Listing, Millis, Prefix, SessionInfo,
-    Taken, Trail,
+    Account, Action, By, Edit, Key, KeyEdit, KeyInfo, LastSuperuser, Listed, Listing, Millis,
+    Prefix, SessionInfo, Taken, Trail,
 };
 pub use tokens::TokenContents;
 pub use told::{from_timestamp, timestamp};
@@ -63,6 +68,8 @@ pub struct Accounts {
     changes: Arc<Changes>,
     /// The last row of the change log that was published.
     seen: AtomicI64,
+    /// Of API keys, not noted yet.
+    key_uses: Mutex<Uses>,
 }
 
 /// What a sign-in or a refresh gives.
@@ -102,6 +109,7 @@ impl Accounts {
             users,
             changes,
             seen: AtomicI64::new(0),
+            key_uses: Mutex::default(),
         };
         let read = accounts.read_changes().await;
         read.map_err(|source| OpenError::store(&config.store, source))?;
@@ -212,6 +220,11 @@ impl Accounts {
             refresh_token: token.encode(&self.keys.refresh),
             refresh_expires_in: tokens::seconds(refresh_expires_at.saturating_sub(now)),
         })
+    }
+
+    /// Seconds since 1970, by the clock of the accounts.
+    pub fn seconds(&self) -> u64 {
+        tokens::seconds(self.now())
     }
 
     fn now(&self) -> Millis {

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::store::{Account, Entry, Millis, SessionInfo, Subject};
+use super::api_keys::MadeKey;
+use super::store::{Account, Entry, KeyInfo, Millis, SessionInfo, Subject};
+use crate::authn::KEY_PREFIX;
 
 impl Account {
     /// As its owner and superusers see it.
@@ -37,6 +39,35 @@ impl SessionInfo {
             "ip": self.ip,
             "user_agent": self.user_agent,
         })
+    }
+}
+
+impl KeyInfo {
+    /// All but the key itself, of which nothing but its beginning is known any more.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "prefix": self.prefix(),
+            "scopes": self.scopes,
+            "created_at": timestamp(self.created_at),
+            "expires_at": self.expires_at.and_then(timestamp),
+            "last_used_at": self.last_used_at.and_then(timestamp),
+        })
+    }
+
+    /// What the key begins with.
+    pub fn prefix(&self) -> String {
+        format!("{KEY_PREFIX}{}", self.id.simple())
+    }
+}
+
+impl MadeKey {
+    /// With the key.
+    pub fn to_json(&self) -> Value {
+        let mut told = self.info.to_json();
+        told["key"] = json!(self.key.expose());
+        told
     }
 }
 

@@ -4,28 +4,31 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use axum::{Json, Router};
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Method};
 
 use super::refused::{NO_STORE, Refused};
-use super::{ApiState, account, administer, audit, session, sessions, users};
+use super::{
+    ApiState, account, administer, api_keys, audit, metadata, session, sessions, tokens, users,
+};
+use crate::config::checked::Auth;
 use crate::request::{Code, Refusal};
 
-const JWKS: &str = "/.well-known/jwks.json";
+pub(super) const JWKS: &str = "/.well-known/jwks.json";
 
 type Handlers = MethodRouter<Arc<ApiState>>;
 
 /// Each path under `base_path`, the methods that it takes and what answers them.
-fn under_base() -> Vec<(&'static str, Vec<Method>, Handlers)> {
+fn under_base(has_api_keys: bool) -> Vec<(&'static str, Vec<Method>, Handlers)> {
     const GET: Method = Method::GET;
     const HEAD: Method = Method::HEAD;
     const PATCH: Method = Method::PATCH;
     const POST: Method = Method::POST;
     const PUT: Method = Method::PUT;
     const DELETE: Method = Method::DELETE;
-    vec![
+    let mut endpoints = vec![
         ("/login", vec![POST], post(session::login)),
         ("/refresh", vec![POST], post(session::refresh)),
         ("/logout", vec![POST], post(session::logout)),
@@ -97,15 +100,34 @@ fn under_base() -> Vec<(&'static str, Vec<Method>, Handlers)> {
             vec![PUT],
             put(administer::set_superuser),
         ),
-    ]
+        ("/introspect", vec![POST], post(tokens::introspect)),
+        ("/revoke", vec![POST], post(tokens::revoke)),
+    ];
+    if has_api_keys {
+        endpoints.extend([
+            (
+                "/api-keys",
+                vec![GET, HEAD, POST],
+                get(api_keys::list).post(api_keys::create),
+            ),
+            (
+                "/api-keys/{id}",
+                vec![PATCH, DELETE],
+                patch(api_keys::patch).delete(api_keys::revoke),
+            ),
+        ]);
+    }
+    endpoints
 }
 
 /// The paths that are taken from the routes and answered here, with parameters in braces. Every other
 /// path under `base_path` is the backend's own.
-pub fn endpoints(base_path: &str) -> Vec<String> {
-    let under_base = under_base().into_iter();
+pub fn endpoints(auth: &Auth) -> Vec<String> {
+    let base_path = &auth.base_path;
+    let under_base = under_base(auth.api_keys.enabled).into_iter();
     let paths = under_base.map(|(path, ..)| format!("{base_path}{path}"));
-    paths.chain([JWKS.to_owned()]).collect()
+    let at_root = [JWKS, metadata::PATH].map(str::to_owned);
+    paths.chain(at_root).collect()
 }
 
 /// Serves [`endpoints`]. A request carries its [`Peer`](crate::request::Peer) among its extensions; a
@@ -113,12 +135,13 @@ pub fn endpoints(base_path: &str) -> Vec<String> {
 pub fn router(state: ApiState) -> Router {
     let base = state.base_path.clone();
     let mut router = Router::new();
-    for (path, methods, handlers) in under_base() {
+    for (path, methods, handlers) in under_base(state.has_api_keys) {
         router = router.route(&format!("{base}{path}"), only(methods, handlers));
     }
     let read = vec![Method::GET, Method::HEAD];
     router
-        .route(JWKS, only(read, get(jwks)))
+        .route(JWKS, only(read.clone(), get(jwks)))
+        .route(metadata::PATH, only(read, get(metadata::get)))
         .fallback(not_found)
         .layer(axum::middleware::map_response(keep_out_of_caches))
         .with_state(Arc::new(state))

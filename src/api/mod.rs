@@ -2,11 +2,13 @@
 
 mod account;
 mod administer;
+mod api_keys;
 mod audit;
 mod body;
 mod caller;
 mod cookie;
 mod endpoints;
+mod metadata;
 mod refused;
 mod session;
 mod sessions;
@@ -17,17 +19,21 @@ mod tests;
 #[path = "tests/mod.rs"]
 #[allow(clippy::duplicate_mod, reason = "the same suite, on another store")]
 mod tests_on_postgres;
+mod tokens;
 mod users;
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use serde_json::Value;
 
 use self::site::Site;
 use crate::accounts::Accounts;
-use crate::authn::{Expiry, User};
+use crate::authn::{Expiry, Principal, User};
 use crate::config::Config;
 use crate::config::checked::{Cookie, Delivery};
 use crate::request::{Code, Peer, Refusal};
@@ -38,6 +44,10 @@ pub use self::endpoints::{endpoints, router};
 /// From an access token to its user, or why not.
 pub type VerifyToken = Arc<dyn Fn(&str, Expiry) -> Result<Arc<User>, Refusal> + Send + Sync>;
 
+/// From all that a call says of its caller, an API key included, to the caller.
+pub type Identify = Arc<dyn Fn(HeaderMap) -> Identified + Send + Sync>;
+pub type Identified = Pin<Box<dyn Future<Output = Result<Principal, Refusal>> + Send>>;
+
 /// Charges a call without credentials to its address.
 pub type AdmitAddress = Arc<dyn Fn(IpAddr) -> Result<(), Refusal> + Send + Sync>;
 
@@ -45,12 +55,17 @@ pub type AdmitAddress = Arc<dyn Fn(IpAddr) -> Result<(), Refusal> + Send + Sync>
 pub struct ApiState {
     accounts: Arc<Accounts>,
     verify: VerifyToken,
+    identify: Identify,
     admit: AdmitAddress,
     metrics: Arc<Metrics>,
     base_path: String,
+    has_api_keys: bool,
     cookie: Cookie,
     delivery: Delivery,
     issuer: Option<Site>,
+    issuer_url: String,
+    audience: Vec<String>,
+    metadata: Value,
 }
 
 impl ApiState {
@@ -58,18 +73,24 @@ impl ApiState {
         config: &Config,
         accounts: Arc<Accounts>,
         verify: VerifyToken,
+        identify: Identify,
         admit: AdmitAddress,
         metrics: Arc<Metrics>,
     ) -> ApiState {
         ApiState {
             accounts,
             verify,
+            identify,
             admit,
             metrics,
             base_path: config.auth.base_path.clone(),
+            has_api_keys: config.auth.api_keys.enabled,
             cookie: config.auth.cookie.clone(),
             delivery: config.auth.refresh_token.delivery,
             issuer: Site::of(&config.auth.issuer),
+            issuer_url: config.auth.issuer.clone(),
+            audience: config.auth.audience.clone(),
+            metadata: metadata::of(&config.auth, endpoints::JWKS),
         }
     }
 }

@@ -53,6 +53,7 @@ pub struct ApiKey {
     pub grant: Uuid,
     pub scopes: Vec<String>,
     /// Seconds since 1970.
+    pub created_at: u64,
     pub expires_at: Option<u64>,
     pub account: AccountState,
 }

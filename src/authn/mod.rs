@@ -18,6 +18,6 @@ pub use api_keys::{
 pub use authenticator::{Authenticator, bearer, missing};
 pub use changes::{AccountState, Changes};
 pub use claims::{ACCESS_TOKEN_TYPE, Claims, TokenType};
-pub use jwt::{Expiry, JwtError, Verifier};
+pub use jwt::{Expiry, JwtError, Verifier, claims_of};
 pub use keys::{VerifyingKey, VerifyingKeys};
 pub use principal::{Method, Principal, Told, User};

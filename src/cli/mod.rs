@@ -1,5 +1,6 @@
 //! The command line: arguments as typed, one file per verb.
 
+pub mod apikey;
 pub mod check;
 mod demo;
 mod health;
@@ -65,6 +66,16 @@ enum Verb {
         #[command(subcommand)]
         command: session::SessionCommand,
     },
+    /// Keys that accounts give to their programs, straight on the store
+    Apikey {
+        #[command(flatten)]
+        file: File,
+        /// Print JSON
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: apikey::ApikeyCommand,
+    },
     /// Ask a running gateway for its health; for a container's health check
     Health(File),
     /// Print the version
@@ -105,6 +116,11 @@ pub fn run() -> i32 {
             json,
             command,
         } => with_config(file, |config| manage(json, session::run(config, command))),
+        Verb::Apikey {
+            file,
+            json,
+            command,
+        } => with_config(file, |config| manage(json, apikey::run(config, command))),
         Verb::Health(file) => with_config(file, |config| health::run(config.admin.address)),
         Verb::Version => {
             println!("portcullis {}", env!("CARGO_PKG_VERSION"));

@@ -24,6 +24,7 @@ pub use checked::Config;
 pub use diagnose::{Diagnostic, Report, Severity, counted};
 pub use restart::needs_restart;
 pub use secret::Secret;
+pub use units::parse_duration;
 
 use decode::Decode;
 use diagnose::Findings;

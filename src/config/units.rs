@@ -40,6 +40,14 @@ fn unexpected(what: &str, text: &str, hint: Option<String>) -> Fault {
     (format!("expected {what}, found {}", shown(text)), hint)
 }
 
+/// A duration as it is typed in a file, for those who are told one elsewhere.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    duration(text).map_err(|(message, hint)| match hint {
+        Some(hint) => format!("{message}; {hint}"),
+        None => message,
+    })
+}
+
 fn duration(text: &str) -> Result<Duration, Fault> {
     let Some((count, unit)) = split(text) else {
         return Err(unexpected(DURATION, text, None));

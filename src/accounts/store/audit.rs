@@ -84,10 +84,13 @@ pub enum Action {
     UserDelete,
     UserRestore,
     UserPurge,
+    ApiKeyCreate,
+    ApiKeyUpdate,
+    ApiKeyRevoke,
 }
 
 impl Action {
-    pub const ALL: [Action; 14] = [
+    pub const ALL: [Action; 17] = [
         Action::LoginSuccess,
         Action::LoginFailure,
         Action::Logout,
@@ -102,6 +105,9 @@ impl Action {
         Action::UserDelete,
         Action::UserRestore,
         Action::UserPurge,
+        Action::ApiKeyCreate,
+        Action::ApiKeyUpdate,
+        Action::ApiKeyRevoke,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -120,6 +126,9 @@ impl Action {
             Action::UserDelete => "user.delete",
             Action::UserRestore => "user.restore",
             Action::UserPurge => "user.purge",
+            Action::ApiKeyCreate => "api-key.create",
+            Action::ApiKeyUpdate => "api-key.update",
+            Action::ApiKeyRevoke => "api-key.revoke",
         }
     }
 }

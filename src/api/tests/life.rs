@@ -212,7 +212,7 @@ async fn keys_are_published_and_may_be_cached() {
 #[tokio::test]
 async fn every_endpoint_is_listed_and_names_its_methods() {
     let api = Api::start().await;
-    for path in endpoints("/api/v1") {
+    for path in endpoints(&api.config.auth) {
         let path = path.replace("{username}", "ann").replace("{id}", NIL);
         let request = Request::options(&path).body(Body::empty()).unwrap();
         let answer = api.send(request).await;
@@ -250,7 +250,14 @@ async fn calls_without_credentials_are_charged_to_their_address() {
     let api = Api::start_with(|c| c.auth.registration = Registration::Open).await;
     let (ann, _) = api.sign_in("ann").await;
     api.is_admitting.store(false, Ordering::SeqCst);
-    for path in ["/login", "/refresh", "/logout", "/users"] {
+    for path in [
+        "/login",
+        "/refresh",
+        "/logout",
+        "/users",
+        "/introspect",
+        "/revoke",
+    ] {
         let answer = api.post_json(&format!("/api/v1{path}"), json!({})).await;
         answer.assert_refused("rate-limited");
     }

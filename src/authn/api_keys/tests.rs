@@ -46,6 +46,7 @@ fn key(grant: u128) -> ApiKey {
         id: Uuid::from_u128(1),
         grant: Uuid::from_u128(grant),
         scopes: vec!["a".into()],
+        created_at: 0,
         expires_at: None,
         account: account(1),
     }
