@@ -50,7 +50,12 @@ impl Users {
             Some((account, new.password_hash.as_str()))
         });
         let pairs: Vec<_> = pairs.collect();
-        let mut inserted = self.store.insert_all(&pairs, by).await?.into_iter();
+        let free_since = settings.names_free_since(now);
+        let mut inserted = self
+            .store
+            .insert_all(&pairs, free_since, by)
+            .await?
+            .into_iter();
         let became = accounts.iter().map(|account| match account {
             Err(refused) => Imported::Refused(refused.clone()),
             Ok(_) => match inserted.next() {

@@ -36,7 +36,11 @@ impl Users {
     ) -> Result<Account, AccountsError> {
         self.validate(edit)?;
         let now = (self.clock)();
-        let edited = self.store.edit(key, edit, last_superuser, by, now).await?;
+        let free_since = self.settings.load().names_free_since(now);
+        let edited = self
+            .store
+            .edit(key, edit, last_superuser, free_since, by, now);
+        let edited = edited.await?;
         edited.map_err(not_changed)
     }
 

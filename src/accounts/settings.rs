@@ -7,7 +7,7 @@ use super::lockout::Policy;
 use super::store::Millis;
 use super::tokens::TokenContents;
 use crate::config::Config;
-use crate::config::checked::{PasswordPolicy, Registration};
+use crate::config::checked::{PasswordPolicy, Registration, UsernameReuse};
 
 pub(super) struct Settings {
     pub issuer: String,
@@ -22,9 +22,18 @@ pub(super) struct Settings {
     pub tiers: BTreeSet<String>,
     pub contents: TokenContents,
     pub lockout: Policy,
+    username_reuse: UsernameReuse,
 }
 
 impl Settings {
+    /// Names that nobody has had since then may be given to somebody else.
+    pub fn names_free_since(&self, now: Millis) -> Millis {
+        match self.username_reuse {
+            UsernameReuse::Never => Millis::MIN,
+            UsernameReuse::After(time) => now.saturating_sub(millis(time)),
+        }
+    }
+
     pub fn of(config: &Config) -> Settings {
         let auth = &config.auth;
         Settings {
@@ -40,6 +49,7 @@ impl Settings {
             tiers: config.tiers.keys().cloned().collect(),
             contents: TokenContents::of(config),
             lockout: Policy::of(&auth.lockout),
+            username_reuse: auth.username_reuse,
         }
     }
 }

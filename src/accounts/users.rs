@@ -60,8 +60,13 @@ impl Users {
     pub async fn add(&self, new: NewUser, by: &By) -> Result<Account, AccountsError> {
         let settings = self.settings.load_full();
         validate_new(&new, &settings)?;
+        let free_since = settings.names_free_since((self.clock)());
         // Hashing is the dear part; the store decides for good below.
-        if let Some(taken) = self.store.taken(&new.username, &new.email).await? {
+        if let Some(taken) = self
+            .store
+            .taken(&new.username, &new.email, free_since)
+            .await?
+        {
             return Err(AccountsError::Taken(taken));
         }
         let scheme = Scheme::of(&settings.password);
@@ -82,7 +87,7 @@ impl Users {
             updated_at: None,
             deleted_at: None,
         };
-        match self.store.insert(&account, &hash, by).await? {
+        match self.store.insert(&account, &hash, free_since, by).await? {
             Ok(()) => Ok(account),
             Err(taken) => Err(AccountsError::Taken(taken)),
         }

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::audit::log_event;
-use super::rows;
+use super::{names, rows};
 use crate::accounts::store::db::{On, Query, Section, Tx, query};
 use crate::accounts::store::{
     Account, Action, By, Credentials, Event, Inserted, Key, Millis, Store, StoreError, Taken,
@@ -43,10 +43,17 @@ impl Store {
     }
 
     /// Whether a new account could have this name and this e-mail.
-    pub async fn taken(&self, username: &str, email: &str) -> Result<Option<Taken>, StoreError> {
+    pub async fn taken(
+        &self,
+        username: &str,
+        email: &str,
+        names_free_since: Millis,
+    ) -> Result<Option<Taken>, StoreError> {
         self.health
             .watch(async {
-                let name = name_in_use(username).fetch_optional(&self.db).await?;
+                let name = names::in_use(username, names_free_since)
+                    .fetch_optional(&self.db)
+                    .await?;
                 let email = email_in_use(email).fetch_optional(&self.db).await?;
                 Ok(name
                     .map(|_| Taken::Username)
@@ -59,6 +66,7 @@ impl Store {
     pub async fn insert_all(
         &self,
         accounts: &[(&Account, &str)],
+        names_free_since: Millis,
         by: &By,
     ) -> Result<Vec<Inserted>, StoreError> {
         self.health
@@ -67,11 +75,13 @@ impl Store {
                 let mut tx = self.db.begin().await?;
                 tx.enter(Section::Accounts).await?;
                 for (account, password_hash) in accounts {
-                    became.push(match insert(&mut tx, account, password_hash, by).await? {
-                        None => Inserted::Made,
-                        Some(_) if is_known(&mut tx, account).await? => Inserted::Known,
-                        Some(taken) => Inserted::Taken(taken),
-                    });
+                    became.push(
+                        match insert(&mut tx, account, password_hash, names_free_since, by).await? {
+                            None => Inserted::Made,
+                            Some(_) if is_known(&mut tx, account).await? => Inserted::Known,
+                            Some(taken) => Inserted::Taken(taken),
+                        },
+                    );
                 }
                 tx.commit().await?;
                 Ok(became)
@@ -79,18 +89,21 @@ impl Store {
             .await
     }
 
-    /// Keeps a new account, unless its name was ever in use or its e-mail is.
+    /// Keeps a new account, unless its e-mail is in use, or its name is or was. Names that nobody has
+    /// had since that time are free.
     pub async fn insert(
         &self,
         account: &Account,
         password_hash: &str,
+        names_free_since: Millis,
         by: &By,
     ) -> Result<Result<(), Taken>, StoreError> {
         self.health
             .watch(async {
                 let mut tx = self.db.begin().await?;
                 tx.enter(Section::Accounts).await?;
-                if let Some(taken) = insert(&mut tx, account, password_hash, by).await? {
+                let inserted = insert(&mut tx, account, password_hash, names_free_since, by);
+                if let Some(taken) = inserted.await? {
                     return Ok(Err(taken));
                 }
                 tx.commit().await?;
@@ -113,9 +126,10 @@ async fn insert(
     tx: &mut Tx,
     account: &Account,
     password_hash: &str,
+    names_free_since: Millis,
     by: &By,
 ) -> Result<Option<Taken>, sqlx::Error> {
-    let name = name_in_use(&account.username);
+    let name = names::in_use(&account.username, names_free_since);
     if name.fetch_optional(&mut *tx).await?.is_some() {
         return Ok(Some(Taken::Username));
     }
@@ -149,7 +163,7 @@ async fn insert(
     .bind(account.created_at)
     .execute(&mut *tx)
     .await?;
-    reserve_name(tx, &account.username, account.id, account.created_at).await?;
+    names::reserve(tx, &account.username, account.id, account.created_at).await?;
     let event = Event {
         at: account.created_at,
         action: Action::UserCreate,
@@ -162,25 +176,6 @@ async fn insert(
     };
     log_event(tx, &event).await?;
     Ok(None)
-}
-
-/// A name that is in use stays its first user's for good.
-pub(super) async fn reserve_name(
-    tx: &mut Tx,
-    username: &str,
-    user: Uuid,
-    now: Millis,
-) -> Result<(), sqlx::Error> {
-    query(
-        "INSERT INTO names_used (username, user_id, since) VALUES ($1, $2, $3) \
-         ON CONFLICT (username) DO NOTHING",
-    )
-    .bind(username)
-    .bind(user)
-    .bind(now)
-    .execute(tx)
-    .await?;
-    Ok(())
 }
 
 pub(super) async fn find(
@@ -216,10 +211,6 @@ pub(super) async fn is_external_id_taken(
     let other = query("SELECT 1 FROM users WHERE external_id = $1 AND id <> $2");
     let row = other.bind(external_id).bind(user);
     Ok(row.fetch_optional(tx).await?.is_some())
-}
-
-fn name_in_use(username: &str) -> Query {
-    query("SELECT 1 FROM names_used WHERE username = $1").bind(username)
 }
 
 fn email_in_use(email: &str) -> Query {

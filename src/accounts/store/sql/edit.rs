@@ -4,10 +4,11 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::accounts::{find_to_change, is_external_id_taken, reserve_name};
+use super::accounts::{find_to_change, is_external_id_taken};
 use super::api_keys::end_api_keys;
 use super::audit::log_event;
 use super::changes::{log_account, log_session};
+use super::names;
 use super::sessions::end_sessions;
 use crate::accounts::store::db::{Query, Section, Tx, query};
 use crate::accounts::store::{
@@ -23,6 +24,7 @@ impl Store {
         key: Key<'_>,
         change: &Edit,
         last_superuser: LastSuperuser,
+        names_free_since: Millis,
         by: &By,
         now: Millis,
     ) -> Result<Result<Account, NotChanged>, StoreError> {
@@ -40,7 +42,7 @@ impl Store {
                 if before.deleted_at.is_some() && after.deleted_at.is_some() {
                     return Ok(Err(NotChanged::Deleted));
                 }
-                if let Some(reason) = conflict(&mut tx, &before, &after).await? {
+                if let Some(reason) = conflict(&mut tx, &before, &after, names_free_since).await? {
                     return Ok(Err(NotChanged::Taken(reason)));
                 }
                 if last_superuser == LastSuperuser::Stays
@@ -53,7 +55,8 @@ impl Store {
                 after.updated_at = Some(now);
                 write(&mut tx, &after).await?;
                 if after.username != before.username {
-                    reserve_name(&mut tx, &after.username, after.id, now).await?;
+                    names::release(&mut tx, &before.username, now).await?;
+                    names::reserve(&mut tx, &after.username, after.id, now).await?;
                 }
                 let ended = if before.may_sign_in() && !after.may_sign_in() {
                     end_sessions(&mut tx, after.id, None, now).await?
@@ -154,6 +157,7 @@ impl Store {
                 for ended in sessions.into_iter().chain(keys) {
                     log_session(&mut tx, ended).await?;
                 }
+                names::release(&mut tx, &account.username, now).await?;
                 query("DELETE FROM users WHERE id = $1")
                     .bind(account.id)
                     .execute(&mut tx)
@@ -204,10 +208,10 @@ async fn conflict(
     tx: &mut Tx,
     before: &Account,
     after: &Account,
+    names_free_since: Millis,
 ) -> Result<Option<Taken>, sqlx::Error> {
     if after.username != before.username {
-        let other = query("SELECT 1 FROM names_used WHERE username = $1 AND user_id <> $2");
-        let other = other.bind(&after.username).bind(after.id);
+        let other = names::in_use_by_others(&after.username, names_free_since, after.id);
         if other.fetch_optional(&mut *tx).await?.is_some() {
             return Ok(Some(Taken::Username));
         }

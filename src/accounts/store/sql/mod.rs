@@ -7,5 +7,6 @@ mod audit;
 mod changes;
 mod edit;
 mod listing;
+mod names;
 mod rows;
 mod sessions;
