@@ -279,6 +279,8 @@ impl ApiKeys {
         let key: Arc<str> = key.into();
         let (tell, told) = watch::channel(None);
         under_way.insert(Arc::clone(&key), told.clone());
+        // A runtime that is shut down drops the task here and now, and with it its entry.
+        drop(under_way);
         let entry = UnderWay {
             keys: Arc::clone(self),
             key,

@@ -232,6 +232,18 @@ async fn look_ups_under_way_are_bounded() {
     assert!(gateway.keys.begin("one more").is_ok());
 }
 
+#[test]
+fn at_the_end_of_the_control_plane_nobody_waits_for_it() {
+    let control = tokio::runtime::Runtime::new().unwrap();
+    let gateway = control.block_on(async { gateway() });
+    control.shutdown_background();
+    let data = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    assert_eq!(data.block_on(gateway.ask(1)), "unavailable");
+    assert!(gateway.keys.under_way().is_empty());
+}
+
 #[tokio::test]
 async fn a_revoked_key_ends_at_once_and_a_changed_one_is_read_again() {
     let gateway = gateway();
