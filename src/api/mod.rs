@@ -2,6 +2,7 @@
 
 mod account;
 mod administer;
+mod api_keys;
 mod audit;
 mod body;
 mod caller;
@@ -10,6 +11,7 @@ mod docs;
 mod document;
 mod endpoints;
 mod hidden;
+mod metadata;
 mod operation;
 mod refused;
 mod session;
@@ -21,18 +23,22 @@ mod tests;
 #[path = "tests/mod.rs"]
 #[allow(clippy::duplicate_mod, reason = "the same suite, on another store")]
 mod tests_on_postgres;
+mod tokens;
 mod users;
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use serde_json::Value;
 
 use self::site::Site;
 use crate::accounts::Accounts;
-use crate::authn::{Expiry, User};
+use crate::authn::{Expiry, Principal, User};
 use crate::config::Config;
 use crate::config::checked::{Cookie, Delivery, Docs};
 use crate::request::{Code, Peer, Refusal};
@@ -45,6 +51,10 @@ pub use self::hidden::hidden_routes;
 /// From an access token to its user, or why not.
 pub type VerifyToken = Arc<dyn Fn(&str, Expiry) -> Result<Arc<User>, Refusal> + Send + Sync>;
 
+/// From all that a call says of its caller, an API key included, to the caller.
+pub type Identify = Arc<dyn Fn(HeaderMap) -> Identified + Send + Sync>;
+pub type Identified = Pin<Box<dyn Future<Output = Result<Principal, Refusal>> + Send>>;
+
 /// Charges a call without credentials to its address.
 pub type AdmitAddress = Arc<dyn Fn(IpAddr) -> Result<(), Refusal> + Send + Sync>;
 
@@ -52,6 +62,7 @@ pub type AdmitAddress = Arc<dyn Fn(IpAddr) -> Result<(), Refusal> + Send + Sync>
 pub struct ApiState {
     accounts: Arc<Accounts>,
     verify: VerifyToken,
+    identify: Identify,
     admit: AdmitAddress,
     metrics: Arc<Metrics>,
     cookie: Cookie,
@@ -59,6 +70,9 @@ pub struct ApiState {
     issuer: Option<Site>,
     docs: Docs,
     document: Bytes,
+    issuer_url: String,
+    audience: Vec<String>,
+    metadata: Value,
 }
 
 impl ApiState {
@@ -66,12 +80,14 @@ impl ApiState {
         config: &Config,
         accounts: Arc<Accounts>,
         verify: VerifyToken,
+        identify: Identify,
         admit: AdmitAddress,
         metrics: Arc<Metrics>,
     ) -> ApiState {
         ApiState {
             accounts,
             verify,
+            identify,
             admit,
             metrics,
             cookie: config.auth.cookie.clone(),
@@ -79,6 +95,9 @@ impl ApiState {
             issuer: Site::of(&config.auth.issuer),
             docs: config.auth.docs,
             document: openapi(&config.auth).to_string().into(),
+            issuer_url: config.auth.issuer.clone(),
+            audience: config.auth.audience.clone(),
+            metadata: metadata::of(&config.auth, endpoints::JWKS),
         }
     }
 }

@@ -57,6 +57,10 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
                 max: Duration::from_secs(3600),
             },
             users: None,
+            api_keys: ApiKeys {
+                enabled: true,
+                header: http::HeaderName::from_static("x-api-key"),
+            },
         },
         tiers: BTreeMap::new(),
         anonymous: None,

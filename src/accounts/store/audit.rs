@@ -97,10 +97,13 @@ pub enum Action {
     UserRestore,
     UserPurge,
     TokenMint,
+    ApiKeyCreate,
+    ApiKeyUpdate,
+    ApiKeyRevoke,
 }
 
 impl Action {
-    pub const ALL: [Action; 15] = [
+    pub const ALL: [Action; 18] = [
         Action::LoginSuccess,
         Action::LoginFailure,
         Action::Logout,
@@ -116,6 +119,9 @@ impl Action {
         Action::UserRestore,
         Action::UserPurge,
         Action::TokenMint,
+        Action::ApiKeyCreate,
+        Action::ApiKeyUpdate,
+        Action::ApiKeyRevoke,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -135,6 +141,9 @@ impl Action {
             Action::UserRestore => "user.restore",
             Action::UserPurge => "user.purge",
             Action::TokenMint => "token.mint",
+            Action::ApiKeyCreate => "api-key.create",
+            Action::ApiKeyUpdate => "api-key.update",
+            Action::ApiKeyRevoke => "api-key.revoke",
         }
     }
 }
