@@ -14,8 +14,8 @@ use crate::accounts::Accounts;
 use crate::api::{self, ApiState};
 use crate::authn::{Authenticator, Changes};
 use crate::authz::Policies;
-use crate::config::Config;
 use crate::config::checked;
+use crate::config::{Config, Plans};
 use crate::forward::{Directory, Upstreams};
 use crate::gateway::{ApiBody, AuthApi, AuthApiFuture, RouteNames, Snapshot};
 use crate::limit::{AddressLimit, Clock, Limits, Slots};
@@ -78,6 +78,7 @@ impl Parts {
     pub fn snapshot(&self, config: Config) -> Snapshot {
         let endpoints = api::endpoints(&config.auth.base_path);
         let upstreams = Upstreams::build(&config, &self.directory);
+        let plans = Plans::default().under(&config);
         let routes = config.routes.iter().map(|route| RouteNames {
             text: route.name.as_str().into(),
             label: self.metrics.label(&route.name),
@@ -85,8 +86,8 @@ impl Parts {
         });
         Snapshot {
             table: Table::build(&config, &endpoints),
-            policies: Policies::build(&config),
-            limits: Limits::build(&config, Arc::clone(&self.slots), self.clock.clone()),
+            policies: Policies::build(&config, &plans),
+            limits: Limits::build(&config, &plans, Arc::clone(&self.slots), self.clock.clone()),
             authenticator: Arc::clone(&self.authenticator),
             routes: routes.collect(),
             upstreams,

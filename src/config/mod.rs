@@ -7,12 +7,14 @@ pub mod checked;
 mod decode;
 mod diagnose;
 mod expand;
+mod plans;
 mod raw;
 mod resolve;
 mod restart;
 mod secret;
 mod section;
 mod source;
+pub mod text;
 mod units;
 mod yaml;
 
@@ -21,6 +23,7 @@ use std::path::Path;
 
 pub use checked::Config;
 pub use diagnose::{Diagnostic, Report, Severity, counted};
+pub use plans::{LimitRule, Plans, RuleScope};
 pub use restart::needs_restart;
 pub use secret::Secret;
 
