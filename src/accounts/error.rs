@@ -4,6 +4,7 @@ use super::key_files::FileError;
 use super::keys::KeysError;
 use super::passwords::HashError;
 use super::store::{StoreError, Taken};
+use super::tiers::PlanError;
 use crate::config::checked::Store;
 use crate::request::{Code, FieldError, Refusal};
 
@@ -68,6 +69,8 @@ pub enum AccountsError {
     #[error("this is the last superuser who can sign in; make another one first")]
     LastSuperuser,
     #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
     Hash(#[from] HashError),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -121,6 +124,7 @@ impl From<AccountsError> for Refusal {
                 Code::Conflict,
                 "This is the last superuser who can sign in; make another one first.",
             ),
+            AccountsError::Plan(error) => planned(error),
             AccountsError::Hash(HashError::Busy) => {
                 Refusal::new(Code::Unavailable, "Too many sign-ins at once; try again.")
                     .retry_after(2)
@@ -136,4 +140,27 @@ impl From<AccountsError> for Refusal {
             }
         }
     }
+}
+
+fn planned(error: PlanError) -> Refusal {
+    let (code, detail) = match error {
+        PlanError::NoSuchTier => (Code::NotFound, "There is no such tier."),
+        PlanError::NoSuchRule => (Code::NotFound, "The tier has no such limit rule."),
+        PlanError::TierExists => (Code::Conflict, "There is a tier of this name."),
+        PlanError::RuleExists => (
+            Code::Conflict,
+            "The tier has a limit rule of this name there.",
+        ),
+        PlanError::TierOfFile => (
+            Code::Conflict,
+            "The tier is one of gateway.yaml; change it there.",
+        ),
+        PlanError::TierInUse => (
+            Code::Conflict,
+            "Accounts have this tier, deleted ones included; give them another first.",
+        ),
+        PlanError::TooManyTiers => (Code::Conflict, "There are as many tiers as there may be."),
+        PlanError::TooManyRules => (Code::Conflict, "There are as many rules as there may be."),
+    };
+    Refusal::new(code, detail)
 }

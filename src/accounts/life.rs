@@ -11,7 +11,8 @@ use super::store::{
     Account, Action, By, Edit, Entry, Key, LastSuperuser, Listed, Listing, NewPassword, NotChanged,
     SessionInfo, Trail,
 };
-use super::users::{Users, known_tier};
+use super::tiers::tier_is_gone;
+use super::users::Users;
 use super::validate;
 use crate::config::Secret;
 use crate::request::FieldError;
@@ -34,10 +35,11 @@ impl Users {
         last_superuser: LastSuperuser,
         by: &By,
     ) -> Result<Account, AccountsError> {
-        self.validate(edit)?;
+        self.validate(edit).await?;
         let now = (self.clock)();
-        let edited = self.store.edit(key, edit, last_superuser, by, now).await?;
-        edited.map_err(not_changed)
+        let tiers = &self.settings.load_full().tiers;
+        let edited = self.store.edit(key, edit, last_superuser, tiers, by, now);
+        edited.await?.map_err(not_changed)
     }
 
     /// Changes the account of the caller, who has to show the password again for another e-mail:
@@ -49,7 +51,7 @@ impl Users {
         current_password: Option<Secret>,
         by: &By,
     ) -> Result<Account, AccountsError> {
-        self.validate(edit)?;
+        self.validate(edit).await?;
         if let Some(email) = &edit.email {
             let known = self.store.account(Key::Id(id)).await?;
             let known = known.ok_or(AccountsError::NoSuchAccount)?;
@@ -181,8 +183,9 @@ impl Users {
         })
     }
 
-    fn validate(&self, edit: &Edit) -> Result<(), AccountsError> {
-        let settings = self.settings.load();
+    async fn validate(&self, edit: &Edit) -> Result<(), AccountsError> {
+        let settings = self.settings.load_full();
+        let wrong_tier = self.check_tier(edit.tier.as_deref(), &settings).await?;
         let image = edit.profile_image_url.as_ref().and_then(Option::as_deref);
         let external_id = edit.external_id.as_ref().and_then(Option::as_deref);
         let checks = [
@@ -192,12 +195,12 @@ impl Users {
             image.map(validate::profile_image_url),
             external_id.map(validate::external_id),
             edit.roles.as_deref().map(validate::roles),
-            Some(known_tier(edit.tier.as_deref(), &settings)),
         ];
         let errors: Vec<_> = checks
             .into_iter()
             .flatten()
             .filter_map(Result::err)
+            .chain(wrong_tier)
             .collect();
         if errors.is_empty() {
             Ok(())
@@ -213,6 +216,7 @@ fn not_changed(reason: NotChanged) -> AccountsError {
         NotChanged::Deleted => AccountsError::Deleted,
         NotChanged::Taken(what) => AccountsError::Taken(what),
         NotChanged::LastSuperuser => AccountsError::LastSuperuser,
+        NotChanged::NoSuchTier => AccountsError::Invalid(vec![tier_is_gone()]),
         NotChanged::OtherPassword => wrong("current_password", "is not the password any more"),
     }
 }

@@ -13,6 +13,8 @@ mod life;
 mod lockout;
 mod login;
 mod passwords;
+mod plan_forms;
+mod plans;
 mod sessions;
 mod settings;
 mod store;
@@ -24,6 +26,7 @@ mod tests;
 #[path = "tests.rs"]
 #[allow(clippy::duplicate_mod, reason = "the same suite, on another store")]
 mod tests_on_postgres;
+mod tiers;
 mod tokens;
 mod told;
 mod users;
@@ -38,6 +41,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use self::keys::Keys;
+use self::plans::Published;
 use self::sessions::RefreshToken;
 use self::settings::Settings;
 use self::store::{Session, Step};
@@ -48,10 +52,13 @@ use crate::config::checked::Registration;
 pub use clock::Clock;
 pub use error::{AccountsError, OpenError};
 pub use import::{Imported, Newcomer};
+pub use plan_forms::{RuleForm, TierForm};
+pub use plans::OnPlans;
 pub use store::{
-    Account, Action, By, Edit, Key, LastSuperuser, Listed, Listing, Millis, Prefix, SessionInfo,
-    Taken, Trail,
+    Account, Action, By, Edit, Key, LastSuperuser, Listed, ListedRules, Listing, Millis, Prefix,
+    Quota, Rule, RuleValues, SessionInfo, Taken, Target, Trail,
 };
+pub use tiers::{PlanError, Tier, TierSource};
 pub use tokens::TokenContents;
 pub use told::{from_timestamp, timestamp};
 pub use users::{NewUser, Users, random_password};
@@ -63,6 +70,7 @@ pub struct Accounts {
     changes: Arc<Changes>,
     /// The last row of the change log that was published.
     seen: AtomicI64,
+    published: Published,
 }
 
 /// What a sign-in or a refresh gives.
@@ -102,8 +110,11 @@ impl Accounts {
             users,
             changes,
             seen: AtomicI64::new(0),
+            published: Published::default(),
         };
         let read = accounts.read_changes().await;
+        read.map_err(|source| OpenError::store(&config.store, source))?;
+        let read = accounts.read_plans().await;
         read.map_err(|source| OpenError::store(&config.store, source))?;
         Ok(accounts)
     }

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::store::{Account, Entry, Millis, SessionInfo, Subject};
+use super::store::{Account, Entry, Millis, Rule, SessionInfo, Subject, Target};
+use super::tiers::{Tier, TierSource};
+use crate::config::text;
 
 impl Account {
     /// As its owner and superusers see it.
@@ -36,6 +38,55 @@ impl SessionInfo {
             "expires_at": timestamp(self.expires_at),
             "ip": self.ip,
             "user_agent": self.user_agent,
+        })
+    }
+}
+
+impl Tier {
+    /// `rate` is as the file has it, and null for a tier that is not limited.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "rank": self.rank,
+            "rate": self.rate(),
+            "burst": self.quota.map(|quota| quota.burst()),
+            "source": match self.source {
+                TierSource::File => "file",
+                TierSource::Store => "store",
+            },
+            "created_at": timestamp(self.created_at),
+            "updated_at": self.updated_at.and_then(timestamp),
+        })
+    }
+
+    /// Such as `100/min`.
+    pub fn rate(&self) -> Option<String> {
+        let quota = self.quota?;
+        let seconds = u64::from(quota.seconds.get());
+        Some(text::pace_text(quota.count.get(), seconds))
+    }
+}
+
+impl Rule {
+    pub fn to_json(&self) -> Value {
+        let quota = &self.values.quota;
+        let (route, path, method) = match &self.values.target {
+            Target::Route(route) => (Some(route), None, None),
+            Target::Path(path, method) => (None, Some(path), method.as_ref()),
+        };
+        json!({
+            "id": self.id,
+            "tier": self.tier,
+            "name": self.values.name,
+            "route": route,
+            "path": path,
+            "method": method,
+            "limit": quota.count,
+            "period": quota.seconds,
+            "burst": quota.burst(),
+            "created_at": timestamp(self.created_at),
+            "updated_at": self.updated_at.and_then(timestamp),
         })
     }
 }

@@ -11,7 +11,8 @@ use super::hashes::{self, Scheme};
 use super::lockout::Turns;
 use super::passwords::Hasher;
 use super::settings::Settings;
-use super::store::{Account, By, Store};
+use super::store::{Account, By, NotMade, Store};
+use super::tiers::tier_is_gone;
 use super::validate;
 use crate::config::checked::PasswordPolicy;
 use crate::config::{Config, Secret};
@@ -59,7 +60,8 @@ impl Users {
     /// Makes an account. Everything that is wrong with it is told at once.
     pub async fn add(&self, new: NewUser, by: &By) -> Result<Account, AccountsError> {
         let settings = self.settings.load_full();
-        validate_new(&new, &settings)?;
+        let tier = self.check_tier(new.tier.as_deref(), &settings).await?;
+        validate_new(&new, &settings, tier)?;
         // Hashing is the dear part; the store decides for good below.
         if let Some(taken) = self.store.taken(&new.username, &new.email).await? {
             return Err(AccountsError::Taken(taken));
@@ -82,9 +84,10 @@ impl Users {
             updated_at: None,
             deleted_at: None,
         };
-        match self.store.insert(&account, &hash, by).await? {
+        let inserted = self.store.insert(&account, &hash, &settings.tiers, by);
+        match inserted.await? {
             Ok(()) => Ok(account),
-            Err(taken) => Err(AccountsError::Taken(taken)),
+            Err(reason) => Err(not_made(reason)),
         }
     }
 
@@ -93,15 +96,19 @@ impl Users {
     }
 }
 
-fn validate_new(new: &NewUser, settings: &Settings) -> Result<(), AccountsError> {
+fn validate_new(
+    new: &NewUser,
+    settings: &Settings,
+    wrong_tier: Option<FieldError>,
+) -> Result<(), AccountsError> {
     let checks = [
         validate::name(&new.name),
         validate::username(&new.username),
         validate::email(&new.email),
         validate::password(new.password.expose(), &settings.password),
-        known_tier(new.tier.as_deref(), settings),
     ];
-    let wrong: Vec<FieldError> = checks.into_iter().filter_map(Result::err).collect();
+    let wrong = checks.into_iter().filter_map(Result::err);
+    let wrong: Vec<FieldError> = wrong.chain(wrong_tier).collect();
     if wrong.is_empty() {
         Ok(())
     } else {
@@ -109,17 +116,10 @@ fn validate_new(new: &NewUser, settings: &Settings) -> Result<(), AccountsError>
     }
 }
 
-pub(super) fn known_tier(name: Option<&str>, settings: &Settings) -> Result<(), FieldError> {
-    match name {
-        Some(name) if !settings.tiers.contains(name) => {
-            let known = settings.tiers.iter().map(String::as_str);
-            let known = known.collect::<Vec<_>>().join(", ");
-            Err(FieldError {
-                field: "tier".into(),
-                message: format!("is not one of the tiers: {known}").into(),
-            })
-        }
-        _ => Ok(()),
+pub(super) fn not_made(reason: NotMade) -> AccountsError {
+    match reason {
+        NotMade::Taken(what) => AccountsError::Taken(what),
+        NotMade::NoSuchTier => AccountsError::Invalid(vec![tier_is_gone()]),
     }
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::ApiState;
 use super::body::{Accepts, Members};
 use super::caller::{Named, by, superuser};
+use super::page::Page;
 use super::refused::Refused;
 use crate::accounts::{Account, Edit, Key, Listing, Prefix};
 use crate::config::Secret;
@@ -17,40 +18,29 @@ use crate::config::Secret;
 type Answer = Result<Response, Refused>;
 type Api = State<Arc<ApiState>>;
 
-/// Accounts on a page, unless asked otherwise, and at most.
+/// Accounts on a page unless asked otherwise.
 const PAGE: i64 = 10;
-const LARGEST_PAGE: i64 = 100;
 
 pub(super) async fn list(State(api): Api, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
     superuser(&api, &parts)?;
     let mut query = Members::of_query(&parts)?;
-    let page = query.positive("page").unwrap_or(1);
-    let limit = query.positive("items_per_page").unwrap_or(PAGE);
-    let limit = limit.min(LARGEST_PAGE);
+    let page = Page::of(&mut query, PAGE);
     let tier = query.optional("tier");
     let is_deleted = query.flag("deleted");
     let prefix = query.optional("q").unwrap_or_default();
     query.finish()?;
     let prefix = prefix.trim().to_lowercase();
-    let offset = (page - 1).saturating_mul(limit);
     let listing = Listing {
         prefix: Prefix::of(&prefix),
         tier: tier.as_deref(),
         is_deleted,
-        offset,
-        limit,
+        offset: page.offset,
+        limit: page.limit,
     };
     let listed = api.accounts.users().list(&listing).await?;
     let data: Vec<Value> = listed.accounts.iter().map(Account::to_json).collect();
-    let body = json!({
-        "data": data,
-        "total_count": listed.total,
-        "has_more": offset.saturating_add(limit) < listed.total,
-        "page": page,
-        "items_per_page": limit,
-    });
-    Ok(Json(body).into_response())
+    Ok(Json(page.told(data, listed.total)).into_response())
 }
 
 pub(super) async fn set_tier(api: Api, name: Named<String>, request: Request) -> Answer {

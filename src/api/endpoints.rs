@@ -10,7 +10,7 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Method};
 
 use super::refused::{NO_STORE, Refused};
-use super::{ApiState, account, administer, audit, session, sessions, users};
+use super::{ApiState, account, administer, audit, session, sessions, tiers, users};
 use crate::request::{Code, Refusal};
 
 const JWKS: &str = "/.well-known/jwks.json";
@@ -96,6 +96,28 @@ fn under_base() -> Vec<(&'static str, Vec<Method>, Handlers)> {
             "/users/{username}/superuser",
             vec![PUT],
             put(administer::set_superuser),
+        ),
+        (
+            "/tiers",
+            vec![GET, HEAD, POST],
+            get(tiers::list).post(tiers::create),
+        ),
+        (
+            "/tiers/{name}",
+            vec![GET, HEAD, PATCH, DELETE],
+            get(tiers::get).patch(tiers::patch).delete(tiers::delete),
+        ),
+        (
+            "/tiers/{name}/limits",
+            vec![GET, HEAD, POST],
+            get(tiers::list_limits).post(tiers::create_limit),
+        ),
+        (
+            "/tiers/{name}/limits/{id}",
+            vec![GET, HEAD, PATCH, DELETE],
+            get(tiers::get_limit)
+                .patch(tiers::patch_limit)
+                .delete(tiers::delete_limit),
         ),
     ]
 }

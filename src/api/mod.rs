@@ -7,6 +7,7 @@ mod body;
 mod caller;
 mod cookie;
 mod endpoints;
+mod page;
 mod refused;
 mod session;
 mod sessions;
@@ -17,6 +18,7 @@ mod tests;
 #[path = "tests/mod.rs"]
 #[allow(clippy::duplicate_mod, reason = "the same suite, on another store")]
 mod tests_on_postgres;
+mod tiers;
 mod users;
 
 use std::net::IpAddr;

@@ -6,6 +6,7 @@ mod health;
 mod import;
 mod serve;
 pub mod session;
+pub mod tier;
 mod told;
 pub mod user;
 mod user_args;
@@ -65,6 +66,16 @@ enum Verb {
         #[command(subcommand)]
         command: session::SessionCommand,
     },
+    /// Tiers and their limit rules, straight on the store
+    Tier {
+        #[command(flatten)]
+        file: File,
+        /// Print JSON
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: tier::TierCommand,
+    },
     /// Ask a running gateway for its health; for a container's health check
     Health(File),
     /// Print the version
@@ -105,6 +116,11 @@ pub fn run() -> i32 {
             json,
             command,
         } => with_config(file, |config| manage(json, session::run(config, command))),
+        Verb::Tier {
+            file,
+            json,
+            command,
+        } => with_config(file, |config| manage(json, tier::run(config, command))),
         Verb::Health(file) => with_config(file, |config| health::run(config.admin.address)),
         Verb::Version => {
             println!("portcullis {}", env!("CARGO_PKG_VERSION"));

@@ -17,4 +17,5 @@ mod proxying;
 mod routing;
 mod signing;
 mod streaming;
+mod tiers;
 mod upstream_failures;

@@ -84,10 +84,16 @@ pub enum Action {
     UserDelete,
     UserRestore,
     UserPurge,
+    TierCreate,
+    TierUpdate,
+    TierDelete,
+    TierLimitCreate,
+    TierLimitUpdate,
+    TierLimitDelete,
 }
 
 impl Action {
-    pub const ALL: [Action; 14] = [
+    pub const ALL: [Action; 20] = [
         Action::LoginSuccess,
         Action::LoginFailure,
         Action::Logout,
@@ -102,6 +108,12 @@ impl Action {
         Action::UserDelete,
         Action::UserRestore,
         Action::UserPurge,
+        Action::TierCreate,
+        Action::TierUpdate,
+        Action::TierDelete,
+        Action::TierLimitCreate,
+        Action::TierLimitUpdate,
+        Action::TierLimitDelete,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -120,6 +132,12 @@ impl Action {
             Action::UserDelete => "user.delete",
             Action::UserRestore => "user.restore",
             Action::UserPurge => "user.purge",
+            Action::TierCreate => "tier.create",
+            Action::TierUpdate => "tier.update",
+            Action::TierDelete => "tier.delete",
+            Action::TierLimitCreate => "tier.limit.create",
+            Action::TierLimitUpdate => "tier.limit.update",
+            Action::TierLimitDelete => "tier.limit.delete",
         }
     }
 }

@@ -7,6 +7,7 @@ mod health;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod tiers;
 
 use std::net::IpAddr;
 
@@ -19,6 +20,10 @@ use crate::config::checked;
 pub use audit::{Action, By, Entry, Event, Subject, Trail};
 pub use edit::{Edit, Key, LastSuperuser, NewPassword, NotChanged};
 pub use health::StoreError;
+pub use tiers::{
+    FileTiers, ListedRules, NotPlanned, Quota, Rule, RuleValues, StoredTier, Target, TierRow,
+    TierValues,
+};
 
 /// Milliseconds since 1970.
 pub type Millis = i64;
@@ -152,13 +157,21 @@ pub enum Taken {
     ExternalId,
 }
 
+/// Why a new account was not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotMade {
+    Taken(Taken),
+    /// Any more: it was there a moment ago.
+    NoSuchTier,
+}
+
 /// What became of an account that was to be kept with many others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inserted {
     Made,
     /// There is one of the same name and e-mail.
     Known,
-    Taken(Taken),
+    Not(NotMade),
 }
 
 /// Which accounts to list, in the order of the name, or of the e-mail when that is searched.

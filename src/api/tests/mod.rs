@@ -6,6 +6,7 @@ mod life;
 mod lockout;
 mod places;
 mod sessions;
+mod tiers;
 mod users;
 
 use std::net::IpAddr;

@@ -4,10 +4,11 @@ use uuid::Uuid;
 
 use super::audit::log_event;
 use super::rows;
+use super::tiers::is_tier;
 use crate::accounts::store::db::{On, Query, Section, Tx, query};
 use crate::accounts::store::{
-    Account, Action, By, Credentials, Event, Inserted, Key, Millis, Store, StoreError, Taken,
-    fold_email,
+    Account, Action, By, Credentials, Event, FileTiers, Inserted, Key, Millis, NotMade, Store,
+    StoreError, Taken, fold_email,
 };
 
 impl Store {
@@ -59,6 +60,7 @@ impl Store {
     pub async fn insert_all(
         &self,
         accounts: &[(&Account, &str)],
+        file_tiers: &FileTiers,
         by: &By,
     ) -> Result<Vec<Inserted>, StoreError> {
         self.health
@@ -67,10 +69,11 @@ impl Store {
                 let mut tx = self.db.begin().await?;
                 tx.enter(Section::Accounts).await?;
                 for (account, password_hash) in accounts {
-                    became.push(match insert(&mut tx, account, password_hash, by).await? {
+                    let inserted = insert(&mut tx, account, password_hash, file_tiers, by);
+                    became.push(match inserted.await? {
                         None => Inserted::Made,
                         Some(_) if is_known(&mut tx, account).await? => Inserted::Known,
-                        Some(taken) => Inserted::Taken(taken),
+                        Some(reason) => Inserted::Not(reason),
                     });
                 }
                 tx.commit().await?;
@@ -79,19 +82,22 @@ impl Store {
             .await
     }
 
-    /// Keeps a new account, unless its name was ever in use or its e-mail is.
+    /// Keeps a new account, unless its name was ever in use, its e-mail is, or its tier is neither one
+    /// of the file nor of the store.
     pub async fn insert(
         &self,
         account: &Account,
         password_hash: &str,
+        file_tiers: &FileTiers,
         by: &By,
-    ) -> Result<Result<(), Taken>, StoreError> {
+    ) -> Result<Result<(), NotMade>, StoreError> {
         self.health
             .watch(async {
                 let mut tx = self.db.begin().await?;
                 tx.enter(Section::Accounts).await?;
-                if let Some(taken) = insert(&mut tx, account, password_hash, by).await? {
-                    return Ok(Err(taken));
+                let inserted = insert(&mut tx, account, password_hash, file_tiers, by);
+                if let Some(reason) = inserted.await? {
+                    return Ok(Err(reason));
                 }
                 tx.commit().await?;
                 Ok(Ok(()))
@@ -113,20 +119,24 @@ async fn insert(
     tx: &mut Tx,
     account: &Account,
     password_hash: &str,
+    file_tiers: &FileTiers,
     by: &By,
-) -> Result<Option<Taken>, sqlx::Error> {
+) -> Result<Option<NotMade>, sqlx::Error> {
     let name = name_in_use(&account.username);
     if name.fetch_optional(&mut *tx).await?.is_some() {
-        return Ok(Some(Taken::Username));
+        return Ok(Some(NotMade::Taken(Taken::Username)));
     }
     let email = email_in_use(&account.email);
     if email.fetch_optional(&mut *tx).await?.is_some() {
-        return Ok(Some(Taken::Email));
+        return Ok(Some(NotMade::Taken(Taken::Email)));
     }
     if let Some(external_id) = &account.external_id
         && is_external_id_taken(tx, external_id, account.id).await?
     {
-        return Ok(Some(Taken::ExternalId));
+        return Ok(Some(NotMade::Taken(Taken::ExternalId)));
+    }
+    if !is_tier(tx, &account.tier, file_tiers).await? {
+        return Ok(Some(NotMade::NoSuchTier));
     }
     query(
         "INSERT INTO users (id, external_id, username, name, email, email_folded, \

@@ -8,10 +8,11 @@ use super::accounts::{find_to_change, is_external_id_taken, reserve_name};
 use super::audit::log_event;
 use super::changes::{log_account, log_session};
 use super::sessions::end_sessions;
+use super::tiers::is_tier;
 use crate::accounts::store::db::{Query, Section, Tx, query};
 use crate::accounts::store::{
-    Account, Action, By, Edit, Event, Key, LastSuperuser, Millis, NewPassword, NotChanged, Store,
-    StoreError, Taken, edit, fold_email,
+    Account, Action, By, Edit, Event, FileTiers, Key, LastSuperuser, Millis, NewPassword,
+    NotChanged, Store, StoreError, Taken, edit, fold_email,
 };
 
 impl Store {
@@ -22,6 +23,7 @@ impl Store {
         key: Key<'_>,
         change: &Edit,
         last_superuser: LastSuperuser,
+        file_tiers: &FileTiers,
         by: &By,
         now: Millis,
     ) -> Result<Result<Account, NotChanged>, StoreError> {
@@ -41,6 +43,9 @@ impl Store {
                 }
                 if let Some(reason) = conflict(&mut tx, &before, &after).await? {
                     return Ok(Err(NotChanged::Taken(reason)));
+                }
+                if after.tier != before.tier && !is_tier(&mut tx, &after.tier, file_tiers).await? {
+                    return Ok(Err(NotChanged::NoSuchTier));
                 }
                 if last_superuser == LastSuperuser::Stays
                     && is_last_superuser(&mut tx, &before).await?

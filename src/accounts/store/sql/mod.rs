@@ -8,3 +8,5 @@ mod edit;
 mod listing;
 mod rows;
 mod sessions;
+mod tier_limits;
+mod tiers;
