@@ -16,6 +16,7 @@ mod limits;
 mod proxying;
 mod routing;
 mod signing;
+mod stores;
 mod streaming;
 mod tiers;
 mod upstream_failures;

@@ -28,6 +28,9 @@ pub const SECRET: &str = "m4Zr1qT9vX7eKc2LwB8nYp5sHd3gUf6J";
 pub struct Settings {
     upstream: String,
     upstream_options: String,
+    store: String,
+    /// The largest file that the process may write, in KiB.
+    file_limit: Option<u64>,
     top: String,
     auth: String,
     tiers: String,
@@ -47,6 +50,8 @@ impl Settings {
         Settings {
             upstream: upstream.to_owned(),
             upstream_options: String::new(),
+            store: "sqlite:portcullis.db".to_owned(),
+            file_limit: None,
             top: String::new(),
             auth: String::new(),
             tiers: "free: { rank: 0 }\npro: { rank: 1 }\nenterprise: { rank: 2 }".to_owned(),
@@ -66,6 +71,18 @@ impl Settings {
     /// Keys of the upstream `app` besides its targets.
     pub fn upstream(mut self, yaml: &str) -> Self {
         self.upstream_options = yaml.to_owned();
+        self
+    }
+
+    /// The `store`.
+    pub fn store(mut self, url: &str) -> Self {
+        self.store = url.to_owned();
+        self
+    }
+
+    /// As on a disk that is nearly full: no file gets larger than so many KiB.
+    pub fn file_limit(mut self, kib: u64) -> Self {
+        self.file_limit = Some(kib);
         self
     }
 
@@ -122,9 +139,9 @@ impl Settings {
              admin: {{ address: {admin} }}\n\
              workers: 2\n\
              shutdown: {{ grace: {} }}\n\
-             store: sqlite:portcullis.db\n\
+             store: {}\n\
              auth:\n{auth}",
-            self.shutdown_grace
+            self.shutdown_grace, self.store
         );
         yaml.push_str(&indent(0, &self.top));
         yaml.push_str("tiers:\n");
@@ -304,6 +321,14 @@ impl Gateway {
         let file = dir.path().join("gateway.yaml");
         std::fs::write(&file, settings.to_yaml(public, admin)).unwrap();
         let mut command = portcullis(dir.path());
+        if let Some(kib) = settings.file_limit {
+            // What is too large is an error of the write, and not the end of the process.
+            let limited = r#"trap '' XFSZ; ulimit -S -f "$1"; shift; exec "$@""#;
+            let binary = command.get_program().to_owned();
+            command = Command::new("sh");
+            command.current_dir(dir.path()).args(["-c", limited, "sh"]);
+            command.arg((kib * 2).to_string()).arg(binary);
+        }
         for (name, value) in &settings.environment {
             command.env(name, value);
         }
@@ -363,6 +388,30 @@ impl Gateway {
         let next = Gateway::spawn_in(Arc::clone(&self.dir), self.settings.clone());
         next.until_ready()
             .unwrap_or_else(|words| panic!("the gateway did not start again:\n{words}"))
+    }
+
+    /// Ends this process at once, as a crash would, and starts another on the same files.
+    #[track_caller]
+    pub fn crash_and_restart(mut self) -> Gateway {
+        self.signal("KILL");
+        self.wait_for_exit();
+        let next = Gateway::spawn_in(Arc::clone(&self.dir), self.settings.clone());
+        next.until_ready()
+            .unwrap_or_else(|words| panic!("the gateway did not start again:\n{words}"))
+    }
+
+    /// There is room on the disk again.
+    #[track_caller]
+    pub fn lift_file_limit(&self) {
+        let status = Command::new("prlimit")
+            .args([
+                "--pid",
+                &self.child.id().to_string(),
+                "--fsize=unlimited:unlimited",
+            ])
+            .status()
+            .unwrap();
+        assert!(status.success());
     }
 
     #[track_caller]

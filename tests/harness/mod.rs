@@ -7,6 +7,7 @@ pub mod client;
 pub mod forge;
 pub mod gateway;
 pub mod origin;
+pub mod postgres;
 pub mod response;
 
 use std::sync::{Arc, Condvar, Mutex};

@@ -6,8 +6,8 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, OnceLock};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Anything but empty: a machine without PostgreSQL is a failure.
@@ -58,33 +58,45 @@ impl Cluster {
     pub fn start() -> Cluster {
         let folder = tempfile::Builder::new().prefix("portcullis-pg-").tempdir();
         let folder = folder.unwrap().keep();
-        let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| {
-            use std::os::unix::fs::MetadataExt;
-            own.uid() == 0
-        });
-        if is_root {
+        if is_root() {
             chown(&folder, Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
         }
+        let mut cluster = Cluster { folder, pid: 0 };
+        cluster.run(
+            "initdb -D data -U test --auth=trust --encoding=UTF8 --locale=C.UTF-8 --no-sync \
+             >log 2>&1 || exit 1",
+        );
+        cluster
+    }
+
+    /// Runs the server again, after it was ended.
+    pub fn run_again(&mut self) {
+        self.run("");
+    }
+
+    /// Starts the server, after `first` has been done, and waits until it answers.
+    fn run(&mut self, first: &str) {
         // The shell ends the server when its input ends, which is when this process does.
-        let script = r#"
-            initdb -D data -U test --auth=trust --encoding=UTF8 --locale=C.UTF-8 --no-sync >log 2>&1 || exit 1
+        let script = format!(
+            r#"{first}
             postgres -D data -k "$PWD" -c listen_addresses= -c fsync=off -c max_connections=300 \
                 -c shared_buffers=32MB >>log 2>&1 &
             echo $!
             cat >/dev/null
             kill -INT $!; wait $!
-            cd /; rm -rf "$1"
-        "#;
+            cd /; rm -rf "$1""#
+        );
         let mut shell = Command::new("sh");
         shell
-            .args(["-c", script, "sh"])
-            .arg(&folder)
-            .current_dir(&folder)
+            .args(["-c", &script, "sh"])
+            .arg(&self.folder)
+            .current_dir(&self.folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             // An interrupt at the terminal is for the tests; the shell hears of their end.
             .process_group(0);
-        if is_root {
+        if is_root() {
             shell.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
         }
         #[allow(clippy::zombie_processes, reason = "it ends after this process")]
@@ -98,17 +110,25 @@ impl Cluster {
         // Kept to the end of the process, and so is its input.
         static SHELLS: Mutex<Vec<Child>> = Mutex::new(Vec::new());
         SHELLS.lock().unwrap().push(shell);
-        let pid = pid.parse();
-        let log = || std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-        let pid = pid.unwrap_or_else(|_| panic!("initdb failed: {}", log()));
-        let cluster = Cluster { folder, pid };
+        let log = || std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        self.pid = pid
+            .parse()
+            .unwrap_or_else(|_| panic!("initdb failed: {}", log()));
         let end = Instant::now() + DEADLINE;
-        while !cluster.sql("postgres", "SELECT 1") {
-            let log = std::fs::read_to_string(cluster.folder.join("log"));
-            assert!(Instant::now() < end, "PostgreSQL does not start: {log:?}");
+        while !self.sql("postgres", "SELECT 1") {
+            assert!(Instant::now() < end, "PostgreSQL does not start: {}", log());
             std::thread::sleep(Duration::from_millis(20));
         }
-        cluster
+    }
+
+    /// Sends the server and all that it has started a signal, named without `SIG`.
+    pub fn signal_all(&self, name: &str) {
+        let script = format!(
+            "kill -{name} {pid} $(cat /proc/{pid}/task/{pid}/children)",
+            pid = self.pid
+        );
+        // A child may have ended by itself meanwhile.
+        let _ = Command::new("sh").args(["-c", &script]).status().unwrap();
     }
 
     /// Makes a database and gives its URL.
@@ -127,6 +147,11 @@ impl Cluster {
         let output = psql(&self.folder, database, statement).output().unwrap();
         output.status.success()
     }
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
 fn psql(folder: &Path, database: &str, statement: &str) -> Command {

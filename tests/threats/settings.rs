@@ -140,7 +140,10 @@ fn secret_in_config_errors() {
     .into();
     let store = "store: sqlite:portcullis.db";
     files.extend([
-        with(store, &format!("store: postgres://user:{SECRET}@db:port/app")),
+        with(
+            store,
+            &format!("store: postgres://user:{SECRET}@db:port/app"),
+        ),
         with(store, &format!("store: \"postgres://user:{SECRET}@db/app")),
         with(store, &format!("stroe: postgres://user:{SECRET}@db/app")),
         with(

@@ -31,6 +31,8 @@ pub(super) async fn open(url: &Secret) -> Result<PgPool, StoreError> {
             ("statement_timeout", "4s"),
             ("lock_timeout", "3s"),
             ("idle_in_transaction_session_timeout", "10s"),
+            // A migrator that finds its table is no news.
+            ("client_min_messages", "warning"),
         ])
         .disable_statement_logging();
     let pool = PgPoolOptions::new()
