@@ -29,12 +29,14 @@ CREATE INDEX users_present_by_email ON users (email_folded) WHERE deleted_at IS 
 CREATE INDEX users_deleted ON users (username) WHERE deleted_at IS NOT NULL;
 CREATE INDEX users_superuser ON users (username) WHERE is_superuser;
 
--- Every name that was ever in use, and whose it was. Rows outlive their user: an upstream that keys
+-- Every name that was ever in use, and whose it was last. Rows outlive their user: an upstream that keys
 -- its data on the name must not meet somebody else under it.
 CREATE TABLE names_used (
-    username TEXT   COLLATE "C" NOT NULL PRIMARY KEY,
-    user_id  TEXT   NOT NULL,
-    since    BIGINT NOT NULL
+    username    TEXT   COLLATE "C" NOT NULL PRIMARY KEY,
+    user_id     TEXT   NOT NULL,
+    since       BIGINT NOT NULL,
+    -- Since when nobody has it; null while somebody does.
+    released_at BIGINT
 );
 
 CREATE TABLE sessions (

@@ -55,7 +55,8 @@ impl Users {
             Some((account, new.password_hash.as_str()))
         });
         let pairs: Vec<_> = pairs.collect();
-        let inserted = self.store.insert_all(&pairs, &settings.tiers, by);
+        let free = settings.free_for_accounts(now);
+        let inserted = self.store.insert_all(&pairs, free, by);
         let mut inserted = inserted.await?.into_iter();
         let became = accounts.iter().map(|account| match account {
             Err(refused) => Imported::Refused(refused.clone()),

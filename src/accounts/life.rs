@@ -37,8 +37,9 @@ impl Users {
     ) -> Result<Account, AccountsError> {
         self.validate(edit).await?;
         let now = (self.clock)();
-        let tiers = &self.settings.load_full().tiers;
-        let edited = self.store.edit(key, edit, last_superuser, tiers, by, now);
+        let settings = self.settings.load_full();
+        let free = settings.free_for_accounts(now);
+        let edited = self.store.edit(key, edit, last_superuser, free, by, now);
         edited.await?.map_err(not_changed)
     }
 

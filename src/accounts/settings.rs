@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::lockout::Policy;
-use super::store::Millis;
+use super::store::{Free, Millis};
 use super::tokens::TokenContents;
 use crate::config::Config;
-use crate::config::checked::{LimitKey, PasswordPolicy, Registration, Route, Tier};
+use crate::config::checked::{LimitKey, PasswordPolicy, Registration, Route, Tier, UsernameReuse};
 
 pub(super) struct Settings {
     pub issuer: String,
@@ -25,9 +25,20 @@ pub(super) struct Settings {
     pub routes: BTreeMap<String, BTreeSet<String>>,
     pub contents: TokenContents,
     pub lockout: Policy,
+    username_reuse: UsernameReuse,
 }
 
 impl Settings {
+    pub fn free_for_accounts(&self, now: Millis) -> Free<'_> {
+        Free {
+            names_since: match self.username_reuse {
+                UsernameReuse::Never => Millis::MIN,
+                UsernameReuse::After(time) => now.saturating_sub(millis(time)),
+            },
+            tiers: &self.tiers,
+        }
+    }
+
     pub fn of(config: &Config) -> Settings {
         let auth = &config.auth;
         Settings {
@@ -44,6 +55,7 @@ impl Settings {
             routes: config.routes.iter().map(early_limits).collect(),
             contents: TokenContents::of(config),
             lockout: Policy::of(&auth.lockout),
+            username_reuse: auth.username_reuse,
         }
     }
 }

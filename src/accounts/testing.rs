@@ -68,6 +68,7 @@ pub(crate) fn config(folder: &Path) -> Config {
                 bcrypt_cost: 4,
             },
             registration: Registration::Closed,
+            username_reuse: checked::UsernameReuse::Never,
             default_tier: "free".into(),
             lockout: checked::Lockout {
                 failures: std::num::NonZeroU32::MIN.saturating_add(4),

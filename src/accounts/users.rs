@@ -62,8 +62,13 @@ impl Users {
         let settings = self.settings.load_full();
         let tier = self.check_tier(new.tier.as_deref(), &settings).await?;
         validate_new(&new, &settings, tier)?;
+        let free = settings.free_for_accounts((self.clock)());
         // Hashing is the dear part; the store decides for good below.
-        if let Some(taken) = self.store.taken(&new.username, &new.email).await? {
+        if let Some(taken) = self
+            .store
+            .taken(&new.username, &new.email, free.names_since)
+            .await?
+        {
             return Err(AccountsError::Taken(taken));
         }
         let scheme = Scheme::of(&settings.password);
@@ -84,8 +89,7 @@ impl Users {
             updated_at: None,
             deleted_at: None,
         };
-        let inserted = self.store.insert(&account, &hash, &settings.tiers, by);
-        match inserted.await? {
+        match self.store.insert(&account, &hash, free, by).await? {
             Ok(()) => Ok(account),
             Err(reason) => Err(not_made(reason)),
         }

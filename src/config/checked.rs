@@ -94,6 +94,7 @@ pub struct Auth {
     pub signing: Signing,
     pub password: PasswordPolicy,
     pub registration: Registration,
+    pub username_reuse: UsernameReuse,
     /// A key of [`Config::tiers`].
     pub default_tier: String,
     pub lockout: Lockout,
@@ -173,6 +174,14 @@ pub enum PasswordHash {
 pub enum Registration {
     Closed,
     Open,
+}
+
+/// Whether a name that was once in use is given to somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UsernameReuse {
+    Never,
+    /// So long after its account was renamed or removed for good.
+    After(Duration),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

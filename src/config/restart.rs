@@ -28,6 +28,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("auth.signing", a.signing != b.signing),
         ("auth.password", a.password != b.password),
         ("auth.registration", a.registration != b.registration),
+        ("auth.username_reuse", a.username_reuse != b.username_reuse),
         ("auth.default_tier", a.default_tier != b.default_tier),
     ];
     let names = changed.into_iter().filter(|(_, is)| *is);

@@ -45,6 +45,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
                 bcrypt_cost: 4,
             },
             registration: Registration::Closed,
+            username_reuse: crate::config::checked::UsernameReuse::Never,
             default_tier: "free".into(),
             lockout: Lockout {
                 failures: std::num::NonZeroU32::MIN.saturating_add(4),

@@ -120,6 +120,7 @@ fn defaults_of_auth() {
             bcrypt_cost: 12,
         },
         registration: Registration::Closed,
+        username_reuse: UsernameReuse::Never,
         default_tier: "free".into(),
         lockout: Lockout {
             failures: std::num::NonZeroU32::MIN.saturating_add(4),
@@ -163,6 +164,7 @@ auth:
   registration: open
   default_tier: basic
   lockout: { failures: 3, window: 10s, base: 1s, max: 2s }
+  username_reuse: { after: 90d }
 tiers:
   basic: { rank: 0, rate: 100/min }
   gold: { rank: 5, rate: 10/s, burst: 50 }
@@ -210,6 +212,8 @@ fn everything_that_can_be_said() {
     assert!(!config.trusted_proxies[1].contains(&"192.0.2.2".parse::<IpAddr>().unwrap()));
     assert_eq!(config.store, Store::Sqlite("/var/lib/p.db".into()));
     assert_eq!(config.auth.rate, None);
+    let quarter = Duration::from_secs(90 * 86_400);
+    assert_eq!(config.auth.username_reuse, UsernameReuse::After(quarter));
     assert_eq!(config.auth.cookie.path, "/");
     assert_eq!(config.auth.refresh_token.delivery, Delivery::Body);
     assert!(matches!(&config.auth.signing, Signing::Hs256(s) if s.expose().len() == 32));

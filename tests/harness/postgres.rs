@@ -33,6 +33,7 @@ pub fn database() -> Option<String> {
     Some(cluster.database(&name))
 }
 
+#[allow(dead_code, reason = "each user takes its part")]
 impl Cluster {
     pub fn start_if_there() -> Option<Cluster> {
         let is_there = |program: &str| {

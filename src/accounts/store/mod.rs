@@ -21,7 +21,7 @@ pub use audit::{Action, By, Entry, Event, Subject, Trail};
 pub use edit::{Edit, Key, LastSuperuser, NewPassword, NotChanged};
 pub use health::StoreError;
 pub use tiers::{
-    FileTiers, ListedRules, NotPlanned, Quota, Rule, RuleValues, StoredTier, Target, TierRow,
+    FileTiers, Free, ListedRules, NotPlanned, Quota, Rule, RuleValues, StoredTier, Target, TierRow,
     TierValues,
 };
 

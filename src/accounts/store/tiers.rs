@@ -11,6 +11,14 @@ use crate::request::FieldError;
 /// The tiers of the file, which need not be in the store.
 pub type FileTiers = BTreeMap<String, Tier>;
 
+/// What of the configuration settles which names and tiers an account can have.
+#[derive(Debug, Clone, Copy)]
+pub struct Free<'a> {
+    /// Names that nobody has had since then are free.
+    pub names_since: Millis,
+    pub tiers: &'a FileTiers,
+}
+
 /// So many requests in so many seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {

@@ -1,10 +1,13 @@
 //! Accounts after they were made: changes by their owners and by superusers, and how tokens that are
 //! about feel them.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{Answer, Api, PASSWORD};
+use crate::config::checked::UsernameReuse;
 
 const NEW_PASSWORD: &str = "Bb2?bbbb";
 
@@ -469,4 +472,49 @@ async fn accounts_are_listed_in_pages() {
     api.call("GET", "/users", &ann, Value::Null)
         .await
         .assert_refused("forbidden");
+}
+
+async fn register(api: &Api, root: &str, username: &str) -> Answer {
+    let email = format!("{username}.new@example.com");
+    let new = json!({ "name": "New", "username": username, "email": email, "password": PASSWORD });
+    api.call("POST", "/users", root, new).await
+}
+
+#[tokio::test]
+async fn a_name_is_given_to_somebody_else_after_the_time_that_is_set() {
+    let reuse = UsernameReuse::After(Duration::from_secs(3600));
+    let api = Api::start_with(|config| config.auth.username_reuse = reuse).await;
+    let (root, _) = api.sign_in("root").await;
+    let rename = json!({ "username": "ann2" });
+    api.call("PATCH", "/users/ann", &root, rename.clone())
+        .await
+        .expect(200);
+    register(&api, &root, "bob").await.expect(201);
+    api.call("DELETE", "/users/bob?purge=true", &root, Value::Null)
+        .await
+        .expect(204);
+    api.clock.advance(Duration::from_millis(3_599_999));
+    let (root, _) = api.sign_in("root").await;
+    for name in ["ann", "bob", "ann2"] {
+        register(&api, &root, name).await.assert_refused("conflict");
+    }
+    // The name's own account may have it back, and then its time begins anew.
+    let back = json!({ "username": "ann" });
+    api.call("PATCH", "/users/ann2", &root, back)
+        .await
+        .expect(200);
+    api.call("PATCH", "/users/ann", &root, rename)
+        .await
+        .expect(200);
+    api.clock.advance(Duration::from_millis(1));
+    register(&api, &root, "ann")
+        .await
+        .assert_refused("conflict");
+    register(&api, &root, "bob").await.expect(201);
+    api.clock.advance(Duration::from_secs(3600));
+    let (root, _) = api.sign_in("root").await;
+    register(&api, &root, "ann").await.expect(201);
+    register(&api, &root, "ann2")
+        .await
+        .assert_refused("conflict");
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::super::checked::{Delivery, PasswordHash, Registration, SameSite};
-use super::super::decode::AtLeastOne;
+use super::super::checked::{Delivery, PasswordHash, Registration, SameSite, UsernameReuse};
+use super::super::decode::{AtLeastOne, Decode, choose};
+use super::super::diagnose::Findings;
 use super::super::secret::Secret;
 use super::super::section::{choice, section};
 use super::super::units::Pace;
+use super::super::yaml::{Node, Value};
 
 section! {
     RawAuth, "`auth`" {
@@ -29,10 +31,18 @@ section! {
         password: RawPassword;
         /// Who may create accounts.
         registration: Registration;
+        /// Whether a name that was once in use may be somebody else's.
+        username_reuse: UsernameReuse;
         /// The tier of new accounts.
         default_tier: String;
         /// How guesses at passwords are slowed down.
         lockout: RawLockout;
+    }
+}
+
+section! {
+    RawUsernameReuse, "`auth.username_reuse`" {
+        after: Duration, required "for example `after: 90d`; or `username_reuse: never`";
     }
 }
 
@@ -107,6 +117,17 @@ choice! { PasswordHash {
     "bcrypt" => PasswordHash::Bcrypt,
     "argon2id" => PasswordHash::Argon2id,
 } }
+
+/// `never`, or a mapping that says how long after.
+impl Decode for UsernameReuse {
+    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
+        if let Value::Mapping(_) = node.value {
+            let after = RawUsernameReuse::decode(node, findings)?.after;
+            return after.copied().map(UsernameReuse::After);
+        }
+        choose(node, &[("never", UsernameReuse::Never)], findings)
+    }
+}
 
 choice! { Delivery { "cookie" => Delivery::Cookie, "body" => Delivery::Body } }
 

@@ -9,7 +9,7 @@ use http::Uri;
 
 use super::super::checked::{
     Auth, Cookie, Delivery, PasswordHash, PasswordPolicy, Pattern, Rate, RefreshToken,
-    Registration, SameSite, Signing, Tier,
+    Registration, SameSite, Signing, Tier, UsernameReuse,
 };
 use super::super::decode::{At, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
@@ -53,6 +53,7 @@ pub fn auth(
         signing: signing(&raw.signing, dir, findings),
         password: password(&raw.password, findings),
         registration: raw.registration.copied().unwrap_or(Registration::Closed),
+        username_reuse: raw.username_reuse.copied().unwrap_or(UsernameReuse::Never),
         default_tier: default_tier(config, raw, tiers, findings),
         lockout: lockout::lockout(&raw.lockout, findings),
         base_path,

@@ -3,11 +3,11 @@
 use uuid::Uuid;
 
 use super::audit::log_event;
-use super::rows;
 use super::tiers::is_tier;
+use super::{names, rows};
 use crate::accounts::store::db::{On, Query, Section, Tx, query};
 use crate::accounts::store::{
-    Account, Action, By, Credentials, Event, FileTiers, Inserted, Key, Millis, NotMade, Store,
+    Account, Action, By, Credentials, Event, Free, Inserted, Key, Millis, NotMade, Store,
     StoreError, Taken, fold_email,
 };
 
@@ -44,10 +44,17 @@ impl Store {
     }
 
     /// Whether a new account could have this name and this e-mail.
-    pub async fn taken(&self, username: &str, email: &str) -> Result<Option<Taken>, StoreError> {
+    pub async fn taken(
+        &self,
+        username: &str,
+        email: &str,
+        names_free_since: Millis,
+    ) -> Result<Option<Taken>, StoreError> {
         self.health
             .watch(async {
-                let name = name_in_use(username).fetch_optional(&self.db).await?;
+                let name = names::in_use(username, names_free_since)
+                    .fetch_optional(&self.db)
+                    .await?;
                 let email = email_in_use(email).fetch_optional(&self.db).await?;
                 Ok(name
                     .map(|_| Taken::Username)
@@ -60,7 +67,7 @@ impl Store {
     pub async fn insert_all(
         &self,
         accounts: &[(&Account, &str)],
-        file_tiers: &FileTiers,
+        free: Free<'_>,
         by: &By,
     ) -> Result<Vec<Inserted>, StoreError> {
         self.health
@@ -69,12 +76,13 @@ impl Store {
                 let mut tx = self.db.begin().await?;
                 tx.enter(Section::Accounts).await?;
                 for (account, password_hash) in accounts {
-                    let inserted = insert(&mut tx, account, password_hash, file_tiers, by);
-                    became.push(match inserted.await? {
-                        None => Inserted::Made,
-                        Some(_) if is_known(&mut tx, account).await? => Inserted::Known,
-                        Some(reason) => Inserted::Not(reason),
-                    });
+                    became.push(
+                        match insert(&mut tx, account, password_hash, free, by).await? {
+                            None => Inserted::Made,
+                            Some(_) if is_known(&mut tx, account).await? => Inserted::Known,
+                            Some(reason) => Inserted::Not(reason),
+                        },
+                    );
                 }
                 tx.commit().await?;
                 Ok(became)
@@ -82,20 +90,20 @@ impl Store {
             .await
     }
 
-    /// Keeps a new account, unless its name was ever in use, its e-mail is, or its tier is neither one
-    /// of the file nor of the store.
+    /// Keeps a new account, unless its e-mail is in use, its name is or was, or its tier is none. Names
+    /// that nobody has had for as long as the configuration says are free.
     pub async fn insert(
         &self,
         account: &Account,
         password_hash: &str,
-        file_tiers: &FileTiers,
+        free: Free<'_>,
         by: &By,
     ) -> Result<Result<(), NotMade>, StoreError> {
         self.health
             .watch(async {
                 let mut tx = self.db.begin().await?;
                 tx.enter(Section::Accounts).await?;
-                let inserted = insert(&mut tx, account, password_hash, file_tiers, by);
+                let inserted = insert(&mut tx, account, password_hash, free, by);
                 if let Some(reason) = inserted.await? {
                     return Ok(Err(reason));
                 }
@@ -119,10 +127,10 @@ async fn insert(
     tx: &mut Tx,
     account: &Account,
     password_hash: &str,
-    file_tiers: &FileTiers,
+    free: Free<'_>,
     by: &By,
 ) -> Result<Option<NotMade>, sqlx::Error> {
-    let name = name_in_use(&account.username);
+    let name = names::in_use(&account.username, free.names_since);
     if name.fetch_optional(&mut *tx).await?.is_some() {
         return Ok(Some(NotMade::Taken(Taken::Username)));
     }
@@ -135,7 +143,7 @@ async fn insert(
     {
         return Ok(Some(NotMade::Taken(Taken::ExternalId)));
     }
-    if !is_tier(tx, &account.tier, file_tiers).await? {
+    if !is_tier(tx, &account.tier, free.tiers).await? {
         return Ok(Some(NotMade::NoSuchTier));
     }
     query(
@@ -159,7 +167,7 @@ async fn insert(
     .bind(account.created_at)
     .execute(&mut *tx)
     .await?;
-    reserve_name(tx, &account.username, account.id, account.created_at).await?;
+    names::reserve(tx, &account.username, account.id, account.created_at).await?;
     let event = Event {
         at: account.created_at,
         action: Action::UserCreate,
@@ -172,25 +180,6 @@ async fn insert(
     };
     log_event(tx, &event).await?;
     Ok(None)
-}
-
-/// A name that is in use stays its first user's for good.
-pub(super) async fn reserve_name(
-    tx: &mut Tx,
-    username: &str,
-    user: Uuid,
-    now: Millis,
-) -> Result<(), sqlx::Error> {
-    query(
-        "INSERT INTO names_used (username, user_id, since) VALUES ($1, $2, $3) \
-         ON CONFLICT (username) DO NOTHING",
-    )
-    .bind(username)
-    .bind(user)
-    .bind(now)
-    .execute(tx)
-    .await?;
-    Ok(())
 }
 
 pub(super) async fn find(
@@ -226,10 +215,6 @@ pub(super) async fn is_external_id_taken(
     let other = query("SELECT 1 FROM users WHERE external_id = $1 AND id <> $2");
     let row = other.bind(external_id).bind(user);
     Ok(row.fetch_optional(tx).await?.is_some())
-}
-
-fn name_in_use(username: &str) -> Query {
-    query("SELECT 1 FROM names_used WHERE username = $1").bind(username)
 }
 
 fn email_in_use(email: &str) -> Query {

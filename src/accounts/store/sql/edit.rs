@@ -4,15 +4,16 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::accounts::{find_to_change, is_external_id_taken, reserve_name};
+use super::accounts::{find_to_change, is_external_id_taken};
 use super::audit::log_event;
 use super::changes::{log_account, log_session};
+use super::names;
 use super::sessions::end_sessions;
 use super::tiers::is_tier;
 use crate::accounts::store::db::{Query, Section, Tx, query};
 use crate::accounts::store::{
-    Account, Action, By, Edit, Event, FileTiers, Key, LastSuperuser, Millis, NewPassword,
-    NotChanged, Store, StoreError, Taken, edit, fold_email,
+    Account, Action, By, Edit, Event, Free, Key, LastSuperuser, Millis, NewPassword, NotChanged,
+    Store, StoreError, Taken, edit, fold_email,
 };
 
 impl Store {
@@ -23,7 +24,7 @@ impl Store {
         key: Key<'_>,
         change: &Edit,
         last_superuser: LastSuperuser,
-        file_tiers: &FileTiers,
+        free: Free<'_>,
         by: &By,
         now: Millis,
     ) -> Result<Result<Account, NotChanged>, StoreError> {
@@ -41,10 +42,10 @@ impl Store {
                 if before.deleted_at.is_some() && after.deleted_at.is_some() {
                     return Ok(Err(NotChanged::Deleted));
                 }
-                if let Some(reason) = conflict(&mut tx, &before, &after).await? {
+                if let Some(reason) = conflict(&mut tx, &before, &after, free.names_since).await? {
                     return Ok(Err(NotChanged::Taken(reason)));
                 }
-                if after.tier != before.tier && !is_tier(&mut tx, &after.tier, file_tiers).await? {
+                if after.tier != before.tier && !is_tier(&mut tx, &after.tier, free.tiers).await? {
                     return Ok(Err(NotChanged::NoSuchTier));
                 }
                 if last_superuser == LastSuperuser::Stays
@@ -57,7 +58,8 @@ impl Store {
                 after.updated_at = Some(now);
                 write(&mut tx, &after).await?;
                 if after.username != before.username {
-                    reserve_name(&mut tx, &after.username, after.id, now).await?;
+                    names::release(&mut tx, &before.username, now).await?;
+                    names::reserve(&mut tx, &after.username, after.id, now).await?;
                 }
                 let ended = if before.may_sign_in() && !after.may_sign_in() {
                     end_sessions(&mut tx, after.id, None, now).await?
@@ -156,6 +158,7 @@ impl Store {
                 for session in end_sessions(&mut tx, account.id, None, now).await? {
                     log_session(&mut tx, session).await?;
                 }
+                names::release(&mut tx, &account.username, now).await?;
                 query("DELETE FROM users WHERE id = $1")
                     .bind(account.id)
                     .execute(&mut tx)
@@ -206,10 +209,10 @@ async fn conflict(
     tx: &mut Tx,
     before: &Account,
     after: &Account,
+    names_free_since: Millis,
 ) -> Result<Option<Taken>, sqlx::Error> {
     if after.username != before.username {
-        let other = query("SELECT 1 FROM names_used WHERE username = $1 AND user_id <> $2");
-        let other = other.bind(&after.username).bind(after.id);
+        let other = names::in_use_by_others(&after.username, names_free_since, after.id);
         if other.fetch_optional(&mut *tx).await?.is_some() {
             return Ok(Some(Taken::Username));
         }
