@@ -38,6 +38,8 @@ pub struct RuleForm {
     /// Seconds.
     pub period: Option<i64>,
     pub burst: Option<Option<i64>>,
+    /// Colons may stand in the name, as in those of the projects whose paths are served too.
+    pub allows_colons: bool,
 }
 
 /// Collects all that is wrong.
@@ -52,9 +54,14 @@ impl Wrong {
         });
     }
 
-    fn name(&mut self, given: Option<&String>, before: Option<&String>) -> String {
+    fn name(
+        &mut self,
+        given: Option<&String>,
+        before: Option<&String>,
+        is_name: impl Fn(&str) -> bool,
+    ) -> String {
         match given {
-            Some(name) if !text::is_name(name) => self.add("name", NAME),
+            Some(name) if !is_name(name) => self.add("name", NAME),
             None if before.is_none() => self.add("name", REQUIRED),
             _ => {}
         }
@@ -111,7 +118,11 @@ impl TierForm {
     /// The tier that is asked for, or everything that is wrong with it.
     pub fn check(&self, before: Option<&TierValues>) -> Result<TierValues, Vec<FieldError>> {
         let mut wrong = Wrong::default();
-        let name = wrong.name(self.name.as_ref(), before.map(|tier| &tier.name));
+        let name = wrong.name(
+            self.name.as_ref(),
+            before.map(|tier| &tier.name),
+            text::is_name,
+        );
         let rank = match self.rank {
             Some(rank) => u32::try_from(rank).unwrap_or_else(|_| {
                 let message = format!("must be a whole number from 0 to {}", u32::MAX);
@@ -159,7 +170,14 @@ impl RuleForm {
         settings: &Settings,
     ) -> Result<RuleValues, Vec<FieldError>> {
         let mut wrong = Wrong::default();
-        let name = wrong.name(self.name.as_ref(), before.map(|rule| &rule.name));
+        let name = wrong.name(
+            self.name.as_ref(),
+            before.map(|rule| &rule.name),
+            |name| match self.allows_colons {
+                true => text::is_name(&name.replace(':', "-")),
+                false => text::is_name(name),
+            },
+        );
         let target = self.target(before.map(|rule| &rule.target), &mut wrong);
         match &target {
             Some(Target::Route(route)) => match settings.routes.get(route) {

@@ -76,6 +76,7 @@ pub(crate) fn config(folder: &Path) -> Config {
                 base: Duration::from_secs(60),
                 max: Duration::from_secs(3600),
             },
+            compat: vec![],
         },
         tiers: BTreeMap::from([("free".into(), tier(0)), ("pro".into(), tier(1))]),
         anonymous: None,

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
 
 use super::ApiState;
 use super::body::{Accepts, Members};
+use super::boilerplate;
 use super::caller::{Named, by, superuser};
 use super::page::Page;
 use super::refused::Refused;
 use crate::accounts::{Account, Edit, Key, Listing, Prefix};
 use crate::config::Secret;
+use crate::config::checked::Compat;
 
 type Answer = Result<Response, Refused>;
 type Api = State<Arc<ApiState>>;
@@ -39,7 +40,11 @@ pub(super) async fn list(State(api): Api, request: Request) -> Answer {
         limit: page.limit,
     };
     let listed = api.accounts.users().list(&listing).await?;
-    let data: Vec<Value> = listed.accounts.iter().map(Account::to_json).collect();
+    let data = if api.compat.contains(&Compat::FastapiBoilerplate) {
+        boilerplate::with_tier_ids(api.accounts.users(), &listed.accounts).await?
+    } else {
+        listed.accounts.iter().map(Account::to_json).collect()
+    };
     Ok(Json(page.told(data, listed.total)).into_response())
 }
 

@@ -110,6 +110,11 @@ impl Members {
         }
     }
 
+    /// From here on members that are not known are no error.
+    pub fn ignore_unknown(&mut self) {
+        self.ignores_unknown = true;
+    }
+
     /// Takes a member that must be there. After an error it is empty, and [`Members::finish`] tells.
     pub fn required(&mut self, name: &'static str) -> String {
         match self.optional(name) {
@@ -159,6 +164,16 @@ impl Members {
     /// A whole number.
     pub fn number(&mut self, name: &'static str) -> Option<i64> {
         self.nullable_number(name).flatten()
+    }
+
+    /// A whole number that must be there, else it is 0, and [`Members::finish`] tells.
+    pub fn required_number(&mut self, name: &'static str) -> i64 {
+        match self.nullable_number(name) {
+            Some(Some(number)) => return number,
+            _ if self.errors.iter().any(|error| error.field == name) => {}
+            _ => self.reject(name, "is required"),
+        }
+        0
     }
 
     /// A whole number that may be taken away: the inner `None` is JSON's null.

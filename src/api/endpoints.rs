@@ -10,15 +10,17 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Method};
 
 use super::refused::{NO_STORE, Refused};
-use super::{ApiState, account, administer, audit, session, sessions, tiers, users};
+use super::{ApiState, account, administer, audit, boilerplate, session, sessions, tiers, users};
+use crate::config::checked::Compat;
 use crate::request::{Code, Refusal};
 
 const JWKS: &str = "/.well-known/jwks.json";
 
-type Handlers = MethodRouter<Arc<ApiState>>;
+pub(super) type Handlers = MethodRouter<Arc<ApiState>>;
+/// A path under `base_path`, the methods that it takes and what answers them.
+pub(super) type Endpoint = (&'static str, Vec<Method>, Handlers);
 
-/// Each path under `base_path`, the methods that it takes and what answers them.
-fn under_base() -> Vec<(&'static str, Vec<Method>, Handlers)> {
+fn under_base() -> Vec<Endpoint> {
     const GET: Method = Method::GET;
     const HEAD: Method = Method::HEAD;
     const PATCH: Method = Method::PATCH;
@@ -124,10 +126,25 @@ fn under_base() -> Vec<(&'static str, Vec<Method>, Handlers)> {
 
 /// The paths that are taken from the routes and answered here, with parameters in braces. Every other
 /// path under `base_path` is the backend's own.
-pub fn endpoints(base_path: &str) -> Vec<String> {
+pub fn endpoints(base_path: &str, compat: &[Compat]) -> Vec<String> {
     let under_base = under_base().into_iter();
     let paths = under_base.map(|(path, ..)| format!("{base_path}{path}"));
+    let paths = paths.chain(compat_paths(base_path, compat));
     paths.chain([JWKS.to_owned()]).collect()
+}
+
+/// Those of them that are another project's.
+pub fn compat_paths(base_path: &str, compat: &[Compat]) -> Vec<String> {
+    let endpoints = compat.iter().flat_map(|compat| under_base_of(*compat));
+    endpoints
+        .map(|(path, ..)| format!("{base_path}{path}"))
+        .collect()
+}
+
+fn under_base_of(compat: Compat) -> Vec<Endpoint> {
+    match compat {
+        Compat::FastapiBoilerplate => boilerplate::under_base(),
+    }
 }
 
 /// Serves [`endpoints`]. A request carries its [`Peer`](crate::request::Peer) among its extensions; a
@@ -138,6 +155,10 @@ pub fn router(state: ApiState) -> Router {
     for (path, methods, handlers) in under_base() {
         router = router.route(&format!("{base}{path}"), only(methods, handlers));
     }
+    for (path, methods, handlers) in state.compat.iter().flat_map(|c| under_base_of(*c)) {
+        let path = format!("{base}{path}");
+        router = router.route(&path, boilerplate::dressed(methods, handlers));
+    }
     let read = vec![Method::GET, Method::HEAD];
     router
         .route(JWKS, only(read, get(jwks)))
@@ -146,7 +167,7 @@ pub fn router(state: ApiState) -> Router {
         .with_state(Arc::new(state))
 }
 
-fn only(methods: Vec<Method>, handlers: Handlers) -> Handlers {
+pub(super) fn only(methods: Vec<Method>, handlers: Handlers) -> Handlers {
     handlers.fallback(move || {
         let refused = Refused::from(Refusal::method_not_allowed(&methods));
         std::future::ready(refused)

@@ -4,6 +4,7 @@ mod account;
 mod administer;
 mod audit;
 mod body;
+mod boilerplate;
 mod caller;
 mod cookie;
 mod endpoints;
@@ -31,11 +32,11 @@ use self::site::Site;
 use crate::accounts::Accounts;
 use crate::authn::{Expiry, User};
 use crate::config::Config;
-use crate::config::checked::{Cookie, Delivery};
+use crate::config::checked::{Compat, Cookie, Delivery};
 use crate::request::{Code, Peer, Refusal};
 use crate::telemetry::Metrics;
 
-pub use self::endpoints::{endpoints, router};
+pub use self::endpoints::{compat_paths, endpoints, router};
 
 /// From an access token to its user, or why not.
 pub type VerifyToken = Arc<dyn Fn(&str, Expiry) -> Result<Arc<User>, Refusal> + Send + Sync>;
@@ -53,6 +54,7 @@ pub struct ApiState {
     cookie: Cookie,
     delivery: Delivery,
     issuer: Option<Site>,
+    compat: Vec<Compat>,
 }
 
 impl ApiState {
@@ -72,6 +74,7 @@ impl ApiState {
             cookie: config.auth.cookie.clone(),
             delivery: config.auth.refresh_token.delivery,
             issuer: Site::of(&config.auth.issuer),
+            compat: config.auth.compat.clone(),
         }
     }
 }

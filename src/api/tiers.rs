@@ -150,11 +150,11 @@ pub(super) async fn delete_limit(
 }
 
 /// No rule has the number 0, which stands for everything that is no number.
-fn number(id: &str) -> i64 {
+pub(super) fn number(id: &str) -> i64 {
     id.parse().unwrap_or(0)
 }
 
-fn tier_form(members: &mut Members) -> TierForm {
+pub(super) fn tier_form(members: &mut Members) -> TierForm {
     TierForm {
         name: members.optional("name"),
         rank: members.number("rank"),
@@ -172,5 +172,6 @@ fn rule_form(members: &mut Members) -> RuleForm {
         limit: members.number("limit"),
         period: members.number("period"),
         burst: members.nullable_number("burst"),
+        ..RuleForm::default()
     }
 }

@@ -5,4 +5,5 @@ mod parts;
 mod reload;
 mod run;
 
+pub use crate::api::compat_paths;
 pub use run::{BootError, Serving, serve};

@@ -76,7 +76,7 @@ impl Parts {
 
     /// A configuration, ready to serve. Counters, pools and known tokens go on.
     pub fn snapshot(&self, config: Config) -> Snapshot {
-        let endpoints = api::endpoints(&config.auth.base_path);
+        let endpoints = api::endpoints(&config.auth.base_path, &config.auth.compat);
         let upstreams = Upstreams::build(&config, &self.directory);
         let routes = config.routes.iter().map(|route| RouteNames {
             text: route.name.as_str().into(),

@@ -119,6 +119,7 @@ impl RuleArgs {
             limit: self.limit,
             period: self.period,
             burst: self.burst.map(Some),
+            ..RuleForm::default()
         }
     }
 }

@@ -98,6 +98,14 @@ pub struct Auth {
     /// A key of [`Config::tiers`].
     pub default_tier: String,
     pub lockout: Lockout,
+    /// Other projects whose paths are served too.
+    pub compat: Vec<Compat>,
+}
+
+/// A project whose clients need not notice the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compat {
+    FastapiBoilerplate,
 }
 
 /// How guesses at passwords are slowed down, by account and address together. An account from

@@ -4,4 +4,4 @@ mod facts;
 mod refusal;
 
 pub use facts::{Facts, Peer};
-pub use refusal::{Code, FieldError, Refusal};
+pub use refusal::{Code, FieldError, Refusal, Shape};

@@ -53,6 +53,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
                 base: Duration::from_secs(60),
                 max: Duration::from_secs(3600),
             },
+            compat: vec![],
         },
         tiers: BTreeMap::new(),
         anonymous: None,

@@ -128,6 +128,7 @@ fn defaults_of_auth() {
             base: Duration::from_secs(60),
             max: Duration::from_secs(3600),
         },
+        compat: vec![],
     };
     assert_eq!(auth, expected);
 }
@@ -165,6 +166,7 @@ auth:
   default_tier: basic
   lockout: { failures: 3, window: 10s, base: 1s, max: 2s }
   username_reuse: { after: 90d }
+  compat: [fastapi-boilerplate]
 tiers:
   basic: { rank: 0, rate: 100/min }
   gold: { rank: 5, rate: 10/s, burst: 50 }
@@ -214,6 +216,7 @@ fn everything_that_can_be_said() {
     assert_eq!(config.auth.rate, None);
     let quarter = Duration::from_secs(90 * 86_400);
     assert_eq!(config.auth.username_reuse, UsernameReuse::After(quarter));
+    assert_eq!(config.auth.compat, [Compat::FastapiBoilerplate]);
     assert_eq!(config.auth.cookie.path, "/");
     assert_eq!(config.auth.refresh_token.delivery, Delivery::Body);
     assert!(matches!(&config.auth.signing, Signing::Hs256(s) if s.expose().len() == 32));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::client::{Request, get, request};
 use crate::harness::eventually;
-use crate::harness::gateway::{Gateway, Settings};
+use crate::harness::gateway::{Gateway, PASSWORD, Settings};
 use crate::harness::origin::Origin;
 use crate::harness::response::Response;
 
@@ -239,4 +239,65 @@ fn the_file_wins_over_the_store_and_says_so() {
     }
     let change = api("PATCH", "/tiers/gold", &root).json(&json!({ "rank": 1 }));
     gateway.send(&change).expect_problem(409, "conflict");
+}
+
+#[test]
+fn a_client_of_the_fastapi_boilerplate_need_not_notice() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .tiers(TIERS)
+        .auth("compat: [fastapi-boilerplate]\nregistration: open")
+        .routes("- { name: all, prefix: /, auth: required, limits: [], upstream: app }")
+        .start();
+    gateway.user_add("root", &["--superuser"]);
+    let root = gateway.login("root").access;
+    let new = json!({
+        "name": "User Userson", "username": "userson",
+        "email": "user.userson@example.com", "password": PASSWORD
+    });
+    let register = || gateway.send(&request("POST", "/api/v1/user").json(&new));
+    register().expect(201);
+    let again = register().expect(422);
+    assert_eq!(again.header("content-type"), Some("application/json"));
+    assert_eq!(
+        again.json(),
+        json!({ "detail": "Email is already registered" })
+    );
+    let user = gateway.login("userson").access;
+    let me = gateway
+        .send(&api("GET", "/user/me/", &user))
+        .expect(200)
+        .json();
+    assert_eq!(me["username"], "userson");
+    let nobody = gateway
+        .send(&request("GET", "/api/v1/user/me/"))
+        .expect(401);
+    assert_eq!(
+        nobody.json(),
+        json!({ "detail": "User not authenticated." })
+    );
+    assert!(nobody.header("www-authenticate").is_some());
+    let bad = json!({ "tier_id": "one" });
+    let bad = gateway
+        .send(&api("PATCH", "/user/userson/tier", &root).json(&bad))
+        .expect(422);
+    assert_eq!(bad.json()["detail"][0]["loc"], json!(["body", "tier_id"]));
+
+    // Its rate limits hold on the backend's paths, at once.
+    let gold = post(&gateway, &root, "/tier", &json!({ "name": "gold" }));
+    let tier = json!({ "tier_id": gold["id"] });
+    gateway
+        .send(&api("PATCH", "/user/userson/tier", &root).json(&tier))
+        .expect(200);
+    assert_eq!(passes(&gateway, "/api/v1/tasks", &user), 12);
+    let limit =
+        json!({ "path": "/api/v1/tasks", "limit": 4, "period": 86_400, "name": "tasks:4:86400" });
+    post(&gateway, &root, "/tier/gold/rate_limit", &limit);
+    assert_eq!(passes(&gateway, "/api/v1/tasks", &user), 4);
+    assert_eq!(passes(&gateway, "/api/v1/other", &user), 12);
+    let told = gateway
+        .send(&api("GET", "/user/userson/rate_limits", &root))
+        .expect(200)
+        .json();
+    assert_eq!(told["tier_rate_limits"][0]["path"], "api_v1_tasks");
 }

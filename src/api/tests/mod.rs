@@ -2,6 +2,7 @@
 
 mod audit;
 mod bad_input;
+mod boilerplate;
 mod life;
 mod lockout;
 mod places;

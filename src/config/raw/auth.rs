@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::checked::{Delivery, PasswordHash, Registration, SameSite, UsernameReuse};
-use super::super::decode::{AtLeastOne, Decode, choose};
+use super::super::checked::{
+    Compat, Delivery, PasswordHash, Registration, SameSite, UsernameReuse,
+};
+use super::super::decode::{At, AtLeastOne, Decode, choose};
 use super::super::diagnose::Findings;
 use super::super::secret::Secret;
 use super::super::section::{choice, section};
@@ -37,6 +39,8 @@ section! {
         default_tier: String;
         /// How guesses at passwords are slowed down.
         lockout: RawLockout;
+        /// Other projects whose paths are served too.
+        compat: Vec<At<Compat>>;
     }
 }
 
@@ -130,6 +134,8 @@ impl Decode for UsernameReuse {
 }
 
 choice! { Delivery { "cookie" => Delivery::Cookie, "body" => Delivery::Body } }
+
+choice! { Compat { "fastapi-boilerplate" => Compat::FastapiBoilerplate } }
 
 choice! { SameSite {
     "strict" => SameSite::Strict,

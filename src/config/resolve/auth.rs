@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::Uri;
 
 use super::super::checked::{
-    Auth, Cookie, Delivery, PasswordHash, PasswordPolicy, Pattern, Rate, RefreshToken,
+    Auth, Compat, Cookie, Delivery, PasswordHash, PasswordPolicy, Pattern, Rate, RefreshToken,
     Registration, SameSite, Signing, Tier, UsernameReuse,
 };
 use super::super::decode::{At, Field};
@@ -56,6 +56,7 @@ pub fn auth(
         username_reuse: raw.username_reuse.copied().unwrap_or(UsernameReuse::Never),
         default_tier: default_tier(config, raw, tiers, findings),
         lockout: lockout::lockout(&raw.lockout, findings),
+        compat: compat(&raw.compat, findings),
         base_path,
     }
 }
@@ -300,6 +301,18 @@ fn password(raw: &Field<RawPassword>, findings: &mut Findings) -> PasswordPolicy
         hash,
         bcrypt_cost: raw.bcrypt_cost.copied().unwrap_or(12),
     }
+}
+
+fn compat(raw: &Field<Vec<At<Compat>>>, findings: &mut Findings) -> Vec<Compat> {
+    let mut all = Vec::new();
+    for At { value, span } in raw.get().map_or(&[][..], Vec::as_slice) {
+        if all.contains(value) {
+            findings.error(*span, "this stands here twice");
+        } else {
+            all.push(*value);
+        }
+    }
+    all
 }
 
 fn default_tier(
