@@ -61,9 +61,12 @@ impl Users {
             Some(credentials) => credentials.password_hash.clone(),
             None => scheme.dummy(),
         };
-        let matches = self.hasher.verify(password, hash, scheme).await?;
+        let counts = found
+            .as_ref()
+            .is_some_and(|found| found.account.may_sign_in());
+        let passes = self.hasher.verify(password, hash, scheme, counts).await?;
         match found {
-            Some(credentials) if matches && credentials.account.may_sign_in() => Ok(Checked {
+            Some(credentials) if passes => Ok(Checked {
                 credentials,
                 keys,
                 has_failed: attempts[0].failures > 0 || attempts[0].locks > 0,

@@ -65,14 +65,16 @@ impl Hasher {
             .map_err(|error| HashError::Failed(error.to_string()))
     }
 
-    /// Whether the password is the one that `hash` was made of. A hash that can't be read matches
-    /// nothing. Of those that don't match, one that is quicker to compute than those of `scheme` is
-    /// answered as late as they are: otherwise the time would tell that there is such an account.
+    /// Whether the password is the one that `hash` was made of, and that counts. A hash that can't be
+    /// read matches nothing. All that fail are answered at the same time, whether a hash of another
+    /// kind is quicker to compute than those of `scheme` or a match does not count because the account
+    /// is disabled: otherwise the time would tell that there is such an account.
     pub async fn verify(
         &self,
         password: Secret,
         hash: String,
         scheme: Scheme,
+        counts: bool,
     ) -> Result<bool, HashError> {
         if password.expose().len() > LONGEST {
             return Ok(false);
@@ -82,12 +84,13 @@ impl Hasher {
             self.time(password.clone(), scheme.dummy(), scheme).await?;
         }
         let (matches, time) = self.time(password, hash, scheme).await?;
-        if !matches && let Some(usual) = self.usual_time(scheme) {
+        let passes = matches && counts;
+        if !passes && let Some(usual) = self.usual_time(scheme) {
             // A quarter more, so that it covers what differs from one time to the next.
             let floor = usual.saturating_add(usual / 4);
             tokio::time::sleep(floor.saturating_sub(time)).await;
         }
-        Ok(matches)
+        Ok(passes)
     }
 
     /// Whether it matches, and how long that took to compute.
@@ -193,16 +196,16 @@ mod tests {
         for scheme in [Scheme::Bcrypt(4), Scheme::Argon2id] {
             let hash = hasher.hash(secret("Aa1!aaaa"), scheme).await.unwrap();
             for (password, expected) in [("Aa1!aaaa", true), ("Aa1!aaab", false)] {
-                let matches = hasher.verify(secret(password), hash.clone(), scheme);
+                let matches = hasher.verify(secret(password), hash.clone(), scheme, true);
                 assert_eq!(matches.await.unwrap(), expected);
             }
             for unreadable in ["", "plain", "$2b$31$x"] {
-                let matches = hasher.verify(secret(unreadable), unreadable.into(), scheme);
+                let matches = hasher.verify(secret(unreadable), unreadable.into(), scheme, true);
                 assert!(!matches.await.unwrap(), "{unreadable}");
             }
         }
         let long = secret(&"x".repeat(LONGEST + 1));
-        let matches = hasher.verify(long, Scheme::Argon2id.dummy(), Scheme::Argon2id);
+        let matches = hasher.verify(long, Scheme::Argon2id.dummy(), Scheme::Argon2id, true);
         assert!(!matches.await.unwrap());
     }
 
@@ -212,7 +215,7 @@ mod tests {
         let quick = "pbkdf2_sha256$1$seasalt$hlNs5w6bK3PP8d72nWpIqUKJP4D4s2LeL6HQPyS+fsw=";
         let scheme = Scheme::Bcrypt(8);
         let start = Instant::now();
-        let matches = hasher.verify(secret("x"), quick.into(), scheme).await;
+        let matches = hasher.verify(secret("x"), quick.into(), scheme, true).await;
         assert!(!matches.unwrap());
         let usual = hasher.usual_time(scheme).expect("it was measured first");
         assert!(start.elapsed() >= usual * 5 / 4, "and then waited for");

@@ -27,7 +27,10 @@ pub async fn handle(
     let peer = ingress::peer(connection, &current.snapshot.config, request.headers());
     let has_body = !request.body().is_end_stream();
     let mut ledger = Ledger::open(worker, &current, connection, &peer, &request);
-    let served = match ingress::inspect(&mut request) {
+    let max_header = current.snapshot.config.max_header;
+    let is_fit =
+        ingress::measure(&request, max_header).and_then(|()| ingress::inspect(&mut request));
+    let served = match is_fit {
         Ok(()) => serve(&current, connection, request, &mut ledger, peer).await,
         Err(refusal) => Err(refusal),
     };

@@ -107,6 +107,23 @@ fn address(hop: &str) -> Option<IpAddr> {
     Some(ip.to_canonical())
 }
 
+/// Refuses heads of more bytes than that.
+pub fn measure<B>(request: &Request<B>, max_header: usize) -> Result<(), Refusal> {
+    /// `: ` and the end of the line.
+    const AROUND: usize = 4;
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    let fields = request.headers().iter();
+    let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + AROUND);
+    if target + fields.sum::<usize>() <= max_header {
+        return Ok(());
+    }
+    let detail = "The request's head is larger than this server takes.";
+    Err(Refusal::new(Code::HeaderTooLarge, detail).closing())
+}
+
 /// Refuses heads that two servers could read differently (RFC 9112, sections 3.2, 6.1 and 11.2), and
 /// brings a target in absolute form to the form that every other request has.
 pub fn inspect<B>(request: &mut Request<B>) -> Result<(), Refusal> {

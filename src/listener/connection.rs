@@ -18,6 +18,10 @@ use crate::gateway::{self, Connection, Worker};
 /// Bytes that are held of a body that the other side is slow to take.
 const BUFFER: usize = 64 << 10;
 
+/// So many times the largest head can still be read, and told that it is too large. Beyond that the HTTP
+/// library answers, without a body.
+const READABLE: usize = 2;
+
 /// Serves requests until the connection ends or, once `place` is told to finish, is between two.
 pub async fn serve(
     worker: Rc<Worker>,
@@ -39,8 +43,8 @@ pub async fn serve(
             .timer(TokioTimer::new())
             // Its timer would be made and dropped for every request: `Open::close_unused` instead.
             .header_read_timeout(None)
-            .max_header_size(max_header)
-            .max_buf_size(max_header.max(BUFFER))
+            .max_header_size(max_header * READABLE)
+            .max_buf_size((max_header * READABLE).max(BUFFER))
             .serve_connection(ClientStream::new(stream, Rc::clone(&connection)), handled)
     );
     let mut told = false;

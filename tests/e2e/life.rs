@@ -1,10 +1,12 @@
 //! A user's whole life at the edge, and what the upstream is told of it.
 
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use crate::harness::client::{Request, get, post, request};
 use crate::harness::eventually;
-use crate::harness::gateway::{Gateway, PASSWORD, Settings};
+use crate::harness::gateway::{Gateway, PASSWORD, Settings, portcullis};
 use crate::harness::origin::Origin;
 
 fn gateway(origin: &Origin) -> Gateway {
@@ -240,4 +242,36 @@ fn accounts_of_another_system_sign_in_with_their_passwords() {
     gateway
         .send(&post("/api/v1/login").json(&wrong))
         .expect_problem(401, "credentials-invalid");
+}
+
+#[test]
+fn an_import_that_was_interrupted_goes_on_where_it_was() {
+    const ROWS: usize = 30_000;
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin).start();
+    let hash = "pbkdf2_sha256$1000$seasalt$hlNs5w6bK3PP8d72nWpIqUKJP4D4s2LeL6HQPyS+fsw=";
+    let rows = (0..ROWS).map(|n| format!("user{n},user{n}@example.test,{hash}\n"));
+    let file = format!("username,email,password_hash\n{}", rows.collect::<String>());
+    std::fs::write(gateway.directory().join("users.csv"), file).unwrap();
+    let total = || {
+        let output = gateway.cli(&["user", "list", "--limit", "1", "--json"], "");
+        let told: Value = serde_json::from_str(&output.stdout).unwrap();
+        told["total_count"].as_u64().unwrap()
+    };
+    let mut import = portcullis(gateway.directory())
+        .args(["user", "import", "users.csv"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("the first rows", || (total() > 0).then_some(()));
+    import.kill().unwrap();
+    import.wait().unwrap();
+    let before = total();
+    assert!(before > 0 && before < ROWS as u64, "{before}");
+    let output = gateway.cli(&["user", "import", "users.csv", "--json"], "");
+    assert_eq!(output.code, 0, "{output:?}");
+    let told: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(told["known"].as_u64(), Some(before));
+    assert_eq!(told["imported"].as_u64(), Some(ROWS as u64 - before));
+    assert_eq!(total(), ROWS as u64);
 }

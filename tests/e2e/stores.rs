@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -303,4 +305,51 @@ fn a_store_that_can_t_be_reached_ends_the_start_and_keeps_its_password() {
         "{told}"
     );
     assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn a_copy_of_the_database_opens_nothing() {
+    let origin = Origin::start();
+    let settings = || {
+        Settings::new(&origin)
+            .routes("- { name: all, prefix: /, auth: required, upstream: app }")
+            .auth("issuer: http://issuer.test")
+    };
+    let gateway = settings().start();
+    let alice = gateway.user("alice", &[]);
+    let response = gateway.refresh(&alice.refresh).expect(200);
+    let current = refresh_cookie(&response).unwrap();
+
+    let copy = settings().start();
+    let mut stolen = vec![];
+    let (there, here) = (gateway.directory(), copy.directory());
+    let thief = settings().start_on(|directory| {
+        for file in ["portcullis.db", "portcullis.db-wal"] {
+            stolen.extend(std::fs::read(there.join(file)).unwrap());
+            std::fs::copy(there.join(file), directory.join(file)).unwrap();
+        }
+        // Keys of the thief's own, which is all that a copy leaves to try with.
+        let keys = directory.join("keys");
+        std::fs::create_dir(&keys).unwrap();
+        for key in std::fs::read_dir(here.join("keys")).unwrap() {
+            let key = key.unwrap();
+            std::fs::copy(key.path(), keys.join(key.file_name())).unwrap();
+        }
+    });
+    let output = thief.cli(&["user", "show", "alice"], "");
+    assert_eq!(output.code, 0, "the copy is whole: {output:?}");
+    for refresh in [&alice.refresh, &current] {
+        thief.refresh(refresh).expect_problem(401, "token-invalid");
+    }
+    assert_eq!(status(&thief, &alice.access), 401);
+    // Nor is there any part of a token in it that could be tried elsewhere.
+    let contains = |needle: &[u8]| stolen.windows(needle.len()).any(|part| part == needle);
+    for token in [&alice.refresh, &current] {
+        let bytes = URL_SAFE_NO_PAD.decode(token).unwrap();
+        let (_, tag) = bytes.split_at(bytes.len() - 32);
+        assert!(!contains(tag) && !contains(&token.as_bytes()[32..]));
+    }
+    assert!(!contains(PASSWORD.as_bytes()));
+    assert!(contains(b"alice@example.test"), "it was looked through");
+    gateway.refresh(&current).expect(200);
 }

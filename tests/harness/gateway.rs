@@ -172,6 +172,16 @@ impl Settings {
         panic!("the gateway found no free port:\n{last_words}");
     }
 
+    /// Starts the gateway in a directory that was prepared, and waits until it is ready.
+    #[track_caller]
+    pub fn start_on(self, prepare: impl FnOnce(&Path)) -> Gateway {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        prepare(dir.path());
+        Gateway::spawn_in(dir, self)
+            .until_ready()
+            .unwrap_or_else(|words| panic!("the gateway did not start:\n{words}"))
+    }
+
     /// Starts the gateway with a configuration that it must refuse, and gives out what it says.
     #[track_caller]
     pub fn refused(self) -> Output {

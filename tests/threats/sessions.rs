@@ -1,6 +1,7 @@
 //! Refresh tokens, logouts and logins under attack.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -336,6 +337,68 @@ fn cache_control_public() {
             Some("no-store"),
             "{request:?} got {response:?}"
         );
+    }
+    gateway.still_serves("/");
+}
+
+/// How often a value of the one is above one of the other, from 0 to 1: a half when they are alike, 0 or 1
+/// when each tells which it is of (the statistic of Mann and Whitney).
+fn above(one: &[Duration], other: &[Duration]) -> f64 {
+    let pairs = one.iter().flat_map(|a| other.iter().map(move |b| (a, b)));
+    let above = pairs.filter(|(a, b)| a > b).count();
+    above as f64 / (one.len() * other.len()) as f64
+}
+
+#[test]
+fn login_enumeration_by_time() {
+    const ROUNDS: usize = 40;
+    let origin = Origin::start();
+    let gateway = closed(&origin)
+        .auth("lockout: { failures: 1000 }\npassword: { bcrypt_cost: 8 }")
+        .start();
+    gateway.user_add("alice", &[]);
+    gateway.user_add("disabled", &[]);
+    let output = gateway.cli(&["user", "disable", "disabled"], "");
+    assert_eq!(output.code, 0, "{output:?}");
+    // A hash of another system that takes next to no time.
+    let csv = "username,email,password_hash\n\
+        imported,imported@example.test,\
+        pbkdf2_sha256$1$seasalt$hlNs5w6bK3PP8d72nWpIqUKJP4D4s2LeL6HQPyS+fsw=\n";
+    std::fs::write(gateway.directory().join("users.csv"), csv).unwrap();
+    let output = gateway.cli(&["user", "import", "users.csv"], "");
+    assert_eq!(output.code, 0, "{output:?}");
+
+    let kinds = [
+        ("nobody", "Wrong-Horse-7"),
+        ("alice", "Wrong-Horse-7"),
+        ("disabled", PASSWORD),
+        ("alice@example.test", "Wrong-Horse-7"),
+        ("imported", "Wrong-Horse-7"),
+    ];
+    let mut times = [const { Vec::new() }; 5];
+    let mut connection = gateway.connect();
+    let mut login = |name: &str, password: &str| {
+        let body = json!({ "username": name, "password": password });
+        let request = post("/api/v1/login").json(&body);
+        let start = Instant::now();
+        let response = connection.exchange(&request);
+        let time = start.elapsed();
+        response.expect_problem(401, "credentials-invalid");
+        time
+    };
+    // In turn, so that whatever else the machine does is done to all of them.
+    for round in 0..=ROUNDS {
+        for (kind, times) in kinds.iter().zip(&mut times) {
+            let time = login(kind.0, kind.1);
+            // The first of each finds nothing warm.
+            if round > 0 {
+                times.push(time);
+            }
+        }
+    }
+    for (kind, of_kind) in kinds.iter().zip(&times).skip(1) {
+        let above = above(of_kind, &times[0]);
+        assert!((0.2..=0.8).contains(&above), "{kind:?}: {above}");
     }
     gateway.still_serves("/");
 }
