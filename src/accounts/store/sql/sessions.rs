@@ -29,12 +29,15 @@ impl Store {
         self.health
             .watch(async {
                 let mut tx = self.db.begin().await?;
-                let row = query("SELECT * FROM users WHERE id = $1 AND password_hash = $2")
+                let found = query("SELECT * FROM users WHERE id = $1 AND password_hash = $2")
                     .bind(user)
-                    .bind(checked_hash)
-                    .for_share()
-                    .fetch_optional(&mut tx)
-                    .await?;
+                    .bind(checked_hash);
+                let found = match session.new_hash {
+                    None => found.for_share(),
+                    // Two that share the row and then write it would wait for each other.
+                    Some(_) => found.for_update(),
+                };
+                let row = found.fetch_optional(&mut tx).await?;
                 let account = match row {
                     Some(row) => rows::account(&row)?,
                     None => return Ok(None),
