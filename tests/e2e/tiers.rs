@@ -259,10 +259,7 @@ fn a_client_of_the_fastapi_boilerplate_need_not_notice() {
     register().expect(201);
     let again = register().expect(422);
     assert_eq!(again.header("content-type"), Some("application/json"));
-    assert_eq!(
-        again.json(),
-        json!({ "detail": "Email is already registered" })
-    );
+    assert_eq!(again.json(), json!({ "detail": "Username not available" }));
     let user = gateway.login("userson").access;
     let me = gateway
         .send(&api("GET", "/user/me/", &user))

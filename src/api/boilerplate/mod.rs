@@ -10,7 +10,8 @@
 //!   tiers and rate limits for anybody signed in. `POST /user` follows `auth.registration`.
 //! - `id` of a user is `external_id` where that is a number, as after an import, and the UUID otherwise.
 //! - A superuser may change and delete other accounts; a new e-mail asks for `current_password`; names
-//!   and passwords are held to this gateway's rules. A deleted account keeps its name.
+//!   and passwords are held to this gateway's rules. A deleted account keeps its name. Of a name and an
+//!   e-mail that are both taken, the name is told.
 //! - Every account has a tier, so `tier_id` is null only for a tier that there is not any more. Numbers of
 //!   tiers are this gateway's own. Tiers of gateway.yaml are not changed here, and one in use is neither
 //!   renamed nor deleted. `POST` and `PATCH /tier` take `rank`, `rate` and `burst` besides.
