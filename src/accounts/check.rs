@@ -59,7 +59,7 @@ impl Users {
         let scheme = Scheme::of(&settings.password);
         let hash = match &found {
             Some(credentials) => credentials.password_hash.clone(),
-            None => scheme.dummy(),
+            None => self.decoy(scheme),
         };
         let counts = found
             .as_ref()
@@ -80,6 +80,7 @@ impl Users {
                     // What was typed as a name that nobody has is kept nowhere: it may be a password.
                     subject: found
                         .as_ref()
+                        .filter(|found| found.is_kept)
                         .map(|found| (found.account.id, found.account.username.as_str())),
                     details: serde_json::json!({}),
                 };

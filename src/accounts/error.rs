@@ -5,6 +5,7 @@ use super::keys::KeysError;
 use super::passwords::HashError;
 use super::store::{StoreError, Taken};
 use super::tiers::PlanError;
+use crate::config::Fault;
 use crate::config::checked::Store;
 use crate::request::{Code, FieldError, Refusal};
 
@@ -17,6 +18,8 @@ pub enum OpenError {
         source: StoreError,
         hint: &'static str,
     },
+    #[error("{}", told(.0))]
+    Users(Vec<Fault>),
     #[error("{0}; check `auth.keys_dir` in gateway.yaml")]
     Keys(#[from] KeysError),
     #[error("cannot start the threads that hash passwords: {0}")]
@@ -68,6 +71,11 @@ pub enum AccountsError {
     Deleted,
     #[error("this is the last superuser who can sign in; make another one first")]
     LastSuperuser,
+    #[error(
+        "accounts are kept by the application behind (`auth.users`), which alone can do this; here they can be \
+         disabled, enabled and signed out"
+    )]
+    KeptElsewhere,
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(transparent)]
@@ -76,6 +84,14 @@ pub enum AccountsError {
     Store(#[from] StoreError),
     #[error("a token could not be signed: {0}")]
     Signing(#[from] jsonwebtoken::errors::Error),
+}
+
+fn told(faults: &[Fault]) -> String {
+    let each = faults.iter().map(|fault| match fault.hint.as_str() {
+        "" => format!("{}: {}", fault.key, fault.message),
+        hint => format!("{}: {}; {hint}", fault.key, fault.message),
+    });
+    each.collect::<Vec<_>>().join("\n")
 }
 
 pub(super) fn list(fields: &[FieldError]) -> String {
@@ -125,6 +141,10 @@ impl From<AccountsError> for Refusal {
                 "This is the last superuser who can sign in; make another one first.",
             ),
             AccountsError::Plan(error) => planned(error),
+            AccountsError::KeptElsewhere => Refusal::new(
+                Code::Conflict,
+                "Accounts are kept by the application behind, which alone can do this.",
+            ),
             AccountsError::Hash(HashError::Busy) => {
                 Refusal::new(Code::Unavailable, "Too many sign-ins at once; try again.")
                     .retry_after(2)

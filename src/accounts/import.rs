@@ -44,6 +44,7 @@ impl Users {
         newcomers: &[Newcomer],
         by: &By,
     ) -> Result<Vec<Imported>, AccountsError> {
+        self.own()?;
         let settings = self.settings.load_full();
         let now = (self.clock)();
         let tiers = self.known_tiers(&settings).await?;

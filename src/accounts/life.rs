@@ -35,6 +35,9 @@ impl Users {
         last_superuser: LastSuperuser,
         by: &By,
     ) -> Result<Account, AccountsError> {
+        if !edit.is_of_sign_in() {
+            self.own()?;
+        }
         self.validate(edit).await?;
         let now = (self.clock)();
         let settings = self.settings.load_full();
@@ -52,6 +55,7 @@ impl Users {
         current_password: Option<Secret>,
         by: &By,
     ) -> Result<Account, AccountsError> {
+        self.own()?;
         self.validate(edit).await?;
         if let Some(email) = &edit.email {
             let known = self.store.account(Key::Id(id)).await?;
@@ -90,6 +94,7 @@ impl Users {
         session: Uuid,
         by: &By,
     ) -> Result<Account, AccountsError> {
+        self.own()?;
         self.validate_password(&new)?;
         let checked = self.confirm(id, current, by).await?;
         self.store_password(Key::Id(id), new, Some(checked), Some(session), by)
@@ -162,6 +167,7 @@ impl Users {
         keep: Option<Uuid>,
         by: &By,
     ) -> Result<Account, AccountsError> {
+        self.own()?;
         self.validate_password(&new)?;
         let scheme = Scheme::of(&self.settings.load().password);
         let hash = self.hasher.hash(new, scheme).await?;

@@ -43,6 +43,11 @@ pub(super) fn keys_of(id: Uuid, ip: IpAddr) -> Keys {
     keys_for(id.to_string(), ip)
 }
 
+/// Those of an account by its id in the application that keeps it.
+pub(super) fn keys_of_external(external_id: &str, ip: IpAddr) -> Keys {
+    keys_for(format!("external:{external_id}"), ip)
+}
+
 fn keys_for(who: String, ip: IpAddr) -> Keys {
     let from = network(ip);
     [format!("{who} {from}"), who, from]

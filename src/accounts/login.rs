@@ -5,9 +5,20 @@ use uuid::Uuid;
 use super::error::AccountsError;
 use super::hashes::Scheme;
 use super::sessions::RefreshToken;
+use super::settings::Settings;
 use super::store::NewSession;
 use super::{Accounts, Granted, Origin, tokens};
 use crate::config::Secret;
+
+/// What a session begins on.
+pub(super) struct Basis<'a> {
+    pub user: Uuid,
+    /// What the store has as the hash, as it was when the password was checked.
+    pub checked_hash: &'a str,
+    pub new_hash: Option<&'a str>,
+    /// The count of failures that this success clears.
+    pub clears: &'a str,
+}
 
 impl Accounts {
     /// Signs in with a name or an e-mail.
@@ -35,6 +46,9 @@ impl Accounts {
         password: Secret,
         origin: &Origin<'_>,
     ) -> Result<Option<Granted>, AccountsError> {
+        if let Some(members) = &self.members {
+            return self.login_member(members, identity, password, origin).await;
+        }
         let settings = self.users.settings.load_full();
         let key = &self.keys.refresh;
         let checked = self
@@ -49,21 +63,37 @@ impl Accounts {
             // There is a next time for what can't be done now, or ever: bcrypt takes 72 bytes.
             self.users.hasher.hash(password, scheme).await.ok()
         };
+        let basis = Basis {
+            user: found.account.id,
+            checked_hash: &found.password_hash,
+            new_hash: new_hash.as_deref(),
+            clears: &checked.keys[0],
+        };
+        self.begin(&settings, &basis, origin).await
+    }
+
+    /// Begins a session. `None`: the account is not as it was when the password was checked.
+    pub(super) async fn begin(
+        &self,
+        settings: &Settings,
+        basis: &Basis<'_>,
+        origin: &Origin<'_>,
+    ) -> Result<Option<Granted>, AccountsError> {
         let now = self.now();
         let session = NewSession {
             id: Uuid::now_v7(),
             now,
             expires_at: now.saturating_add(settings.refresh_ttl),
-            tokens_expire_at: tokens::expiry(now, &settings),
+            tokens_expire_at: tokens::expiry(now, settings),
             ip: origin.ip,
-            clears: &checked.keys[0],
-            new_hash: new_hash.as_deref(),
+            clears: basis.clears,
+            new_hash: basis.new_hash,
             user_agent: origin.user_agent,
         };
         let begun = self
             .users
             .store
-            .begin_session(found.account.id, &found.password_hash, &session)
+            .begin_session(basis.user, basis.checked_hash, &session)
             .await?;
         let Some(account) = begun else {
             return Ok(None);
@@ -72,7 +102,7 @@ impl Accounts {
             session: session.id,
             counter: 0,
         };
-        let granted = self.grant(&settings, &account, token, session.expires_at, now)?;
+        let granted = self.grant(settings, &account, token, session.expires_at, now)?;
         Ok(Some(granted))
     }
 }

@@ -12,6 +12,7 @@ mod keys;
 mod life;
 mod lockout;
 mod login;
+mod members;
 mod passwords;
 mod plan_forms;
 mod plans;
@@ -41,6 +42,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use self::keys::Keys;
+use self::members::Members;
 use self::plans::Published;
 use self::sessions::RefreshToken;
 use self::settings::Settings;
@@ -52,6 +54,7 @@ use crate::config::checked::Registration;
 pub use clock::Clock;
 pub use error::{AccountsError, OpenError};
 pub use import::{Imported, Newcomer};
+pub use members::check_online;
 pub use plan_forms::{RuleForm, TierForm};
 pub use plans::OnPlans;
 pub use store::{
@@ -67,6 +70,8 @@ pub use users::{NewUser, Users, random_password};
 pub struct Accounts {
     users: Users,
     keys: Keys,
+    /// The table of the application that keeps the accounts, if one does.
+    members: Option<Members>,
     changes: Arc<Changes>,
     /// The last row of the change log that was published.
     seen: AtomicI64,
@@ -104,10 +109,12 @@ impl Accounts {
         changes: Arc<Changes>,
         clock: Clock,
     ) -> Result<Accounts, OpenError> {
+        let members = Members::open(config).await.map_err(OpenError::Users)?;
         let users = Users::open_with(config, clock).await?;
         let accounts = Accounts {
             keys: Keys::load(&config.auth)?,
             users,
+            members,
             changes,
             seen: AtomicI64::new(0),
             published: Published::default(),
@@ -139,6 +146,15 @@ impl Accounts {
         self.users.store.is_up()
     }
 
+    /// Whether the table of users that another application keeps answered the last time that it was
+    /// asked; when it did not, it is asked again. `None`: there is no such table.
+    pub async fn members_up(&self) -> Option<bool> {
+        match &self.members {
+            Some(members) => Some(members.is_up().await),
+            None => None,
+        }
+    }
+
     pub fn registration(&self) -> Registration {
         self.users.settings.load().registration
     }
@@ -147,6 +163,9 @@ impl Accounts {
     pub async fn refresh(&self, token: &str, by: &By) -> Result<Granted, AccountsError> {
         let presented =
             RefreshToken::decode(token, &self.keys.refresh).ok_or(AccountsError::RefreshInvalid)?;
+        if let Some(members) = &self.members {
+            self.look_again(members, presented.session, by).await?;
+        }
         let settings = self.users.settings.load_full();
         let now = self.now();
         let used = self

@@ -25,6 +25,8 @@ pub(super) struct Settings {
     pub routes: BTreeMap<String, BTreeSet<String>>,
     pub contents: TokenContents,
     pub lockout: Policy,
+    /// The accounts are another application's: here they are only mirrored.
+    pub is_mirror: bool,
     username_reuse: UsernameReuse,
 }
 
@@ -55,6 +57,7 @@ impl Settings {
             routes: config.routes.iter().map(early_limits).collect(),
             contents: TokenContents::of(config),
             lockout: Policy::of(&auth.lockout),
+            is_mirror: auth.users.is_some(),
             username_reuse: auth.username_reuse,
         }
     }

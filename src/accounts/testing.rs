@@ -10,8 +10,12 @@ use super::{Clock, Millis, NewUser, tokens};
 use crate::config::checked::{self, Registration, Signing};
 use crate::config::{Config, Secret};
 
+#[path = "../../tests/harness/application.rs"]
+mod application;
 #[path = "../../tests/harness/postgres.rs"]
 mod postgres;
+
+pub(crate) use application::{Application, QUERY};
 
 /// The same for a suite that runs on each store: whose name ends in `on_postgres` gets a database of its
 /// own there.
@@ -26,6 +30,30 @@ pub(crate) fn config_for(suite: &str, folder: &Path) -> Config {
         });
     }
     config
+}
+
+/// Another application's database, in the kind of database that the suite's name says.
+pub(crate) fn application_for(suite: &str, folder: &Path) -> Application {
+    if suite.contains("on_postgres")
+        && let Some(url) = postgres::database()
+    {
+        return Application::postgres(url);
+    }
+    Application::sqlite(folder)
+}
+
+/// Its table as the configuration has it.
+pub(crate) fn users_of(application: &Application, query: &str) -> checked::UserTable {
+    checked::UserTable {
+        store: match application {
+            Application::Sqlite(path) => checked::Store::Sqlite(path.clone()),
+            Application::Postgres(url) => checked::Store::Postgres(checked::Postgres {
+                url: Secret::new(url.clone()),
+                shown: "the application's database".into(),
+            }),
+        },
+        query: query.to_owned(),
+    }
 }
 
 /// A configuration with every file in `folder` and hashes that cost next to nothing.
@@ -77,6 +105,7 @@ pub(crate) fn config(folder: &Path) -> Config {
                 max: Duration::from_secs(3600),
             },
             compat: vec![],
+            users: None,
         },
         tiers: BTreeMap::from([("free".into(), tier(0)), ("pro".into(), tier(1))]),
         anonymous: None,

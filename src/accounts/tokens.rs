@@ -69,7 +69,10 @@ pub(super) fn mint(
         roles: account.roles.clone(),
         scope: String::new(),
         is_superuser: account.is_superuser,
-        email: contents.email.then(|| account.email.clone()),
+        email: contents
+            .email
+            .then(|| account.email.clone())
+            .filter(|email| !email.is_empty()),
         name: contents.name.then(|| account.name.clone()),
         external_id: account.external_id.clone().filter(|_| contents.external_id),
     };

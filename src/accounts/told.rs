@@ -16,7 +16,7 @@ impl Account {
             "external_id": self.external_id,
             "name": self.name,
             "username": self.username,
-            "email": self.email,
+            "email": Some(&self.email).filter(|email| !email.is_empty()),
             "profile_image_url": self.profile_image_url,
             "tier": self.tier,
             "roles": self.roles,

@@ -1,6 +1,6 @@
 //! Accounts on the store, without sessions and tokens: what the command line and the API share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use uuid::Uuid;
@@ -37,6 +37,8 @@ pub struct Users {
     pub(super) clock: Clock,
     pub(super) hasher: Hasher,
     pub(super) turns: Turns,
+    /// A hash of the kind that the application behind makes.
+    sample: Mutex<Option<Secret>>,
 }
 
 impl Users {
@@ -54,11 +56,13 @@ impl Users {
             clock,
             hasher: Hasher::start()?,
             turns: Turns::new(),
+            sample: Mutex::default(),
         })
     }
 
     /// Makes an account. Everything that is wrong with it is told at once.
     pub async fn add(&self, new: NewUser, by: &By) -> Result<Account, AccountsError> {
+        self.own()?;
         let settings = self.settings.load_full();
         let tier = self.check_tier(new.tier.as_deref(), &settings).await?;
         validate_new(&new, &settings, tier)?;
@@ -93,6 +97,28 @@ impl Users {
             Ok(()) => Ok(account),
             Err(reason) => Err(not_made(reason)),
         }
+    }
+
+    /// Accounts that are another application's are changed by it alone.
+    pub(super) fn own(&self) -> Result<(), AccountsError> {
+        match self.settings.load().is_mirror {
+            true => Err(AccountsError::KeptElsewhere),
+            false => Ok(()),
+        }
+    }
+
+    /// What a password is checked against when there is no such account. Where the hashes are another
+    /// application's, one that somebody has just signed in with: it takes as long as the others there.
+    pub(super) fn decoy(&self, scheme: Scheme) -> String {
+        let sample = self.sample.lock().unwrap_or_else(|e| e.into_inner());
+        sample
+            .as_ref()
+            .map_or_else(|| scheme.dummy(), |hash| hash.expose().to_owned())
+    }
+
+    pub(super) fn note_sample(&self, hash: &str) {
+        let mut sample = self.sample.lock().unwrap_or_else(|e| e.into_inner());
+        *sample = Some(Secret::new(hash.to_owned()));
     }
 
     pub(super) fn reload(&self, config: &Config) {

@@ -4,6 +4,7 @@ use crate::config::checked::PasswordPolicy;
 use crate::request::FieldError;
 
 use super::hashes::MAX_BYTES;
+use super::store::NAMELESS;
 
 /// The most bytes of an e-mail address (RFC 5321, section 4.5.3.1, less the angle brackets).
 const EMAIL_BYTES: usize = 254;
@@ -14,6 +15,9 @@ const RESERVED: &str = "me";
 /// Characters of an URL, and of an id in the application behind.
 const URL_CHARS: usize = 2048;
 const EXTERNAL_ID_CHARS: usize = 255;
+
+/// Characters of a name that another application gave.
+const FOREIGN_CHARS: usize = 255;
 
 const ROLES: usize = 32;
 const ROLE_CHARS: usize = 64;
@@ -43,6 +47,28 @@ pub fn name(text: &str) -> Result<(), FieldError> {
         return Err(field("name", "must not begin or end with a space"));
     }
     Ok(())
+}
+
+/// A name that another application gave, and that its own upstreams take: only what can't stand in a
+/// header, or is a name of this gateway's making, is refused.
+pub fn foreign_username(text: &str) -> bool {
+    is_plain_line(text, FOREIGN_CHARS) && !text.starts_with(NAMELESS)
+}
+
+/// A name shown to people, likewise.
+pub fn foreign_name(text: &str) -> bool {
+    is_plain_line(text, FOREIGN_CHARS)
+}
+
+/// An e-mail address, likewise.
+pub fn foreign_email(text: &str) -> bool {
+    is_plain_line(text, EMAIL_BYTES) && text.contains('@') && !text.contains(char::is_whitespace)
+}
+
+fn is_plain_line(text: &str, most_chars: usize) -> bool {
+    (1..=most_chars).contains(&text.chars().count())
+        && !text.contains(char::is_control)
+        && text.trim() == text
 }
 
 /// Sane rather than exact: whether an address exists is known only by writing to it.
@@ -190,6 +216,35 @@ mod tests {
             "a\u{85}b",
         ] {
             assert!(name(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_another_application() {
+        for good in [
+            "a",
+            "Ann Lee",
+            "ann@example.com",
+            "ä-1.x",
+            "me",
+            &"x".repeat(255),
+        ] {
+            assert!(foreign_username(good) && foreign_name(good), "{good}");
+        }
+        for bad in [
+            "",
+            " a",
+            "a ",
+            "a\r\nX-Admin: 1",
+            "a\u{85}b",
+            &"x".repeat(256),
+        ] {
+            assert!(!foreign_username(bad) && !foreign_name(bad), "{bad:?}");
+        }
+        assert!(!foreign_username("~0198c5f0"), "names of the gateway's own");
+        assert!(foreign_email("root@localhost"));
+        for bad in ["", "ann", "a b@c.de", "a@b.de\n"] {
+            assert!(!foreign_email(bad), "{bad:?}");
         }
     }
 

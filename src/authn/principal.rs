@@ -98,7 +98,7 @@ impl User {
         self.version = state.version;
         self.username.clone_from(&state.username);
         self.name = Some(state.name.clone());
-        self.email = Some(state.email.clone());
+        self.email = Some(state.email.clone()).filter(|email| !email.is_empty());
         self.external_id.clone_from(&state.external_id);
         self.tier.clone_from(&state.tier);
         self.roles.clone_from(&state.roles);

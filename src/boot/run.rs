@@ -147,6 +147,7 @@ async fn run(
         async move { directory.keep_looking_up().await }
     });
     background.spawn(watch_store(Arc::clone(&accounts), Arc::clone(&metrics)));
+    background.spawn(watch_members(Arc::clone(&accounts), Arc::clone(&metrics)));
     background.spawn({
         let readiness = readiness(Arc::clone(&accounts), Arc::clone(&is_draining));
         let router = admin::router(admin_address, readiness, metrics);
@@ -210,6 +211,14 @@ fn readiness(accounts: Arc<Accounts>, is_draining: Arc<AtomicBool>) -> admin::Re
 async fn watch_store(accounts: Arc<Accounts>, metrics: Arc<Metrics>) {
     loop {
         metrics.store_is_up(accounts.store_up());
+        tokio::time::sleep(STORE_WATCH).await;
+    }
+}
+
+/// Apart from the store's, because an answer may take its time.
+async fn watch_members(accounts: Arc<Accounts>, metrics: Arc<Metrics>) {
+    while let Some(up) = accounts.members_up().await {
+        metrics.users_are_up(up);
         tokio::time::sleep(STORE_WATCH).await;
     }
 }

@@ -1,12 +1,14 @@
-//! `portcullis check`: every error of a configuration at once, at its place.
+//! `portcullis check`: every error of a configuration at once, at its place. It connects to nothing unless
+//! it is asked to.
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use serde_json::json;
 
+use crate::accounts;
 use crate::boot;
-use crate::config::{self, Diagnostic, Loaded, Report, counted};
+use crate::config::{self, Diagnostic, Fault, Loaded, Report, counted};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -14,10 +16,16 @@ pub enum Format {
     Json,
 }
 
+/// What a database said of the keys that only it can judge.
+struct Online {
+    /// The database of `auth.users` and the columns of its query, if there is one.
+    users: Option<(String, Vec<String>)>,
+}
+
 /// Checks a file, and says on stdout that it is good or on stderr what is wrong; in JSON all goes
 /// to stdout. Returns the exit code: 0, or 1 when the file does not hold or cannot be read.
-pub fn run(path: &Path, format: Format, colour: bool) -> i32 {
-    let verdict = judge(path, format, colour);
+pub fn run(path: &Path, format: Format, online: bool, colour: bool) -> i32 {
+    let verdict = judge(path, format, online, colour);
     // Whoever closed the pipe does not want the rest.
     let _ = io::stderr().write_all(verdict.stderr.as_bytes());
     let _ = io::stdout().write_all(verdict.stdout.as_bytes());
@@ -30,20 +38,24 @@ struct Verdict {
     code: i32,
 }
 
-fn judge(path: &Path, format: Format, colour: bool) -> Verdict {
-    match (config::load(path), format) {
-        (Ok(loaded), Format::Human) => Verdict {
+fn judge(path: &Path, format: Format, online: bool, colour: bool) -> Verdict {
+    let checked = config::load(path).and_then(|loaded| match online {
+        true => connect(&loaded).map(|online| (loaded, Some(online))),
+        false => Ok((loaded, None)),
+    });
+    match (checked, format) {
+        (Ok((loaded, online)), Format::Human) => Verdict {
             stdout: format!(
                 "{}: {}: good\n{}",
                 path.display(),
                 summary(&loaded),
-                compat(&loaded)
+                compat(&loaded) + &online.as_ref().map(told).unwrap_or_default()
             ),
             stderr: warnings(&loaded, colour),
             code: 0,
         },
-        (Ok(loaded), Format::Json) => Verdict {
-            stdout: format!("{:#}\n", good(&loaded)),
+        (Ok((loaded, online)), Format::Json) => Verdict {
+            stdout: format!("{:#}\n", good(&loaded, online.as_ref())),
             stderr: String::new(),
             code: 0,
         },
@@ -57,6 +69,32 @@ fn judge(path: &Path, format: Format, colour: bool) -> Verdict {
             stderr: String::new(),
             code: 1,
         },
+    }
+}
+
+fn connect(loaded: &Loaded) -> Result<Online, Report> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let columns = match runtime {
+        Ok(runtime) => runtime.block_on(accounts::check_online(&loaded.config)),
+        Err(error) => Err(vec![Fault {
+            key: config::USERS_STORE,
+            message: format!("cannot connect: {error}"),
+            hint: String::new(),
+        }]),
+    };
+    let columns = columns.map_err(|faults| loaded.report(faults))?;
+    let users = loaded.config.auth.users.as_ref();
+    Ok(Online {
+        users: users.map(|users| (users.store.to_string(), columns)),
+    })
+}
+
+fn told(online: &Online) -> String {
+    match &online.users {
+        Some((store, columns)) => format!("auth.users: {store}: {}: good\n", columns.join(", ")),
+        None => "there is no `auth.users` to connect to\n".to_owned(),
     }
 }
 
@@ -90,15 +128,19 @@ fn warnings(loaded: &Loaded, colour: bool) -> String {
     rendered.collect()
 }
 
-fn good(loaded: &Loaded) -> serde_json::Value {
-    json!({
+fn good(loaded: &Loaded, online: Option<&Online>) -> serde_json::Value {
+    let mut value = json!({
         "valid": true,
         "routes": loaded.config.routes.len(),
         "upstreams": loaded.config.upstreams.len(),
         "tiers": loaded.config.tiers.len(),
         "compat": compat_paths(loaded),
         "diagnostics": loaded.warnings.iter().map(Diagnostic::to_json).collect::<Vec<_>>(),
-    })
+    });
+    if let Some((store, columns)) = online.and_then(|online| online.users.as_ref()) {
+        value["users"] = json!({ "store": store, "columns": columns });
+    }
+    value
 }
 
 #[cfg(test)]
@@ -114,7 +156,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("gateway.yaml");
         fs::write(&path, text).unwrap();
-        judge(&path, format, false)
+        judge(&path, format, false, false)
     }
 
     #[test]
@@ -173,7 +215,7 @@ mod tests {
     fn a_missing_file_is_an_error_of_its_own() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("none.yaml");
-        let verdict = judge(&path, Format::Human, false);
+        let verdict = judge(&path, Format::Human, false, false);
         assert_eq!(verdict.code, 1);
         assert!(
             verdict

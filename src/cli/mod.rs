@@ -45,6 +45,9 @@ enum Verb {
         file: File,
         #[arg(long, value_enum, default_value = "human")]
         format: check::Format,
+        /// Connect to the database of auth.users too, and hold its query to what it must give
+        #[arg(long)]
+        online: bool,
     },
     /// Accounts, straight on the store
     User {
@@ -105,7 +108,11 @@ pub fn run() -> i32 {
     match Cli::parse().verb {
         Verb::Serve(file) => serve::run(file.path()),
         Verb::Demo(args) => demo::run(&args),
-        Verb::Check { file, format } => check::run(&file.path(), format, colour()),
+        Verb::Check {
+            file,
+            format,
+            online,
+        } => check::run(&file.path(), format, online, colour()),
         Verb::User {
             file,
             json,

@@ -8,7 +8,9 @@ use crate::config::{self, Loaded};
 
 /// Serves by the file until a signal ends it; returns the exit code.
 pub fn run(path: PathBuf) -> i32 {
-    let Loaded { config, warnings } = match config::load(&path) {
+    let Loaded {
+        config, warnings, ..
+    } = match config::load(&path) {
         Ok(loaded) => loaded,
         Err(report) => {
             eprint!("{}", report.render(colour()));

@@ -100,12 +100,22 @@ pub struct Auth {
     pub lockout: Lockout,
     /// Other projects whose paths are served too.
     pub compat: Vec<Compat>,
+    /// Whose accounts sign in, when they are another application's.
+    pub users: Option<UserTable>,
 }
 
 /// A project whose clients need not notice the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compat {
     FastapiBoilerplate,
+}
+
+/// A table of users that belongs to another application and is only read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserTable {
+    pub store: Store,
+    /// One SELECT that takes what was typed at login as `$1`, without a semicolon at its end.
+    pub query: String,
 }
 
 /// How guesses at passwords are slowed down, by account and address together. An account from

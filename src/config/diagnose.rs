@@ -83,6 +83,23 @@ impl Findings {
         self.errors > 0
     }
 
+    /// An error at that place, whose message is only known later.
+    pub fn place(&self, span: Span, source: &Source) -> Diagnostic {
+        let mut hidden = self.hidden.clone();
+        hidden.sort_by_key(|s| s.start);
+        let position = source.position(span);
+        Diagnostic {
+            severity: Severity::Error,
+            file: source.name().to_owned(),
+            line: position.line,
+            column: position.column,
+            end_column: position.end_column,
+            message: String::new(),
+            hint: None,
+            excerpt: source.excerpt(span, &hidden),
+        }
+    }
+
     fn push(&mut self, severity: Severity, span: Span, message: String) -> &mut Finding {
         let finding = Finding {
             severity,
@@ -152,7 +169,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// An error that has no place in the file, such as a file that is missing.
-    fn of_file(file: &str, message: impl Into<String>) -> Diagnostic {
+    pub fn of_file(file: &str, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             severity: Severity::Error,
             file: file.to_owned(),

@@ -31,6 +31,10 @@ use decode::Decode;
 use diagnose::Findings;
 use source::{Source, Span};
 
+/// Keys that are judged by a database.
+pub const USERS_STORE: &str = "auth.users.store";
+pub const USERS_QUERY: &str = "auth.users.query";
+
 /// Bytes of a file; a gateway.yaml of ten thousand routes has two million.
 const LARGEST_FILE: u64 = 4 * 1024 * 1024;
 
@@ -39,6 +43,37 @@ const LARGEST_FILE: u64 = 4 * 1024 * 1024;
 pub struct Loaded {
     pub config: Config,
     pub warnings: Vec<Diagnostic>,
+    /// Where the keys stand of which only a database can say that they hold, each as an error yet
+    /// without its message.
+    places: Vec<(&'static str, Diagnostic)>,
+}
+
+impl Loaded {
+    /// A report of what turned out to be wrong with keys that only a database can judge.
+    pub fn report(&self, faults: impl IntoIterator<Item = Fault>) -> Report {
+        let placed = faults.into_iter().map(|fault| {
+            let place = self.places.iter().find(|(key, _)| *key == fault.key);
+            let mut diagnostic = match place {
+                Some((_, diagnostic)) => diagnostic.clone(),
+                None => Diagnostic::of_file(fault.key, ""),
+            };
+            diagnostic.message = fault.message;
+            diagnostic.hint = Some(fault.hint).filter(|hint| !hint.is_empty());
+            diagnostic
+        });
+        Report {
+            diagnostics: self.warnings.iter().cloned().chain(placed).collect(),
+        }
+    }
+}
+
+/// What is wrong with a key that nothing but the database behind it could tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub key: &'static str,
+    pub message: String,
+    /// May be empty.
+    pub hint: String,
 }
 
 /// Reads a file and the environment of this process.
@@ -81,9 +116,26 @@ pub fn parse(
         true => Err(report(findings, &source)),
         false => Ok(Loaded {
             config,
+            places: places(&raw, &findings, &source),
             warnings: findings.into_diagnostics(&source),
         }),
     }
+}
+
+fn places(
+    raw: &raw::RawConfig,
+    findings: &Findings,
+    source: &Source,
+) -> Vec<(&'static str, Diagnostic)> {
+    let users = raw.auth.get().and_then(|auth| auth.users.get());
+    let spans = users.map_or_else(Vec::new, |users| {
+        let store = users.store.span().or(users.store_file.span());
+        vec![(USERS_STORE, store), (USERS_QUERY, users.query.span())]
+    });
+    let spans = spans.into_iter();
+    spans
+        .filter_map(|(key, span)| Some((key, findings.place(span?, source))))
+        .collect()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Report> {

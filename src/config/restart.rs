@@ -31,6 +31,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("auth.username_reuse", a.username_reuse != b.username_reuse),
         ("auth.default_tier", a.default_tier != b.default_tier),
         ("auth.compat", a.compat != b.compat),
+        ("auth.users", a.users != b.users),
     ];
     let names = changed.into_iter().filter(|(_, is)| *is);
     names.map(|(name, _)| name).collect()

@@ -54,6 +54,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
                 max: Duration::from_secs(3600),
             },
             compat: vec![],
+            users: None,
         },
         tiers: BTreeMap::new(),
         anonymous: None,

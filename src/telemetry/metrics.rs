@@ -24,6 +24,8 @@ pub struct Metrics {
     logins: ByResult,
     reloads: ByResult,
     store_up: Gauge,
+    /// Without a series where accounts are the gateway's own.
+    users_up: Family<[(&'static str, &'static str); 0], Gauge>,
     dropped_log_entries: Counter,
 }
 
@@ -45,6 +47,7 @@ impl Default for Metrics {
         let logins = ByResult::default();
         let reloads = ByResult::default();
         let store_up = Gauge::default();
+        let users_up = Family::default();
         let dropped_log_entries = Counter::default();
         registry.register("logins", "Logins by result", logins.clone());
         registry.register(
@@ -53,6 +56,11 @@ impl Default for Metrics {
             reloads.clone(),
         );
         registry.register("store_up", "1 while the store answers", store_up.clone());
+        registry.register(
+            "users_up",
+            "1 while the database of auth.users answers",
+            users_up.clone(),
+        );
         registry.register(
             "access_log_dropped",
             "Access log entries lost because the log's reader was too slow",
@@ -64,6 +72,7 @@ impl Default for Metrics {
             logins,
             reloads,
             store_up,
+            users_up,
             dropped_log_entries,
         }
     }
@@ -98,6 +107,10 @@ impl Metrics {
 
     pub fn store_is_up(&self, up: bool) {
         self.store_up.set(i64::from(up));
+    }
+
+    pub fn users_are_up(&self, up: bool) {
+        self.users_up.get_or_create(&[]).set(i64::from(up));
     }
 
     pub fn log_entry_dropped(&self) {

@@ -129,6 +129,7 @@ fn defaults_of_auth() {
             max: Duration::from_secs(3600),
         },
         compat: vec![],
+        users: None,
     };
     assert_eq!(auth, expected);
 }
@@ -292,6 +293,28 @@ fn a_secret_may_stand_in_a_file_beside() {
         panic!("HS256");
     };
     assert_eq!(secret.expose(), "Zt1kq8V0mJxw2c5yHn7LrQe4UoSbGdAf");
+}
+
+#[test]
+fn users_of_another_application() {
+    let query = "SELECT id, username, password_hash FROM members WHERE username = $1";
+    let users = |store: &str| {
+        let text = format!("{SMALLEST}auth: {{ users: {{ query: \"{query}\", {store} }} }}\n");
+        config(&text).auth.users.unwrap()
+    };
+    let table = users("store: 'sqlite:app/app.db'");
+    assert_eq!(table.query, query);
+    assert_eq!(
+        table.store,
+        Store::Sqlite("/etc/portcullis/app/app.db".into())
+    );
+    let table = users("store: 'postgres://reader:hunter2@db/app'");
+    assert_eq!(table.store.to_string(), "postgres://db/app");
+    assert!(!format!("{table:?}").contains("hunter2"));
+    let old = config(SMALLEST);
+    let mut new = old.clone();
+    new.auth.users = Some(table);
+    assert_eq!(config::needs_restart(&old, &new), ["auth.users"]);
 }
 
 #[test]

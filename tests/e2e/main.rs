@@ -13,6 +13,7 @@ mod headers;
 mod life;
 mod lifecycle;
 mod limits;
+mod members;
 mod proxying;
 mod routing;
 mod signing;

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its part of the harness")]
 
+pub mod application;
 pub mod client;
 pub mod forge;
 pub mod gateway;

@@ -20,6 +20,8 @@ pub struct By {
 pub enum Via {
     Api,
     CommandLine,
+    /// The application whose table of users this gateway reads.
+    Application,
 }
 
 /// An account, with the name that it has or had.
@@ -47,6 +49,15 @@ impl By {
         }
     }
 
+    /// The application that the accounts are kept by, noticed at a call from there.
+    pub fn application(ip: Option<IpAddr>) -> By {
+        By {
+            via: Via::Application,
+            actor: None,
+            ip,
+        }
+    }
+
     pub fn user(id: Uuid, username: &str, ip: IpAddr) -> By {
         By {
             actor: Some(Subject {
@@ -63,6 +74,7 @@ impl Via {
         match self {
             Via::Api => "api",
             Via::CommandLine => "command-line",
+            Via::Application => "application",
         }
     }
 }

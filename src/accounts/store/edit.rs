@@ -59,6 +59,16 @@ pub struct NewPassword<'a> {
 }
 
 impl Edit {
+    /// It says nothing but whether the account may sign in here, and deletes nothing.
+    pub fn is_of_sign_in(&self) -> bool {
+        let allowed = Edit {
+            is_active: self.is_active,
+            is_deleted: self.is_deleted.filter(|is_deleted| !is_deleted),
+            ..Edit::default()
+        };
+        *self == allowed
+    }
+
     /// The account after the change, at the same version.
     pub fn applied(&self, account: &Account, now: Millis) -> Account {
         let set = |new: &Option<String>, old: &String| new.clone().unwrap_or_else(|| old.clone());

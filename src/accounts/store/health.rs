@@ -20,12 +20,15 @@ pub enum StoreError {
 }
 
 pub(super) struct Health {
+    /// Whose, for the log.
+    of: &'static str,
     is_up: AtomicBool,
 }
 
 impl Health {
-    pub fn up() -> Self {
+    pub fn up(of: &'static str) -> Self {
         Health {
+            of,
             is_up: AtomicBool::new(true),
         }
     }
@@ -45,8 +48,8 @@ impl Health {
         };
         let was_up = self.is_up.swap(result.is_ok(), Ordering::Relaxed);
         match &result {
-            Err(error) if was_up => tracing::error!(%error, "the store does not answer"),
-            Ok(_) if !was_up => tracing::info!("the store answers again"),
+            Err(error) if was_up => tracing::error!(%error, "{} does not answer", self.of),
+            Ok(_) if !was_up => tracing::info!("{} answers again", self.of),
             _ => {}
         }
         result

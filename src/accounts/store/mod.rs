@@ -5,6 +5,7 @@ mod db;
 mod edit;
 mod health;
 mod sql;
+mod table;
 #[cfg(test)]
 mod tests;
 mod tiers;
@@ -20,6 +21,7 @@ use crate::config::checked;
 pub use audit::{Action, By, Entry, Event, Subject, Trail};
 pub use edit::{Edit, Key, LastSuperuser, NewPassword, NotChanged};
 pub use health::StoreError;
+pub use table::{Member, RowFault, Table};
 pub use tiers::{
     FileTiers, Free, ListedRules, NotPlanned, Quota, Rule, RuleValues, StoredTier, Target, TierRow,
     TierValues,
@@ -39,7 +41,7 @@ impl Store {
     pub async fn open(store: &checked::Store) -> Result<Store, StoreError> {
         Ok(Store {
             db: Db::open(store).await?,
-            health: Health::up(),
+            health: Health::up("the store"),
         })
     }
 
@@ -71,6 +73,20 @@ pub struct Account {
 }
 
 impl Account {
+    /// The account that is here, with what the application says of it.
+    pub fn mirrored_onto(&self, here: &Account) -> Account {
+        Account {
+            external_id: self.external_id.clone(),
+            username: self.username.clone(),
+            name: self.name.clone(),
+            email: self.email.clone(),
+            tier: self.tier.clone(),
+            roles: self.roles.clone(),
+            is_superuser: self.is_superuser,
+            ..here.clone()
+        }
+    }
+
     /// Neither disabled nor deleted.
     pub fn may_sign_in(&self) -> bool {
         self.is_active && self.deleted_at.is_none()
@@ -81,6 +97,29 @@ impl Account {
 pub struct Credentials {
     pub account: Account,
     pub password_hash: String,
+    /// The account is in the store, and not only about to be.
+    pub is_kept: bool,
+}
+
+/// What the name of an account begins with whose name the application has given to somebody else; its id
+/// follows.
+pub const NAMELESS: char = '~';
+
+/// What another application says of an account, as the mirror here takes it over.
+#[derive(Clone, Copy)]
+pub struct Mirrored<'a> {
+    /// The values of the application; `id` is for an account that is new here, and whether it may sign
+    /// in is not taken over.
+    pub account: &'a Account,
+    /// Stands for the hash of its password, and says nothing of it to whoever has only the database.
+    pub fingerprint: &'a str,
+}
+
+/// The account of a session that a refresh token was presented for.
+pub struct SessionOwner {
+    pub credentials: Credentials,
+    /// It has not ended, nor expired.
+    pub is_alive: bool,
 }
 
 /// Failed sign-ins of one key.

@@ -41,6 +41,19 @@ section! {
         lockout: RawLockout;
         /// Other projects whose paths are served too.
         compat: Vec<At<Compat>>;
+        /// Another application's table of users.
+        users: RawUsers;
+    }
+}
+
+section! {
+    RawUsers, "`auth.users`" {
+        /// Finds one user by what was typed at login.
+        query: String, required "for example `query: \"SELECT id, username, password_hash FROM members WHERE username = $1\"`";
+        /// The database that it is asked of.
+        store: String;
+        /// A file that holds it, for URLs with a password.
+        store_file: String;
     }
 }
 

@@ -14,7 +14,7 @@ use super::super::checked::{
 use super::super::decode::{At, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
 use super::super::raw::{Algorithm, RawAuth, RawConfig, RawCookie, RawPassword, RawSigning};
-use super::{lockout, pattern, positive, quota, secret};
+use super::{lockout, pattern, positive, quota, secret, users};
 
 const DEFAULT_BASE_PATH: &str = "/api/v1";
 const DEFAULT_ISSUER: &str = "http://localhost:8080";
@@ -57,6 +57,7 @@ pub fn auth(
         default_tier: default_tier(config, raw, tiers, findings),
         lockout: lockout::lockout(&raw.lockout, findings),
         compat: compat(&raw.compat, findings),
+        users: users::users(raw, dir, findings),
         base_path,
     }
 }

@@ -14,6 +14,7 @@ mod secret;
 mod store;
 mod ties;
 mod upstream;
+mod users;
 
 pub(super) use route::METHODS;
 

@@ -16,9 +16,20 @@ const HINT: &str =
     "for example `store: sqlite:portcullis.db` or `store: postgres://user:password@host/database`";
 
 pub fn store(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Store {
+    given(&raw.store, &raw.store_file, dir, findings)
+        .unwrap_or_else(|| Store::Sqlite(dir.join("portcullis.db")))
+}
+
+/// What `store` or `store_file` says; `None` when there is neither.
+pub fn given(
+    store: &Field<String>,
+    file: &Field<String>,
+    dir: &Path,
+    findings: &mut Findings,
+) -> Option<Store> {
     let stand_in = || Store::Sqlite(PathBuf::new());
-    match (&raw.store, &raw.store_file) {
-        (Field::Absent, Field::Absent) => Store::Sqlite(dir.join("portcullis.db")),
+    Some(match (store, file) {
+        (Field::Absent, Field::Absent) => return None,
         (Field::Given(At { value, span }), Field::Absent) => {
             parse(value, *span, dir, findings).unwrap_or_else(stand_in)
         }
@@ -35,7 +46,7 @@ pub fn store(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Store {
             stand_in()
         }
         _ => stand_in(),
-    }
+    })
 }
 
 fn parse(text: &str, span: Span, dir: &Path, findings: &mut Findings) -> Option<Store> {

@@ -146,6 +146,17 @@ async fn insert(
     if !is_tier(tx, &account.tier, free.tiers).await? {
         return Ok(Some(NotMade::NoSuchTier));
     }
+    add(tx, account, password_hash, by).await?;
+    Ok(None)
+}
+
+/// Keeps a new account, of which nothing is anybody else's.
+pub(super) async fn add(
+    tx: &mut Tx,
+    account: &Account,
+    password_hash: &str,
+    by: &By,
+) -> Result<(), sqlx::Error> {
     query(
         "INSERT INTO users (id, external_id, username, name, email, email_folded, \
                      password_hash, profile_image_url, tier, roles, is_superuser, is_active, \
@@ -156,7 +167,7 @@ async fn insert(
     .bind(&account.username)
     .bind(&account.name)
     .bind(&account.email)
-    .bind(fold_email(&account.email))
+    .bind(email_key(account))
     .bind(password_hash)
     .bind(&account.profile_image_url)
     .bind(&account.tier)
@@ -178,8 +189,7 @@ async fn insert(
             "is_superuser": account.is_superuser,
         }),
     };
-    log_event(tx, &event).await?;
-    Ok(None)
+    log_event(tx, &event).await
 }
 
 pub(super) async fn find(
@@ -215,6 +225,14 @@ pub(super) async fn is_external_id_taken(
     let other = query("SELECT 1 FROM users WHERE external_id = $1 AND id <> $2");
     let row = other.bind(external_id).bind(user);
     Ok(row.fetch_optional(tx).await?.is_some())
+}
+
+/// What the account's e-mail is compared by; one without has its id in that place.
+pub(super) fn email_key(account: &Account) -> String {
+    match account.email.as_str() {
+        "" => account.id.to_string(),
+        email => fold_email(email),
+    }
 }
 
 fn email_in_use(email: &str) -> Query {

@@ -4,7 +4,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::accounts::{find_to_change, is_external_id_taken};
+use super::accounts::{email_key, find_to_change, is_external_id_taken};
 use super::audit::log_event;
 use super::changes::{log_account, log_session};
 use super::names;
@@ -178,9 +178,10 @@ impl Store {
     }
 }
 
-async fn write(tx: &mut Tx, account: &Account) -> Result<(), sqlx::Error> {
+pub(super) async fn write(tx: &mut Tx, account: &Account) -> Result<(), sqlx::Error> {
     query(
-        "UPDATE users SET external_id = $1, username = $2, name = $3, email = $4, email_folded = $5, \
+        "UPDATE users SET external_id = $1, username = $2, name = $3, email = $4, \
+         email_folded = CASE WHEN email = $4 THEN email_folded ELSE $5 END, \
          profile_image_url = $6, tier = $7, roles = $8, is_superuser = $9, is_active = $10, version = $11, \
          updated_at = $12, deleted_at = $13 WHERE id = $14",
     )
@@ -188,7 +189,7 @@ async fn write(tx: &mut Tx, account: &Account) -> Result<(), sqlx::Error> {
     .bind(&account.username)
     .bind(&account.name)
     .bind(&account.email)
-    .bind(fold_email(&account.email))
+    .bind(email_key(account))
     .bind(&account.profile_image_url)
     .bind(&account.tier)
     .bind(json!(account.roles).to_string())

@@ -6,6 +6,7 @@ mod audit;
 mod changes;
 mod edit;
 mod listing;
+mod mirror;
 mod names;
 mod rows;
 mod sessions;

@@ -31,6 +31,7 @@ pub(super) fn credentials(row: &Row) -> Result<Credentials, sqlx::Error> {
     Ok(Credentials {
         account: account(row)?,
         password_hash: row.get("password_hash")?,
+        is_kept: true,
     })
 }
 
