@@ -65,6 +65,8 @@ enum Verb {
         #[command(subcommand)]
         command: session::SessionCommand,
     },
+    /// Print the JSON Schema of gateway.yaml, for editors: `# yaml-language-server: $schema=FILE`
+    Schema,
     /// Ask a running gateway for its health; for a container's health check
     Health(File),
     /// Print the version
@@ -106,6 +108,10 @@ pub fn run() -> i32 {
             command,
         } => with_config(file, |config| manage(json, session::run(config, command))),
         Verb::Health(file) => with_config(file, |config| health::run(config.admin.address)),
+        Verb::Schema => {
+            println!("{:#}", config::schema());
+            GOOD
+        }
         Verb::Version => {
             println!("portcullis {}", env!("CARGO_PKG_VERSION"));
             GOOD

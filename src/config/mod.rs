@@ -10,6 +10,7 @@ mod expand;
 mod raw;
 mod resolve;
 mod restart;
+mod schema;
 mod secret;
 mod section;
 mod source;
@@ -22,6 +23,7 @@ use std::path::Path;
 pub use checked::Config;
 pub use diagnose::{Diagnostic, Report, Severity, counted};
 pub use restart::needs_restart;
+pub use schema::schema;
 pub use secret::Secret;
 
 use decode::Decode;

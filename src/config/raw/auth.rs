@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use serde_json::{Value as Json, json};
+
 use super::super::checked::{Delivery, PasswordHash, Registration, SameSite, UsernameReuse};
 use super::super::decode::{AtLeastOne, Decode, choose};
 use super::super::diagnose::Findings;
+use super::super::schema;
 use super::super::secret::Secret;
 use super::super::section::{choice, section};
 use super::super::units::Pace;
@@ -126,6 +129,10 @@ impl Decode for UsernameReuse {
             return after.copied().map(UsernameReuse::After);
         }
         choose(node, &[("never", UsernameReuse::Never)], findings)
+    }
+
+    fn schema() -> Json {
+        json!({ "anyOf": [schema::words(&["never"]), RawUsernameReuse::schema()] })
     }
 }
 
