@@ -116,6 +116,8 @@ enum Verb {
     },
     /// Print the OpenAPI document of the auth API
     Openapi(File),
+    /// Print the JSON Schema of gateway.yaml, for editors: `# yaml-language-server: $schema=FILE`
+    Schema,
     /// Ask a running gateway for its health; for a container's health check
     Health(File),
     /// Print the version
@@ -204,6 +206,10 @@ pub fn run() -> i32 {
             command,
         } => with_config(file, |config| manage(json, apikey::run(config, command))),
         Verb::Health(file) => with_config(file, |config| health::run(config.admin.address)),
+        Verb::Schema => {
+            println!("{:#}", config::schema());
+            GOOD
+        }
         Verb::Version => {
             println!("portcullis {}", env!("CARGO_PKG_VERSION"));
             GOOD

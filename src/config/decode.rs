@@ -2,7 +2,10 @@
 
 use std::num::NonZeroU32;
 
+use serde_json::{Value as Json, json};
+
 use super::diagnose::{Finding, Findings, nearest, one_of, shown};
+use super::schema;
 use super::secret::Secret;
 use super::source::Span;
 use super::yaml::{Entry, Node, Scalar, Value};
@@ -14,6 +17,9 @@ pub trait Decode: Sized {
 
     /// `None` once what is wrong has been reported.
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self>;
+
+    /// The same as a JSON Schema, as far as that can say it.
+    fn schema() -> Json;
 }
 
 /// A value and its place.
@@ -31,6 +37,10 @@ impl<T: Decode> Decode for At<T> {
             value: T::decode(node, findings)?,
             span: node.span,
         })
+    }
+
+    fn schema() -> Json {
+        T::schema()
     }
 }
 
@@ -169,6 +179,11 @@ impl Decode for String {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         Some(scalar(node, "text", findings)?.text.clone())
     }
+
+    fn schema() -> Json {
+        // `id: 7` is as good as `id: "7"`.
+        json!({ "type": ["string", "number", "boolean"] })
+    }
 }
 
 impl Decode for Secret {
@@ -183,6 +198,10 @@ impl Decode for Secret {
                 None
             }
         }
+    }
+
+    fn schema() -> Json {
+        String::schema()
     }
 }
 
@@ -204,6 +223,10 @@ impl Decode for bool {
                 None
             }
         }
+    }
+
+    fn schema() -> Json {
+        schema::or_variable(json!({ "type": "boolean" }))
     }
 }
 
@@ -228,6 +251,10 @@ impl Decode for u64 {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         number(node, "a whole number", findings)
     }
+
+    fn schema() -> Json {
+        schema::whole_number(0, u64::MAX)
+    }
 }
 
 impl Decode for u32 {
@@ -240,6 +267,10 @@ impl Decode for u32 {
         }
         fits
     }
+
+    fn schema() -> Json {
+        schema::whole_number(0, u32::MAX.into())
+    }
 }
 
 impl Decode for NonZeroU32 {
@@ -249,6 +280,10 @@ impl Decode for NonZeroU32 {
             findings.error(node.span, "expected at least 1, found 0");
         }
         number
+    }
+
+    fn schema() -> Json {
+        schema::whole_number(1, u32::MAX.into())
     }
 }
 
@@ -261,6 +296,10 @@ impl<T: Decode> Decode for Option<T> {
             true => Some(None),
             false => T::decode(node, findings).map(Some),
         }
+    }
+
+    fn schema() -> Json {
+        json!({ "anyOf": [T::schema(), { "type": "null" }] })
     }
 }
 
@@ -282,6 +321,10 @@ impl<T: Decode> Decode for Vec<At<T>> {
         }
         all
     }
+
+    fn schema() -> Json {
+        json!({ "type": "array", "items": T::schema() })
+    }
 }
 
 /// A list in which an empty one could be taken for "all" as well as for "none", and is refused.
@@ -299,6 +342,10 @@ impl<T: Decode> Decode for AtLeastOne<T> {
         }
         Some(AtLeastOne(items))
     }
+
+    fn schema() -> Json {
+        json!({ "type": "array", "items": T::schema(), "minItems": 1 })
+    }
 }
 
 /// A single value, or a list of them that is not empty.
@@ -311,6 +358,10 @@ impl<T: Decode> Decode for OneOrMore<T> {
             Value::Scalar(_) => Some(OneOrMore(vec![At::decode(node, findings)?])),
             _ => Some(OneOrMore(AtLeastOne::decode(node, findings)?.0)),
         }
+    }
+
+    fn schema() -> Json {
+        json!({ "anyOf": [T::schema(), AtLeastOne::<T>::schema()] })
     }
 }
 
@@ -329,6 +380,10 @@ impl<T: Decode> Decode for Named<T> {
             (name, Field::decode(entry, findings))
         });
         Some(Named(named.collect()))
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "object", "additionalProperties": T::schema() })
     }
 }
 

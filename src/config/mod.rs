@@ -12,6 +12,7 @@ mod private_key;
 mod raw;
 mod resolve;
 mod restart;
+mod schema;
 mod secret;
 mod section;
 mod source;
@@ -25,6 +26,7 @@ pub use checked::Config;
 pub use checked::{KeyAlgorithm, KeyFault, PrivateKey};
 pub use diagnose::{Diagnostic, Report, Severity, counted};
 pub use restart::needs_restart;
+pub use schema::schema;
 pub use secret::Secret;
 pub use units::parse_duration;
 

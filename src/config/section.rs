@@ -6,13 +6,13 @@ macro_rules! section {
     (
         $(#[$meta:meta])*
         $name:ident, $title:literal {
-            $( $(#[$doc:meta])* $key:ident: $type:ty $(, required $hint:literal)?; )*
+            $( $(#[doc = $doc:literal])* $key:ident: $type:ty $(, required $hint:literal)?; )*
         }
     ) => {
         $(#[$meta])*
         #[derive(Debug, Default)]
         pub struct $name {
-            $( $(#[$doc])* pub $key: $crate::config::decode::Field<$type>, )*
+            $( $(#[doc = $doc])* pub $key: $crate::config::decode::Field<$type>, )*
         }
 
         impl $name {
@@ -21,6 +21,17 @@ macro_rules! section {
         }
 
         impl $crate::config::decode::Decode for $name {
+            fn schema() -> serde_json::Value {
+                let mut object = $crate::config::schema::Object::default();
+                $( object.key(
+                    stringify!($key),
+                    <$type as $crate::config::decode::Decode>::schema(),
+                    concat!($($doc),*),
+                ); )*
+                $( $( object.require(stringify!($key), $hint); )? )*
+                object.into_schema()
+            }
+
             fn decode(
                 node: &$crate::config::yaml::Node,
                 findings: &mut $crate::config::diagnose::Findings,
@@ -53,6 +64,10 @@ macro_rules! section {
 macro_rules! choice {
     ($type:ty { $( $word:literal => $value:expr ),* $(,)? }) => {
         impl $crate::config::decode::Decode for $type {
+            fn schema() -> serde_json::Value {
+                $crate::config::schema::words(&[$( $word ),*])
+            }
+
             fn decode(
                 node: &$crate::config::yaml::Node,
                 findings: &mut $crate::config::diagnose::Findings,

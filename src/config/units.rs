@@ -3,8 +3,11 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use super::decode::{Decode, scalar};
 use super::diagnose::{Findings, shown};
+use super::schema;
 use super::yaml::Node;
 
 const DAY: u64 = 86_400;
@@ -182,17 +185,30 @@ impl Decode for Duration {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         decode(node, DURATION, duration, findings)
     }
+
+    fn schema() -> Value {
+        schema::text("^[0-9]+(ms|s|m|h|d)$")
+    }
 }
 
 impl Decode for Size {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         decode(node, SIZE, size, findings)
     }
+
+    fn schema() -> Value {
+        let bytes = schema::whole_number(0, i64::MAX.cast_unsigned());
+        json!({ "anyOf": [schema::text("^[0-9]+(B|KiB|MiB|GiB)?$"), bytes] })
+    }
 }
 
 impl Decode for Pace {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         decode(node, RATE, pace, findings)
+    }
+
+    fn schema() -> Value {
+        schema::text("^(unlimited|[1-9][0-9]*/(s|min|h|d))$")
     }
 }
 

@@ -375,3 +375,17 @@ fn what_a_reload_can_change() {
         ["listen", "auth.signing"]
     );
 }
+
+#[test]
+fn the_schema_knows_the_keys_of_the_file() {
+    let schema = config::schema();
+    let route = &schema["properties"]["routes"]["items"];
+    assert_eq!(route["additionalProperties"], false);
+    for key in ["name", "auth", "upstream"] {
+        let required = route["required"].as_array().unwrap();
+        assert!(required.iter().any(|name| name == key), "{key}");
+    }
+    let auth = &schema["properties"]["auth"]["properties"];
+    assert_eq!(auth["registration"]["anyOf"][0]["enum"][0], "closed");
+    assert_eq!(auth["leeway"]["description"], "Tolerance for clocks.");
+}

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use serde_json::{Value as Json, json};
+
 use super::super::checked::{
     Delivery, Docs, Group, PasswordHash, Registration, SameSite, UsernameReuse,
 };
 use super::super::decode::{At, AtLeastOne, Decode, choose};
 use super::super::diagnose::Findings;
+use super::super::schema;
 use super::super::secret::Secret;
 use super::super::section::{choice, section};
 use super::super::units::Pace;
@@ -168,6 +171,10 @@ impl Decode for UsernameReuse {
             return after.copied().map(UsernameReuse::After);
         }
         choose(node, &[("never", UsernameReuse::Never)], findings)
+    }
+
+    fn schema() -> Json {
+        json!({ "anyOf": [schema::words(&["never"]), RawUsernameReuse::schema()] })
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use serde_json::{Value as Json, json};
 
 pub use auth::{
     Algorithm, RawApiKeys, RawAuth, RawCookie, RawLockout, RawPassword, RawSigning, RawSigningKey,
@@ -16,9 +17,13 @@ pub use route::{RawLimit, RawOwner, RawQuota, RawRoute, RawRule};
 use super::checked::{AccessLog, Preset, UserId};
 use super::decode::{AtLeastOne, Decode, Named, OneOrMore, number, scalar};
 use super::diagnose::{Findings, shown};
+use super::schema;
 use super::section::{choice, section};
 use super::units::{Pace, Size};
 use super::yaml::Node;
+
+/// More threads than this help nobody and cost memory each.
+pub const MOST_WORKERS: u64 = 1024;
 
 section! {
     /// The whole file.
@@ -160,6 +165,10 @@ impl Decode for Workers {
             _ => number(node, what, findings).map(Workers::Count),
         }
     }
+
+    fn schema() -> Json {
+        json!({ "anyOf": [schema::words(&["auto"]), schema::whole_number(1, MOST_WORKERS)] })
+    }
 }
 
 /// A network, or one address.
@@ -181,6 +190,10 @@ impl Decode for Network {
                 None
             }
         }
+    }
+
+    fn schema() -> Json {
+        schema::text("^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$")
     }
 }
 
@@ -206,5 +219,9 @@ impl Decode for SocketAddr {
             finding.hint("the port is missing");
         }
         None
+    }
+
+    fn schema() -> Json {
+        schema::text(r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$")
     }
 }

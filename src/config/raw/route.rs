@@ -4,10 +4,12 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use http::HeaderName;
+use serde_json::{Value as Json, json};
 
 use super::super::checked::{AuthMode, LimitKey, OwnerField};
 use super::super::decode::{At, AtLeastOne, Decode, Field, Named, expected, scalar};
 use super::super::diagnose::{Findings, nearest, shown};
+use super::super::schema;
 use super::super::section::{choice, section};
 use super::super::units::{Pace, Size};
 use super::super::yaml::{Node, Value};
@@ -115,6 +117,10 @@ impl Decode for RawOwner {
         };
         Some(RawOwner { parameter, equals })
     }
+
+    fn schema() -> Json {
+        json!({ "anyOf": [String::schema(), RawOwnerOf::schema()] })
+    }
 }
 
 /// What a limit gives to one tier: `300/min`, `unlimited`, or a rate with a burst of its own.
@@ -149,6 +155,10 @@ impl Decode for RawTierQuota {
             burst: Field::Absent,
         })
     }
+
+    fn schema() -> Json {
+        json!({ "anyOf": [Pace::schema(), RawQuota::schema()] })
+    }
 }
 
 impl Decode for LimitKey {
@@ -177,5 +187,9 @@ impl Decode for LimitKey {
                 None
             }
         }
+    }
+
+    fn schema() -> Json {
+        schema::text("^(user|ip|route|header: *[!#$%&'*+.^_`|~0-9A-Za-z-]+)$")
     }
 }

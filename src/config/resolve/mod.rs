@@ -29,10 +29,8 @@ use super::checked::{
 };
 use super::decode::{At, Field};
 use super::diagnose::{Findings, shown};
-use super::raw::{LimitsHeader, RawConfig, RawIdentity, RawListen, RawLog, Workers};
+use super::raw::{LimitsHeader, MOST_WORKERS, RawConfig, RawIdentity, RawListen, RawLog, Workers};
 
-/// More threads than this help nobody and cost memory each.
-const MOST_WORKERS: u64 = 1024;
 /// hyper reads at least this much at once.
 const SMALLEST_HEAD: u64 = 8 * 1024;
 const LARGEST_HEAD: u64 = 1024 * 1024;
