@@ -1,7 +1,6 @@
 //! Why the accounts did not do what they were asked, and how a client is told.
 
-use super::key_files::FileError;
-use super::keys::KeysError;
+use super::keys::{FileError, KeysError};
 use super::passwords::HashError;
 use super::store::{StoreError, Taken};
 use super::tiers::PlanError;
@@ -20,7 +19,7 @@ pub enum OpenError {
     },
     #[error("{}", told(.0))]
     Users(Vec<Fault>),
-    #[error("{0}; check `auth.keys_dir` in gateway.yaml")]
+    #[error(transparent)]
     Keys(#[from] KeysError),
     #[error("cannot start the threads that hash passwords: {0}")]
     Threads(#[from] std::io::Error),

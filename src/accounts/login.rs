@@ -6,18 +6,14 @@ use super::error::AccountsError;
 use super::hashes::Scheme;
 use super::sessions::RefreshToken;
 use super::settings::Settings;
-use super::store::NewSession;
+use super::store::{Login, NewSession};
 use super::{Accounts, Granted, Origin, tokens};
 use crate::config::Secret;
 
 /// What a session begins on.
 pub(super) struct Basis<'a> {
     pub user: Uuid,
-    /// What the store has as the hash, as it was when the password was checked.
-    pub checked_hash: &'a str,
-    pub new_hash: Option<&'a str>,
-    /// The count of failures that this success clears.
-    pub clears: &'a str,
+    pub login: Login<'a>,
 }
 
 impl Accounts {
@@ -50,10 +46,10 @@ impl Accounts {
             return self.login_member(members, identity, password, origin).await;
         }
         let settings = self.users.settings.load_full();
-        let key = &self.keys.refresh;
+        let keys = self.keys.load_full();
         let checked = self
             .users
-            .check(identity, password.clone(), origin.ip, key)
+            .check(identity, password.clone(), origin.ip, keys.refresh.first())
             .await?;
         let found = checked.credentials;
         let scheme = Scheme::of(&settings.password);
@@ -65,9 +61,11 @@ impl Accounts {
         };
         let basis = Basis {
             user: found.account.id,
-            checked_hash: &found.password_hash,
-            new_hash: new_hash.as_deref(),
-            clears: &checked.keys[0],
+            login: Login {
+                checked_hash: &found.password_hash,
+                new_hash: new_hash.as_deref(),
+                clears: &checked.keys[0],
+            },
         };
         self.begin(&settings, &basis, origin).await
     }
@@ -86,14 +84,12 @@ impl Accounts {
             expires_at: now.saturating_add(settings.refresh_ttl),
             tokens_expire_at: tokens::expiry(now, settings),
             ip: origin.ip,
-            clears: basis.clears,
-            new_hash: basis.new_hash,
             user_agent: origin.user_agent,
         };
         let begun = self
             .users
             .store
-            .begin_session(basis.user, basis.checked_hash, &session)
+            .begin_session(basis.user, &basis.login, &session)
             .await?;
         let Some(account) = begun else {
             return Ok(None);

@@ -11,10 +11,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use super::error::AccountsError;
+use super::keys::RefreshKeys;
 use super::lockout;
 use super::login::Basis;
 use super::settings::Settings;
-use super::store::{Account, By, Credentials, Key, Member, Millis, Mirrored, RowFault, Table};
+use super::store::{
+    Account, By, Credentials, Key, Login, Member, Millis, Mirrored, RowFault, Table,
+};
 use super::{Accounts, Granted, Origin, validate};
 use crate::config::{Config, Fault, Plans, Secret};
 
@@ -184,6 +187,15 @@ impl Told {
         format!("{MARK}{}", URL_SAFE_NO_PAD.encode(context.sign().as_ref()))
     }
 
+    /// The fingerprint that is kept, when one of the keys made it, or else one of the first key: a
+    /// new key makes no password another.
+    fn fingerprint_beside(&self, kept: Option<&str>, keys: &RefreshKeys) -> String {
+        let mut known = keys.iter().map(|key| self.fingerprint(key));
+        known
+            .find(|known| kept == Some(known.as_str()))
+            .unwrap_or_else(|| self.fingerprint(keys.first()))
+    }
+
     fn is_mirrored_by(&self, here: &Credentials, fingerprint: &str) -> bool {
         here.password_hash == fingerprint
             && self.account.mirrored_onto(&here.account) == here.account
@@ -200,7 +212,8 @@ impl Accounts {
         origin: &Origin<'_>,
     ) -> Result<Option<Granted>, AccountsError> {
         let settings = self.users.settings.load_full();
-        let key = &self.keys.refresh;
+        let secrets = self.keys.load_full();
+        let refresh = &secrets.refresh;
         let plans = self.plans();
         let told = members.one(identity, &settings, &plans, self.now()).await?;
         // Asked in any case, so that the time does not tell whether there is such a user.
@@ -212,7 +225,7 @@ impl Accounts {
             .await?;
         let keys = match &told {
             Some(told) => lockout::keys_of_external(told.external_id(), origin.ip),
-            None => lockout::keys(None, identity, origin.ip, key),
+            None => lockout::keys(None, identity, origin.ip, refresh.first()),
         };
         let found = told.as_ref().map(|told| {
             let mirror = here.as_ref().map(|here| &here.account);
@@ -228,16 +241,20 @@ impl Accounts {
         let checked = self.users.check_found(found, password, keys, &by).await?;
         let told = told.ok_or(AccountsError::CredentialsInvalid)?;
         self.users.note_sample(told.hash.expose());
-        let fingerprint = told.fingerprint(key);
+        let kept = here.as_ref().map(|here| here.password_hash.as_str());
+        let fingerprint = told.fingerprint_beside(kept, refresh);
+        let newest = told.fingerprint(refresh.first());
         let user = match here {
             Some(here) if told.is_mirrored_by(&here, &fingerprint) => here.account.id,
             _ => self.mirror(&told, &fingerprint, Some(origin.ip)).await?.id,
         };
         let basis = Basis {
             user,
-            checked_hash: &fingerprint,
-            new_hash: None,
-            clears: &checked.keys[0],
+            login: Login {
+                checked_hash: &fingerprint,
+                new_hash: Some(newest.as_str()).filter(|newest| *newest != fingerprint),
+                clears: &checked.keys[0],
+            },
         };
         self.begin(&settings, &basis, origin).await
     }
@@ -269,7 +286,9 @@ impl Accounts {
         };
         match told.filter(|told| told.is_active) {
             Some(told) => {
-                let fingerprint = told.fingerprint(&self.keys.refresh);
+                let keys = self.keys.load_full();
+                let kept = Some(here.password_hash.as_str());
+                let fingerprint = told.fingerprint_beside(kept, &keys.refresh);
                 if !told.is_mirrored_by(&here, &fingerprint) {
                     self.mirror(&told, &fingerprint, by.ip).await?;
                 }
@@ -349,6 +368,37 @@ mod tests {
         sign_in(&accounts).await;
         let second = store.credentials_of_external("2").await.unwrap().unwrap();
         assert_ne!(second.password_hash, first);
+    }
+
+    /// A new key of refresh tokens is not a new password: nobody is signed out.
+    #[tokio::test]
+    async fn a_fingerprint_of_an_older_key_stands_until_the_next_login() {
+        let hash = bcrypt::hash("Aa1!aaaa", 4).unwrap();
+        let (accounts, _application, folder) = start(&hash).await;
+        let config = config(folder.path());
+        let origin = || Origin {
+            ip: [192, 0, 2, 1].into(),
+            user_agent: None,
+        };
+        let password = || Secret::new("Aa1!aaaa".into());
+        let granted = accounts.login("ann", password(), origin()).await.unwrap();
+        let store = &accounts.users.store;
+        let kept = || async { store.credentials_of_external("1").await.unwrap().unwrap() };
+        let before = kept().await;
+
+        let mut keys = accounts.read_keys(&config).await.unwrap();
+        let older: Vec<_> = keys.refresh.iter().cloned().collect();
+        let newer = hmac::Key::new(hmac::HMAC_SHA256, b"another");
+        keys.refresh = RefreshKeys::new(newer, older);
+        accounts.replace_keys(keys);
+        let by = By::command_line();
+        accounts.refresh(&granted.refresh_token, &by).await.unwrap();
+        assert_eq!(kept().await.password_hash, before.password_hash);
+
+        sign_in(&accounts).await;
+        let after = kept().await;
+        assert_ne!(after.password_hash, before.password_hash);
+        assert_eq!(after.account.version, before.account.version);
     }
 
     #[tokio::test]

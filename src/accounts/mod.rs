@@ -7,12 +7,13 @@ mod error;
 mod felt;
 mod hashes;
 mod import;
-mod key_files;
+mod keyring;
 mod keys;
 mod life;
 mod lockout;
 mod login;
 mod members;
+mod minted;
 mod passwords;
 mod plan_forms;
 mod plans;
@@ -38,10 +39,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use arc_swap::ArcSwap;
 use serde_json::Value;
 use uuid::Uuid;
 
-use self::keys::Keys;
 use self::members::Members;
 use self::plans::Published;
 use self::sessions::RefreshToken;
@@ -53,13 +54,19 @@ use crate::config::checked::Registration;
 
 pub use clock::Clock;
 pub use error::{AccountsError, OpenError};
+pub use hashes::{MakeError, hash as hash_password};
 pub use import::{Imported, Newcomer};
+pub use keyring::KeyRing;
+pub use keys::{
+    FileError, Held, Keys, KeysError, State as KeyState, write_new as write_new_secret,
+};
 pub use members::check_online;
+pub use minted::{MintError, Minted};
 pub use plan_forms::{RuleForm, TierForm};
 pub use plans::OnPlans;
 pub use store::{
-    Account, Action, By, Edit, Key, LastSuperuser, Listed, ListedRules, Listing, Millis, Prefix,
-    Quota, Rule, RuleValues, SessionInfo, Taken, Target, Trail,
+    Account, Action, By, Edit, Entry, Key, LastSuperuser, Listed, ListedRules, Listing, Millis,
+    Prefix, Quota, Rule, RuleValues, SessionInfo, Taken, Target, Trail,
 };
 pub use tiers::{PlanError, Tier, TierSource};
 pub use tokens::TokenContents;
@@ -69,7 +76,7 @@ pub use users::{NewUser, Users, random_password};
 /// The service that the auth API stands on. One for the process.
 pub struct Accounts {
     users: Users,
-    keys: Keys,
+    keys: ArcSwap<Keys>,
     /// The table of the application that keeps the accounts, if one does.
     members: Option<Members>,
     changes: Arc<Changes>,
@@ -112,7 +119,7 @@ impl Accounts {
         let members = Members::open(config).await.map_err(OpenError::Users)?;
         let users = Users::open_with(config, clock).await?;
         let accounts = Accounts {
-            keys: Keys::load(&config.auth)?,
+            keys: ArcSwap::from_pointee(users.keys(config).await?),
             users,
             members,
             changes,
@@ -126,19 +133,29 @@ impl Accounts {
         Ok(accounts)
     }
 
-    /// Takes over what a reload may change. The store, the keys' folder and the algorithm stay.
+    /// The keys as they are now where a configuration says that they are.
+    pub async fn read_keys(&self, config: &Config) -> Result<Keys, OpenError> {
+        Ok(self.users.keys(config).await?)
+    }
+
+    /// Signs with these keys from now on.
+    pub fn replace_keys(&self, keys: Keys) {
+        self.keys.store(Arc::new(keys));
+    }
+
+    /// Takes over what a reload may change. The store stays, and where the keys come from.
     pub fn reload(&self, config: &Config) {
         self.users.reload(config);
     }
 
     /// What the data plane checks this gateway's own tokens with.
     pub fn verifying_keys(&self) -> VerifyingKeys {
-        self.keys.verifying.clone()
+        self.keys.load().verifying.clone()
     }
 
     /// The public keys as a JSON Web Key Set.
-    pub fn jwks(&self) -> &Value {
-        &self.keys.jwks
+    pub fn jwks(&self) -> Value {
+        self.keys.load().jwks.clone()
     }
 
     /// Whether the store answered the last time it was asked.
@@ -161,8 +178,8 @@ impl Accounts {
 
     /// A new access token for a refresh token, and the refresh token that is current from now on.
     pub async fn refresh(&self, token: &str, by: &By) -> Result<Granted, AccountsError> {
-        let presented =
-            RefreshToken::decode(token, &self.keys.refresh).ok_or(AccountsError::RefreshInvalid)?;
+        let presented = RefreshToken::decode(token, &self.keys.load().refresh)
+            .ok_or(AccountsError::RefreshInvalid)?;
         if let Some(members) = &self.members {
             self.look_again(members, presented.session, by).await?;
         }
@@ -215,7 +232,7 @@ impl Accounts {
 
     /// The session that a refresh token of this gateway belongs to, whatever became of it.
     pub fn session_of(&self, token: &str) -> Option<Uuid> {
-        RefreshToken::decode(token, &self.keys.refresh).map(|token| token.session)
+        RefreshToken::decode(token, &self.keys.load().refresh).map(|token| token.session)
     }
 
     /// Accounts to read. Changes go through `self`, so that tokens already issued feel them.
@@ -236,10 +253,12 @@ impl Accounts {
         refresh_expires_at: Millis,
         now: Millis,
     ) -> Result<Granted, AccountsError> {
+        let keys = self.keys.load();
+        let expires_at = tokens::expiry(now, settings);
         Ok(Granted {
-            access_token: tokens::mint(&self.keys, settings, account, token.session, now)?,
-            expires_in: tokens::seconds(tokens::expiry(now, settings)) - tokens::seconds(now),
-            refresh_token: token.encode(&self.keys.refresh),
+            access_token: tokens::mint(&keys, settings, account, token.session, now, expires_at)?,
+            expires_in: tokens::seconds(expires_at) - tokens::seconds(now),
+            refresh_token: token.encode(keys.refresh.first()),
             refresh_expires_in: tokens::seconds(refresh_expires_at.saturating_sub(now)),
         })
     }

@@ -2,10 +2,13 @@
 
 use std::num::NonZeroU32;
 
+use serde_json::{Value, json};
+
 use super::settings::Settings;
 use super::store::{Quota, RuleValues, Target, TierValues};
 use crate::config::text;
 use crate::request::FieldError;
+use crate::request::schema::{asked, number_in, number_or_null, text_or_null};
 
 const LARGEST_LIMIT: i64 = 1_000_000_000;
 /// A year, in seconds.
@@ -115,6 +118,17 @@ impl Wrong {
 }
 
 impl TierForm {
+    /// A tier to be made, or a change to one.
+    pub fn schema(is_new: bool) -> Value {
+        let properties = json!({
+            "name": name_schema(),
+            "rank": number_or_null(0, i64::from(u32::MAX)),
+            "rate": text_or_null(),
+            "burst": number_or_null(1, LARGEST_LIMIT),
+        });
+        asked(if is_new { &["name"] } else { &[] }, properties)
+    }
+
     /// The tier that is asked for, or everything that is wrong with it.
     pub fn check(&self, before: Option<&TierValues>) -> Result<TierValues, Vec<FieldError>> {
         let mut wrong = Wrong::default();
@@ -163,6 +177,21 @@ impl TierForm {
 }
 
 impl RuleForm {
+    /// A rule to be made, or a change to one.
+    pub fn schema(is_new: bool) -> Value {
+        let properties = json!({
+            "name": name_schema(),
+            "route": text_or_null(),
+            "path": text_or_null(),
+            "method": text_or_null(),
+            "limit": number_in(1, LARGEST_LIMIT),
+            "period": number_in(1, LONGEST_PERIOD),
+            "burst": number_or_null(1, LARGEST_LIMIT),
+        });
+        let required = ["name", "limit", "period"];
+        asked(if is_new { &required } else { &[] }, properties)
+    }
+
     /// The rule that is asked for, or everything that is wrong with it.
     pub(super) fn check(
         &self,
@@ -245,6 +274,10 @@ impl RuleForm {
             (None, Some(path)) => Some(Target::Path(path, method)),
         }
     }
+}
+
+fn name_schema() -> Value {
+    json!({ "type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$" })
 }
 
 fn check_path(path: &str, method: Option<&str>, wrong: &mut Wrong) {

@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
+use super::keys::RefreshKeys;
 use super::store::{Account, Millis, Session, Step};
 
 /// Keeps this use of the key apart from every other.
@@ -32,13 +33,14 @@ impl RefreshToken {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// `None` unless it was made with this key; compared in constant time.
-    pub fn decode(text: &str, key: &hmac::Key) -> Option<RefreshToken> {
+    /// `None` unless it was made with one of these keys; compared in constant time.
+    pub fn decode(text: &str, keys: &RefreshKeys) -> Option<RefreshToken> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (session, rest) = bytes.split_first_chunk::<16>()?;
         let (counter, tag) = rest.split_first_chunk::<8>()?;
         let said = [LABEL, session, counter].concat();
-        hmac::verify(key, &said, tag).ok()?;
+        let mut keys = keys.iter();
+        keys.find(|key| hmac::verify(key, &said, tag).is_ok())?;
         Some(RefreshToken {
             session: Uuid::from_bytes(*session),
             counter: u64::from_be_bytes(*counter),
@@ -101,6 +103,10 @@ mod tests {
         hmac::Key::new(hmac::HMAC_SHA256, &[byte; 32])
     }
 
+    fn only(byte: u8) -> RefreshKeys {
+        RefreshKeys::new(key(byte), Vec::new())
+    }
+
     fn session(counter: u64, rotations: &[Millis]) -> Session {
         Session {
             id: Uuid::from_u128(7),
@@ -141,18 +147,38 @@ mod tests {
             counter: 3,
         };
         let text = token.encode(&key(1));
-        assert_eq!(RefreshToken::decode(&text, &key(1)), Some(token));
-        assert_eq!(RefreshToken::decode(&text, &key(2)), None);
+        assert_eq!(RefreshToken::decode(&text, &only(1)), Some(token));
+        assert_eq!(RefreshToken::decode(&text, &only(2)), None);
         let mut bytes = URL_SAFE_NO_PAD.decode(&text).unwrap();
         for index in 0..bytes.len() {
             bytes[index] ^= 1;
             let forged = URL_SAFE_NO_PAD.encode(&bytes);
-            assert_eq!(RefreshToken::decode(&forged, &key(1)), None, "byte {index}");
+            assert_eq!(
+                RefreshToken::decode(&forged, &only(1)),
+                None,
+                "byte {index}"
+            );
             bytes[index] ^= 1;
         }
         for text in ["", "x", "====", &text[..60], &format!("{text}AAAA")] {
-            assert_eq!(RefreshToken::decode(text, &key(1)), None, "{text}");
+            assert_eq!(RefreshToken::decode(text, &only(1)), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_token_of_an_older_key_is_read_and_none_is_made_with_it() {
+        let token = RefreshToken {
+            session: Uuid::from_u128(42),
+            counter: 3,
+        };
+        let keys = RefreshKeys::new(key(2), vec![key(1), key(3)]);
+        for made_with in 1..=3 {
+            let text = token.encode(&key(made_with));
+            assert_eq!(RefreshToken::decode(&text, &keys), Some(token));
+        }
+        assert_eq!(RefreshToken::decode(&token.encode(&key(4)), &keys), None);
+        let text = token.encode(keys.first());
+        assert_eq!(RefreshToken::decode(&text, &only(2)), Some(token));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use super::{Clock, Millis, NewUser, tokens};
-use crate::config::checked::{self, Registration, Signing};
+use crate::config::checked::{self, KeyAlgorithm, Registration, Signing};
 use crate::config::{Config, Secret};
 
 #[path = "../../tests/harness/application.rs"]
@@ -88,7 +88,8 @@ pub(crate) fn config(folder: &Path) -> Config {
                 path: "/api/v1".into(),
                 domain: None,
             },
-            signing: Signing::EdDsa,
+            signing: Signing::Generated(KeyAlgorithm::EdDsa),
+            master_key: None,
             password: checked::PasswordPolicy {
                 min_length: 8,
                 complexity: true,
@@ -96,6 +97,8 @@ pub(crate) fn config(folder: &Path) -> Config {
                 bcrypt_cost: 4,
             },
             registration: Registration::Closed,
+            serve: checked::Group::ALL.to_vec(),
+            docs: checked::Docs::Open,
             username_reuse: checked::UsernameReuse::Never,
             default_tier: "free".into(),
             lockout: checked::Lockout {

@@ -13,7 +13,7 @@ use super::testing::{StoppedClock, config_for, new_user};
 use super::*;
 use crate::authn::{ACCESS_TOKEN_TYPE, Claims};
 use crate::config::Secret;
-use crate::config::checked::{self, Signing};
+use crate::config::checked::{self, KeyAlgorithm, Signing};
 
 fn config(folder: &Path) -> Config {
     config_for(module_path!(), folder)
@@ -62,9 +62,9 @@ async fn sign_in(accounts: &Accounts, username: &str) -> (Granted, Uuid) {
 #[tokio::test]
 async fn each_algorithm_signs_what_its_public_key_verifies() {
     let signings = [
-        (Signing::EdDsa, "OKP"),
-        (Signing::Es256, "EC"),
-        (Signing::Rs256, "RSA"),
+        (Signing::Generated(KeyAlgorithm::EdDsa), "OKP"),
+        (Signing::Generated(KeyAlgorithm::Es256), "EC"),
+        (Signing::Generated(KeyAlgorithm::Rs256), "RSA"),
         (
             Signing::Hs256(Secret::new("0123456789abcdef".repeat(2))),
             "",

@@ -41,7 +41,12 @@ impl TokenContents {
 
 /// When a token made now expires; tokens count in whole seconds.
 pub(super) fn expiry(now: Millis, settings: &Settings) -> Millis {
-    now.saturating_add(settings.access_ttl) / 1000 * 1000
+    expiry_in(now, settings.access_ttl)
+}
+
+/// The same for one that lives for `ttl`.
+pub(super) fn expiry_in(now: Millis, ttl: Millis) -> Millis {
+    now.saturating_add(ttl) / 1000 * 1000
 }
 
 /// A signed access token for an account in a session.
@@ -51,13 +56,14 @@ pub(super) fn mint(
     account: &Account,
     session: Uuid,
     now: Millis,
+    expires_at: Millis,
 ) -> jsonwebtoken::errors::Result<String> {
     let contents = settings.contents;
     let claims = Claims {
         iss: settings.issuer.clone(),
         sub: account.id,
         aud: settings.audience.clone(),
-        exp: seconds(expiry(now, settings)),
+        exp: seconds(expires_at),
         iat: seconds(now),
         nbf: None,
         jti: Uuid::now_v7(),

@@ -6,7 +6,10 @@ use time::format_description::well_known::Rfc3339;
 
 use super::store::{Account, Entry, Millis, Rule, SessionInfo, Subject, Target};
 use super::tiers::{Tier, TierSource};
-use crate::config::text;
+use crate::config::text::pace_text;
+use crate::request::schema::{
+    flag, list, number, text, text_or_null, time, time_or_null, told, uuid,
+};
 
 impl Account {
     /// As its owner and superusers see it.
@@ -27,6 +30,25 @@ impl Account {
             "deleted_at": self.deleted_at.and_then(timestamp),
         })
     }
+
+    pub fn schema() -> Value {
+        let properties = json!({
+            "id": uuid(),
+            "external_id": text_or_null(),
+            "name": text(),
+            "username": text(),
+            "email": text_or_null(),
+            "profile_image_url": text_or_null(),
+            "tier": text(),
+            "roles": list(text()),
+            "is_superuser": flag(),
+            "is_active": flag(),
+            "created_at": time(),
+            "updated_at": time_or_null(),
+            "deleted_at": time_or_null(),
+        });
+        told("User", &[], properties)
+    }
 }
 
 impl SessionInfo {
@@ -38,6 +60,18 @@ impl SessionInfo {
             "expires_at": timestamp(self.expires_at),
             "ip": self.ip,
             "user_agent": self.user_agent,
+        })
+    }
+
+    /// The properties of [`SessionInfo::to_json`].
+    pub fn properties() -> Value {
+        json!({
+            "id": uuid(),
+            "created_at": time(),
+            "last_used_at": time(),
+            "expires_at": time(),
+            "ip": text(),
+            "user_agent": text_or_null(),
         })
     }
 }
@@ -60,11 +94,25 @@ impl Tier {
         })
     }
 
+    pub fn schema() -> Value {
+        let properties = json!({
+            "id": number(1),
+            "name": text(),
+            "rank": number(0),
+            "rate": text_or_null(),
+            "burst": { "type": ["integer", "null"], "minimum": 1 },
+            "source": { "enum": ["file", "store"] },
+            "created_at": time(),
+            "updated_at": time_or_null(),
+        });
+        told("Tier", &[], properties)
+    }
+
     /// Such as `100/min`.
     pub fn rate(&self) -> Option<String> {
         let quota = self.quota?;
         let seconds = u64::from(quota.seconds.get());
-        Some(text::pace_text(quota.count.get(), seconds))
+        Some(pace_text(quota.count.get(), seconds))
     }
 }
 
@@ -89,6 +137,22 @@ impl Rule {
             "updated_at": self.updated_at.and_then(timestamp),
         })
     }
+    pub fn schema() -> Value {
+        let properties = json!({
+            "id": number(1),
+            "tier": text(),
+            "name": text(),
+            "route": text_or_null(),
+            "path": text_or_null(),
+            "method": text_or_null(),
+            "limit": number(1),
+            "period": number(1),
+            "burst": number(1),
+            "created_at": time(),
+            "updated_at": time_or_null(),
+        });
+        told("LimitRule", &[], properties)
+    }
 }
 
 impl Entry {
@@ -107,6 +171,25 @@ impl Entry {
             "user": subject(&self.subject),
             "details": self.details,
         })
+    }
+
+    pub fn schema() -> Value {
+        let subject = json!({
+            "type": ["object", "null"],
+            "required": ["id", "username"],
+            "properties": { "id": uuid(), "username": text() },
+        });
+        let properties = json!({
+            "id": number(1),
+            "at": time(),
+            "action": text(),
+            "via": text(),
+            "by": subject,
+            "ip": text_or_null(),
+            "user": subject,
+            "details": { "type": "object" },
+        });
+        told("AuditEntry", &[], properties)
     }
 }
 

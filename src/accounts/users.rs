@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::clock::{self, Clock};
 use super::error::{AccountsError, OpenError};
 use super::hashes::{self, Scheme};
+use super::keys::{Home, Keys, KeysError};
 use super::lockout::Turns;
 use super::passwords::Hasher;
 use super::settings::Settings;
@@ -58,6 +59,11 @@ impl Users {
             turns: Turns::new(),
             sample: Mutex::default(),
         })
+    }
+
+    /// The keys of the configuration, made when they are missing.
+    pub(super) async fn keys(&self, config: &Config) -> Result<Keys, KeysError> {
+        Keys::load(&Home::of(config, &self.store, &self.clock)?).await
     }
 
     /// Makes an account. Everything that is wrong with it is told at once.

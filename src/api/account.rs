@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
+use serde_json::{Value, json};
 
 use super::ApiState;
 use super::body::{Accepts, Members};
@@ -15,6 +16,7 @@ use super::refused::Refused;
 use crate::accounts::{Account, AccountsError, By, Edit};
 use crate::authn::User;
 use crate::config::Secret;
+use crate::request::schema::{asked, flag, text_or_null};
 use crate::request::{Code, Refusal};
 
 type Answer = Result<Response, Refused>;
@@ -84,6 +86,14 @@ pub(super) async fn change_password(State(api): Api, request: Request) -> Answer
     Ok(Json(changed.await?.to_json()).into_response())
 }
 
+pub(super) fn password_body() -> Value {
+    let password = json!({ "type": "string", "format": "password" });
+    asked(
+        &["current_password", "new_password"],
+        json!({ "current_password": password, "new_password": password }),
+    )
+}
+
 async fn get(api: &ApiState, caller: &User, whom: &Whom) -> Answer {
     match (api.accounts.users().find(whom.key(caller)).await?, whom) {
         (Some(account), _) => Ok(Json(account.to_json()).into_response()),
@@ -151,6 +161,19 @@ pub(super) fn deletion() -> Edit {
     }
 }
 
+/// The body of [`patch`].
+pub(super) fn edit_body() -> Value {
+    let properties = json!({
+        "name": text_or_null(),
+        "username": text_or_null(),
+        "email": text_or_null(),
+        "profile_image_url": text_or_null(),
+        "external_id": text_or_null(),
+        "current_password": { "type": ["string", "null"], "format": "password" },
+    });
+    asked(&[], properties)
+}
+
 async fn delete(api: &ApiState, parts: &Parts, caller: &User, whom: &Whom) -> Answer {
     let by = by(caller, parts)?;
     let mut query = Members::of_query(parts)?;
@@ -169,4 +192,8 @@ async fn delete(api: &ApiState, parts: &Parts, caller: &User, whom: &Whom) -> An
         .into());
     }
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+pub(super) fn delete_query() -> Value {
+    json!({ "purge": flag() })
 }

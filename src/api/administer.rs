@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
 
 use super::ApiState;
 use super::body::{Accepts, Members};
@@ -15,6 +16,7 @@ use super::refused::Refused;
 use crate::accounts::{Account, Edit, Key, Listing, Prefix};
 use crate::config::Secret;
 use crate::config::checked::Compat;
+use crate::request::schema::{self, asked, flag, number, text};
 
 type Answer = Result<Response, Refused>;
 type Api = State<Arc<ApiState>>;
@@ -48,12 +50,35 @@ pub(super) async fn list(State(api): Api, request: Request) -> Answer {
     Ok(Json(page.told(data, listed.total)).into_response())
 }
 
+pub(super) fn list_query() -> Value {
+    json!({
+        "page": number(1),
+        "items_per_page": number(1),
+        "tier": text(),
+        "deleted": flag(),
+        "q": text(),
+    })
+}
+
+/// What [`list`] tells.
+pub(super) fn page(compat: &[Compat]) -> Value {
+    let account = match compat.contains(&Compat::FastapiBoilerplate) {
+        true => boilerplate::with_tier_id(Account::schema()),
+        false => Account::schema(),
+    };
+    schema::page("Users", account)
+}
+
 pub(super) async fn set_tier(api: Api, name: Named<String>, request: Request) -> Answer {
     change(api, name, request, |members| Edit {
         tier: Some(members.required("tier")),
         ..Edit::default()
     })
     .await
+}
+
+pub(super) fn tier_body() -> Value {
+    asked(&["tier"], json!({ "tier": text() }))
 }
 
 pub(super) async fn set_roles(api: Api, name: Named<String>, request: Request) -> Answer {
@@ -64,12 +89,20 @@ pub(super) async fn set_roles(api: Api, name: Named<String>, request: Request) -
     .await
 }
 
+pub(super) fn roles_body() -> Value {
+    asked(&["roles"], json!({ "roles": schema::list(text()) }))
+}
+
 pub(super) async fn set_superuser(api: Api, name: Named<String>, request: Request) -> Answer {
     change(api, name, request, |members| Edit {
         is_superuser: Some(members.required_bool("is_superuser")),
         ..Edit::default()
     })
     .await
+}
+
+pub(super) fn superuser_body() -> Value {
+    asked(&["is_superuser"], json!({ "is_superuser": flag() }))
 }
 
 pub(super) async fn disable(api: Api, name: Named<String>, request: Request) -> Answer {
@@ -111,6 +144,11 @@ pub(super) async fn set_password(
     let key = Key::Username(&username);
     let account = api.accounts.set_password(key, new, keep, &by).await?;
     Ok(Json(account.to_json()).into_response())
+}
+
+pub(super) fn password_body() -> Value {
+    let password = json!({ "type": "string", "format": "password" });
+    asked(&["new_password"], json!({ "new_password": password }))
 }
 
 /// A change that the body tells.

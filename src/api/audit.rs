@@ -11,7 +11,8 @@ use super::ApiState;
 use super::body::Members;
 use super::caller::superuser;
 use super::refused::Refused;
-use crate::accounts::{Action, Trail, from_timestamp};
+use crate::accounts::{Action, Entry, Trail, from_timestamp};
+use crate::request::schema::{flag, list as listed, number, text, time, told};
 
 /// Entries on a page, unless asked otherwise, and at most.
 const PAGE: i64 = 50;
@@ -59,4 +60,25 @@ pub(super) async fn list(
     let next = entries.last().filter(|_| has_more).map(|entry| entry.seq);
     let data: Vec<Value> = entries.iter().map(|entry| entry.to_json()).collect();
     Ok(Json(json!({ "data": data, "has_more": has_more, "next": next })).into_response())
+}
+
+pub(super) fn query() -> Value {
+    json!({
+        "user": text(),
+        "by": text(),
+        "action": { "type": "string", "enum": Action::ALL.map(Action::as_str) },
+        "since": time(),
+        "before": number(1),
+        "limit": number(1),
+    })
+}
+
+/// What [`list`] tells.
+pub(super) fn page() -> Value {
+    let properties = json!({
+        "data": listed(Entry::schema()),
+        "has_more": flag(),
+        "next": { "type": ["integer", "null"] },
+    });
+    told("AuditTrail", &[], properties)
 }

@@ -1,173 +1,233 @@
-//! Which paths and methods the API has, and what answers each.
+//! The table of the API's operations. The router, the paths that are taken from the routes, the methods
+//! of each and the OpenAPI document all come from it: to add an endpoint is to add a row.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post, put};
 use axum::{Json, Router};
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, Method};
+use serde_json::json;
 
+use super::operation::{Handlers, Operation, Who, delete, get, patch, post, put};
 use super::refused::{NO_STORE, Refused};
-use super::{ApiState, account, administer, audit, boilerplate, session, sessions, tiers, users};
-use crate::config::checked::Compat;
+use super::{
+    ApiState, account, administer, audit, boilerplate, docs, session, sessions, tiers, users,
+};
+use crate::accounts::{Account, Rule, RuleForm, Tier, TierForm};
+use crate::config::checked::{Auth, Compat, Docs, Group, Registration};
+use crate::request::schema::{list, page, told};
 use crate::request::{Code, Refusal};
 
-const JWKS: &str = "/.well-known/jwks.json";
-
-pub(super) type Handlers = MethodRouter<Arc<ApiState>>;
-/// A path under `base_path`, the methods that it takes and what answers them.
-pub(super) type Endpoint = (&'static str, Vec<Method>, Handlers);
-
-fn under_base() -> Vec<Endpoint> {
-    const GET: Method = Method::GET;
-    const HEAD: Method = Method::HEAD;
-    const PATCH: Method = Method::PATCH;
-    const POST: Method = Method::POST;
-    const PUT: Method = Method::PUT;
-    const DELETE: Method = Method::DELETE;
+/// All operations, whatever is served. Those of one path belong to one group.
+// One line for each, so that the table can be read as one.
+#[rustfmt::skip]
+fn table(auth: &Auth) -> Vec<Operation> {
+    use Code::{Conflict, CredentialsInvalid, Forbidden, NotFound, RateLimited, TooManyAttempts};
+    use Group::{Audit, Session, Tiers, Users};
+    use Who::{AnyToken, Anyone, Bearer, Owner, RefreshToken, Superuser};
+    let registrar = match auth.registration {
+        Registration::Open => Anyone,
+        Registration::Closed => Superuser,
+    };
     vec![
-        ("/login", vec![POST], post(session::login)),
-        ("/refresh", vec![POST], post(session::refresh)),
-        ("/logout", vec![POST], post(session::logout)),
-        ("/audit", vec![GET, HEAD], get(audit::list)),
-        ("/logout-all", vec![POST], post(session::logout_all)),
-        ("/sessions", vec![GET, HEAD], get(sessions::list_own)),
-        ("/sessions/{id}", vec![DELETE], delete(sessions::end_own)),
-        (
-            "/users",
-            vec![GET, HEAD, POST],
-            get(administer::list).post(users::register),
-        ),
-        (
-            "/users/me",
-            vec![GET, HEAD, PATCH, DELETE],
-            get(account::get_me)
-                .patch(account::patch_me)
-                .delete(account::delete_me),
-        ),
-        (
-            "/users/me/password",
-            vec![POST],
-            post(account::change_password),
-        ),
-        (
-            "/users/{username}",
-            vec![GET, HEAD, PATCH, DELETE],
-            get(account::get_named)
-                .patch(account::patch_named)
-                .delete(account::delete_named),
-        ),
-        (
-            "/users/{username}/password",
-            vec![POST],
-            post(administer::set_password),
-        ),
-        (
-            "/users/{username}/restore",
-            vec![POST],
-            post(administer::restore),
-        ),
-        (
-            "/users/{username}/disable",
-            vec![POST],
-            post(administer::disable),
-        ),
-        (
-            "/users/{username}/enable",
-            vec![POST],
-            post(administer::enable),
-        ),
-        (
-            "/users/{username}/sessions",
-            vec![GET, HEAD, DELETE],
-            get(sessions::list_of).delete(sessions::end_all_of),
-        ),
-        (
-            "/users/{username}/tier",
-            vec![PUT],
-            put(administer::set_tier),
-        ),
-        (
-            "/users/{username}/roles",
-            vec![PUT],
-            put(administer::set_roles),
-        ),
-        (
-            "/users/{username}/superuser",
-            vec![PUT],
-            put(administer::set_superuser),
-        ),
-        (
-            "/tiers",
-            vec![GET, HEAD, POST],
-            get(tiers::list).post(tiers::create),
-        ),
-        (
-            "/tiers/{name}",
-            vec![GET, HEAD, PATCH, DELETE],
-            get(tiers::get).patch(tiers::patch).delete(tiers::delete),
-        ),
-        (
-            "/tiers/{name}/limits",
-            vec![GET, HEAD, POST],
-            get(tiers::list_limits).post(tiers::create_limit),
-        ),
-        (
-            "/tiers/{name}/limits/{id}",
-            vec![GET, HEAD, PATCH, DELETE],
-            get(tiers::get_limit)
-                .patch(tiers::patch_limit)
-                .delete(tiers::delete_limit),
-        ),
+        post(Session, "/login", Anyone, "Sign in with a name or an e-mail address, and a password", session::login)
+            .query(session::delivery())
+            .json_or_form(session::login_body())
+            .gives(session::tokens())
+            .refuses(&[CredentialsInvalid, RateLimited, TooManyAttempts]),
+        post(Session, "/refresh", RefreshToken, "Take new tokens for a refresh token", session::refresh)
+            .json_or_form(session::refresh_body())
+            .gives(session::tokens()),
+        post(Session, "/logout", AnyToken, "End the session of the tokens that are sent", session::logout)
+            .json_or_form(session::refresh_body())
+            .gives(session::message()),
+        post(Session, "/logout-all", Bearer, "End all the caller's sessions", session::logout_all)
+            .query(session::logout_all_query())
+            .gives(session::message()),
+        get(Session, "/sessions", Bearer, "List the caller's sessions, the last used first", sessions::list_own)
+            .gives(sessions::told_schema()),
+        delete(Session, "/sessions/{id}", Bearer, "End one of the caller's sessions", sessions::end_own)
+            .gives_nothing(),
+
+        get(Users, "/users", Superuser, "List accounts", administer::list)
+            .query(administer::list_query())
+            .gives(administer::page(&auth.compat)),
+        post(Users, "/users", registrar, "Create an account", users::register)
+            .json(users::body())
+            .creates(Account::schema())
+            .refuses(&[Conflict, RateLimited]),
+        get(Users, "/users/me", Bearer, "The caller's account", account::get_me)
+            .gives(Account::schema()),
+        patch(Users, "/users/me", Bearer, "Change the caller's account", account::patch_me)
+            .json(account::edit_body())
+            .gives(Account::schema())
+            .refuses(&[Conflict, NotFound, TooManyAttempts]),
+        delete(Users, "/users/me", Bearer, "Delete the caller's account; it can be restored", account::delete_me)
+            .query(account::delete_query())
+            .gives_nothing()
+            .refuses(&[Forbidden, Conflict, NotFound]),
+        post(Users, "/users/me/password", Bearer, "Change the caller's password and end the other sessions", account::change_password)
+            .json(account::password_body())
+            .gives(Account::schema())
+            .refuses(&[Conflict, NotFound, TooManyAttempts]),
+        get(Users, "/users/{username}", Owner, "An account", account::get_named)
+            .gives(Account::schema()),
+        patch(Users, "/users/{username}", Owner, "Change an account", account::patch_named)
+            .json(account::edit_body())
+            .gives(Account::schema())
+            .refuses(&[Conflict, TooManyAttempts]),
+        delete(Users, "/users/{username}", Owner, "Delete an account; it can be restored unless it is purged", account::delete_named)
+            .query(account::delete_query())
+            .gives_nothing()
+            .refuses(&[Conflict]),
+        post(Users, "/users/{username}/password", Superuser, "Set a password and end the account's sessions", administer::set_password)
+            .json(administer::password_body())
+            .gives(Account::schema())
+            .refuses(&[Conflict]),
+        post(Users, "/users/{username}/restore", Superuser, "Restore a deleted account", administer::restore)
+            .gives(Account::schema())
+            .refuses(&[Conflict]),
+        post(Users, "/users/{username}/disable", Superuser, "Disable an account and end its sessions", administer::disable)
+            .gives(Account::schema())
+            .refuses(&[Conflict]),
+        post(Users, "/users/{username}/enable", Superuser, "Enable an account", administer::enable)
+            .gives(Account::schema())
+            .refuses(&[Conflict]),
+        get(Users, "/users/{username}/sessions", Superuser, "List an account's sessions, the last used first", sessions::list_of)
+            .gives(sessions::told_schema()),
+        delete(Users, "/users/{username}/sessions", Superuser, "End all sessions of an account", sessions::end_all_of)
+            .gives_nothing(),
+        put(Users, "/users/{username}/tier", Superuser, "Set an account's tier", administer::set_tier)
+            .json(administer::tier_body())
+            .gives(Account::schema())
+            .refuses(&[Conflict]),
+        put(Users, "/users/{username}/roles", Superuser, "Set an account's roles", administer::set_roles)
+            .json(administer::roles_body())
+            .gives(Account::schema())
+            .refuses(&[Conflict]),
+        put(Users, "/users/{username}/superuser", Superuser, "Make an account a superuser, or no longer one", administer::set_superuser)
+            .json(administer::superuser_body())
+            .gives(Account::schema())
+            .refuses(&[Conflict]),
+
+        get(Tiers, "/tiers", Bearer, "List tiers, those of the file and of the store", tiers::list)
+            .query(tiers::page_query())
+            .gives(page("Tiers", Tier::schema())),
+        post(Tiers, "/tiers", Superuser, "Create a tier in the store", tiers::create)
+            .json(TierForm::schema(true))
+            .creates(Tier::schema())
+            .refuses(&[Conflict]),
+        get(Tiers, "/tiers/{name}", Bearer, "A tier", tiers::get)
+            .gives(Tier::schema()),
+        patch(Tiers, "/tiers/{name}", Superuser, "Change a tier of the store", tiers::patch)
+            .json(TierForm::schema(false))
+            .gives(Tier::schema())
+            .refuses(&[Conflict]),
+        delete(Tiers, "/tiers/{name}", Superuser, "Delete a tier of the store that no account has, and its limit rules", tiers::delete)
+            .gives_nothing()
+            .refuses(&[Conflict]),
+        get(Tiers, "/tiers/{name}/limits", Bearer, "List the limit rules of a tier", tiers::list_limits)
+            .query(tiers::page_query())
+            .gives(page("LimitRules", Rule::schema())),
+        post(Tiers, "/tiers/{name}/limits", Superuser, "Add a limit rule to a tier", tiers::create_limit)
+            .json(RuleForm::schema(true))
+            .creates(Rule::schema())
+            .refuses(&[Conflict]),
+        get(Tiers, "/tiers/{name}/limits/{id}", Bearer, "A limit rule", tiers::get_limit)
+            .gives(Rule::schema()),
+        patch(Tiers, "/tiers/{name}/limits/{id}", Superuser, "Change a limit rule", tiers::patch_limit)
+            .json(RuleForm::schema(false))
+            .gives(Rule::schema())
+            .refuses(&[Conflict]),
+        delete(Tiers, "/tiers/{name}/limits/{id}", Superuser, "Delete a limit rule", tiers::delete_limit)
+            .gives_nothing(),
+
+        get(Audit, "/audit", Superuser, "Who did what to whom, when and from where, the latest first", audit::list)
+            .query(audit::query())
+            .gives(audit::page()),
+
+        get(None, "/.well-known/jwks.json", Anyone, "The keys that access tokens are verified with", jwks)
+            .gives(told("KeySet", &[], json!({ "keys": list(json!({ "type": "object" })) }))),
     ]
+}
+
+/// What is served.
+pub(super) fn operations(auth: &Auth) -> Vec<Operation> {
+    let is_served = |operation: &Operation| {
+        let group = operation.group;
+        group.is_none_or(|group| auth.serve.contains(&group))
+    };
+    let described = match auth.docs {
+        _ if auth.serve.is_empty() => None,
+        Docs::Off => None,
+        Docs::Open => Some(Who::Anyone),
+        Docs::Superuser => Some(Who::Superuser),
+    };
+    let docs = described.map(|who| {
+        get(None, "/openapi.json", who, "This document", docs::get)
+            .gives(json!({ "type": "object" }))
+    });
+    let compat = auth.compat.iter().flat_map(|compat| match compat {
+        Compat::FastapiBoilerplate => boilerplate::table(),
+    });
+    let table = table(auth).into_iter().chain(compat);
+    table.filter(is_served).chain(docs).collect()
 }
 
 /// The paths that are taken from the routes and answered here, with parameters in braces. Every other
 /// path under `base_path` is the backend's own.
-pub fn endpoints(base_path: &str, compat: &[Compat]) -> Vec<String> {
-    let under_base = under_base().into_iter();
-    let paths = under_base.map(|(path, ..)| format!("{base_path}{path}"));
-    let paths = paths.chain(compat_paths(base_path, compat));
-    paths.chain([JWKS.to_owned()]).collect()
+pub fn endpoints(auth: &Auth) -> Vec<String> {
+    let operations = operations(auth).into_iter();
+    let mut paths: Vec<String> = operations.map(|o| o.path(&auth.base_path)).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    paths
 }
 
 /// Those of them that are another project's.
-pub fn compat_paths(base_path: &str, compat: &[Compat]) -> Vec<String> {
-    let endpoints = compat.iter().flat_map(|compat| under_base_of(*compat));
-    endpoints
-        .map(|(path, ..)| format!("{base_path}{path}"))
-        .collect()
-}
-
-fn under_base_of(compat: Compat) -> Vec<Endpoint> {
-    match compat {
-        Compat::FastapiBoilerplate => boilerplate::under_base(),
-    }
+pub fn compat_paths(auth: &Auth) -> Vec<String> {
+    let operations = operations(auth).into_iter();
+    let other = operations.filter(|operation| operation.compat.is_some());
+    let mut paths: Vec<String> = other.map(|o| o.path(&auth.base_path)).collect();
+    paths.dedup();
+    paths
 }
 
 /// Serves [`endpoints`]. A request carries its [`Peer`](crate::request::Peer) among its extensions; a
 /// response that refuses is empty and carries the [`Refusal`] among its own.
-pub fn router(state: ApiState) -> Router {
-    let base = state.base_path.clone();
+pub fn router(auth: &Auth, state: ApiState) -> Router {
+    type Path = (Vec<Method>, Handlers, Option<Compat>);
+    let mut paths: BTreeMap<String, Path> = BTreeMap::new();
+    for operation in operations(auth) {
+        let path = operation.path(&auth.base_path);
+        let (methods, handlers, compat) = paths.entry(path).or_default();
+        *compat = operation.compat;
+        // HEAD is answered as GET is, without the body.
+        let head = (operation.method == Method::GET).then_some(Method::HEAD);
+        methods.extend([operation.method].into_iter().chain(head));
+        *handlers = std::mem::take(handlers).merge(operation.handlers);
+    }
     let mut router = Router::new();
-    for (path, methods, handlers) in under_base() {
-        router = router.route(&format!("{base}{path}"), only(methods, handlers));
+    for (path, (methods, handlers, compat)) in paths {
+        let handlers = only(methods, handlers);
+        let handlers = match compat {
+            None => handlers,
+            Some(Compat::FastapiBoilerplate) => {
+                handlers.layer(axum::middleware::map_response(boilerplate::dress))
+            }
+        };
+        router = router.route(&path, handlers);
     }
-    for (path, methods, handlers) in state.compat.iter().flat_map(|c| under_base_of(*c)) {
-        let path = format!("{base}{path}");
-        router = router.route(&path, boilerplate::dressed(methods, handlers));
-    }
-    let read = vec![Method::GET, Method::HEAD];
     router
-        .route(JWKS, only(read, get(jwks)))
         .fallback(not_found)
         .layer(axum::middleware::map_response(keep_out_of_caches))
         .with_state(Arc::new(state))
 }
 
-pub(super) fn only(methods: Vec<Method>, handlers: Handlers) -> Handlers {
+fn only(methods: Vec<Method>, handlers: Handlers) -> Handlers {
     handlers.fallback(move || {
         let refused = Refused::from(Refusal::method_not_allowed(&methods));
         std::future::ready(refused)

@@ -7,7 +7,11 @@ mod body;
 mod boilerplate;
 mod caller;
 mod cookie;
+mod docs;
+mod document;
 mod endpoints;
+mod hidden;
+mod operation;
 mod page;
 mod refused;
 mod session;
@@ -25,6 +29,7 @@ mod users;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
@@ -32,11 +37,13 @@ use self::site::Site;
 use crate::accounts::Accounts;
 use crate::authn::{Expiry, User};
 use crate::config::Config;
-use crate::config::checked::{Compat, Cookie, Delivery};
+use crate::config::checked::{Compat, Cookie, Delivery, Docs};
 use crate::request::{Code, Peer, Refusal};
 use crate::telemetry::Metrics;
 
+pub use self::document::openapi;
 pub use self::endpoints::{compat_paths, endpoints, router};
+pub use self::hidden::hidden_routes;
 
 /// From an access token to its user, or why not.
 pub type VerifyToken = Arc<dyn Fn(&str, Expiry) -> Result<Arc<User>, Refusal> + Send + Sync>;
@@ -50,11 +57,12 @@ pub struct ApiState {
     verify: VerifyToken,
     admit: AdmitAddress,
     metrics: Arc<Metrics>,
-    base_path: String,
     cookie: Cookie,
     delivery: Delivery,
     issuer: Option<Site>,
     compat: Vec<Compat>,
+    docs: Docs,
+    document: Bytes,
 }
 
 impl ApiState {
@@ -70,11 +78,12 @@ impl ApiState {
             verify,
             admit,
             metrics,
-            base_path: config.auth.base_path.clone(),
             cookie: config.auth.cookie.clone(),
             delivery: config.auth.refresh_token.delivery,
             issuer: Site::of(&config.auth.issuer),
             compat: config.auth.compat.clone(),
+            docs: config.auth.docs,
+            document: openapi(&config.auth).to_string().into(),
         }
     }
 }

@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{SET_COOKIE, USER_AGENT};
 use http::request::Parts;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::body::{Accepts, Members};
 use super::caller::{by, caller};
@@ -17,6 +17,7 @@ use crate::accounts::{By, Granted, Key, Origin};
 use crate::authn::Expiry;
 use crate::config::Secret;
 use crate::config::checked::Delivery;
+use crate::request::schema::{asked, flag, number, text, text_or_null, told};
 use crate::request::{Code, Refusal};
 
 /// Characters of `User-Agent` that are kept with a session.
@@ -67,6 +68,21 @@ pub(super) async fn login(
     answer(&api, granted?, delivery)
 }
 
+/// The query of [`login`], for clients that can't add to the form.
+pub(super) fn delivery() -> Value {
+    json!({ "delivery": { "type": "string", "enum": ["cookie", "body"] } })
+}
+
+pub(super) fn login_body() -> Value {
+    let properties = json!({
+        "username": text(),
+        "password": { "type": "string", "format": "password" },
+        "grant_type": { "type": ["string", "null"], "enum": ["password", null] },
+        "delivery": { "type": ["string", "null"], "enum": ["cookie", "body", null] },
+    });
+    asked(&["username", "password"], properties)
+}
+
 pub(super) async fn refresh(
     State(api): State<Arc<ApiState>>,
     request: Request,
@@ -92,6 +108,11 @@ pub(super) async fn refresh(
         .find(|token| api.accounts.session_of(token).is_some());
     let granted = api.accounts.refresh(ours.unwrap_or(first), &by).await?;
     answer(&api, granted, Delivery::Cookie)
+}
+
+/// The body of [`refresh`] and [`logout`], for clients that keep no cookies.
+pub(super) fn refresh_body() -> Value {
+    asked(&[], json!({ "refresh_token": text_or_null() }))
 }
 
 pub(super) async fn logout(
@@ -141,11 +162,19 @@ pub(super) async fn logout_all(
     }
 }
 
+pub(super) fn logout_all_query() -> Value {
+    json!({ "keep_current": flag() })
+}
+
 fn signed_out(api: &ApiState) -> Result<Response, Refused> {
     let mut response = Json(json!({ "message": "Signed out." })).into_response();
     let cleared = cookie::clear(&api.cookie).map_err(unwritable)?;
     response.headers_mut().append(SET_COOKIE, cleared);
     Ok(response)
+}
+
+pub(super) fn message() -> Value {
+    told("Message", &[], json!({ "message": text() }))
 }
 
 /// Signing out works with what is left of a session: a token that is no longer good for anything
@@ -171,6 +200,16 @@ fn answer(api: &ApiState, granted: Granted, delivery: Delivery) -> Result<Respon
     let mut response = Json(body).into_response();
     response.headers_mut().append(SET_COOKIE, cookie);
     Ok(response)
+}
+
+pub(super) fn tokens() -> Value {
+    let properties = json!({
+        "access_token": text(),
+        "token_type": { "const": "bearer" },
+        "expires_in": number(0),
+        "refresh_token": text(),
+    });
+    told("Tokens", &["refresh_token"], properties)
 }
 
 fn unwritable(error: http::header::InvalidHeaderValue) -> Refusal {

@@ -13,6 +13,7 @@ use super::ApiState;
 use super::caller::{Named, by, caller, superuser};
 use super::refused::Refused;
 use crate::accounts::{AccountsError, Key, SessionInfo};
+use crate::request::schema::{self, flag, list};
 use crate::request::{Code, Refusal};
 
 type Answer = Result<Response, Refused>;
@@ -69,4 +70,12 @@ fn told(sessions: &[SessionInfo], current: Uuid) -> Response {
     });
     let data: Vec<Value> = each.collect();
     Json(json!({ "data": data })).into_response()
+}
+
+/// The schema of [`told`].
+pub(super) fn told_schema() -> Value {
+    let mut session = SessionInfo::properties();
+    session["current"] = flag();
+    let session = schema::told("Session", &[], session);
+    schema::told("Sessions", &[], json!({ "data": list(session) }))
 }

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ApiState;
 use super::body::{Accepts, Members};
@@ -15,6 +15,7 @@ use super::caller::{Named, by, caller, superuser};
 use super::page::Page;
 use super::refused::Refused;
 use crate::accounts::{AccountsError, Rule, RuleForm, TierForm};
+use crate::request::schema;
 
 type Answer = Result<Response, Refused>;
 type Api = State<Arc<ApiState>>;
@@ -147,6 +148,10 @@ pub(super) async fn delete_limit(
     let by = by(&caller, &parts)?;
     api.accounts.delete_rule(&tier, number(&id), &by).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+pub(super) fn page_query() -> Value {
+    json!({ "page": schema::number(1), "items_per_page": schema::number(1) })
 }
 
 /// No rule has the number 0, which stands for everything that is no number.

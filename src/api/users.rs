@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use serde_json::{Value, json};
 
 use super::body::{Accepts, Members};
 use super::caller::{by, caller};
@@ -14,6 +15,7 @@ use super::{ApiState, peer};
 use crate::accounts::{Account, AccountsError, By, NewUser};
 use crate::config::Secret;
 use crate::config::checked::Registration;
+use crate::request::schema::{asked, text};
 use crate::request::{Code, Refusal};
 
 pub(super) async fn register(
@@ -58,4 +60,14 @@ pub(super) async fn register_account(
     };
     members.finish()?;
     Ok(api.accounts.add_user(new, &by).await)
+}
+
+pub(super) fn body() -> Value {
+    let properties = json!({
+        "name": text(),
+        "username": text(),
+        "email": text(),
+        "password": { "type": "string", "format": "password" },
+    });
+    asked(&["name", "username", "email", "password"], properties)
 }

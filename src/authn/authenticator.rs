@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use quick_cache::Weighter;
@@ -24,16 +25,24 @@ const PRINCIPAL_BYTES: u64 = 900;
 
 /// Knows callers by their tokens; shared by all workers and the auth API.
 pub struct Authenticator {
-    verifier: Verifier,
+    trusted: ArcSwap<Trusted>,
     changes: Arc<Changes>,
     leeway: u64,
     /// By the whole token: nothing less tells two tokens apart.
     known: Cache<Box<str>, Arc<Known>, ByBytes>,
 }
 
+/// What tokens are verified with, until other keys take its place.
+struct Trusted {
+    verifier: Verifier,
+    generation: u64,
+}
+
 /// A verified token.
 struct Known {
     user: Arc<User>,
+    /// Of the keys that it was verified with.
+    generation: u64,
     /// The epoch of [`Changes`] up to which `user` is true.
     epoch: AtomicU64,
 }
@@ -51,11 +60,26 @@ impl Authenticator {
     pub fn new(auth: &Auth, keys: VerifyingKeys, changes: Arc<Changes>) -> Self {
         let leeway = auth.leeway.as_secs();
         Authenticator {
-            verifier: Verifier::new(keys, &auth.issuer, &auth.audience, leeway),
+            trusted: ArcSwap::from_pointee(Trusted {
+                verifier: verifier(auth, keys),
+                generation: 0,
+            }),
             changes,
             leeway,
             known: Cache::with_weighter(CACHE_ENTRIES, CACHE_BYTES, ByBytes),
         }
+    }
+
+    /// Trusts these keys from now on and no others: tokens verified before are verified again.
+    pub fn replace_keys(&self, auth: &Auth, keys: VerifyingKeys) {
+        let verifier = verifier(auth, keys);
+        let generation = self.trusted.load().generation + 1;
+        self.trusted.store(Arc::new(Trusted {
+            verifier,
+            generation,
+        }));
+        // After the store: whoever sees the new epoch sees the new keys.
+        self.changes.recheck();
     }
 
     /// The caller of a request, as far as the route wants to know.
@@ -80,7 +104,7 @@ impl Authenticator {
         let user = if known.epoch.load(Ordering::Acquire) == epoch {
             Arc::clone(&known.user)
         } else {
-            self.refresh(token, &known, epoch)?
+            self.refresh(token, &known, expiry, epoch)?
         };
         if expiry == Expiry::Enforced && user.expires_at + self.leeway <= now() {
             return Err(refusal(&JwtError::Expired));
@@ -90,7 +114,8 @@ impl Authenticator {
 
     /// The first sight of a token.
     fn meet(&self, token: &str, expiry: Expiry, epoch: u64) -> Result<Arc<Known>, Refusal> {
-        let claims = self
+        let trusted = self.trusted.load();
+        let claims = trusted
             .verifier
             .verify(token, expiry)
             .map_err(|error| refusal(&error))?;
@@ -99,6 +124,7 @@ impl Authenticator {
         let user = self.as_it_is_now(Arc::new(user))?;
         let known = Arc::new(Known {
             user,
+            generation: trusted.generation,
             epoch: AtomicU64::new(epoch),
         });
         if expires_at + self.leeway > now() {
@@ -108,7 +134,18 @@ impl Authenticator {
     }
 
     /// Something has changed since the token was looked at; most often it was somebody else.
-    fn refresh(&self, token: &str, known: &Known, epoch: u64) -> Result<Arc<User>, Refusal> {
+    fn refresh(
+        &self,
+        token: &str,
+        known: &Known,
+        expiry: Expiry,
+        epoch: u64,
+    ) -> Result<Arc<User>, Refusal> {
+        if known.generation != self.trusted.load().generation {
+            self.known.remove(token);
+            let known = self.meet(token, expiry, epoch)?;
+            return Ok(Arc::clone(&known.user));
+        }
         let user = match self.as_it_is_now(Arc::clone(&known.user)) {
             Ok(user) => user,
             Err(refusal) => {
@@ -121,6 +158,7 @@ impl Authenticator {
         } else {
             let known = Known {
                 user: Arc::clone(&user),
+                generation: known.generation,
                 epoch: AtomicU64::new(epoch),
             };
             self.known.insert(token.into(), Arc::new(known));
@@ -141,6 +179,10 @@ impl Authenticator {
             _ => Ok(user),
         }
     }
+}
+
+fn verifier(auth: &Auth, keys: VerifyingKeys) -> Verifier {
+    Verifier::new(keys, &auth.issuer, &auth.audience, auth.leeway.as_secs())
 }
 
 /// The token of the `Authorization` header, if there is one (RFC 6750, section 2.1).

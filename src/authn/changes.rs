@@ -65,6 +65,11 @@ impl Changes {
         }
     }
 
+    /// Has every token looked at again.
+    pub fn recheck(&self) {
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
     /// Forgets what no token can need any more. `now` in seconds since 1970.
     pub fn forget_before(&self, now: u64) {
         let mut tables = self.write();

@@ -229,6 +229,41 @@ fn an_ended_session_takes_its_tokens_with_it_and_no_others() {
 }
 
 #[test]
+fn a_token_lives_no_longer_than_its_key_also_when_it_is_known() {
+    let key = |kid: &str, secret: &[u8]| VerifyingKey {
+        kid: kid.into(),
+        algorithm: Algorithm::HS256,
+        key: DecodingKey::from_secret(secret),
+    };
+    let authenticator = authenticator(&Arc::default());
+    let mut auth = config(Vec::new()).auth;
+    auth.audience = vec!["api".into()];
+    let replace = |keys: Vec<VerifyingKey>| {
+        authenticator.replace_keys(&auth, VerifyingKeys::new(keys));
+    };
+    let token = token(&claims(7));
+    authenticator.verify(&token, Expiry::Enforced).unwrap();
+
+    replace(vec![key("k2", b"another"), key("k1", SECRET)]);
+    authenticator.verify(&token, Expiry::Enforced).unwrap();
+    for keys in [
+        vec![key("k2", b"another")],
+        vec![key("k1", b"another")],
+        Vec::new(),
+    ] {
+        replace(keys);
+        for _ in 0..2 {
+            assert_eq!(
+                code(authenticator.verify(&token, Expiry::Enforced)),
+                Some(Code::TokenInvalid)
+            );
+        }
+        replace(vec![key("k1", SECRET)]);
+        authenticator.verify(&token, Expiry::Enforced).unwrap();
+    }
+}
+
+#[test]
 fn each_mode_asks_for_what_it_says() {
     let authenticator = authenticator(&Arc::default());
     let with = |lines: &[&str]| {

@@ -5,5 +5,15 @@ mod parts;
 mod reload;
 mod run;
 
-pub use crate::api::compat_paths;
+use std::path::Path;
+
+use crate::api;
+use crate::config::{self, Loaded, Report};
+
+pub use api::{compat_paths, openapi};
 pub use run::{BootError, Serving, serve};
+
+/// Reads a file, and warns of routes that the auth API hides.
+pub fn load(path: &Path) -> Result<Loaded, Report> {
+    config::load_with(path, &api::hidden_routes)
+}

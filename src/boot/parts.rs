@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, Keys};
 use crate::api::{self, ApiState};
 use crate::authn::{Authenticator, Changes};
 use crate::authz::Policies;
@@ -52,7 +52,7 @@ impl Parts {
         let slots = Arc::new(Slots::new());
         let clock = Clock::start();
         let limit = AddressLimit::new(Arc::clone(&slots), clock.clone(), "auth", config.auth.rate);
-        let router = api::router(ApiState::new(
+        let state = ApiState::new(
             config,
             Arc::clone(&accounts),
             {
@@ -61,7 +61,8 @@ impl Parts {
             },
             Arc::new(move |address: IpAddr| limit.take(address)),
             Arc::clone(&metrics),
-        ));
+        );
+        let router = api::router(&config.auth, state);
         Parts {
             metrics,
             accounts,
@@ -74,9 +75,18 @@ impl Parts {
         }
     }
 
+    /// Takes over what a reload may change beside the snapshot. Keys that are to verify are trusted
+    /// before they sign.
+    pub fn reload(&self, config: &Config, keys: Keys) {
+        let verifying = keys.verifying.clone();
+        self.authenticator.replace_keys(&config.auth, verifying);
+        self.accounts.replace_keys(keys);
+        self.accounts.reload(config);
+    }
+
     /// A configuration, ready to serve. Counters, pools and known tokens go on.
     pub fn snapshot(&self, config: Config) -> Snapshot {
-        let endpoints = api::endpoints(&config.auth.base_path, &config.auth.compat);
+        let endpoints = api::endpoints(&config.auth);
         let upstreams = Upstreams::build(&config, &self.directory);
         let routes = config.routes.iter().map(|route| RouteNames {
             text: route.name.as_str().into(),

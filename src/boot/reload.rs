@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::in_force::InForce;
+use crate::accounts::OpenError;
 use crate::config::{self, Config, Report};
 
 /// Why the configuration in force stays.
@@ -13,6 +14,8 @@ pub enum ReloadError {
     Invalid(Report),
     #[error("a reload can't change {}: restart for that", .0.join(", "))]
     NeedsRestart(Vec<&'static str>),
+    #[error(transparent)]
+    Keys(#[from] OpenError),
 }
 
 /// Reads the file again and serves by it from the next request on.
@@ -36,7 +39,7 @@ pub async fn reload(path: &Path, in_force: &InForce) {
 
 async fn replace(path: &Path, in_force: &InForce) -> Result<Arc<Config>, ReloadError> {
     let parts = &in_force.parts;
-    let loaded = config::load(path).map_err(ReloadError::Invalid)?;
+    let loaded = super::load(path).map_err(ReloadError::Invalid)?;
     let fixed = config::needs_restart(&in_force.snapshots.load().config, &loaded.config);
     if !fixed.is_empty() {
         return Err(ReloadError::NeedsRestart(fixed));
@@ -44,11 +47,12 @@ async fn replace(path: &Path, in_force: &InForce) -> Result<Arc<Config>, ReloadE
     for warning in &loaded.warnings {
         tracing::warn!("{}", warning.render(false));
     }
+    let keys = parts.accounts.read_keys(&loaded.config).await?;
     let snapshot = parts.snapshot(loaded.config);
     // New names are known before the first request asks for them.
     parts.directory.look_up().await;
     let config = Arc::clone(&snapshot.config);
-    parts.accounts.reload(&config);
+    parts.reload(&config, keys);
     parts.warn_of_idle_plans(&config);
     in_force.replace(&snapshot);
     Ok(config)

@@ -39,7 +39,7 @@ struct Verdict {
 }
 
 fn judge(path: &Path, format: Format, online: bool, colour: bool) -> Verdict {
-    let checked = config::load(path).and_then(|loaded| match online {
+    let checked = boot::load(path).and_then(|loaded| match online {
         true => connect(&loaded).map(|online| (loaded, Some(online))),
         false => Ok((loaded, None)),
     });
@@ -119,8 +119,7 @@ fn compat(loaded: &Loaded) -> String {
 }
 
 fn compat_paths(loaded: &Loaded) -> Vec<String> {
-    let auth = &loaded.config.auth;
-    boot::compat_paths(&auth.base_path, &auth.compat)
+    boot::compat_paths(&loaded.config.auth)
 }
 
 fn warnings(loaded: &Loaded, colour: bool) -> String {
@@ -189,6 +188,17 @@ mod tests {
             "{}",
             verdict.stderr
         );
+    }
+
+    #[test]
+    fn a_route_that_the_auth_api_hides_is_doubted_at_its_place() {
+        let text = GOOD.replace("prefix: /,", "path: /api/v1/login,");
+        let verdict = judge_text(&text, Format::Human);
+        assert_eq!(verdict.code, 0);
+        let said = "3:29: warning: the auth API answers `/api/v1/login`: nothing reaches this";
+        assert!(verdict.stderr.contains(said), "{}", verdict.stderr);
+        let served = text.replace("upstreams:", "auth: { serve: [users] }\nupstreams:");
+        assert_eq!(judge_text(&served, Format::Human).stderr, "");
     }
 
     #[test]

@@ -2,17 +2,21 @@
 
 pub mod check;
 mod demo;
+mod hash;
 mod health;
 mod import;
+mod key;
+mod openapi;
 mod serve;
 pub mod session;
 pub mod tier;
+mod token;
 mod told;
 pub mod user;
 mod user_args;
 
 use std::io::{IsTerminal, stderr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -24,6 +28,8 @@ use crate::config::{self, Config};
 /// Exit codes beside clap's own 2 for bad usage.
 const GOOD: i32 = 0;
 const FAILED: i32 = 1;
+
+const DEFAULT_FILE: &str = "gateway.yaml";
 
 /// Accounts, tokens, route policies and rate limits in front of an unmodified backend
 #[derive(Debug, Parser)]
@@ -79,10 +85,49 @@ enum Verb {
         #[command(subcommand)]
         command: tier::TierCommand,
     },
+    /// The keys that sign access tokens
+    Key {
+        #[command(flatten)]
+        file: File,
+        /// Print JSON
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: KeyVerb,
+    },
+    /// What a token says, and tokens for testing
+    Token {
+        #[command(flatten)]
+        file: File,
+        /// Print JSON
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: token::TokenCommand,
+    },
+    /// The hash of the password on the first line of standard input, as `user import` takes it
+    Hash {
+        /// Whose `auth.password` says how; without a configuration the defaults do
+        #[command(flatten)]
+        file: File,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the OpenAPI document of the auth API
+    Openapi(File),
     /// Ask a running gateway for its health; for a container's health check
     Health(File),
     /// Print the version
     Version,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyVerb {
+    /// Make a private key for `auth.signing.keys`; reads no configuration
+    Generate(key::GenerateArgs),
+    #[command(flatten)]
+    Kept(key::KeyCommand),
 }
 
 #[derive(Debug, Args)]
@@ -94,12 +139,18 @@ struct File {
 
 impl File {
     fn path(self) -> PathBuf {
-        let default = PathBuf::from("gateway.yaml");
+        let default = PathBuf::from(DEFAULT_FILE);
         match self.config {
             Some(path) => path,
             None if default.exists() => default,
             None => std::env::var_os("PORTCULLIS_CONFIG").map_or(default, PathBuf::from),
         }
+    }
+
+    /// Whether none is named and there is none in the usual places.
+    fn is_absent(&self) -> bool {
+        let is_named = self.config.is_some() || std::env::var_os("PORTCULLIS_CONFIG").is_some();
+        !is_named && !Path::new(DEFAULT_FILE).exists()
     }
 }
 
@@ -128,6 +179,30 @@ pub fn run() -> i32 {
             json,
             command,
         } => with_config(file, |config| manage(json, tier::run(config, command))),
+        Verb::Key {
+            json,
+            command: KeyVerb::Generate(args),
+            ..
+        } => manage(json, async { key::generate(args) }),
+        Verb::Key {
+            file,
+            json,
+            command: KeyVerb::Kept(command),
+        } => with_config(file, |config| manage(json, key::run(config, command))),
+        Verb::Token {
+            file,
+            json,
+            command,
+        } => with_config(file, |config| manage(json, token::run(config, command))),
+        Verb::Hash { file, json } if file.is_absent() => {
+            let auth = config::default_auth();
+            manage(json, async { hash::run(&auth.password) })
+        }
+        Verb::Hash { file, json } => with_config(file, |config| {
+            manage(json, async { hash::run(&config.auth.password) })
+        }),
+        Verb::Openapi(file) if file.is_absent() => openapi::run(&config::default_auth()),
+        Verb::Openapi(file) => with_config(file, |config| openapi::run(&config.auth)),
         Verb::Health(file) => with_config(file, |config| health::run(config.admin.address)),
         Verb::Version => {
             println!("portcullis {}", env!("CARGO_PKG_VERSION"));

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use super::{FAILED, GOOD, colour, fail, log_at};
 use crate::boot;
-use crate::config::{self, Loaded};
+use crate::config::Loaded;
 
 /// Serves by the file until a signal ends it; returns the exit code.
 pub fn run(path: PathBuf) -> i32 {
     let Loaded {
         config, warnings, ..
-    } = match config::load(&path) {
+    } = match boot::load(&path) {
         Ok(loaded) => loaded,
         Err(report) => {
             eprint!("{}", report.render(colour()));

@@ -152,7 +152,7 @@ fn state(account: &Account) -> &'static str {
 }
 
 /// Columns as wide as their widest text.
-fn table<const N: usize>(rows: Vec<[String; N]>) -> String {
+pub fn table<const N: usize>(rows: Vec<[String; N]>) -> String {
     let width = |column: usize| {
         let widths = rows.iter().map(|row| row[column].chars().count());
         widths.max().unwrap_or(0)

@@ -10,8 +10,8 @@ use super::import::{self, ImportError};
 use super::told::{self, Told};
 pub use super::user_args::{AddArgs, ListArgs, SetArgs, UserCommand};
 use crate::accounts::{
-    Account, AccountsError, By, Edit, Key, LastSuperuser, Listing, NewUser, OpenError, Prefix,
-    Users, random_password,
+    Account, AccountsError, By, Edit, FileError, Key, KeysError, LastSuperuser, Listing, MakeError,
+    MintError, NewUser, OpenError, Prefix, Users, random_password,
 };
 use crate::config::{Config, Secret};
 
@@ -28,6 +28,18 @@ pub enum UserError {
     NoSuchSession(Uuid),
     #[error("cannot read the password from standard input: {0}")]
     Stdin(io::Error),
+    #[error("cannot read the token from standard input: {0}")]
+    StdinToken(io::Error),
+    #[error("standard input begins with an empty line: expected a password")]
+    NoPassword,
+    #[error("the password cannot be hashed: {0}")]
+    Hash(#[from] MakeError),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error(transparent)]
+    KeyFile(FileError),
+    #[error(transparent)]
+    Mint(#[from] MintError),
     #[error("cannot write to standard output: {0}")]
     Stdout(io::Error),
     #[error(transparent)]
@@ -266,7 +278,7 @@ fn with_password(mut told: Told, password: Option<&Secret>) -> Told {
 }
 
 /// The first line, without its end.
-fn read_password(mut input: impl BufRead) -> Result<Secret, UserError> {
+pub fn read_password(mut input: impl BufRead) -> Result<Secret, UserError> {
     let mut line = Zeroizing::new(String::new());
     input.read_line(&mut line).map_err(UserError::Stdin)?;
     let text = line.strip_suffix('\n').unwrap_or(&line);

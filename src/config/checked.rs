@@ -15,6 +15,8 @@ use ipnet::IpNet;
 
 use super::secret::Secret;
 
+pub use super::private_key::{KeyAlgorithm, KeyFault, PrivateKey};
+
 /// One gateway.yaml, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -92,8 +94,13 @@ pub struct Auth {
     pub refresh_token: RefreshToken,
     pub cookie: Cookie,
     pub signing: Signing,
+    /// Encrypts keys that are made and kept in the store; `None` keeps them in `keys_dir`.
+    pub master_key: Option<Secret>,
     pub password: PasswordPolicy,
     pub registration: Registration,
+    /// The groups of endpoints that are served; the paths of the others go to the routes.
+    pub serve: Vec<Group>,
+    pub docs: Docs,
     pub username_reuse: UsernameReuse,
     /// A key of [`Config::tiers`].
     pub default_tier: String,
@@ -164,11 +171,20 @@ pub enum SameSite {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signing {
-    EdDsa,
-    Es256,
-    Rs256,
+    /// With a key that is made when it is missing.
+    Generated(KeyAlgorithm),
+    /// At least one: the first signs, all verify. No `kid` stands twice.
+    Keys(Vec<SigningKey>),
     /// At least 32 bytes.
     Hs256(Secret),
+}
+
+/// A private key of `auth.signing.keys`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningKey {
+    pub kid: String,
+    pub file: PathBuf,
+    pub key: PrivateKey,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,6 +208,44 @@ pub enum PasswordHash {
 pub enum Registration {
     Closed,
     Open,
+}
+
+/// Endpoints of the auth API that are served together or not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    Session,
+    Users,
+    Tiers,
+    ApiKeys,
+    Audit,
+}
+
+impl Group {
+    pub const ALL: [Group; 5] = [
+        Group::Session,
+        Group::Users,
+        Group::Tiers,
+        Group::ApiKeys,
+        Group::Audit,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Group::Session => "session",
+            Group::Users => "users",
+            Group::Tiers => "tiers",
+            Group::ApiKeys => "api_keys",
+            Group::Audit => "audit",
+        }
+    }
+}
+
+/// Who may read the API's description.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Docs {
+    Open,
+    Superuser,
+    Off,
 }
 
 /// Whether a name that was once in use is given to somebody else.

@@ -140,8 +140,9 @@ pub fn unknown_key(
         true => None,
         false => nearest(&entry.key.text, known.iter().copied()),
     };
-    // A mistyped `secret` is still a secret.
-    if near.is_some_and(|key| key == "secret") {
+    // A mistyped `secret` is still a secret, and so is a key that stands where no key is expected.
+    let is_key = matches!(&entry.value.value, Value::Scalar(s) if s.text.contains("PRIVATE KEY"));
+    if is_key || matches!(near, Some("secret" | "master_key")) {
         findings.hide(entry.value.span);
     }
     let message = format!("{title} has no key {}", shown(&entry.key.text));

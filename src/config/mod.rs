@@ -8,6 +8,7 @@ mod decode;
 mod diagnose;
 mod expand;
 mod plans;
+mod private_key;
 mod raw;
 mod resolve;
 mod restart;
@@ -22,10 +23,12 @@ use std::io::Read;
 use std::path::Path;
 
 pub use checked::Config;
+pub use checked::{KeyAlgorithm, KeyFault, PrivateKey};
 pub use diagnose::{Diagnostic, Report, Severity, counted};
 pub use plans::{LimitRule, Plans, RuleScope};
 pub use restart::needs_restart;
 pub use secret::Secret;
+pub use units::parse_duration;
 
 use decode::Decode;
 use diagnose::Findings;
@@ -76,12 +79,25 @@ pub struct Fault {
     pub hint: String,
 }
 
+/// What is doubtful about a route for a reason that this module can't know.
+pub struct Doubt {
+    /// An index into [`Config::routes`].
+    pub route: usize,
+    pub message: String,
+    pub hint: String,
+}
+
 /// Reads a file and the environment of this process.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
+    load_with(path, &|_| Vec::new())
+}
+
+/// The same, and warns of what `doubts` finds in a file that holds.
+pub fn load_with(path: &Path, doubts: &dyn Fn(&Config) -> Vec<Doubt>) -> Result<Loaded, Report> {
     let bytes = read(path)?;
     let env = |name: &str| std::env::var(name).ok();
     match String::from_utf8(bytes) {
-        Ok(text) => parse(&text, path, &env),
+        Ok(text) => parse_with(&text, path, &env, doubts),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
@@ -103,6 +119,15 @@ pub fn parse(
     path: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Report> {
+    parse_with(text, path, env, &|_| Vec::new())
+}
+
+fn parse_with(
+    text: &str,
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    doubts: &dyn Fn(&Config) -> Vec<Doubt>,
+) -> Result<Loaded, Report> {
     let source = source(text, path);
     let mut findings = Findings::default();
     let raw = yaml::read(&source, env, &mut findings)
@@ -112,14 +137,24 @@ pub fn parse(
     };
     let dir = path.parent().unwrap_or(Path::new(""));
     let config = resolve::resolve(&raw, dir, &mut findings);
-    match findings.has_errors() {
-        true => Err(report(findings, &source)),
-        false => Ok(Loaded {
-            config,
-            places: places(&raw, &findings, &source),
-            warnings: findings.into_diagnostics(&source),
-        }),
+    if findings.has_errors() {
+        return Err(report(findings, &source));
     }
+    for doubt in doubts(&config) {
+        let place = resolve::route_span(&raw, doubt.route);
+        findings.warn(place, doubt.message).hint(doubt.hint);
+    }
+    Ok(Loaded {
+        config,
+        places: places(&raw, &findings, &source),
+        warnings: findings.into_diagnostics(&source),
+    })
+}
+
+/// What `auth` is when a file says nothing of it.
+pub fn default_auth() -> checked::Auth {
+    let mut findings = Findings::default();
+    resolve::resolve(&raw::RawConfig::default(), Path::new(""), &mut findings).auth
 }
 
 fn places(

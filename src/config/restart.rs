@@ -1,6 +1,6 @@
 //! Which changes a reload cannot bring about.
 
-use super::checked::Config;
+use super::checked::{Config, Signing};
 
 /// The keys that differ and act only after a restart, by their names in the file; empty when the
 /// new configuration can take over while requests are served.
@@ -25,9 +25,12 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ),
         ("auth.refresh_token", a.refresh_token != b.refresh_token),
         ("auth.cookie", a.cookie != b.cookie),
-        ("auth.signing", a.signing != b.signing),
+        ("auth.signing", !is_rotation(&a.signing, &b.signing)),
+        ("auth.master_key", a.master_key != b.master_key),
         ("auth.password", a.password != b.password),
         ("auth.registration", a.registration != b.registration),
+        ("auth.serve", a.serve != b.serve),
+        ("auth.docs", a.docs != b.docs),
         ("auth.username_reuse", a.username_reuse != b.username_reuse),
         ("auth.default_tier", a.default_tier != b.default_tier),
         ("auth.compat", a.compat != b.compat),
@@ -35,4 +38,9 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     ];
     let names = changed.into_iter().filter(|(_, is)| *is);
     names.map(|(name, _)| name).collect()
+}
+
+/// Keys named in the file may come and go; where the keys come from stays.
+fn is_rotation(old: &Signing, new: &Signing) -> bool {
+    matches!((old, new), (Signing::Keys(_), Signing::Keys(_))) || old == new
 }

@@ -44,6 +44,14 @@ fn unexpected(what: &str, text: &str, hint: Option<String>) -> Fault {
     (format!("expected {what}, found {}", shown(text)), hint)
 }
 
+/// A duration outside of the file.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    duration(text).map_err(|(message, hint)| match hint {
+        Some(hint) => format!("{message}; {hint}"),
+        None => message,
+    })
+}
+
 fn duration(text: &str) -> Result<Duration, Fault> {
     let Some((count, unit)) = split(text) else {
         return Err(unexpected(DURATION, text, None));

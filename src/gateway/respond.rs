@@ -6,13 +6,17 @@ use std::borrow::Cow;
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::body::{ApiBody, Body};
 use super::ledger::Ledger;
 use crate::forward::X_REQUEST_ID;
+use crate::request::schema::{list, number, text, told};
 use crate::request::{Code, FieldError, Refusal, Shape};
 
-const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// RFC 9457, section 3.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+const PROBLEM: HeaderValue = HeaderValue::from_static(MEDIA_TYPE);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
@@ -29,6 +33,26 @@ struct Problem<'a> {
     policy: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
+}
+
+/// The JSON Schema of a problem document.
+pub fn schema() -> Value {
+    let error = told(
+        "FieldError",
+        &[],
+        json!({ "field": text(), "message": text() }),
+    );
+    let properties = json!({
+        "type": text(),
+        "title": text(),
+        "status": number(400),
+        "detail": text(),
+        "code": text(),
+        "request_id": text(),
+        "policy": text(),
+        "errors": list(error),
+    });
+    told("Problem", &["policy", "errors"], properties)
 }
 
 /// The response to a refused request of the data plane.

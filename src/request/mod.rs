@@ -2,6 +2,7 @@
 
 mod facts;
 mod refusal;
+pub mod schema;
 
 pub use facts::{Facts, Peer};
 pub use refusal::{Code, FieldError, Refusal, Shape};

@@ -37,7 +37,8 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
                 path: "/api/v1".into(),
                 domain: None,
             },
-            signing: Signing::EdDsa,
+            signing: Signing::Generated(KeyAlgorithm::EdDsa),
+            master_key: None,
             password: PasswordPolicy {
                 min_length: 8,
                 complexity: true,
@@ -45,6 +46,8 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
                 bcrypt_cost: 4,
             },
             registration: Registration::Closed,
+            serve: Group::ALL.to_vec(),
+            docs: Docs::Open,
             username_reuse: crate::config::checked::UsernameReuse::Never,
             default_tier: "free".into(),
             lockout: Lockout {

@@ -112,7 +112,8 @@ fn defaults_of_auth() {
             path: "/api/v1".into(),
             domain: None,
         },
-        signing: Signing::EdDsa,
+        signing: Signing::Generated(KeyAlgorithm::EdDsa),
+        master_key: None,
         password: PasswordPolicy {
             min_length: 8,
             complexity: true,
@@ -120,6 +121,8 @@ fn defaults_of_auth() {
             bcrypt_cost: 12,
         },
         registration: Registration::Closed,
+        serve: Group::ALL.to_vec(),
+        docs: Docs::Open,
         username_reuse: UsernameReuse::Never,
         default_tier: "free".into(),
         lockout: Lockout {
@@ -362,7 +365,7 @@ fn what_a_reload_can_change() {
     new.log.level = old.log.level.clone();
     assert_eq!(config::needs_restart(&old, &new), Vec::<&str>::new());
     new.listen.pop();
-    new.auth.signing = Signing::EdDsa;
+    new.auth.signing = Signing::Generated(KeyAlgorithm::EdDsa);
     assert_eq!(
         config::needs_restart(&old, &new),
         ["listen", "auth.signing"]

@@ -4,3 +4,4 @@
 mod golden;
 mod good;
 mod hostile;
+mod signing;

@@ -525,3 +525,25 @@ fn unauthenticated_endpoints_share_a_budget_by_address() {
     gateway.send(&refresh).expect(429);
     attempt("203.0.113.2").expect_problem(401, "credentials-invalid");
 }
+
+#[test]
+fn what_is_not_served_is_the_backend_s() {
+    let origin = Origin::start();
+    let gateway = closed(&origin)
+        .auth("serve: [session]\ndocs: superuser")
+        .start();
+    let token = gateway.user("alice", &[]).access;
+    let path = "/api/v1/users/me";
+    let refused = gateway.send(&get(path));
+    refused.expect_problem(401, "token-missing");
+    gateway.send(&get(path).bearer(&token)).expect(200);
+    assert_eq!(origin.last_request().target(), path);
+    let document = get("/api/v1/openapi.json");
+    let refused = gateway.send(&document.clone().bearer(&token));
+    refused.expect_problem(403, "forbidden");
+    assert_eq!(origin.requests().len(), 1);
+
+    let gateway = Settings::new(&origin).start();
+    let told = gateway.send(&document).expect(200).json();
+    assert!(told["paths"][path]["get"].is_object(), "{told}");
+}

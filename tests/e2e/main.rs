@@ -10,6 +10,7 @@ mod bad_requests;
 mod command_line;
 mod demo;
 mod headers;
+mod keys;
 mod life;
 mod lifecycle;
 mod limits;

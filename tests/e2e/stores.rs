@@ -2,13 +2,11 @@
 //! none of them goes on.
 
 use std::collections::HashSet;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::harness::client::{get, post};
 use crate::harness::eventually;
@@ -17,15 +15,12 @@ use crate::harness::gateway::{Gateway, PASSWORD, SECRET, Settings, access_token,
 use crate::harness::origin::Origin;
 use crate::harness::postgres::{self, Cluster};
 
-/// On that store, with the same keys for all.
+/// On that store, with the same secret for all and nothing else that they share.
 fn on(origin: &Origin, store: &str) -> Settings {
-    static KEYS: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
-    let keys = KEYS.path().display();
     Settings::new(origin)
         .routes("- { name: all, prefix: /, auth: required, upstream: app }")
         .auth(&format!(
             "signing: {{ algorithm: HS256, secret: {SECRET} }}\n\
-             keys_dir: {keys}\n\
              registration: open\n\
              refresh_token: {{ reuse_grace: 1s }}"
         ))

@@ -1,5 +1,7 @@
 //! Tokens that were forged, bent or meant for something else.
 
+use jsonwebtoken::{Algorithm, EncodingKey};
+use portcullis::config::{KeyAlgorithm, PrivateKey};
 use serde_json::{Value, json};
 
 use crate::harness::client::get;
@@ -177,6 +179,77 @@ fn alg_confusion() {
         refused(&gateway, "crit", &forged.signed(SECRET.as_bytes()));
     }
     gateway.still_serves("/");
+}
+
+#[test]
+fn alg_confusion_between_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = [
+        ("a", KeyAlgorithm::Rs256),
+        ("b", KeyAlgorithm::EdDsa),
+        ("c", KeyAlgorithm::EdDsa),
+    ];
+    let made = made.map(|(kid, algorithm)| {
+        let key = PrivateKey::generate(algorithm).unwrap();
+        let file = folder.path().join(format!("{kid}.pem"));
+        std::fs::write(&file, key.to_pem()).unwrap();
+        let encoding = match algorithm {
+            KeyAlgorithm::Rs256 => EncodingKey::from_rsa_pem(&key.to_pem()).unwrap(),
+            _ => EncodingKey::from_ed_pem(&key.to_pem()).unwrap(),
+        };
+        let algorithm = algorithm.as_str().parse::<Algorithm>().unwrap();
+        (
+            kid,
+            algorithm,
+            encoding,
+            format!("{{ kid: {kid}, file: {file:?} }}"),
+        )
+    });
+    let items: Vec<&str> = made.iter().map(|key| key.3.as_str()).collect();
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .auth(&format!("signing: {{ keys: [{}] }}", items.join(", ")))
+        .routes("- { name: all, prefix: /, auth: required, upstream: app }")
+        .start();
+    let alice = gateway.user("alice", &[]);
+    let claims = Jwt::parse(&alice.access).claims;
+    for (kid, algorithm, key, _) in &made {
+        for (named, said, ..) in &made {
+            let header = json!({ "alg": said, "typ": "at+jwt", "kid": named });
+            let part = |value: &Value| base64url(value.to_string());
+            let message = format!("{}.{}", part(&header), part(&claims));
+            let signature = jsonwebtoken::crypto::sign(message.as_bytes(), key, *algorithm);
+            let token = format!("{message}.{}", signature.unwrap());
+            let what = format!("{kid} for {named}");
+            match kid == named {
+                true => accepted(&gateway, &what, &token),
+                false => refused(&gateway, &what, &token),
+            }
+            // What the key's own algorithm is called changes nothing about the other's id.
+            let own = json!({ "alg": algorithm, "typ": "at+jwt", "kid": named });
+            let message = format!("{}.{}", part(&own), part(&claims));
+            let signature = jsonwebtoken::crypto::sign(message.as_bytes(), key, *algorithm);
+            if kid != named {
+                refused(
+                    &gateway,
+                    &what,
+                    &format!("{message}.{}", signature.unwrap()),
+                );
+            }
+        }
+    }
+    // The public half of one as a secret, under the id of another.
+    let published = gateway.send(&get("/.well-known/jwks.json")).expect(200);
+    let keys = published.json();
+    assert_eq!(keys["keys"].as_array().unwrap().len(), 3);
+    for secret in rsa_public_key_files(&keys["keys"][0]) {
+        for kid in ["a", "b"] {
+            let forged = Jwt::parse(&alice.access)
+                .header("alg", "HS256")
+                .header("kid", kid);
+            refused(&gateway, kid, &forged.signed(&secret));
+        }
+    }
 }
 
 /// The JSON text of an object, with one member's text put in by hand.

@@ -9,6 +9,7 @@ use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
+use crate::config::Secret;
 use crate::config::checked::{PasswordHash, PasswordPolicy};
 
 pub use compute::MAX_BYTES;
@@ -27,6 +28,11 @@ pub enum Scheme {
     /// With the logarithm of the number of rounds.
     Bcrypt(u32),
     Argon2id,
+}
+
+/// The hash that an account with this password would get.
+pub fn hash(policy: &PasswordPolicy, password: &Secret) -> Result<String, MakeError> {
+    Scheme::of(policy).make(password.expose().as_bytes())
 }
 
 /// Why there is no hash.

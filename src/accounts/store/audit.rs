@@ -102,10 +102,11 @@ pub enum Action {
     TierLimitCreate,
     TierLimitUpdate,
     TierLimitDelete,
+    TokenMint,
 }
 
 impl Action {
-    pub const ALL: [Action; 20] = [
+    pub const ALL: [Action; 21] = [
         Action::LoginSuccess,
         Action::LoginFailure,
         Action::Logout,
@@ -126,6 +127,7 @@ impl Action {
         Action::TierLimitCreate,
         Action::TierLimitUpdate,
         Action::TierLimitDelete,
+        Action::TokenMint,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -150,6 +152,7 @@ impl Action {
             Action::TierLimitCreate => "tier.limit.create",
             Action::TierLimitUpdate => "tier.limit.update",
             Action::TierLimitDelete => "tier.limit.delete",
+            Action::TokenMint => "token.mint",
         }
     }
 }

@@ -4,6 +4,7 @@ mod audit;
 mod db;
 mod edit;
 mod health;
+mod secrets;
 mod sql;
 mod table;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use crate::config::checked;
 pub use audit::{Action, By, Entry, Event, Subject, Trail};
 pub use edit::{Edit, Key, LastSuperuser, NewPassword, NotChanged};
 pub use health::StoreError;
+pub use secrets::{Sealed, SecretEdit};
 pub use table::{Member, RowFault, Table};
 pub use tiers::{
     FileTiers, Free, ListedRules, NotPlanned, Quota, Rule, RuleValues, StoredTier, Target, TierRow,
@@ -155,11 +157,17 @@ pub struct NewSession<'a> {
     pub expires_at: Millis,
     pub tokens_expire_at: Millis,
     pub ip: IpAddr,
+    pub user_agent: Option<&'a str>,
+}
+
+/// The login that a session begins with.
+pub struct Login<'a> {
+    /// The hash that the password was checked against.
+    pub checked_hash: &'a str,
+    /// A hash in its place.
+    pub new_hash: Option<&'a str>,
     /// The count of failures that this success clears.
     pub clears: &'a str,
-    /// A hash in place of the one that was checked.
-    pub new_hash: Option<&'a str>,
-    pub user_agent: Option<&'a str>,
 }
 
 /// A session as it is told to people.

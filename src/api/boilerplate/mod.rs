@@ -30,79 +30,51 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
-use http::Method;
 use serde_json::json;
 
 use super::ApiState;
-use super::endpoints::{Endpoint, Handlers, only};
+use super::operation::{Operation, Who, delete, get, patch, post};
 use super::refused::Refused;
 use crate::accounts::{AccountsError, PlanError, Taken};
+use crate::config::checked::{Compat, Group};
 use crate::request::{Code, Refusal, Shape};
 
-pub(super) use self::read::with_tier_ids;
+pub(super) use self::read::{with_tier_id, with_tier_ids};
 
 type Answer = Result<Response, Refused>;
 type Api = State<Arc<ApiState>>;
 
-/// Each path under `base_path`, its methods, and what answers them.
-pub(super) fn under_base() -> Vec<Endpoint> {
-    const GET: Method = Method::GET;
-    const HEAD: Method = Method::HEAD;
-    const PATCH: Method = Method::PATCH;
-    const POST: Method = Method::POST;
-    const DELETE: Method = Method::DELETE;
-    vec![
-        ("/user", vec![POST], post(users::create)),
-        ("/user/me/", vec![GET, HEAD], get(users::get_me)),
-        (
-            "/user/{username}",
-            vec![GET, HEAD, PATCH, DELETE],
-            get(users::get).patch(users::patch).delete(users::delete),
-        ),
-        ("/db_user/{username}", vec![DELETE], delete(users::purge)),
-        (
-            "/user/{username}/rate_limits",
-            vec![GET, HEAD],
-            get(users::rate_limits),
-        ),
-        (
-            "/user/{username}/tier",
-            vec![GET, HEAD, PATCH],
-            get(users::tier).patch(users::set_tier),
-        ),
-        ("/tier", vec![POST], post(tiers::create)),
-        (
-            "/tier/{name}",
-            vec![GET, HEAD, PATCH, DELETE],
-            get(tiers::get).patch(tiers::patch).delete(tiers::delete),
-        ),
-        (
-            "/tier/{name}/rate_limit",
-            vec![POST],
-            post(tiers::create_limit),
-        ),
-        (
-            "/tier/{name}/rate_limits",
-            vec![GET, HEAD],
-            get(tiers::list_limits),
-        ),
-        (
-            "/tier/{name}/rate_limit/{id}",
-            vec![GET, HEAD, PATCH, DELETE],
-            get(tiers::get_limit)
-                .patch(tiers::patch_limit)
-                .delete(tiers::delete_limit),
-        ),
-    ]
+/// Its operations, as rows of the API's table.
+// One line for each, as there.
+#[rustfmt::skip]
+pub(super) fn table() -> Vec<Operation> {
+    use Group::{Tiers, Users};
+    use Who::{Anyone, Bearer, Owner, Superuser};
+    let all = vec![
+        post(Users, "/user", Anyone, "Create an account", users::create),
+        get(Users, "/user/me/", Bearer, "The caller's account", users::get_me),
+        get(Users, "/user/{username}", Owner, "An account", users::get),
+        patch(Users, "/user/{username}", Owner, "Change an account", users::patch),
+        delete(Users, "/user/{username}", Owner, "Delete an account", users::delete),
+        delete(Users, "/db_user/{username}", Superuser, "Remove an account for good", users::purge),
+        get(Users, "/user/{username}/rate_limits", Superuser, "An account and its rate limits", users::rate_limits),
+        get(Users, "/user/{username}/tier", Owner, "An account and its tier", users::tier),
+        patch(Users, "/user/{username}/tier", Superuser, "Set an account's tier", users::set_tier),
+        post(Tiers, "/tier", Superuser, "Create a tier", tiers::create),
+        get(Tiers, "/tier/{name}", Bearer, "A tier", tiers::get),
+        patch(Tiers, "/tier/{name}", Superuser, "Change a tier", tiers::patch),
+        delete(Tiers, "/tier/{name}", Superuser, "Delete a tier", tiers::delete),
+        post(Tiers, "/tier/{name}/rate_limit", Superuser, "Add a rate limit", tiers::create_limit),
+        get(Tiers, "/tier/{name}/rate_limits", Bearer, "List rate limits", tiers::list_limits),
+        get(Tiers, "/tier/{name}/rate_limit/{id}", Bearer, "A rate limit", tiers::get_limit),
+        patch(Tiers, "/tier/{name}/rate_limit/{id}", Superuser, "Change a rate limit", tiers::patch_limit),
+        delete(Tiers, "/tier/{name}/rate_limit/{id}", Superuser, "Delete a rate limit", tiers::delete_limit),
+    ];
+    all.into_iter().map(|operation| operation.of(Compat::FastapiBoilerplate)).collect()
 }
 
-/// The same handlers with refusals as the boilerplate's clients expect them.
-pub(super) fn dressed(methods: Vec<Method>, handlers: Handlers) -> Handlers {
-    only(methods, handlers).layer(axum::middleware::map_response(dress))
-}
-
-async fn dress(mut response: Response) -> Response {
+/// Makes refusals what the boilerplate's clients expect.
+pub(super) async fn dress(mut response: Response) -> Response {
     let Some(refusal) = response.extensions_mut().remove::<Refusal>() else {
         return response;
     };

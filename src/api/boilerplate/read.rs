@@ -92,6 +92,13 @@ pub(in crate::api) async fn with_tier_ids(
     Ok(told.collect())
 }
 
+/// The schema of one of them.
+pub(in crate::api) fn with_tier_id(mut account: Value) -> Value {
+    account["title"] = json!("UserWithTierId");
+    account["properties"]["tier_id"] = json!({ "type": ["integer", "null"] });
+    account
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{Answer, Api, NOTHING, PASSWORD};
-use crate::config::checked::{Compat, Registration};
+use crate::api::{compat_paths, endpoints};
+use crate::config::checked::{Compat, Group, Registration};
 use crate::request::Shape;
 
 async fn api() -> (Api, String, String) {
@@ -355,8 +356,13 @@ async fn rate_limits_are_rules_by_path() {
 async fn without_compat_the_paths_are_the_backend_s() {
     let api = Api::start().await;
     let (root, _) = api.sign_in("root").await;
-    let served = super::super::endpoints("/api/v1", &[]);
-    for path in super::super::compat_paths("/api/v1", &[Compat::FastapiBoilerplate]) {
+    let served = endpoints(&api.config.auth);
+    let mut auth = api.config.auth.clone();
+    auth.compat = vec![Compat::FastapiBoilerplate];
+    let paths = compat_paths(&auth);
+    assert_eq!(paths.len(), 11);
+    assert!(paths.iter().all(|path| endpoints(&auth).contains(path)));
+    for path in paths {
         assert!(!served.contains(&path), "{path}");
         let path = path.strip_prefix("/api/v1").unwrap();
         let answer = api.call("GET", path, &root, NOTHING).await;
@@ -368,4 +374,14 @@ async fn without_compat_the_paths_are_the_backend_s() {
         .expect(200)
         .json();
     assert!(list["data"][0].get("tier_id").is_none());
+}
+
+#[tokio::test]
+async fn a_group_that_is_not_served_takes_its_paths_along() {
+    let mut auth = Api::start().await.config.auth;
+    auth.compat = vec![Compat::FastapiBoilerplate];
+    auth.serve = vec![Group::Users];
+    let paths = compat_paths(&auth);
+    assert!(paths.contains(&"/api/v1/user/me/".to_owned()));
+    assert!(!paths.contains(&"/api/v1/tier".to_owned()));
 }

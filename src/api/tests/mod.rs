@@ -3,10 +3,12 @@
 mod audit;
 mod bad_input;
 mod boilerplate;
+mod conformance;
 mod life;
 mod lockout;
 mod members;
 mod places;
+mod served;
 mod sessions;
 mod tiers;
 mod users;
@@ -18,12 +20,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use jsonwebtoken::Validation;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{ApiState, Expiry, router};
+use super::{ApiState, Expiry, openapi, router};
 use crate::accounts::testing::{StoppedClock, config_for, new_user};
 use crate::accounts::{Accounts, By};
 use crate::authn::{Changes, Claims, User};
@@ -40,6 +43,8 @@ pub struct Api {
     pub config: Config,
     /// What the limiter by address says.
     pub is_admitting: Arc<AtomicBool>,
+    /// What it says of itself.
+    pub document: Value,
     folder: tempfile::TempDir,
 }
 
@@ -107,12 +112,13 @@ impl Api {
                 if admitting.load(Ordering::SeqCst) {
                     return Ok(());
                 }
-                Err(Refusal::new(Code::RateLimited, "Too many requests."))
+                Err(Refusal::new(Code::RateLimited, "Too many requests.").retry_after(1))
             }),
             Arc::default(),
         );
         Api {
-            router: router(state),
+            router: router(&config.auth, state),
+            document: openapi(&config.auth),
             accounts,
             clock,
             config,
@@ -131,14 +137,29 @@ impl Api {
             client,
             is_trusted: false,
         });
+        let (parts, body) = request.into_parts();
+        let (body, bytes) = match body.size_hint().exact() {
+            Some(_) => {
+                let bytes = body.collect().await.unwrap().to_bytes();
+                (Body::from(bytes.clone()), Some(bytes.to_vec()))
+            }
+            // Whether it ends is not known.
+            None => (body, None),
+        };
+        let call = conformance::of(&self.document, &parts, bytes);
+        let request = Request::from_parts(parts, body);
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
-        Answer {
+        let answer = Answer {
             status: parts.status,
             headers: parts.headers,
             body: body.collect().await.unwrap().to_bytes().to_vec(),
             refusal: parts.extensions.get::<Refusal>().cloned(),
+        };
+        if let Some(call) = call {
+            call.assert_documented(&answer);
         }
+        answer
     }
 
     pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {

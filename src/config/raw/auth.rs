@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::checked::{
-    Compat, Delivery, PasswordHash, Registration, SameSite, UsernameReuse,
+    Compat, Delivery, Docs, Group, PasswordHash, Registration, SameSite, UsernameReuse,
 };
 use super::super::decode::{At, AtLeastOne, Decode, choose};
 use super::super::diagnose::Findings;
@@ -30,9 +30,16 @@ section! {
         refresh_token: RawRefreshToken;
         cookie: RawCookie;
         signing: RawSigning;
+        /// Encrypts keys that are kept in the store.
+        master_key: Secret;
+        master_key_file: String;
         password: RawPassword;
         /// Who may create accounts.
         registration: Registration;
+        /// The groups of endpoints that are served.
+        serve: Vec<At<Group>>;
+        /// Who may read the API's description.
+        docs: Docs;
         /// Whether a name that was once in use may be somebody else's.
         username_reuse: UsernameReuse;
         /// The tier of new accounts.
@@ -103,6 +110,16 @@ section! {
         algorithm: Algorithm;
         secret: Secret;
         secret_file: String;
+        /// Private keys: the first signs, all verify.
+        keys: AtLeastOne<RawSigningKey>;
+    }
+}
+
+section! {
+    RawSigningKey, "an item of `auth.signing.keys`" {
+        /// What tokens call the key; its thumbprint unless given.
+        kid: String;
+        file: String, required "for example `file: keys/k1.pem`; make one: `portcullis key generate --out keys/k1.pem`";
     }
 }
 
@@ -157,3 +174,17 @@ choice! { SameSite {
 } }
 
 choice! { Registration { "closed" => Registration::Closed, "open" => Registration::Open } }
+
+choice! { Group {
+    "session" => Group::Session,
+    "users" => Group::Users,
+    "tiers" => Group::Tiers,
+    "api_keys" => Group::ApiKeys,
+    "audit" => Group::Audit,
+} }
+
+choice! { Docs {
+    "open" => Docs::Open,
+    "superuser" => Docs::Superuser,
+    "off" => Docs::Off,
+} }

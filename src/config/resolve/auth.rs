@@ -8,13 +8,13 @@ use std::time::Duration;
 use http::Uri;
 
 use super::super::checked::{
-    Auth, Compat, Cookie, Delivery, PasswordHash, PasswordPolicy, Pattern, Rate, RefreshToken,
-    Registration, SameSite, Signing, Tier, UsernameReuse,
+    Auth, Compat, Cookie, Delivery, Docs, Group, PasswordHash, PasswordPolicy, Pattern, Rate,
+    RefreshToken, Registration, SameSite, Tier, UsernameReuse,
 };
 use super::super::decode::{At, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
-use super::super::raw::{Algorithm, RawAuth, RawConfig, RawCookie, RawPassword, RawSigning};
-use super::{lockout, pattern, positive, quota, secret, users};
+use super::super::raw::{RawAuth, RawConfig, RawCookie, RawPassword};
+use super::{lockout, pattern, positive, quota, secret, signing, users};
 
 const DEFAULT_BASE_PATH: &str = "/api/v1";
 const DEFAULT_ISSUER: &str = "http://localhost:8080";
@@ -50,15 +50,26 @@ pub fn auth(
         access_token_ttl: positive(ttl, Duration::from_secs(30 * 60), findings),
         refresh_token: refresh_token(raw, findings),
         cookie: cookie(&raw.cookie, &base_path, findings),
-        signing: signing(&raw.signing, dir, findings),
+        signing: signing::signing(&raw.signing, dir, findings),
+        master_key: secret::MASTER.read(&raw.master_key, &raw.master_key_file, dir, findings),
         password: password(&raw.password, findings),
         registration: raw.registration.copied().unwrap_or(Registration::Closed),
+        serve: serve(&raw.serve),
+        docs: raw.docs.copied().unwrap_or(Docs::Open),
         username_reuse: raw.username_reuse.copied().unwrap_or(UsernameReuse::Never),
         default_tier: default_tier(config, raw, tiers, findings),
         lockout: lockout::lockout(&raw.lockout, findings),
         compat: compat(&raw.compat, findings),
         users: users::users(raw, dir, findings),
         base_path,
+    }
+}
+
+/// Everything, unless the file says what.
+fn serve(raw: &Field<Vec<At<Group>>>) -> Vec<Group> {
+    match raw.get() {
+        Some(groups) => groups.iter().map(|at| at.value).collect(),
+        None => Group::ALL.to_vec(),
     }
 }
 
@@ -230,35 +241,6 @@ fn check_cookie_name(name: &At<String>, cookie: &Cookie, findings: &mut Findings
                 "a `__Host-` cookie needs `secure: true`, `path: /` and no `domain`",
             )
             .hint("browsers drop it otherwise");
-    }
-}
-
-fn signing(raw: &Field<RawSigning>, dir: &Path, findings: &mut Findings) -> Signing {
-    let Some(At { value: raw, span }) = raw.given() else {
-        return Signing::EdDsa;
-    };
-    let algorithm = match raw.algorithm {
-        Field::Absent => Algorithm::EdDsa,
-        Field::Invalid => return Signing::EdDsa,
-        Field::Given(at) => at.value,
-    };
-    if algorithm == Algorithm::Hs256 {
-        let at = raw.algorithm.span().unwrap_or(*span);
-        let secret = secret::read(raw, at, dir, findings);
-        return secret.map_or(Signing::EdDsa, Signing::Hs256);
-    }
-    for at in [raw.secret.span(), raw.secret_file.span()]
-        .into_iter()
-        .flatten()
-    {
-        findings
-            .error(at, "a secret is used by `algorithm: HS256` only")
-            .hint("remove it, or name the algorithm: the others generate their keys in `keys_dir`");
-    }
-    match algorithm {
-        Algorithm::Es256 => Signing::Es256,
-        Algorithm::Rs256 => Signing::Rs256,
-        Algorithm::EdDsa | Algorithm::Hs256 => Signing::EdDsa,
     }
 }
 

@@ -11,12 +11,13 @@ mod quota;
 mod route;
 mod rule;
 mod secret;
+mod signing;
 mod store;
 mod ties;
 mod upstream;
 mod users;
 
-pub(super) use route::METHODS;
+pub use route::{METHODS, route_span};
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -53,6 +54,8 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     let routes = route::routes(&raw.routes, &names, findings);
     upstream::warn_of_unused(&raw.upstreams, &raw.routes, findings);
     let listen = listen(&raw.listen, findings);
+    let store = store::store(raw, dir, findings);
+    store::check_keys(raw, &store, findings);
     Config {
         admin: admin(raw, &listen, findings),
         listen,
@@ -65,7 +68,7 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
             .get()
             .and_then(|s| s.grace.copied())
             .unwrap_or(Duration::from_secs(30)),
-        store: store::store(raw, dir, findings),
+        store,
         auth: auth::auth(raw, &tiers, dir, findings),
         anonymous: raw
             .anonymous

@@ -145,6 +145,12 @@ pub fn routes(
     all
 }
 
+/// Where the pattern of a route stands in a file that holds: its routes are all there, in order.
+pub fn route_span(raw: &RawConfig, route: usize) -> Span {
+    let item = raw.routes.get().and_then(|list| list.0.get(route));
+    item.map_or_else(Span::default, pattern_span)
+}
+
 fn pattern_span(at: &At<RawRoute>) -> Span {
     let raw = &at.value;
     raw.path.span().or(raw.prefix.span()).unwrap_or(at.span)

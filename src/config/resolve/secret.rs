@@ -1,4 +1,4 @@
-//! The secret of HS256: where it comes from, and whether it can be guessed.
+//! The secrets of `auth`: where they come from, and whether they can be guessed.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -6,14 +6,13 @@ use std::path::Path;
 
 use super::super::decode::{At, Field};
 use super::super::diagnose::{Findings, shown};
-use super::super::raw::RawSigning;
 use super::super::secret::Secret;
 use super::super::source::Span;
 
 /// RFC 7518, 3.2: a key as long as the hash's output.
 const SHORTEST: usize = 32;
 const LARGEST_FILE: u64 = 64 * 1024;
-const HINT: &str = "make one: `openssl rand -base64 48`";
+pub const HINT: &str = "make one: `openssl rand -base64 48`";
 
 /// Keys that stand in tutorials and templates as they are.
 const PUBLISHED: &[&str] = &[
@@ -43,32 +42,56 @@ const PLACEHOLDERS: &[&str] = &[
     "secretsecret",
 ];
 
-/// The secret given in the file or by the file that it names; `None` when there is none that holds.
-pub fn read(raw: &RawSigning, at: Span, dir: &Path, findings: &mut Findings) -> Option<Secret> {
-    let (secret, span) = match (&raw.secret, &raw.secret_file) {
-        (Field::Absent, Field::Absent) => {
-            findings
-                .error(at, "HS256 needs a `secret` or a `secret_file`")
-                .hint(format!("for example `secret: \"${{SECRET_KEY}}\"`; {HINT}"));
+/// What a secret is for.
+pub struct Kind {
+    /// The key that it stands under; `_file` behind it names a file.
+    key: &'static str,
+    user: &'static str,
+}
+
+/// The secret that HS256 signs with.
+pub const HS256: Kind = Kind {
+    key: "secret",
+    user: "HS256",
+};
+
+/// The key that other keys are encrypted under.
+pub const MASTER: Kind = Kind {
+    key: "master_key",
+    user: "a master key",
+};
+
+impl Kind {
+    /// The secret given in the file or by the file that it names; `None` when there is none that
+    /// holds, which has been reported if one was meant.
+    pub fn read(
+        &self,
+        secret: &Field<Secret>,
+        file: &Field<String>,
+        dir: &Path,
+        findings: &mut Findings,
+    ) -> Option<Secret> {
+        let (secret, span) = match (secret, file) {
+            (Field::Given(At { value, span }), Field::Absent) => (value.clone(), *span),
+            (Field::Absent, Field::Given(At { value, span })) => {
+                (from_file(&dir.join(value), *span, findings)?, *span)
+            }
+            (Field::Absent, _) | (_, Field::Absent) => return None,
+            (secret, file) => {
+                let at = file.span().or(secret.span()).unwrap_or_default();
+                let key = self.key;
+                findings
+                    .error(at, "the secret is given twice")
+                    .hint(format!("keep `{key}` or `{key}_file`"));
+                return None;
+            }
+        };
+        if let Some(why) = weakness(secret.expose(), self.user) {
+            findings.error(span, why).hint(HINT);
             return None;
         }
-        (Field::Given(At { value, span }), Field::Absent) => (value.clone(), *span),
-        (Field::Absent, Field::Given(At { value, span })) => {
-            (from_file(&dir.join(value), *span, findings)?, *span)
-        }
-        (Field::Absent, _) | (_, Field::Absent) => return None,
-        (_, file) => {
-            findings
-                .error(file.span().unwrap_or(at), "the secret is given twice")
-                .hint("keep `secret` or `secret_file`");
-            return None;
-        }
-    };
-    if let Some(why) = weakness(secret.expose()) {
-        findings.error(span, why).hint(HINT);
-        return None;
+        Some(secret)
     }
-    Some(secret)
 }
 
 pub fn from_file(path: &Path, span: Span, findings: &mut Findings) -> Option<Secret> {
@@ -91,11 +114,11 @@ pub fn from_file(path: &Path, span: Span, findings: &mut Findings) -> Option<Sec
 }
 
 /// Why a secret must not be used; never says what it is.
-fn weakness(secret: &str) -> Option<String> {
+fn weakness(secret: &str, user: &str) -> Option<String> {
     let bytes = secret.as_bytes();
     if bytes.len() < SHORTEST {
         return Some(format!(
-            "the secret has {} bytes: HS256 needs at least {SHORTEST}",
+            "the secret has {} bytes: {user} needs at least {SHORTEST}",
             bytes.len()
         ));
     }
@@ -150,7 +173,7 @@ mod tests {
             "0101101010011011010101010110101010100101",
             "django-insecure-8f$k2l!m9x@q7w3e5r1t6y",
         ] {
-            assert!(weakness(bad).is_some(), "{bad}");
+            assert!(weakness(bad, "HS256").is_some(), "{bad}");
         }
     }
 
@@ -161,7 +184,7 @@ mod tests {
             "Zt1kq8V0mJxw2c5yHn7LrQe4UoSbGdAf",
             "correct horse battery staple and more besides",
         ] {
-            assert_eq!(weakness(good), None, "{good}");
+            assert_eq!(weakness(good, "HS256"), None, "{good}");
         }
     }
 }

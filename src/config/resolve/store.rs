@@ -7,7 +7,7 @@ use url::Url;
 use super::super::checked::{Postgres, Store};
 use super::super::decode::{At, Field};
 use super::super::diagnose::{Findings, shown};
-use super::super::raw::RawConfig;
+use super::super::raw::{Algorithm, RawConfig};
 use super::super::secret::Secret;
 use super::super::source::Span;
 use super::secret;
@@ -114,4 +114,32 @@ fn postgres(text: &str, span: Span, findings: &mut Findings) -> Option<Store> {
         shown: format!("postgres://{host}{port}{}", url.path()),
         url: Secret::new(text.to_owned()),
     }))
+}
+
+/// Gateways on one PostgreSQL database must have the same keys, and the files of one are not the
+/// other's.
+pub fn check_keys(raw: &RawConfig, store: &Store, findings: &mut Findings) {
+    let auth = raw.auth.get();
+    let signing = auth.and_then(|auth| auth.signing.get());
+    // What is there but wrong has been reported.
+    let is_shared = matches!(raw.auth, Field::Invalid)
+        || auth.is_some_and(|auth| {
+            !auth.master_key.is_absent()
+                || !auth.master_key_file.is_absent()
+                || matches!(auth.signing, Field::Invalid)
+        })
+        || signing.is_some_and(|signing| {
+            !signing.keys.is_absent()
+                || matches!(signing.algorithm, Field::Invalid)
+                || signing.algorithm.copied() == Some(Algorithm::Hs256)
+        });
+    if matches!(store, Store::Postgres(_)) && !is_shared {
+        let span = raw.store.span().or(raw.store_file.span());
+        findings
+            .error(
+                span.unwrap_or_default(),
+                "gateways on a PostgreSQL store share their keys, and none are given",
+            )
+            .hint("give all of them one `auth.master_key`, or the same `auth.signing.keys`");
+    }
 }

@@ -33,7 +33,7 @@ enum Kind {
 /// Work that only one transaction does at a time. SQLite has one writer; PostgreSQL is asked for an
 /// advisory lock, which its transaction holds to its end. Whoever needs several takes them, and locks
 /// on rows, in this order: accounts, a user, sessions,
-/// changes; attempts stand alone.
+/// changes; attempts and secrets stand alone.
 #[derive(Debug, Clone, Copy)]
 pub enum Section {
     /// What must be decided over all accounts: whether a name is free, who is the last superuser.
@@ -42,6 +42,8 @@ pub enum Section {
     Attempts,
     /// Writing the change log, so that its numbers become visible in their order.
     Changes,
+    /// Making keys that all gateways share, once.
+    Secrets,
 }
 
 impl Section {
@@ -50,6 +52,7 @@ impl Section {
             Section::Accounts => 1,
             Section::Attempts => 2,
             Section::Changes => 3,
+            Section::Secrets => 4,
         };
         // "portcull", so that other programs on the database hardly use the same.
         0x706f_7274_6375_6c6c + number

@@ -9,6 +9,7 @@ mod listing;
 mod mirror;
 mod names;
 mod rows;
+mod secrets;
 mod sessions;
 mod tier_limits;
 mod tiers;

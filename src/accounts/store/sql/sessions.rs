@@ -10,8 +10,8 @@ use super::changes::log_session;
 use super::rows;
 use crate::accounts::store::db::{Tx, query};
 use crate::accounts::store::{
-    Account, Action, By, EndedSession, Event, Key, Millis, NewSession, Session, SessionInfo, Step,
-    Store, StoreError, UsedSession,
+    Account, Action, By, EndedSession, Event, Key, Login, Millis, NewSession, Session, SessionInfo,
+    Step, Store, StoreError, UsedSession,
 };
 
 /// The most sessions told at once; a program that signs in for every call can have very many.
@@ -23,45 +23,36 @@ impl Store {
     pub async fn begin_session(
         &self,
         user: Uuid,
-        checked_hash: &str,
+        login: &Login<'_>,
         session: &NewSession<'_>,
     ) -> Result<Option<Account>, StoreError> {
         self.health
             .watch(async {
                 let mut tx = self.db.begin().await?;
-                let found = query("SELECT * FROM users WHERE id = $1 AND password_hash = $2")
+                let read = query("SELECT * FROM users WHERE id = $1 AND password_hash = $2")
                     .bind(user)
-                    .bind(checked_hash);
-                let found = match session.new_hash {
-                    None => found.for_share(),
-                    // Two that share the row and then write it would wait for each other.
-                    Some(_) => found.for_update(),
+                    .bind(login.checked_hash);
+                // Two that share the row and then both write it would wait for one another.
+                let read = match login.new_hash {
+                    Some(_) => read.for_update(),
+                    None => read.for_share(),
                 };
-                let row = found.fetch_optional(&mut tx).await?;
+                let row = read.fetch_optional(&mut tx).await?;
                 let account = match row {
                     Some(row) => rows::account(&row)?,
-                    None => return Ok(None),
+                    None => {
+                        // The change that was seen may share a commit that is still to come: whoever
+                        // reads again finds it only afterwards.
+                        tx.commit().await?;
+                        return Ok(None);
+                    }
                 };
                 if !account.may_sign_in() {
                     return Ok(None);
                 }
-                query(
-                    "INSERT INTO sessions (id, user_id, counter, created_at, last_used_at, \
-                     expires_at, tokens_expire_at, ip, user_agent) \
-                     VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8)",
-                )
-                .bind(session.id)
-                .bind(user)
-                .bind(session.now)
-                .bind(session.now)
-                .bind(session.expires_at)
-                .bind(session.tokens_expire_at)
-                .bind(session.ip.to_string())
-                .bind(session.user_agent)
-                .execute(&mut tx)
-                .await?;
-                clear(&mut tx, session.clears).await?;
-                if let Some(hash) = session.new_hash {
+                insert(&mut tx, user, session).await?;
+                clear(&mut tx, login.clears).await?;
+                if let Some(hash) = login.new_hash {
                     query("UPDATE users SET password_hash = $1 WHERE id = $2")
                         .bind(hash)
                         .bind(user)
@@ -78,6 +69,38 @@ impl Store {
                 log_event(&mut tx, &event).await?;
                 tx.commit().await?;
                 Ok(Some(account))
+            })
+            .await
+    }
+
+    /// Begins a session that nobody signed in for. `None`: there is no such account; `Some(None)`: it
+    /// may not sign in.
+    pub async fn begin_minted_session(
+        &self,
+        key: Key<'_>,
+        session: &NewSession<'_>,
+        by: &By,
+    ) -> Result<Option<Option<Account>>, StoreError> {
+        self.health
+            .watch(async {
+                let mut tx = self.db.begin().await?;
+                let Some(account) = find_to_change(&mut tx, key).await? else {
+                    return Ok(None);
+                };
+                if !account.may_sign_in() {
+                    return Ok(Some(None));
+                }
+                insert(&mut tx, account.id, session).await?;
+                let event = Event {
+                    at: session.now,
+                    action: Action::TokenMint,
+                    by,
+                    subject: Some((account.id, &account.username)),
+                    details: json!({ "session": session.id }),
+                };
+                log_event(&mut tx, &event).await?;
+                tx.commit().await?;
+                Ok(Some(Some(account)))
             })
             .await
     }
@@ -311,4 +334,23 @@ pub(super) async fn end_sessions(
     .fetch_all(tx)
     .await?;
     rows.iter().map(rows::ended_session).collect()
+}
+
+async fn insert(tx: &mut Tx, user: Uuid, session: &NewSession<'_>) -> Result<(), sqlx::Error> {
+    query(
+        "INSERT INTO sessions (id, user_id, counter, created_at, last_used_at, \
+         expires_at, tokens_expire_at, ip, user_agent) \
+         VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(session.id)
+    .bind(user)
+    .bind(session.now)
+    .bind(session.now)
+    .bind(session.expires_at)
+    .bind(session.tokens_expire_at)
+    .bind(session.ip.to_string())
+    .bind(session.user_agent)
+    .execute(tx)
+    .await
+    .map(drop)
 }

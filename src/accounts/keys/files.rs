@@ -1,4 +1,4 @@
-//! Secrets in files of `auth.keys_dir`: read, or made once even when two processes start together.
+//! Secrets in files: read, or made once even when two processes start together.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -31,13 +31,57 @@ pub fn load_or_create<E: From<FileError>>(
     path: &Path,
     make: impl FnOnce() -> Result<Zeroizing<Vec<u8>>, E>,
 ) -> Result<Zeroizing<Vec<u8>>, E> {
-    match load(path) {
-        Err(error) if error.source.kind() == ErrorKind::NotFound => {
-            publish(path, &make()?)?;
-            Ok(load(path)?)
-        }
-        loaded => Ok(loaded?),
+    if let Some(content) = load_if_there(path)? {
+        return Ok(content);
     }
+    publish(path, &make()?, Existing::Stays)?;
+    Ok(load(path)?)
+}
+
+/// The file's content, if there is such a file.
+pub fn load_if_there(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, FileError> {
+    match load(path) {
+        Err(error) if error.source.kind() == ErrorKind::NotFound => Ok(None),
+        loaded => loaded.map(Some),
+    }
+}
+
+/// Writes a secret to a file of its own; one that is there stays, and that is an error.
+pub fn write_new(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    publish(path, content, Existing::Refused)
+}
+
+/// The names of a folder's files that are text; none when there is no folder.
+pub fn names(folder: &Path) -> Result<Vec<String>, FileError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed("read", folder))?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(failed("read", folder))?.file_name();
+        names.extend(name.into_string());
+    }
+    Ok(names)
+}
+
+/// `current` is from now on what `next` was, and goes on under the name `former`.
+pub fn replace(current: &Path, former: &Path, next: &Path) -> Result<(), FileError> {
+    match fs::hard_link(current, former) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            return Err(failed("write", former)(error));
+        }
+        _ => {}
+    }
+    fs::rename(next, current)
+        .and_then(|()| sync_folder_of(current))
+        .map_err(failed("write", current))
+}
+
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    fs::remove_file(path)
+        .and_then(|()| sync_folder_of(path))
+        .map_err(failed("remove", path))
 }
 
 fn load(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
@@ -57,13 +101,21 @@ fn load(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     Ok(content)
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Existing {
+    Stays,
+    Refused,
+}
+
 /// Writes beside and then links: a reader sees all of the file or none, and of two writers one wins.
-fn publish(path: &Path, content: &[u8]) -> Result<(), FileError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let draft = folder.join(format!(".{}.new", Uuid::new_v4()));
+fn publish(path: &Path, content: &[u8], existing: Existing) -> Result<(), FileError> {
+    let draft = folder_of(path).join(format!(".{}.new", Uuid::new_v4()));
     let written = write_draft(&draft, content).and_then(|()| match fs::hard_link(&draft, path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-        _ => File::open(folder)?.sync_all(),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && existing == Existing::Stays => {
+            sync_folder_of(path)
+        }
+        Err(error) => Err(error),
+        Ok(()) => sync_folder_of(path),
     });
     // A draft that was never made can't be removed; the error that counts is the first one.
     let _ = fs::remove_file(&draft);
@@ -78,6 +130,17 @@ fn write_draft(draft: &Path, content: &[u8]) -> io::Result<()> {
         .open(draft)?;
     file.write_all(content)?;
     file.sync_all()
+}
+
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    File::open(folder_of(path))?.sync_all()
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {

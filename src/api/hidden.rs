@@ -1,0 +1,148 @@
+//! Routes that the API's endpoints stand in front of.
+
+use super::endpoints::operations;
+use super::operation::Operation;
+use crate::config::checked::{Pattern, Segment};
+use crate::config::{Config, Doubt};
+
+/// A route that gets no request, or none for its own path, since an endpoint answers it.
+pub fn hidden_routes(config: &Config) -> Vec<Doubt> {
+    let base = &config.auth.base_path;
+    let operations: Vec<(String, Operation)> = operations(&config.auth)
+        .into_iter()
+        .map(|operation| (operation.path(base), operation))
+        .collect();
+    let routes = config.routes.iter().enumerate();
+    let doubts = routes.filter_map(|(route, r)| {
+        let covering = |(path, _): &&(String, Operation)| covers(path, &r.pattern);
+        let (path, operation) = operations.iter().find(covering)?;
+        let left = match r.pattern {
+            Pattern::Path(_) => "nothing reaches this route",
+            Pattern::Prefix(_) => "this route gets only what lies below and is no endpoint",
+        };
+        let hint = match operation.group {
+            _ if operation.compat.is_some() => {
+                "give it another path, or leave the project out of `auth.compat`".to_owned()
+            }
+            Some(group) => format!(
+                "give it another path, or leave `{}` out of `auth.serve`",
+                group.as_str()
+            ),
+            None => "give it another path".to_owned(),
+        };
+        Some(Doubt {
+            route,
+            message: format!("the auth API answers `{path}`: {left}"),
+            hint,
+        })
+    });
+    doubts.collect()
+}
+
+/// Whether the endpoint takes every path of the pattern; of a prefix, the prefix itself.
+fn covers(endpoint: &str, pattern: &Pattern) -> bool {
+    let own = endpoint.split('/').skip(1);
+    let takes = |own: &str, literal: &str| own.starts_with('{') || own == literal;
+    match pattern {
+        Pattern::Path(segments) => {
+            own.clone().count() == segments.len()
+                && own.zip(segments).all(|(own, segment)| match segment {
+                    Segment::Literal(literal) => takes(own, literal),
+                    Segment::Param(_) => own.starts_with('{'),
+                    Segment::Rest(_) => false,
+                })
+        }
+        Pattern::Prefix(literals) => {
+            own.clone().count() == literals.len()
+                && own.zip(literals).all(|(own, literal)| takes(own, literal))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::config::checked::Group;
+
+    /// The message about the only route, if there is one.
+    fn doubt(pattern: &str, serve: &[Group]) -> Option<String> {
+        let text = format!(
+            "version: 1\nupstreams: {{ app: {{ targets: http://a }} }}\n\
+             routes: [{{ name: all, {pattern}, auth: none, upstream: app }}]\n"
+        );
+        let mut config = config::parse(&text, "g.yaml".as_ref(), &|_| None)
+            .unwrap()
+            .config;
+        config.auth.serve = serve.to_vec();
+        let doubts = hidden_routes(&config);
+        doubts
+            .into_iter()
+            .next()
+            .map(|d| format!("{}; {}", d.message, d.hint))
+    }
+
+    #[test]
+    fn a_path_that_an_endpoint_takes_whole_is_hidden() {
+        for (pattern, endpoint) in [
+            ("path: /api/v1/login", "/api/v1/login"),
+            ("path: /api/v1/users/bob", "/api/v1/users/{username}"),
+            ("path: /api/v1/users/me", "/api/v1/users/me"),
+            ("path: \"/api/v1/users/{id}\"", "/api/v1/users/{username}"),
+            (
+                "path: \"/api/v1/users/{id}/tier\"",
+                "/api/v1/users/{username}/tier",
+            ),
+            ("path: /.well-known/jwks.json", "/.well-known/jwks.json"),
+            ("path: /api/v1/openapi.json", "/api/v1/openapi.json"),
+        ] {
+            let said = doubt(pattern, &Group::ALL).unwrap();
+            let begins = format!("the auth API answers `{endpoint}`: nothing reaches");
+            assert!(said.starts_with(&begins), "{pattern}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_hidden_where_it_begins() {
+        let said = doubt("prefix: /api/v1/users", &Group::ALL).unwrap();
+        assert_eq!(
+            said,
+            "the auth API answers `/api/v1/users`: this route gets only what lies below and is no \
+             endpoint; give it another path, or leave `users` out of `auth.serve`"
+        );
+    }
+
+    #[test]
+    fn what_also_gets_other_paths_is_not() {
+        for pattern in [
+            "prefix: /",
+            "prefix: /api/v1",
+            "path: \"/api/v1/{page}\"",
+            "path: \"/api/v1/{*rest}\"",
+            "path: \"/api/v1/users/{*rest}\"",
+            "path: /api/v1/users/bob/posts",
+            "path: /api/v2/login",
+            "path: /api/v1/login/",
+        ] {
+            assert_eq!(doubt(pattern, &Group::ALL), None, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn the_paths_of_another_project_hide_routes_too() {
+        let text = "version: 1\nupstreams: { app: { targets: http://a } }\n\
+                    auth: { compat: [fastapi-boilerplate] }\n\
+                    routes: [{ name: all, path: /api/v1/user/bob, auth: none, upstream: app }]\n";
+        let config = config::parse(text, "g.yaml".as_ref(), &|_| None).unwrap();
+        let doubts = hidden_routes(&config.config);
+        assert!(doubts[0].message.contains("`/api/v1/user/{username}`"));
+        assert!(doubts[0].hint.contains("`auth.compat`"));
+    }
+
+    #[test]
+    fn groups_that_are_not_served_hide_nothing() {
+        assert_eq!(doubt("prefix: /api/v1/users", &[Group::Session]), None);
+        assert_eq!(doubt("path: /api/v1/openapi.json", &[]), None);
+        assert!(doubt("path: /api/v1/login", &[Group::Session]).is_some());
+    }
+}
