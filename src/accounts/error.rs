@@ -68,6 +68,12 @@ pub enum AccountsError {
     NoSuchAccount,
     #[error("the account is deleted; restore it first")]
     Deleted,
+    #[error("there is no such API key")]
+    NoSuchKey,
+    #[error("the account has as many API keys as it may; revoke one first")]
+    TooManyKeys,
+    #[error("the system gave no random bytes")]
+    NoRandom,
     #[error("this is the last superuser who can sign in; make another one first")]
     LastSuperuser,
     #[error(
@@ -135,6 +141,11 @@ impl From<AccountsError> for Refusal {
             AccountsError::Deleted => {
                 Refusal::new(Code::Conflict, "The account is deleted; restore it first.")
             }
+            AccountsError::NoSuchKey => Refusal::new(Code::NotFound, "You have no such API key."),
+            AccountsError::TooManyKeys => Refusal::new(
+                Code::Conflict,
+                "An account has at most 100 API keys; revoke one first.",
+            ),
             AccountsError::LastSuperuser => Refusal::new(
                 Code::Conflict,
                 "This is the last superuser who can sign in; make another one first.",
@@ -154,7 +165,9 @@ impl From<AccountsError> for Refusal {
                     .retry_after(1)
                     .because(error)
             }
-            error @ (AccountsError::Hash(_) | AccountsError::Signing(_)) => {
+            error @ (AccountsError::Hash(_)
+            | AccountsError::Signing(_)
+            | AccountsError::NoRandom) => {
                 Refusal::new(Code::Internal, "Something went wrong inside.").because(error)
             }
         }

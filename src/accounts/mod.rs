@@ -1,12 +1,14 @@
 //! Users, sessions and the tokens that they get. Lives in the control plane; the data plane sees
 //! only the keys and the changes that are published from here.
 
+mod api_keys;
 mod check;
 mod clock;
 mod error;
 mod felt;
 mod hashes;
 mod import;
+mod introspect;
 mod keyring;
 mod keys;
 mod life;
@@ -36,13 +38,14 @@ mod validate;
 mod watch;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use serde_json::Value;
 use uuid::Uuid;
 
+use self::api_keys::Uses;
 use self::members::Members;
 use self::plans::Published;
 use self::sessions::RefreshToken;
@@ -52,10 +55,12 @@ use crate::authn::{Changes, VerifyingKeys};
 use crate::config::Config;
 use crate::config::checked::Registration;
 
+pub use api_keys::{MadeKey, NewKey};
 pub use clock::Clock;
 pub use error::{AccountsError, OpenError};
 pub use hashes::{MakeError, hash as hash_password};
 pub use import::{Imported, Newcomer};
+pub use introspect::LiveRefresh;
 pub use keyring::KeyRing;
 pub use keys::{
     FileError, Held, Keys, KeysError, State as KeyState, write_new as write_new_secret,
@@ -65,8 +70,8 @@ pub use minted::{MintError, Minted};
 pub use plan_forms::{RuleForm, TierForm};
 pub use plans::OnPlans;
 pub use store::{
-    Account, Action, By, Edit, Entry, Key, LastSuperuser, Listed, ListedRules, Listing, Millis,
-    Prefix, Quota, Rule, RuleValues, SessionInfo, Taken, Target, Trail,
+    Account, Action, By, Edit, Entry, Key, KeyEdit, KeyInfo, LastSuperuser, Listed, ListedRules,
+    Listing, Millis, Prefix, Quota, Rule, RuleValues, SessionInfo, Taken, Target, Trail,
 };
 pub use tiers::{PlanError, Tier, TierSource};
 pub use tokens::TokenContents;
@@ -83,6 +88,8 @@ pub struct Accounts {
     /// The last row of the change log that was published.
     seen: AtomicI64,
     published: Published,
+    /// Of API keys, not noted yet.
+    key_uses: Mutex<Uses>,
 }
 
 /// What a sign-in or a refresh gives.
@@ -125,6 +132,7 @@ impl Accounts {
             changes,
             seen: AtomicI64::new(0),
             published: Published::default(),
+            key_uses: Mutex::default(),
         };
         let read = accounts.read_changes().await;
         read.map_err(|source| OpenError::store(&config.store, source))?;
@@ -261,6 +269,11 @@ impl Accounts {
             refresh_token: token.encode(keys.refresh.first()),
             refresh_expires_in: tokens::seconds(refresh_expires_at.saturating_sub(now)),
         })
+    }
+
+    /// Seconds since 1970, by the clock of the accounts.
+    pub fn seconds(&self) -> u64 {
+        tokens::seconds(self.now())
     }
 
     fn now(&self) -> Millis {

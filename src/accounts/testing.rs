@@ -109,6 +109,10 @@ pub(crate) fn config(folder: &Path) -> Config {
             },
             compat: vec![],
             users: None,
+            api_keys: checked::ApiKeys {
+                enabled: true,
+                header: http::HeaderName::from_static("x-api-key"),
+            },
         },
         tiers: BTreeMap::from([("free".into(), tier(0)), ("pro".into(), tier(1))]),
         anonymous: None,

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::testing::{StoppedClock, config_for, new_user};
 use super::*;
-use crate::authn::{ACCESS_TOKEN_TYPE, Claims};
+use crate::authn::{ACCESS_TOKEN_TYPE, Claims, Found, KEY_MEMORY};
 use crate::config::Secret;
 use crate::config::checked::{self, KeyAlgorithm, Signing};
 
@@ -322,6 +322,124 @@ async fn the_audit_trail_is_bounded_in_time_and_in_number() {
     let store = &accounts.users().store;
     assert!(!store.sweep_trail(0, 2).await.unwrap());
     assert_eq!(count().await, 2);
+}
+
+async fn make_key(accounts: &Accounts, username: &str) -> MadeKey {
+    let new = NewKey {
+        name: "CI".into(),
+        scopes: vec![],
+        expires_at: None,
+    };
+    let key = Key::Username(username);
+    accounts.users().add_key(key, new, &by()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_change_is_told_for_longer_than_a_gateway_remembers_a_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let clock = StoppedClock::new();
+    let (accounts, changes) = open(&config, &clock).await;
+    // With no session, so that no token bounds how long the changes matter.
+    let ann = add(&accounts, "ann").await;
+    let made = make_key(&accounts, "ann").await;
+    let Found::Key(key) = accounts.look_up_key(made.key.expose()).await.unwrap() else {
+        panic!("no key");
+    };
+    assert!(accounts.end_key(key.id, None, &by()).await.unwrap());
+    set_active(accounts.users(), "ann", false).await.unwrap();
+    accounts.read_changes().await.unwrap();
+
+    clock.advance(KEY_MEMORY);
+    accounts.sweep().await.unwrap();
+    for changes in [&changes, &open(&config, &clock).await.1] {
+        assert!(changes.has_ended(key.grant));
+        assert!(!changes.of_account(ann.id).unwrap().active);
+    }
+    clock.advance(Duration::from_secs(120));
+    accounts.sweep().await.unwrap();
+    assert!(!changes.has_ended(key.grant));
+    assert!(changes.of_account(ann.id).is_none());
+    let later = open(&config, &clock).await.1;
+    assert!(!later.has_ended(key.grant) && later.of_account(ann.id).is_none());
+}
+
+#[tokio::test]
+async fn a_purge_ends_keys_that_other_gateways_remember() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let clock = StoppedClock::new();
+    let (here, _) = open(&config, &clock).await;
+    let (there, changes) = open(&config, &clock).await;
+    add(&here, "ann").await;
+    let made = make_key(&here, "ann").await;
+    let Found::Key(key) = there.look_up_key(made.key.expose()).await.unwrap() else {
+        panic!("no key");
+    };
+    here.purge(Key::Username("ann"), &by()).await.unwrap();
+    there.read_changes().await.unwrap();
+    assert!(changes.has_ended(key.grant));
+    let found = there.look_up_key(made.key.expose()).await.unwrap();
+    assert!(matches!(found, Found::Unknown), "its row is gone");
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_called_so_for_a_month() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let clock = StoppedClock::new();
+    let (accounts, _) = open(&config, &clock).await;
+    add(&accounts, "ann").await;
+    let revoked = make_key(&accounts, "ann").await;
+    let other = make_key(&accounts, "ann").await;
+    let by = by();
+    let end = accounts.end_key(revoked.info.id, None, &by);
+    assert!(end.await.unwrap());
+    assert!(!accounts.end_key(revoked.info.id, None, &by).await.unwrap());
+    clock.advance(Duration::from_secs(29 * 86_400));
+    accounts.sweep().await.unwrap();
+    let found = accounts.look_up_key(revoked.key.expose()).await.unwrap();
+    assert!(matches!(found, Found::Ended));
+    clock.advance(Duration::from_secs(2 * 86_400));
+    accounts.sweep().await.unwrap();
+    let found = accounts.look_up_key(revoked.key.expose()).await.unwrap();
+    assert!(matches!(found, Found::Unknown));
+    let found = accounts.look_up_key(other.key.expose()).await.unwrap();
+    assert!(matches!(found, Found::Key(_)));
+    assert!(!format!("{revoked:?}").contains(revoked.key.expose()));
+}
+
+#[tokio::test]
+async fn of_many_keys_made_at_once_no_more_are_kept_than_may_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let clock = StoppedClock::new();
+    let (accounts, _) = open(&config, &clock).await;
+    let ann = add(&accounts, "ann").await;
+    let accounts = Arc::new(accounts);
+    let making: Vec<_> = (0..120)
+        .map(|_| {
+            let accounts = Arc::clone(&accounts);
+            tokio::spawn(async move {
+                let new = NewKey {
+                    name: "CI".into(),
+                    scopes: vec![],
+                    expires_at: None,
+                };
+                let users = accounts.users();
+                users.add_key(Key::Id(ann.id), new, &by()).await.is_ok()
+            })
+        })
+        .collect();
+    let mut made = 0;
+    for one in making {
+        made += usize::from(one.await.unwrap());
+    }
+    assert_eq!(made, 100);
+    assert_eq!(
+        accounts.users().api_keys_of(ann.id).await.unwrap().len(),
+        100
+    );
 }
 
 async fn hash_of(users: &Users, username: &str) -> String {

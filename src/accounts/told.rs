@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::store::{Account, Entry, Millis, Rule, SessionInfo, Subject, Target};
+use super::api_keys::MadeKey;
+use super::store::{Account, Entry, KeyInfo, Millis, Rule, SessionInfo, Subject, Target};
 use super::tiers::{Tier, TierSource};
+use crate::authn::KEY_PREFIX;
 use crate::config::text::pace_text;
 use crate::request::schema::{
     flag, list, number, text, text_or_null, time, time_or_null, told, uuid,
@@ -73,6 +75,59 @@ impl SessionInfo {
             "ip": text(),
             "user_agent": text_or_null(),
         })
+    }
+}
+
+impl KeyInfo {
+    /// All but the key itself, of which nothing but its beginning is known any more.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "prefix": self.prefix(),
+            "scopes": self.scopes,
+            "created_at": timestamp(self.created_at),
+            "expires_at": self.expires_at.and_then(timestamp),
+            "last_used_at": self.last_used_at.and_then(timestamp),
+        })
+    }
+
+    /// The schema of [`KeyInfo::to_json`].
+    pub fn schema() -> Value {
+        told("ApiKey", &[], KeyInfo::properties())
+    }
+
+    fn properties() -> Value {
+        json!({
+            "id": uuid(),
+            "name": text(),
+            "prefix": text(),
+            "scopes": list(text()),
+            "created_at": time(),
+            "expires_at": time_or_null(),
+            "last_used_at": time_or_null(),
+        })
+    }
+
+    /// What the key begins with.
+    pub fn prefix(&self) -> String {
+        format!("{KEY_PREFIX}{}", self.id.simple())
+    }
+}
+
+impl MadeKey {
+    /// With the key.
+    pub fn to_json(&self) -> Value {
+        let mut told = self.info.to_json();
+        told["key"] = json!(self.key.expose());
+        told
+    }
+
+    /// The schema of [`MadeKey::to_json`].
+    pub fn schema() -> Value {
+        let mut properties = KeyInfo::properties();
+        properties["key"] = text();
+        told("NewApiKey", &[], properties)
     }
 }
 

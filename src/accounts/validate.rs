@@ -18,6 +18,10 @@ const EXTERNAL_ID_CHARS: usize = 255;
 
 /// Characters of a name that another application gave.
 const FOREIGN_CHARS: usize = 255;
+const KEY_NAME_CHARS: usize = 60;
+
+const SCOPES: usize = 32;
+const SCOPE_CHARS: usize = 64;
 
 const ROLES: usize = 32;
 const ROLE_CHARS: usize = 64;
@@ -138,6 +142,38 @@ pub fn roles(roles: &[String]) -> Result<(), FieldError> {
     Err(field(
         "roles",
         "must be at most 32 different words of letters, digits and _ - . : /",
+    ))
+}
+
+/// Of an API key; it stands on terminals.
+pub fn key_name(text: &str) -> Result<(), FieldError> {
+    let is_fit = (1..=KEY_NAME_CHARS).contains(&text.chars().count())
+        && !text.contains(char::is_control)
+        && text.trim() == text;
+    if is_fit {
+        return Ok(());
+    }
+    Err(field(
+        "name",
+        "must have 1 to 60 characters, no control characters and no space at an end",
+    ))
+}
+
+/// RFC 6749, section 3.3. They stand in a header with spaces between.
+pub fn scopes(scopes: &[String]) -> Result<(), FieldError> {
+    let is_fit = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
+    let is_scope =
+        |scope: &String| (1..=SCOPE_CHARS).contains(&scope.len()) && scope.chars().all(is_fit);
+    let is_once = |(index, scope)| !scopes.iter().take(index).any(|other| other == scope);
+    if scopes.len() <= SCOPES
+        && scopes.iter().all(is_scope)
+        && scopes.iter().enumerate().all(is_once)
+    {
+        return Ok(());
+    }
+    Err(field(
+        "scopes",
+        "must be at most 32 different words of 1 to 64 visible ASCII characters without \" and \\",
     ))
 }
 
@@ -320,6 +356,32 @@ mod tests {
         assert!(roles(&many).is_err());
         for bad in [&[""][..], &["a,b"], &["a b"], &["a", "a"], &["é"]] {
             assert!(roles(&list(bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn keys() {
+        for good in ["x", "CI, staging", &"é".repeat(60)] {
+            assert!(key_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", " a", "a\u{1b}[2J", &"x".repeat(61)] {
+            assert!(key_name(bad).is_err(), "{bad:?}");
+        }
+        let list = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+        for good in [&[][..], &["posts:write", "https://a/b", "x"]] {
+            assert!(scopes(&list(good)).is_ok(), "{good:?}");
+        }
+        let many: Vec<String> = (0..33).map(|n| format!("s{n}")).collect();
+        assert!(scopes(&many).is_err());
+        for bad in [
+            &[""][..],
+            &["a b"],
+            &["a", "a"],
+            &["é"],
+            &["a\"b"],
+            &["a\r\nX: y"],
+        ] {
+            assert!(scopes(&list(bad)).is_err(), "{bad:?}");
         }
     }
 

@@ -14,6 +14,8 @@ use crate::authn::AccountState;
 
 const POLL: Duration = Duration::from_millis(300);
 const SWEEP: Duration = Duration::from_secs(60);
+/// How often the use of API keys is noted.
+const KEY_USES: Duration = Duration::from_secs(5);
 /// Rows of the change log read at once.
 const PAGE: i64 = 1000;
 
@@ -22,13 +24,15 @@ const TRAIL_AGE: Millis = 400 * 86_400_000;
 const TRAIL_ENTRIES: i64 = 1_000_000;
 
 impl Accounts {
-    /// Reads the change log and the plans and sweeps, until `shutdown` is true or its sender is gone. The store
+    /// Reads the change log and the plans, sweeps, and notes what keys were used, until `shutdown` is true or its sender is gone. The store
     /// being away is noted there and tried again.
     pub async fn run_background(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
         let mut poll = interval(POLL);
         let mut sweep = interval(SWEEP);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut key_uses = interval(KEY_USES);
+        key_uses.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let work = async {
             loop {
                 tokio::select! {
@@ -37,6 +41,7 @@ impl Accounts {
                         let _ = self.read_plans().await;
                     }
                     _ = sweep.tick() => { let _ = self.sweep().await; }
+                    _ = key_uses.tick() => self.note_key_uses().await,
                 }
             }
         };
@@ -83,7 +88,7 @@ impl Accounts {
     }
 }
 
-fn state(account: &Account) -> AccountState {
+pub(super) fn state(account: &Account) -> AccountState {
     AccountState {
         id: account.id,
         version: account.version,

@@ -191,18 +191,23 @@ impl Members {
 
     /// A list of strings that must be there, else it is empty, and [`Members::finish`] tells.
     pub fn required_list(&mut self, name: &'static str) -> Vec<String> {
-        let Some(value) = self.take(name) else {
+        self.optional_list(name).unwrap_or_else(|| {
             self.reject(name, "is required");
-            return Vec::new();
-        };
+            Vec::new()
+        })
+    }
+
+    /// A list of strings.
+    pub fn optional_list(&mut self, name: &'static str) -> Option<Vec<String>> {
+        let value = self.take(name)?;
         let text = |item: &Value| item.as_str().map(str::to_owned);
         let list = value
             .as_array()
             .and_then(|items| items.iter().map(text).collect());
-        list.unwrap_or_else(|| {
+        Some(list.unwrap_or_else(|| {
             self.reject(name, "must be a list of strings");
             Vec::new()
-        })
+        }))
     }
 
     /// A parameter of a query that is `true` or `false`.

@@ -14,19 +14,22 @@ use serde_json::json;
 use super::operation::{Handlers, Operation, Who, delete, get, patch, post, put};
 use super::refused::{NO_STORE, Refused};
 use super::{
-    ApiState, account, administer, audit, boilerplate, docs, session, sessions, tiers, users,
+    ApiState, account, administer, api_keys, audit, boilerplate, docs, metadata, session, sessions,
+    tiers, tokens, users,
 };
-use crate::accounts::{Account, Rule, RuleForm, Tier, TierForm};
+use crate::accounts::{Account, KeyInfo, MadeKey, Rule, RuleForm, Tier, TierForm};
 use crate::config::checked::{Auth, Compat, Docs, Group, Registration};
 use crate::request::schema::{list, page, told};
 use crate::request::{Code, Refusal};
+
+pub(super) const JWKS: &str = "/.well-known/jwks.json";
 
 /// All operations, whatever is served. Those of one path belong to one group.
 // One line for each, so that the table can be read as one.
 #[rustfmt::skip]
 fn table(auth: &Auth) -> Vec<Operation> {
     use Code::{Conflict, CredentialsInvalid, Forbidden, NotFound, RateLimited, TooManyAttempts};
-    use Group::{Audit, Session, Tiers, Users};
+    use Group::{ApiKeys, Audit, Session, Tiers, Users};
     use Who::{AnyToken, Anyone, Bearer, Owner, RefreshToken, Superuser};
     let registrar = match auth.registration {
         Registration::Open => Anyone,
@@ -50,6 +53,27 @@ fn table(auth: &Auth) -> Vec<Operation> {
         get(Session, "/sessions", Bearer, "List the caller's sessions, the last used first", sessions::list_own)
             .gives(sessions::told_schema()),
         delete(Session, "/sessions/{id}", Bearer, "End one of the caller's sessions", sessions::end_own)
+            .gives_nothing(),
+
+        post(Session, "/introspect", Superuser, "What a token or an API key stands for (RFC 7662)", tokens::introspect)
+            .json_or_form(tokens::body())
+            .gives(tokens::told_schema())
+            .refuses(&[RateLimited]),
+        post(Session, "/revoke", Anyone, "End what a token stands for (RFC 7009)", tokens::revoke)
+            .json_or_form(tokens::body())
+            .gives(json!({ "type": "object" }))
+            .refuses(&[RateLimited]),
+
+        get(ApiKeys, "/api-keys", Bearer, "List the caller's API keys", api_keys::list)
+            .gives(api_keys::list_schema()),
+        post(ApiKeys, "/api-keys", Bearer, "Make an API key, which is told this once", api_keys::create)
+            .json(api_keys::create_body())
+            .creates(MadeKey::schema())
+            .refuses(&[Conflict]),
+        patch(ApiKeys, "/api-keys/{id}", Bearer, "Change one of the caller's API keys", api_keys::patch)
+            .json(api_keys::edit_body())
+            .gives(KeyInfo::schema()),
+        delete(ApiKeys, "/api-keys/{id}", Bearer, "Revoke one of the caller's API keys", api_keys::revoke)
             .gives_nothing(),
 
         get(Users, "/users", Superuser, "List accounts", administer::list)
@@ -149,7 +173,9 @@ fn table(auth: &Auth) -> Vec<Operation> {
             .query(audit::query())
             .gives(audit::page()),
 
-        get(None, "/.well-known/jwks.json", Anyone, "The keys that access tokens are verified with", jwks)
+        get(Session, metadata::PATH, Anyone, "Where to find what (RFC 8414)", metadata::get)
+            .gives(json!({ "type": "object" })),
+        get(None, JWKS, Anyone, "The keys that access tokens are verified with", jwks)
             .gives(told("KeySet", &[], json!({ "keys": list(json!({ "type": "object" })) }))),
     ]
 }
@@ -158,7 +184,9 @@ fn table(auth: &Auth) -> Vec<Operation> {
 pub(super) fn operations(auth: &Auth) -> Vec<Operation> {
     let is_served = |operation: &Operation| {
         let group = operation.group;
-        group.is_none_or(|group| auth.serve.contains(&group))
+        group.is_none_or(|group| {
+            auth.serve.contains(&group) && (group != Group::ApiKeys || auth.api_keys.enabled)
+        })
     };
     let described = match auth.docs {
         _ if auth.serve.is_empty() => None,

@@ -2,6 +2,7 @@
 
 mod account;
 mod administer;
+mod api_keys;
 mod audit;
 mod body;
 mod boilerplate;
@@ -11,6 +12,7 @@ mod docs;
 mod document;
 mod endpoints;
 mod hidden;
+mod metadata;
 mod operation;
 mod page;
 mod refused;
@@ -24,18 +26,22 @@ mod tests;
 #[allow(clippy::duplicate_mod, reason = "the same suite, on another store")]
 mod tests_on_postgres;
 mod tiers;
+mod tokens;
 mod users;
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use serde_json::Value;
 
 use self::site::Site;
 use crate::accounts::Accounts;
-use crate::authn::{Expiry, User};
+use crate::authn::{Expiry, Principal, User};
 use crate::config::Config;
 use crate::config::checked::{Compat, Cookie, Delivery, Docs};
 use crate::request::{Code, Peer, Refusal};
@@ -48,6 +54,10 @@ pub use self::hidden::hidden_routes;
 /// From an access token to its user, or why not.
 pub type VerifyToken = Arc<dyn Fn(&str, Expiry) -> Result<Arc<User>, Refusal> + Send + Sync>;
 
+/// From all that a call says of its caller, an API key included, to the caller.
+pub type Identify = Arc<dyn Fn(HeaderMap) -> Identified + Send + Sync>;
+pub type Identified = Pin<Box<dyn Future<Output = Result<Principal, Refusal>> + Send>>;
+
 /// Charges a call without credentials to its address.
 pub type AdmitAddress = Arc<dyn Fn(IpAddr) -> Result<(), Refusal> + Send + Sync>;
 
@@ -55,6 +65,7 @@ pub type AdmitAddress = Arc<dyn Fn(IpAddr) -> Result<(), Refusal> + Send + Sync>
 pub struct ApiState {
     accounts: Arc<Accounts>,
     verify: VerifyToken,
+    identify: Identify,
     admit: AdmitAddress,
     metrics: Arc<Metrics>,
     cookie: Cookie,
@@ -63,6 +74,9 @@ pub struct ApiState {
     compat: Vec<Compat>,
     docs: Docs,
     document: Bytes,
+    issuer_url: String,
+    audience: Vec<String>,
+    metadata: Value,
 }
 
 impl ApiState {
@@ -70,12 +84,14 @@ impl ApiState {
         config: &Config,
         accounts: Arc<Accounts>,
         verify: VerifyToken,
+        identify: Identify,
         admit: AdmitAddress,
         metrics: Arc<Metrics>,
     ) -> ApiState {
         ApiState {
             accounts,
             verify,
+            identify,
             admit,
             metrics,
             cookie: config.auth.cookie.clone(),
@@ -84,6 +100,9 @@ impl ApiState {
             compat: config.auth.compat.clone(),
             docs: config.auth.docs,
             document: openapi(&config.auth).to_string().into(),
+            issuer_url: config.auth.issuer.clone(),
+            audience: config.auth.audience.clone(),
+            metadata: metadata::of(&config.auth, endpoints::JWKS),
         }
     }
 }

@@ -31,14 +31,20 @@ pub(super) async fn login(
     let peer = peer(&parts)?;
     (api.admit)(peer.client)?;
     let mut members = Members::read(&parts, body, Accepts::JsonOrForm).await?;
+    match members.optional("grant_type").as_deref() {
+        None | Some("password") => {}
+        // RFC 6749, section 6: an OAuth client has one endpoint for all its grants.
+        Some("refresh_token") => {
+            let token = members.required("refresh_token");
+            members.finish()?;
+            let by = By::stranger(peer.client);
+            let granted = api.accounts.refresh(&token, &by).await?;
+            return answer(&api, granted, Delivery::Body);
+        }
+        Some(_) => members.reject("grant_type", "must be password or refresh_token"),
+    }
     let identity = members.required("username");
     let password = Secret::new(members.required("password"));
-    if members
-        .optional("grant_type")
-        .is_some_and(|kind| kind != "password")
-    {
-        members.reject("grant_type", "must be password");
-    }
     let in_query = Members::of_form(parts.uri.query().unwrap_or_default())?.optional("delivery");
     let asked = members.optional("delivery").or(in_query);
     let delivery = match asked.as_deref() {

@@ -1,4 +1,4 @@
-//! Bearer tokens to callers, remembered: a token is verified once and then only looked up.
+//! Credentials to callers. A bearer token is verified once and then only looked up in memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,10 +10,11 @@ use http::header::AUTHORIZATION;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use super::api_keys::{ApiKeys, id_of};
 use super::changes::Changes;
 use super::jwt::{Expiry, JwtError, Verifier};
 use super::keys::VerifyingKeys;
-use super::principal::{Principal, User};
+use super::principal::{Method, Principal, User};
 use crate::config::checked::{Auth, AuthMode};
 use crate::request::{Code, Refusal};
 
@@ -23,13 +24,15 @@ const CACHE_ENTRIES: usize = 40_000;
 /// What a principal takes beside its token, about.
 const PRINCIPAL_BYTES: u64 = 900;
 
-/// Knows callers by their tokens; shared by all workers and the auth API.
+/// Knows callers by their tokens and keys; shared by all workers and the auth API.
 pub struct Authenticator {
     trusted: ArcSwap<Trusted>,
     changes: Arc<Changes>,
     leeway: u64,
     /// By the whole token: nothing less tells two tokens apart.
     known: Cache<Box<str>, Arc<Known>, ByBytes>,
+    /// `None`: no API key is read.
+    api_keys: Option<Arc<ApiKeys>>,
 }
 
 /// What tokens are verified with, until other keys take its place.
@@ -67,6 +70,7 @@ impl Authenticator {
             changes,
             leeway,
             known: Cache::with_weighter(CACHE_ENTRIES, CACHE_BYTES, ByBytes),
+            api_keys: None,
         }
     }
 
@@ -82,15 +86,67 @@ impl Authenticator {
         self.changes.recheck();
     }
 
-    /// The caller of a request, as far as the route wants to know.
-    pub fn identify(&self, mode: AuthMode, headers: &HeaderMap) -> Result<Principal, Refusal> {
+    /// Reads API keys, too.
+    #[must_use]
+    pub fn with_api_keys(mut self, api_keys: Arc<ApiKeys>) -> Self {
+        self.api_keys = Some(api_keys);
+        self
+    }
+
+    /// The caller of a request, as far as the route wants to know. Waits only for an API key that is
+    /// not remembered.
+    pub async fn identify(
+        &self,
+        mode: AuthMode,
+        headers: &HeaderMap,
+    ) -> Result<Principal, Refusal> {
         if mode == AuthMode::None {
             return Ok(Principal::Anonymous);
         }
-        match bearer(headers)? {
-            Some(token) => self.verify(token, Expiry::Enforced).map(Principal::User),
-            None if mode == AuthMode::Optional => Ok(Principal::Anonymous),
-            None => Err(missing()),
+        match (bearer(headers)?, self.presented_key(headers)?) {
+            (Some(token), None) => self.verify(token, Expiry::Enforced).map(Principal::User),
+            (None, Some((keys, key))) => keys.verify(key).await.map(Principal::User),
+            (None, None) if mode == AuthMode::Optional => Ok(Principal::Anonymous),
+            (None, None) => Err(missing()),
+            // What is no key of ours is nobody's identity here.
+            (Some(token), Some((_, key))) if id_of(key).is_none() => {
+                self.verify(token, Expiry::Enforced).map(Principal::User)
+            }
+            // Two identities: whoever reads one of them would decide for the other.
+            (Some(_), Some(_)) => Err(Refusal::new(
+                Code::TokenInvalid,
+                "Send an access token or an API key, not both.",
+            )),
+        }
+    }
+
+    fn presented_key<'h>(
+        &self,
+        headers: &'h HeaderMap,
+    ) -> Result<Option<(&Arc<ApiKeys>, &'h str)>, Refusal> {
+        let Some(keys) = &self.api_keys else {
+            return Ok(None);
+        };
+        Ok(keys.presented(headers)?.map(|key| (keys, key)))
+    }
+
+    /// By what a request that was refused would have been identified.
+    pub fn method_of(&self, headers: &HeaderMap) -> Method {
+        match self.presented_key(headers) {
+            Ok(None) => Method::Jwt,
+            _ if headers.contains_key(AUTHORIZATION) => Method::Jwt,
+            _ => Method::ApiKey,
+        }
+    }
+
+    /// The caller that an API key speaks for, as key and account are now.
+    pub async fn verify_key(&self, key: &str) -> Result<Arc<User>, Refusal> {
+        match &self.api_keys {
+            Some(keys) => keys.verify(key).await,
+            None => Err(Refusal::new(
+                Code::TokenInvalid,
+                "API keys are not taken here.",
+            )),
         }
     }
 
@@ -121,7 +177,7 @@ impl Authenticator {
             .map_err(|error| refusal(&error))?;
         let expires_at = claims.exp;
         let user = User::new(claims).map_err(|error| invalid().because(error))?;
-        let user = self.as_it_is_now(Arc::new(user))?;
+        let user = as_it_is_now(&self.changes, Arc::new(user))?;
         let known = Arc::new(Known {
             user,
             generation: trusted.generation,
@@ -146,7 +202,7 @@ impl Authenticator {
             let known = self.meet(token, expiry, epoch)?;
             return Ok(Arc::clone(&known.user));
         }
-        let user = match self.as_it_is_now(Arc::clone(&known.user)) {
+        let user = match as_it_is_now(&self.changes, Arc::clone(&known.user)) {
             Ok(user) => user,
             Err(refusal) => {
                 self.known.remove(token);
@@ -165,19 +221,20 @@ impl Authenticator {
         }
         Ok(user)
     }
+}
 
-    fn as_it_is_now(&self, user: Arc<User>) -> Result<Arc<User>, Refusal> {
-        if self.changes.has_ended(user.session) {
-            return Err(revoked());
-        }
-        match self.changes.of_account(user.id) {
-            Some(state) if !state.active => Err(revoked()),
-            Some(state) if state.version > user.version => user
-                .changed(&state)
-                .map(Arc::new)
-                .map_err(|error| invalid().because(error)),
-            _ => Ok(user),
-        }
+/// A caller after what has changed since it was read.
+pub(super) fn as_it_is_now(changes: &Changes, user: Arc<User>) -> Result<Arc<User>, Refusal> {
+    if changes.has_ended(user.session) {
+        return Err(revoked());
+    }
+    match changes.of_account(user.id) {
+        Some(state) if !state.active => Err(revoked()),
+        Some(state) if state.version > user.version => user
+            .changed(&state)
+            .map(Arc::new)
+            .map_err(|error| invalid().because(error)),
+        _ => Ok(user),
     }
 }
 
@@ -220,7 +277,7 @@ fn invalid() -> Refusal {
 fn revoked() -> Refusal {
     Refusal::new(
         Code::TokenRevoked,
-        "The session that this token belongs to has ended.",
+        "The session has ended, or the account is disabled.",
     )
 }
 
@@ -232,7 +289,7 @@ fn refusal(error: &JwtError) -> Refusal {
 }
 
 /// Seconds since 1970. A clock set before that leaves every token expired.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(u64::MAX / 2, |elapsed| elapsed.as_secs())

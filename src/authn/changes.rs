@@ -1,8 +1,9 @@
 //! Changes to accounts and sessions that act on tokens already issued.
 //!
 //! A token carries the version its account had (`av`). Each later change is published here with the
-//! account's new state, each ended session by its id. Workers look only when the epoch has moved, so
-//! the common case is one atomic load. What is older than the longest access token is dropped.
+//! account's new state, each ended session by its id, and so is an API key that is not what it was.
+//! Workers look only when the epoch has moved, so the common case is one atomic load. What concerns
+//! no token or key that could still be believed is dropped.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -57,7 +58,7 @@ impl Changes {
         }
     }
 
-    /// Publishes that a session has ended; `until` as in [`Changes::account`].
+    /// Publishes that a session has ended, or an API key's grant; `until` as in [`Changes::account`].
     pub fn session_ended(&self, session: Uuid, until: u64) {
         let is_new = self.write().sessions.insert(session, until).is_none();
         if is_new {

@@ -1,5 +1,6 @@
-//! Stage 2, identify: from a bearer token to a [`Principal`].
+//! Stage 2, identify: from a bearer token or an API key to a [`Principal`].
 
+mod api_keys;
 mod authenticator;
 mod changes;
 mod claims;
@@ -11,9 +12,12 @@ pub(crate) mod sample;
 #[cfg(test)]
 mod tests;
 
+pub use api_keys::{
+    ApiKey, ApiKeys, Found, KEY_MEMORY, KEY_PREFIX, LookUp, LookUpFuture, Used, id_of,
+};
 pub use authenticator::{Authenticator, bearer, missing};
 pub use changes::{AccountState, Changes};
 pub use claims::{ACCESS_TOKEN_TYPE, Claims, TokenType};
-pub use jwt::{Expiry, JwtError, Verifier};
+pub use jwt::{Expiry, JwtError, Verifier, claims_of};
 pub use keys::{VerifyingKey, VerifyingKeys};
-pub use principal::{Principal, Told, User};
+pub use principal::{Method, Principal, Told, User};

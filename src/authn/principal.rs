@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use uuid::Uuid;
 
+use super::api_keys::ApiKey;
 use super::changes::AccountState;
 use super::claims::Claims;
 
@@ -24,11 +25,31 @@ impl Principal {
     }
 }
 
-/// A signed-in caller, as the account is now.
+/// How a caller shows who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    Jwt,
+    ApiKey,
+}
+
+impl Method {
+    /// As upstreams, log and metrics are told.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Method::Jwt => "jwt",
+            Method::ApiKey => "api_key",
+        }
+    }
+}
+
+/// A caller that is known, as the account is now.
 #[derive(Debug, Clone)]
 pub struct User {
     pub id: Uuid,
+    /// Of an API key, its grant.
     pub session: Uuid,
+    /// The id of the API key, if it is one.
+    pub key: Option<Uuid>,
     pub version: u64,
     pub username: String,
     pub name: Option<String>,
@@ -38,7 +59,7 @@ pub struct User {
     pub roles: Vec<String>,
     pub scopes: Vec<String>,
     pub is_superuser: bool,
-    /// When the token expires, in seconds since 1970.
+    /// When the token or key expires, in seconds since 1970.
     pub expires_at: u64,
     pub told: Told,
 }
@@ -47,6 +68,8 @@ pub struct User {
 #[derive(Debug, Clone)]
 pub struct Told {
     pub id: HeaderValue,
+    /// The id of the API key, if it is one.
+    pub key: Option<HeaderValue>,
     pub username: HeaderValue,
     pub name: Option<HeaderValue>,
     pub email: Option<HeaderValue>,
@@ -60,7 +83,7 @@ pub struct Told {
 
 /// A part of an identity holds a byte that no header may carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the token's {0} cannot stand in a header")]
+#[error("the caller's {0} cannot stand in a header")]
 pub struct Untellable(&'static str);
 
 impl User {
@@ -70,6 +93,7 @@ impl User {
         let mut user = User {
             id: claims.sub,
             session: claims.sid,
+            key: None,
             version: claims.av,
             scopes: scopes.map(str::to_owned).collect(),
             told: Told::default(),
@@ -84,6 +108,36 @@ impl User {
         };
         user.told = Told::of(&user)?;
         Ok(user)
+    }
+
+    /// The caller of an API key.
+    pub fn of_key(key: ApiKey) -> Result<User, Untellable> {
+        let mut user = User {
+            id: key.account.id,
+            session: key.grant,
+            key: Some(key.id),
+            version: 0,
+            username: String::new(),
+            name: None,
+            email: None,
+            external_id: None,
+            tier: String::new(),
+            roles: Vec::new(),
+            scopes: key.scopes,
+            is_superuser: false,
+            expires_at: key.expires_at.unwrap_or(u64::MAX),
+            told: Told::default(),
+        };
+        user.take(&key.account);
+        user.told = Told::of(&user)?;
+        Ok(user)
+    }
+
+    pub fn method(&self) -> Method {
+        match self.key {
+            Some(_) => Method::ApiKey,
+            None => Method::Jwt,
+        }
     }
 
     /// The same caller after a change to the account.
@@ -102,7 +156,8 @@ impl User {
         self.external_id.clone_from(&state.external_id);
         self.tier.clone_from(&state.tier);
         self.roles.clone_from(&state.roles);
-        self.is_superuser = state.is_superuser;
+        // Keys lie about in programs: none of them administers anything, whoever it belongs to.
+        self.is_superuser = state.is_superuser && self.key.is_none();
     }
 }
 
@@ -111,6 +166,7 @@ impl Default for Told {
         let empty = HeaderValue::from_static("");
         Told {
             id: empty.clone(),
+            key: None,
             username: empty.clone(),
             name: None,
             email: None,
@@ -128,6 +184,7 @@ impl Told {
             |text: &Option<String>, what| text.as_deref().map(|t| told(t, what)).transpose();
         Ok(Told {
             id: told(&user.id.to_string(), "sub")?,
+            key: optional(&user.key.map(|id| id.to_string()), "key")?,
             username: told(&user.username, "username")?,
             name: optional(&user.name, "name")?,
             email: optional(&user.email, "email")?,

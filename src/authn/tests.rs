@@ -263,8 +263,8 @@ fn a_token_lives_no_longer_than_its_key_also_when_it_is_known() {
     }
 }
 
-#[test]
-fn each_mode_asks_for_what_it_says() {
+#[tokio::test]
+async fn each_mode_asks_for_what_it_says() {
     let authenticator = authenticator(&Arc::default());
     let with = |lines: &[&str]| {
         lines
@@ -273,17 +273,17 @@ fn each_mode_asks_for_what_it_says() {
             .collect::<HeaderMap>()
     };
     let good = format!("bEARER {}", token(&claims(7)));
-    let ask = |mode, lines: &[&str]| match authenticator.identify(mode, &with(lines)) {
+    let ask = async |mode, lines: &[&str]| match authenticator.identify(mode, &with(lines)).await {
         Ok(Principal::Anonymous) => "anonymous",
         Ok(Principal::User(_)) => "user",
         Err(refusal) => refusal.code().as_str(),
     };
     use AuthMode::{None, Optional, Required};
-    assert_eq!(ask(None, &["Bearer nonsense"]), "anonymous");
-    assert_eq!(ask(Optional, &[]), "anonymous");
-    assert_eq!(ask(Required, &[]), "token-missing");
-    assert_eq!(ask(Required, &[&good]), "user");
-    assert_eq!(ask(Optional, &[&good]), "user");
+    assert_eq!(ask(None, &["Bearer nonsense"]).await, "anonymous");
+    assert_eq!(ask(Optional, &[]).await, "anonymous");
+    assert_eq!(ask(Required, &[]).await, "token-missing");
+    assert_eq!(ask(Required, &[&good]).await, "user");
+    assert_eq!(ask(Optional, &[&good]).await, "user");
     for wrong in [
         "Bearer nonsense",
         "Bearer",
@@ -291,7 +291,7 @@ fn each_mode_asks_for_what_it_says() {
         "Bearer a.b.c",
         "",
     ] {
-        assert_eq!(ask(Optional, &[wrong]), "token-invalid", "{wrong}");
+        assert_eq!(ask(Optional, &[wrong]).await, "token-invalid", "{wrong}");
     }
-    assert_eq!(ask(Required, &[&good, &good]), "token-invalid");
+    assert_eq!(ask(Required, &[&good, &good]).await, "token-invalid");
 }

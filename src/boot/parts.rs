@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -12,7 +12,7 @@ use tower::ServiceExt as _;
 
 use crate::accounts::{Accounts, Keys};
 use crate::api::{self, ApiState};
-use crate::authn::{Authenticator, Changes};
+use crate::authn::{ApiKeys, Authenticator, Changes, LookUpFuture};
 use crate::authz::Policies;
 use crate::config::Config;
 use crate::config::checked;
@@ -48,7 +48,12 @@ impl Parts {
         control: Handle,
     ) -> Self {
         let keys = accounts.verifying_keys();
-        let authenticator = Arc::new(Authenticator::new(&config.auth, keys, changes));
+        let mut authenticator = Authenticator::new(&config.auth, keys, Arc::clone(&changes));
+        if config.auth.api_keys.enabled {
+            let keys = api_keys(config, &accounts, changes, control.clone());
+            authenticator = authenticator.with_api_keys(keys);
+        }
+        let authenticator = Arc::new(authenticator);
         let slots = Arc::new(Slots::new());
         let clock = Clock::start();
         let limit = AddressLimit::new(Arc::clone(&slots), clock.clone(), "auth", config.auth.rate);
@@ -58,6 +63,17 @@ impl Parts {
             {
                 let authenticator = Arc::clone(&authenticator);
                 Arc::new(move |token, expiry| authenticator.verify(token, expiry))
+            },
+            {
+                let authenticator = Arc::clone(&authenticator);
+                Arc::new(move |headers: HeaderMap| {
+                    let authenticator = Arc::clone(&authenticator);
+                    Box::pin(async move {
+                        authenticator
+                            .identify(checked::AuthMode::Required, &headers)
+                            .await
+                    })
+                })
             },
             Arc::new(move |address: IpAddr| limit.take(address)),
             Arc::clone(&metrics),
@@ -141,6 +157,28 @@ impl Parts {
         let limits = Limits::build(config, &plans, slots, clock);
         (Policies::build(config, &plans), limits)
     }
+}
+
+/// Keys that the accounts know, looked up on the control plane's threads.
+fn api_keys(
+    config: &Config,
+    accounts: &Arc<Accounts>,
+    changes: Arc<Changes>,
+    control: Handle,
+) -> Arc<ApiKeys> {
+    let look_up = {
+        let accounts = Arc::clone(accounts);
+        Arc::new(move |key: Arc<str>| -> LookUpFuture {
+            let accounts = Arc::clone(&accounts);
+            Box::pin(async move { Ok(accounts.look_up_key(&key).await?) })
+        })
+    };
+    let used = {
+        let accounts = Arc::clone(accounts);
+        Arc::new(move |id| accounts.key_was_used(id))
+    };
+    let header = config.auth.api_keys.header.clone();
+    ApiKeys::new(header, changes, look_up, used, control)
 }
 
 /// Requests to the auth API run on the control plane's threads; bodies stream across.

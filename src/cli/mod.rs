@@ -1,5 +1,6 @@
 //! The command line: arguments as typed, one file per verb.
 
+pub mod apikey;
 pub mod check;
 mod demo;
 mod hash;
@@ -84,6 +85,16 @@ enum Verb {
         json: bool,
         #[command(subcommand)]
         command: tier::TierCommand,
+    },
+    /// Keys that accounts give to their programs, straight on the store
+    Apikey {
+        #[command(flatten)]
+        file: File,
+        /// Print JSON
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: apikey::ApikeyCommand,
     },
     /// The keys that sign access tokens
     Key {
@@ -203,6 +214,11 @@ pub fn run() -> i32 {
         }),
         Verb::Openapi(file) if file.is_absent() => openapi::run(&config::default_auth()),
         Verb::Openapi(file) => with_config(file, |config| openapi::run(&config.auth)),
+        Verb::Apikey {
+            file,
+            json,
+            command,
+        } => with_config(file, |config| manage(json, apikey::run(config, command))),
         Verb::Health(file) => with_config(file, |config| health::run(config.admin.address)),
         Verb::Version => {
             println!("portcullis {}", env!("CARGO_PKG_VERSION"));

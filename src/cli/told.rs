@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::accounts::{Account, Rule, SessionInfo, Target, Tier, TierSource, timestamp};
+use crate::accounts::{
+    Account, KeyInfo, Millis, Rule, SessionInfo, Target, Tier, TierSource, timestamp,
+};
 
 /// What came of a command. It may hold a new password, so it has no `Debug`.
 pub struct Told {
@@ -75,6 +77,23 @@ pub fn sessions(sessions: &[SessionInfo]) -> Told {
     });
     let text = table(std::iter::once(header).chain(rows).collect());
     let data: Vec<Value> = sessions.iter().map(SessionInfo::to_json).collect();
+    Told::new(text, json!({ "data": data }))
+}
+
+pub fn keys(keys: &[KeyInfo]) -> Told {
+    let header = ["ID", "NAME", "SCOPES", "EXPIRES", "LAST USED"].map(str::to_owned);
+    let or_never = |at: Option<Millis>| at.and_then(timestamp).unwrap_or("never".to_owned());
+    let rows = keys.iter().map(|key| {
+        [
+            key.id.to_string(),
+            key.name.clone(),
+            key.scopes.join(" "),
+            or_never(key.expires_at),
+            or_never(key.last_used_at),
+        ]
+    });
+    let text = table(std::iter::once(header).chain(rows).collect());
+    let data: Vec<Value> = keys.iter().map(KeyInfo::to_json).collect();
     Told::new(text, json!({ "data": data }))
 }
 

@@ -26,6 +26,8 @@ pub enum UserError {
     NoSuchUser(String),
     #[error("there is no session {0} that could end")]
     NoSuchSession(Uuid),
+    #[error("there is no API key {0} that could be revoked")]
+    NoSuchKey(Uuid),
     #[error("cannot read the password from standard input: {0}")]
     Stdin(io::Error),
     #[error("cannot read the token from standard input: {0}")]

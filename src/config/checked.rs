@@ -109,6 +109,7 @@ pub struct Auth {
     pub compat: Vec<Compat>,
     /// Whose accounts sign in, when they are another application's.
     pub users: Option<UserTable>,
+    pub api_keys: ApiKeys,
 }
 
 /// A project whose clients need not notice the gateway.
@@ -123,6 +124,14 @@ pub struct UserTable {
     pub store: Store,
     /// One SELECT that takes what was typed at login as `$1`, without a semicolon at its end.
     pub query: String,
+}
+
+/// Keys that accounts give to their programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKeys {
+    pub enabled: bool,
+    /// The field that clients put them in. It goes to no upstream, enabled or not.
+    pub header: HeaderName,
 }
 
 /// How guesses at passwords are slowed down, by account and address together. An account from

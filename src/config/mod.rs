@@ -7,6 +7,7 @@ pub mod checked;
 mod decode;
 mod diagnose;
 mod expand;
+pub mod field_names;
 mod plans;
 mod private_key;
 mod raw;

@@ -35,6 +35,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("auth.default_tier", a.default_tier != b.default_tier),
         ("auth.compat", a.compat != b.compat),
         ("auth.users", a.users != b.users),
+        ("auth.api_keys", a.api_keys != b.api_keys),
     ];
     let names = changed.into_iter().filter(|(_, is)| *is);
     names.map(|(name, _)| name).collect()

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -22,6 +23,8 @@ pub enum RequestBody {
         /// Bytes that may still come.
         left: u64,
         progress: Rc<Progress>,
+        /// The field that carries API keys, to be gone from trailers.
+        api_key: HeaderName,
     },
 }
 
@@ -73,6 +76,7 @@ impl Body for RequestBody {
             body,
             left,
             progress,
+            api_key,
         } = self.get_mut()
         else {
             return Poll::Ready(None);
@@ -97,7 +101,7 @@ impl Body for RequestBody {
                     *left = rest;
                     progress.bytes.set(progress.bytes.get() + data.len() as u64);
                 } else if let Some(trailers) = frame.trailers_mut() {
-                    clean_trailers(trailers);
+                    clean_trailers(trailers, api_key);
                 }
                 Some(Ok(frame))
             }

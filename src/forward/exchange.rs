@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use http::header;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -125,6 +125,8 @@ pub struct Context<'a> {
     pub request_id: &'a HeaderValue,
     /// The name of the cookie that carries refresh tokens.
     pub refresh_cookie: &'a str,
+    /// The field that carries API keys.
+    pub api_key: &'a HeaderName,
     pub trace: &'a mut Trace,
 }
 
@@ -168,12 +170,13 @@ pub async fn send(
         principal: ticket.permit().principal(),
         auth: context.route.auth,
         refresh_cookie: context.refresh_cookie,
+        api_key: context.api_key,
     };
     headers::toward_upstream(&mut head.headers, &told);
     head.uri = origin_form(&head.uri);
     head.version = Version::HTTP_11;
 
-    let (body, progress) = request_body(body, context.route.max_body)?;
+    let (body, progress) = request_body(body, context.route.max_body, context.api_key)?;
     if progress.is_some() {
         headers::frame(&mut head.headers);
     }
@@ -355,6 +358,7 @@ impl Deadline {
 fn request_body(
     body: Incoming,
     limit: u64,
+    api_key: &HeaderName,
 ) -> Result<(RequestBody, Option<Rc<Progress>>), Refusal> {
     if body.is_end_stream() {
         return Ok((RequestBody::Empty, None));
@@ -367,6 +371,7 @@ fn request_body(
         body,
         left: limit,
         progress: Rc::clone(&progress),
+        api_key: api_key.clone(),
     };
     Ok((body, Some(progress)))
 }

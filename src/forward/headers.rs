@@ -54,12 +54,14 @@ pub struct Told<'a> {
     pub auth: AuthMode,
     /// The name of the cookie that carries refresh tokens.
     pub refresh_cookie: &'a str,
+    /// The field that carries API keys.
+    pub api_key: &'a HeaderName,
 }
 
 /// Turns a client's headers into those for the upstream.
 pub fn toward_upstream(headers: &mut HeaderMap, told: &Told<'_>) {
     remove_hop_by_hop(headers);
-    remove_reserved(headers, told.is_trusted);
+    remove_reserved(headers, told.api_key, told.is_trusted);
     if told.auth != AuthMode::None && !told.identity.forward_authorization {
         headers.remove(header::AUTHORIZATION);
     }
@@ -94,9 +96,9 @@ pub fn toward_client(headers: &mut HeaderMap) {
 }
 
 /// The same for trailers, which may carry nothing but the client's own fields.
-pub fn clean_trailers(trailers: &mut HeaderMap) {
+pub fn clean_trailers(trailers: &mut HeaderMap, api_key: &HeaderName) {
     remove_hop_by_hop(trailers);
-    remove_reserved(trailers, false);
+    remove_reserved(trailers, api_key, false);
     for framing in [
         header::AUTHORIZATION,
         header::CONTENT_LENGTH,
@@ -128,8 +130,8 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-fn remove_reserved(headers: &mut HeaderMap, is_trusted: bool) {
-    let is_removed = |name: &HeaderName| match reserved(name) {
+fn remove_reserved(headers: &mut HeaderMap, api_key: &HeaderName, is_trusted: bool) {
+    let is_removed = |name: &HeaderName| match reserved(name, api_key) {
         None => false,
         Some(Reserved::Always) => true,
         Some(Reserved::Proxy) => !is_trusted,

@@ -2,12 +2,13 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::authn::{Principal, User};
+use crate::authn::{Method, Principal, User};
 use crate::config::checked::{Identity, Preset, UserId};
 
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 const FALSE: HeaderValue = HeaderValue::from_static("false");
-const JWT: HeaderValue = HeaderValue::from_static("jwt");
+const JWT: HeaderValue = HeaderValue::from_static(Method::Jwt.as_str());
+const API_KEY: HeaderValue = HeaderValue::from_static(Method::ApiKey.as_str());
 
 /// Sets the preset's headers. The map holds none of them before.
 pub fn tell(identity: &Identity, principal: &Principal, headers: &mut HeaderMap) {
@@ -41,7 +42,11 @@ fn tell_user(identity: &Identity, user: &User, headers: &mut HeaderMap) {
             set("x-user-scopes", Some(&told.scopes));
             let superuser = if user.is_superuser { TRUE } else { FALSE };
             set("x-user-superuser", Some(&superuser));
-            set("x-auth-method", Some(&JWT));
+            let method = match user.method() {
+                Method::Jwt => JWT,
+                Method::ApiKey => API_KEY,
+            };
+            set("x-auth-method", Some(&method));
         }
         Preset::XForwarded => {
             set("x-forwarded-user", id);
@@ -66,7 +71,10 @@ fn tell_user(identity: &Identity, user: &User, headers: &mut HeaderMap) {
             set("x-consumer-username", Some(&told.username));
             set("x-consumer-custom-id", told.external_id.as_ref());
             set("x-consumer-groups", Some(&told.roles));
-            set("x-credential-identifier", Some(&told.id));
+            set(
+                "x-credential-identifier",
+                told.key.as_ref().or(Some(&told.id)),
+            );
             set("x-anonymous-consumer", Some(&FALSE));
         }
         Preset::None => {}

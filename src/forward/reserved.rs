@@ -5,78 +5,7 @@
 
 use http::HeaderName;
 
-/// Removed from every client, whatever the preset: identity and request id.
-const IDENTITY: &[&str] = &[
-    "remote-email",
-    "remote-groups",
-    "remote-name",
-    "remote-user",
-    "x-anonymous-consumer",
-    // A credential for the gateway, which no backend is to see.
-    "x-api-key",
-    "x-auth-method",
-    "x-auth-request-access-token",
-    "x-auth-request-email",
-    "x-auth-request-groups",
-    "x-auth-request-preferred-username",
-    "x-auth-request-user",
-    "x-consumer-custom-id",
-    "x-consumer-groups",
-    "x-consumer-id",
-    "x-consumer-username",
-    "x-credential-identifier",
-    "x-forwarded-email",
-    "x-forwarded-groups",
-    "x-forwarded-preferred-username",
-    "x-forwarded-user",
-    "x-user-email",
-    "x-user-id",
-    "x-user-name",
-    "x-user-roles",
-    "x-user-scopes",
-    "x-user-superuser",
-    "x-user-tier",
-];
-
-/// Removed from everybody. Some frameworks behind would serve another path or method than the one that
-/// was decided on, or believe another address; the proxies in front pass these on as clients send them.
-const OVERRIDES: &[&str] = &[
-    "forwarded",
-    "x-forwarded",
-    "x-forwarded-method",
-    "x-forwarded-path",
-    "x-forwarded-uri",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-method",
-    "x-original-uri",
-    "x-original-url",
-    "x-real-ip",
-    "x-rewrite-url",
-];
-
-/// Removed from clients, believed from trusted proxies in this very spelling.
-const PROXY: &[&str] = &[
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-proto",
-    "x-forwarded-scheme",
-    "x-forwarded-server",
-    "x-forwarded-ssl",
-    "x-request-id",
-];
-
-/// What a message is; an underscore in one of these is an attempt to say it twice.
-const FRAMING: &[&str] = &[
-    "connection",
-    "content-length",
-    "content-type",
-    "host",
-    "transfer-encoding",
-];
+use crate::config::field_names::{API_KEY, FRAMING, IDENTITY, OVERRIDES, PROXY, are_one};
 
 /// Whose word a header is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,18 +16,23 @@ pub enum Reserved {
     Proxy,
 }
 
-/// Says whether a name, in whatever spelling, is reserved.
-pub fn reserved(name: &HeaderName) -> Option<Reserved> {
+/// Says whether a name, in whatever spelling, is reserved. `api_key` is where clients put their keys.
+pub fn reserved(name: &HeaderName, api_key: &HeaderName) -> Option<Reserved> {
     let name = name.as_str().as_bytes();
-    if name.contains(&b'_') && FRAMING.iter().any(|entry| reads_as(name, entry.as_bytes())) {
+    let is_one = |entry: &&str| are_one(name, entry.as_bytes());
+    if name.contains(&b'_') && FRAMING.iter().any(is_one) {
+        return Some(Reserved::Always);
+    }
+    // A credential for the gateway, which no backend is to see.
+    if is_one(&api_key.as_str()) {
         return Some(Reserved::Always);
     }
     // Nearly every header of an ordinary request ends here.
     if !matches!(name.first(), Some(b'x' | b'r' | b'f')) {
         return None;
     }
-    let is = |list: &[&str]| list.iter().any(|entry| reads_as(name, entry.as_bytes()));
-    if is(IDENTITY) || is(OVERRIDES) {
+    let is = |list: &[&str]| list.iter().any(is_one);
+    if is(IDENTITY) || is(OVERRIDES) || is_one(&API_KEY) {
         Some(Reserved::Always)
     } else if is(PROXY) {
         let is_spelled_so = !name.contains(&b'_');
@@ -112,20 +46,21 @@ pub fn reserved(name: &HeaderName) -> Option<Reserved> {
     }
 }
 
-fn reads_as(name: &[u8], entry: &[u8]) -> bool {
-    name.len() == entry.len()
-        && name
-            .iter()
-            .zip(entry)
-            .all(|(have, want)| have == want || (*have == b'_' && *want == b'-'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn of(name: &str) -> Option<Reserved> {
-        reserved(&HeaderName::from_bytes(name.as_bytes()).unwrap())
+        let api_key = HeaderName::from_static("app-key");
+        reserved(&HeaderName::from_bytes(name.as_bytes()).unwrap(), &api_key)
+    }
+
+    #[test]
+    fn the_api_key_is_nobody_s_whatever_field_it_is_in() {
+        for spelling in ["App-Key", "APP_KEY", "app_key", "X-Api-Key", "x_api_key"] {
+            assert_eq!(of(spelling), Some(Reserved::Always), "{spelling}");
+        }
+        assert_eq!(of("app-keys"), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
 
 use super::body::Body;
 use super::ingress::Connection;
@@ -89,21 +89,26 @@ impl Ledger {
     pub fn identified(
         &mut self,
         outcome: Result<Principal, Refusal>,
+        headers: &HeaderMap,
     ) -> Result<Principal, Refusal> {
         let inner = &mut *self.0;
-        let (result, reason) = match &outcome {
+        let (result, reason, method) = match &outcome {
             Ok(Principal::User(user)) => {
-                inner.entry.auth = "jwt";
+                let method = user.method().as_str();
+                inner.entry.auth = method;
                 inner.user = Some(Arc::clone(user));
-                ("allowed", "")
+                ("allowed", "", method)
             }
             Ok(Principal::Anonymous) => {
                 inner.entry.auth = "anonymous";
-                ("anonymous", "")
+                ("anonymous", "", "none")
             }
-            Err(refusal) => ("refused", refusal.code().as_str()),
+            Err(refusal) => {
+                let method = inner.current.snapshot.authenticator.method_of(headers);
+                ("refused", refusal.code().as_str(), method.as_str())
+            }
         };
-        inner.worker.shard.authenticated(result, reason);
+        inner.worker.shard.authenticated(result, reason, method);
         outcome
     }
 
@@ -172,7 +177,7 @@ impl Drop for Inner {
         if let Some(log) = &self.current.snapshot.access_log {
             if let Some(user) = &self.user {
                 self.entry.user_id = Some(user.id);
-                self.entry.session_id = Some(user.session);
+                self.entry.session_id = Some(user.key.unwrap_or(user.session));
             }
             let dropped = !log.push(Box::new(std::mem::take(&mut self.entry)));
             if dropped {

@@ -58,6 +58,10 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
             },
             compat: vec![],
             users: None,
+            api_keys: ApiKeys {
+                enabled: true,
+                header: http::HeaderName::from_static("x-api-key"),
+            },
         },
         tiers: BTreeMap::new(),
         anonymous: None,

@@ -45,8 +45,9 @@ pub struct Entry {
     pub upstream: Option<Arc<str>>,
     pub upstream_time: Option<Duration>,
     pub user_id: Option<Uuid>,
+    /// Of an API key, its id.
     pub session_id: Option<Uuid>,
-    /// `jwt`, `anonymous` or `none`.
+    /// `jwt`, `api_key`, `anonymous` or `none`.
     pub auth: &'static str,
     /// `allow`, `deny`, or `abandoned` by the client.
     pub decision: &'static str,

@@ -154,12 +154,7 @@ impl Collector for Workers {
             None,
             MetricType::Counter,
         )?;
-        for ((result, reason), count) in &counts.auth {
-            let method = if *result == "anonymous" {
-                "none"
-            } else {
-                "jwt"
-            };
+        for ([result, reason, method], count) in &counts.auth {
             let labels = [("result", *result), ("reason", reason), ("method", method)];
             ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
         }
@@ -256,7 +251,7 @@ mod tests {
             shard.request_begun();
             let upstream = Some(Duration::from_secs(60));
             shard.request_ended(route, &odd, 502, Duration::from_secs(61), upstream);
-            shard.authenticated("refused", "token-expired");
+            shard.authenticated("refused", "token-expired", "jwt");
             shard.limited("writes", "pro", true);
             shard.limited("writes", "pro", false);
         }

@@ -38,7 +38,8 @@ pub(super) struct Counts {
     pub(super) requests: HashMap<(Label, &'static str, u16), u64>,
     pub(super) durations: HashMap<Label, Histogram>,
     pub(super) upstream: HashMap<Label, Histogram>,
-    pub(super) auth: HashMap<(&'static str, &'static str), u64>,
+    /// By result, reason and method.
+    pub(super) auth: HashMap<[&'static str; 3], u64>,
     /// By policy and tier: allowed, refused.
     pub(super) limits: HashMap<Box<str>, HashMap<Box<str>, [u64; 2]>>,
     /// Of those, all that came too late.
@@ -86,9 +87,11 @@ impl Shard {
         }
     }
 
-    /// How the identify stage ended: `result` is `allowed`, `anonymous` or `refused`.
-    pub fn authenticated(&self, result: &'static str, reason: &'static str) {
-        *self.lock().auth.entry((result, reason)).or_default() += 1;
+    /// How the identify stage ended: `result` is `allowed`, `anonymous` or `refused`, `method` is
+    /// `jwt`, `api_key` or `none`.
+    pub fn authenticated(&self, result: &'static str, reason: &'static str, method: &'static str) {
+        let mut counts = self.lock();
+        *counts.auth.entry([result, reason, method]).or_default() += 1;
     }
 
     /// What a limit said to a caller of a tier.

@@ -133,6 +133,10 @@ fn defaults_of_auth() {
         },
         compat: vec![],
         users: None,
+        api_keys: ApiKeys {
+            enabled: true,
+            header: http::HeaderName::from_static("x-api-key"),
+        },
     };
     assert_eq!(auth, expected);
 }
@@ -169,6 +173,7 @@ auth:
   registration: open
   default_tier: basic
   lockout: { failures: 3, window: 10s, base: 1s, max: 2s }
+  api_keys: { enabled: false, header: Apikey }
   username_reuse: { after: 90d }
   compat: [fastapi-boilerplate]
 tiers:
@@ -222,6 +227,8 @@ fn everything_that_can_be_said() {
     assert_eq!(config.auth.username_reuse, UsernameReuse::After(quarter));
     assert_eq!(config.auth.compat, [Compat::FastapiBoilerplate]);
     assert_eq!(config.auth.cookie.path, "/");
+    assert!(!config.auth.api_keys.enabled);
+    assert_eq!(config.auth.api_keys.header, "apikey");
     assert_eq!(config.auth.refresh_token.delivery, Delivery::Body);
     assert!(matches!(&config.auth.signing, Signing::Hs256(s) if s.expose().len() == 32));
     assert_eq!(config.tiers["gold"].rate, Some(rate(10, 1, 50)));

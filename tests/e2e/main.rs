@@ -5,6 +5,7 @@ mod harness;
 
 mod access;
 mod admin;
+mod api_keys;
 mod auth_api;
 mod bad_requests;
 mod command_line;

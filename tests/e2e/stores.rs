@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
-use crate::harness::client::{get, post};
+use crate::harness::client::{get, post, request};
 use crate::harness::eventually;
 use crate::harness::forge::Jwt;
 use crate::harness::gateway::{Gateway, PASSWORD, SECRET, Settings, access_token, refresh_cookie};
@@ -135,11 +135,58 @@ fn a_refresh_token_is_one_for_all_gateways() {
     });
 }
 
+/// An API key and its id.
+#[track_caller]
+fn api_key(gateway: &Gateway, token: &str) -> (String, String) {
+    let request = post("/api/v1/api-keys").bearer(token);
+    let made = gateway.send(&request.json(&json!({ "name": "x" })));
+    let made = made.expect(201).json();
+    let text = |member: &str| made[member].as_str().unwrap().to_owned();
+    (text("key"), text("id"))
+}
+
+#[track_caller]
+fn status_of_key(gateway: &Gateway, key: &str) -> u16 {
+    gateway.send(&get("/").header("x-api-key", key)).status
+}
+
+#[test]
+fn an_api_key_is_one_for_all_gateways() {
+    let Some(url) = postgres::database() else {
+        return;
+    };
+    let origin = Origin::start();
+    let gateways = [on(&origin, &url).start(), on(&origin, &url).start()];
+    let alice = gateways[0].user("alice", &[]);
+    let (key, id) = api_key(&gateways[0], &alice.access);
+    let (other, _) = api_key(&gateways[1], &alice.access);
+    for gateway in &gateways {
+        assert_eq!(status_of_key(gateway, &key), 200);
+        assert_eq!(status_of_key(gateway, &other), 200);
+    }
+    let path = format!("/api/v1/api-keys/{id}");
+    let revoke = request("DELETE", path).bearer(&alice.access);
+    gateways[1].send(&revoke).expect(204);
+    assert_eq!(status_of_key(&gateways[1], &key), 401);
+    eventually("the key's end elsewhere", || {
+        (status_of_key(&gateways[0], &key) == 401).then_some(())
+    });
+    for gateway in &gateways {
+        assert_eq!(status_of_key(gateway, &other), 200);
+    }
+}
+
 /// With an account that is signed in: without the store there are no logins, and all else goes on.
 #[track_caller]
 fn outage(gateway: &Gateway, begin: impl FnOnce(), end: impl FnOnce()) {
     let alice = gateway.user("alice", &[]);
+    let (known, _) = api_key(gateway, &alice.access);
+    let (unknown, _) = api_key(gateway, &alice.access);
+    assert_eq!(status_of_key(gateway, &known), 200);
     begin();
+    let with_unknown = get("/").header("x-api-key", &unknown);
+    let response = gateway.send(&with_unknown);
+    response.expect_problem(503, "unavailable");
     let credentials = json!({ "username": "alice", "password": PASSWORD });
     let response = gateway.send(&post("/api/v1/login").json(&credentials));
     response.expect_problem(503, "unavailable");
@@ -148,6 +195,7 @@ fn outage(gateway: &Gateway, begin: impl FnOnce(), end: impl FnOnce()) {
         .expect_problem(503, "unavailable");
     for _ in 0..20 {
         assert_eq!(status(gateway, &alice.access), 200);
+        assert_eq!(status_of_key(gateway, &known), 200);
     }
     eventually("the word that the store is away", || {
         let ready = get("/readyz").send(gateway.admin).status;
@@ -158,6 +206,7 @@ fn outage(gateway: &Gateway, begin: impl FnOnce(), end: impl FnOnce()) {
         (try_login(gateway, "alice") == 200).then_some(())
     });
     gateway.refresh(&alice.refresh).expect(200);
+    assert_eq!(status_of_key(gateway, &unknown), 200);
     eventually("the word that it is back", || {
         let ready = get("/readyz").send(gateway.admin).status;
         (ready == 200 && gateway.metric("portcullis_store_up") == 1.0).then_some(())
@@ -167,6 +216,9 @@ fn outage(gateway: &Gateway, begin: impl FnOnce(), end: impl FnOnce()) {
     eventually("what was done since", || {
         (status(gateway, &alice.access) == 401).then_some(())
     });
+    for key in [&known, &unknown] {
+        assert_eq!(status_of_key(gateway, key), 401);
+    }
 }
 
 #[test]

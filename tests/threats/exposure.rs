@@ -50,6 +50,41 @@ fn secret_in_logs() {
             shown.push_str(&format!("{response:?}\n"));
         }
     }
+    let made = post("/api/v1/api-keys").bearer(&alice.access);
+    let made = gateway
+        .send(&made.json(&json!({ "name": "x" })))
+        .expect(201);
+    let key = made.json()["key"].as_str().unwrap().to_owned();
+    let key_secret = key.rsplit_once('_').unwrap().1.to_owned();
+    gateway
+        .send(&get("/x").header("x-api-key", &key))
+        .expect(200);
+    for request in [
+        get("/x").header("x-api-key", &key).bearer(&alice.access),
+        get("/x").header("x-api-key", &format!("{key}x")),
+        get("/x").header("x-api-key", &key.to_uppercase()),
+        get("/x").header("authorization", &format!("Bearer {key}")),
+        post("/api/v1/introspect")
+            .header("x-api-key", &key)
+            .form(&[("token", &key)]),
+        post("/api/v1/introspect")
+            .bearer(&boss.access)
+            .form(&[("token", &key), ("token", &key)]),
+        post("/api/v1/revoke").body("application/json", format!("{{\"token\": \"{key}\"")),
+        post("/api/v1/revoke").json(&json!({ "token": [key] })),
+    ] {
+        let response = gateway.connect().exchange(&request);
+        assert!(response.status >= 400, "{response:?}");
+        shown.push_str(&format!("{response:?}\n"));
+    }
+    let listed = gateway.send(&get("/api/v1/api-keys").bearer(&alice.access));
+    shown.push_str(&format!("{listed:?}\n"));
+    let audited = gateway
+        .send(&get("/api/v1/audit").bearer(&boss.access))
+        .expect(200);
+    shown.push_str(&format!("{audited:?}\n"));
+    let revoked = post("/api/v1/revoke").form(&[("token", &key)]);
+    gateway.send(&revoked).expect(200);
     let refreshed = gateway.refresh(&alice.refresh).expect(200);
     gateway
         .send(&post("/api/v1/logout").bearer(&alice.access))
@@ -77,6 +112,8 @@ fn secret_in_logs() {
         query,
         basic,
         &signature,
+        &key_secret,
+        &key_secret.to_uppercase(),
         &alice.refresh,
         &new_refresh,
         new_access.rsplit('.').next().unwrap(),

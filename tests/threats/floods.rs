@@ -109,6 +109,68 @@ fn auth_flood() {
     gateway.still_serves("/");
 }
 
+/// The same of API keys: what can't be one is never looked up, and what is none only now and then.
+#[test]
+fn auth_flood_of_api_keys() {
+    const FLOOD: usize = 600;
+    const BUDGET: usize = 90;
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .top("trusted_proxies: [127.0.0.1/32]")
+        .routes(&format!(
+            "
+            - name: limited
+              path: /limited
+              auth: required
+              limits: [ {{ name: by-address, key: ip, rate: {BUDGET}/d }} ]
+              upstream: app
+            - {{ name: all, prefix: /, auth: required, upstream: app }}
+            "
+        ))
+        .start();
+    let alice = gateway.user("alice", &[]);
+    let made = post("/api/v1/api-keys").bearer(&alice.access);
+    let made = gateway
+        .send(&made.json(&json!({ "name": "x" })))
+        .expect(201);
+    let key = made.json()["key"].as_str().unwrap().to_owned();
+    gateway
+        .send(&get("/").header("x-api-key", &key))
+        .expect(200);
+    let bad = |n: usize| match n % 3 {
+        0 => format!("rubbish{n}"),
+        // Well formed, and each another.
+        1 => format!("pck_{n:032x}_{}", "A".repeat(43)),
+        // Of the right id, and always the same.
+        _ => format!("{}{}", &key[..key.len() - 8], "AAAAAAAA"),
+    };
+    let counts = flood(&gateway, FLOOD, |n| {
+        get("/limited")
+            .header("x-forwarded-for", "203.0.113.1")
+            .header("x-api-key", &bad(n))
+    });
+    assert_eq!(counts, [(401, BUDGET), (429, FLOOD - BUDGET)].into());
+    let refused =
+        "portcullis_auth_total{result=\"refused\",reason=\"token-invalid\",method=\"api_key\"}";
+    assert_eq!(
+        gateway.metric(refused),
+        BUDGET as f64,
+        "no other was looked at"
+    );
+
+    // Without such a limit the good key is not washed out, nor the store called away.
+    let counts = flood(&gateway, FLOOD, |n| get("/").header("x-api-key", &bad(n)));
+    assert_eq!(counts, [(401, FLOOD)].into());
+    assert_eq!(origin.requests().len(), 1);
+    gateway
+        .send(&get("/").header("x-api-key", &key))
+        .expect(200);
+    assert_eq!(gateway.metric("portcullis_store_up"), 1.0);
+    let logged_in = get("/").bearer(&alice.access);
+    gateway.send(&logged_in).expect(200);
+    gateway.still_serves("/");
+}
+
 fn login(username: &str, password: &str) -> Request {
     post("/api/v1/login").json(&json!({ "username": username, "password": password }))
 }

@@ -1,6 +1,6 @@
 //! Identity that a client claims for itself.
 
-use crate::harness::client::get;
+use crate::harness::client::{get, post};
 use crate::harness::gateway::Settings;
 use crate::harness::origin::{Origin, Received};
 
@@ -193,6 +193,39 @@ fn credentials_leak_upstream() {
             cookies.contains("theme=dark") && cookies.contains("lang=en"),
             "{cookies}"
         );
+    }
+    // A key that is one, in the field that is for it and in others, in trailers and nominated, under a
+    // name of the file's own.
+    let other = Settings::new(&origin)
+        .routes(ROUTES)
+        .auth("api_keys: { header: Acme-Key }")
+        .start();
+    for (gateway, name) in [(&gateway, "X-API-Key"), (&other, "Acme-Key")] {
+        let owner = gateway.user("keyed", &[]);
+        let made = post("/api/v1/api-keys").bearer(&owner.access);
+        let made = made.json(&serde_json::json!({ "name": "x" }));
+        let key = gateway.send(&made).expect(201).json()["key"].clone();
+        let key = key.as_str().unwrap();
+        for path in ["/", "/optional", "/open"] {
+            for nominated in ["", &format!("Connection: {name}\r\n")] {
+                let mut client = gateway.connect();
+                let other_spelling = name.replace('-', "_");
+                client.send(format!(
+                    "POST {path} HTTP/1.1\r\nHost: a\r\n{nominated}{name}: {key}\r\n\
+                     {other_spelling}: {key}\r\nX-Api_Key: {key}\r\nTrailer: {name}\r\n\
+                     Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\
+                     {name}: {key}\r\n{other_spelling}: {key}\r\n\r\n"
+                ));
+                let response = client.read_response().expect(200);
+                assert_eq!(response.status, 200);
+                let received = origin.last_request();
+                let all = format!("{received:?} {:?}", received.trailers);
+                assert!(!all.contains(key), "{name} on {path}: {all}");
+                if path != "/open" {
+                    assert_eq!(received.header("x-user-name").as_deref(), Some("keyed"));
+                }
+            }
+        }
     }
     // A spelling that a lenient upstream would read must not smuggle the cookie past.
     for cookie in [

@@ -103,10 +103,13 @@ pub enum Action {
     TierLimitUpdate,
     TierLimitDelete,
     TokenMint,
+    ApiKeyCreate,
+    ApiKeyUpdate,
+    ApiKeyRevoke,
 }
 
 impl Action {
-    pub const ALL: [Action; 21] = [
+    pub const ALL: [Action; 24] = [
         Action::LoginSuccess,
         Action::LoginFailure,
         Action::Logout,
@@ -128,6 +131,9 @@ impl Action {
         Action::TierLimitUpdate,
         Action::TierLimitDelete,
         Action::TokenMint,
+        Action::ApiKeyCreate,
+        Action::ApiKeyUpdate,
+        Action::ApiKeyRevoke,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -153,6 +159,9 @@ impl Action {
             Action::TierLimitUpdate => "tier.limit.update",
             Action::TierLimitDelete => "tier.limit.delete",
             Action::TokenMint => "token.mint",
+            Action::ApiKeyCreate => "api-key.create",
+            Action::ApiKeyUpdate => "api-key.update",
+            Action::ApiKeyRevoke => "api-key.revoke",
         }
     }
 }

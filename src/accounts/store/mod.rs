@@ -1,5 +1,6 @@
 //! Where accounts and sessions are kept. Only this folder knows SQL.
 
+mod api_keys;
 mod audit;
 mod db;
 mod edit;
@@ -19,6 +20,7 @@ use self::db::Db;
 use self::health::Health;
 use crate::config::checked;
 
+pub use api_keys::{KeyEdit, KeyInfo, NotKept, StoredKey};
 pub use audit::{Action, By, Entry, Event, Subject, Trail};
 pub use edit::{Edit, Key, LastSuperuser, NewPassword, NotChanged};
 pub use health::StoreError;
@@ -274,7 +276,7 @@ pub enum Changed {
     SessionEnded(Uuid),
 }
 
-/// A session that has just ended, for those who must hear of it.
+/// A session, or the grant of an API key, that has just ended, for those who must hear of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndedSession {
     pub id: Uuid,
@@ -286,6 +288,13 @@ pub struct UsedSession {
     pub session: Session,
     pub account: Account,
     pub step: Step,
+}
+
+/// A session with its owner, as it is.
+pub struct KnownSession {
+    pub session: Session,
+    pub info: SessionInfo,
+    pub account: Account,
 }
 
 /// How e-mails are compared.

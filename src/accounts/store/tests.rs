@@ -59,6 +59,10 @@ async fn no_query_on_a_request_reads_a_whole_table() {
         "EXPLAIN QUERY PLAN SELECT max(tokens_expire_at) FROM sessions WHERE user_id = $1",
         "EXPLAIN QUERY PLAN SELECT id FROM sessions WHERE expires_at < $1 AND tokens_expire_at < $1",
         "EXPLAIN QUERY PLAN SELECT seq FROM changes WHERE until < $1",
+        "EXPLAIN QUERY PLAN SELECT u.*, k.* FROM api_keys k JOIN users u ON u.id = k.user_id \
+         WHERE k.id = $1",
+        "EXPLAIN QUERY PLAN SELECT COUNT(*) FROM api_keys WHERE user_id = $1 AND ended_at IS NULL",
+        "EXPLAIN QUERY PLAN SELECT id FROM api_keys WHERE ended_at < $1",
         "EXPLAIN QUERY PLAN SELECT * FROM changes c LEFT JOIN users u ON u.id = c.user_id \
          WHERE c.seq > $1",
     ] {

@@ -209,6 +209,10 @@ async fn every_operation_and_member_of_the_document_is_there() {
     });
     let new = "Bb2!bbbb";
     let passwords = json!({ "current_password": PASSWORD, "new_password": new });
+    let of_key = json!({ "name": "CI", "scopes": ["read"], "expires_at": "2028-01-15T08:00:00Z" });
+    let made = api.call("POST", "/api-keys", &root, of_key.clone()).await;
+    let key = format!("/api-keys/{}", made.json()["id"].as_str().unwrap());
+    let asked = json!({ "token": made.json()["key"], "token_type_hint": "api_key" });
     let users = "/users?page=1&items_per_page=5&tier=free&deleted=false&q=a";
     let tier = json!({ "name": "gold", "rank": 2, "rate": "5/s", "burst": 9 });
     let audit = "/audit?user=ann&by=root&action=user.update&since=2027-01-01T00:00:00Z\
@@ -229,6 +233,12 @@ async fn every_operation_and_member_of_the_document_is_there() {
         ("POST", "/users/ann/restore", &root, NOTHING),
         ("POST", "/users/ann/disable", &root, NOTHING),
         ("POST", "/users/ann/enable", &root, NOTHING),
+        ("POST", "/api-keys", &root, of_key.clone()),
+        ("GET", "/api-keys", &root, NOTHING),
+        ("PATCH", &key, &root, of_key),
+        ("POST", "/introspect", &root, asked.clone()),
+        ("DELETE", &key, &root, NOTHING),
+        ("POST", "/revoke", "", asked),
         ("PATCH", "/users/me", &root, own),
         ("GET", users, &root, NOTHING),
         ("GET", "/users/ann", &root, NOTHING),
@@ -300,7 +310,10 @@ async fn every_operation_and_member_of_the_document_is_there() {
             missing.insert(format!("{method} {path}"), members(operation));
         }
     }
-    let mut called = BTreeSet::from(["get /.well-known/jwks.json".to_owned()]);
+    let at_root = ["jwks.json", "oauth-authorization-server"];
+    let mut called: BTreeSet<String> = at_root
+        .map(|name| format!("get /.well-known/{name}"))
+        .into();
     for (method, path, token, body) in calls {
         let answer = api.call(method, path, token, body.clone()).await;
         assert!(answer.status.is_success(), "{method} {path}: {answer:?}");

@@ -251,7 +251,14 @@ async fn calls_without_credentials_are_charged_to_their_address() {
     let api = Api::start_with(|c| c.auth.registration = Registration::Open).await;
     let (ann, _) = api.sign_in("ann").await;
     api.is_admitting.store(false, Ordering::SeqCst);
-    for path in ["/login", "/refresh", "/logout", "/users"] {
+    for path in [
+        "/login",
+        "/refresh",
+        "/logout",
+        "/users",
+        "/introspect",
+        "/revoke",
+    ] {
         let answer = api.post_json(&format!("/api/v1{path}"), json!({})).await;
         answer.assert_refused("rate-limited");
     }

@@ -1,5 +1,6 @@
 //! The API through its router, on a real store, by a clock that the test moves.
 
+mod api_keys;
 mod audit;
 mod bad_input;
 mod boilerplate;
@@ -11,6 +12,7 @@ mod places;
 mod served;
 mod sessions;
 mod tiers;
+mod tokens;
 mod users;
 
 use std::net::IpAddr;
@@ -19,17 +21,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::body::Body;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, HeaderName, Request, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use jsonwebtoken::Validation;
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 use tower::ServiceExt;
 
 use super::{ApiState, Expiry, openapi, router};
 use crate::accounts::testing::{StoppedClock, config_for, new_user};
 use crate::accounts::{Accounts, By};
-use crate::authn::{Changes, Claims, User};
+use crate::authn::{ApiKeys, Changes, Claims, LookUpFuture, Principal, User};
 use crate::config::Config;
 use crate::request::{Code, Peer, Refusal};
 
@@ -41,6 +44,8 @@ pub struct Api {
     pub accounts: Arc<Accounts>,
     pub clock: StoppedClock,
     pub config: Config,
+    /// As the data plane has them.
+    pub keys: Arc<ApiKeys>,
     /// What the limiter by address says.
     pub is_admitting: Arc<AtomicBool>,
     /// What it says of itself.
@@ -104,10 +109,13 @@ impl Api {
         let accounts = Arc::new(accounts);
         let is_admitting = Arc::new(AtomicBool::new(true));
         let admitting = Arc::clone(&is_admitting);
+        let verify = verifier(&accounts, Arc::clone(&changes), clock.clone());
+        let keys = key_reader(&accounts, changes);
         let state = ApiState::new(
             &config,
             Arc::clone(&accounts),
-            verifier(&accounts, changes, clock.clone()),
+            Arc::clone(&verify),
+            identifier(verify, Arc::clone(&keys)),
             Arc::new(move |_| {
                 if admitting.load(Ordering::SeqCst) {
                     return Ok(());
@@ -122,6 +130,7 @@ impl Api {
             accounts,
             clock,
             config,
+            keys,
             is_admitting,
             folder,
         }
@@ -268,6 +277,40 @@ impl Answer {
                 .any(|(name, value)| name == "cache-control" && value == "no-store")
         );
     }
+}
+
+/// What reads API keys for the data plane.
+fn key_reader(accounts: &Arc<Accounts>, changes: Arc<Changes>) -> Arc<ApiKeys> {
+    let (asked, told) = (Arc::clone(accounts), Arc::clone(accounts));
+    let look_up = move |key: Arc<str>| -> LookUpFuture {
+        let accounts = Arc::clone(&asked);
+        Box::pin(async move { Ok(accounts.look_up_key(&key).await?) })
+    };
+    ApiKeys::new(
+        HeaderName::from_static("x-api-key"),
+        changes,
+        Arc::new(look_up),
+        Arc::new(move |id| told.key_was_used(id)),
+        Handle::current(),
+    )
+}
+
+/// An access token or else an API key, one of which there has to be.
+fn identifier(verify: super::VerifyToken, keys: Arc<ApiKeys>) -> super::Identify {
+    Arc::new(move |headers| {
+        let (verify, keys) = (Arc::clone(&verify), Arc::clone(&keys));
+        Box::pin(async move {
+            let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+            if let Some(token) = text("authorization") {
+                let token = token.trim_start_matches("Bearer ");
+                return verify(token, Expiry::Enforced).map(Principal::User);
+            }
+            match text("x-api-key") {
+                Some(key) => keys.verify(key).await.map(Principal::User),
+                None => Err(Refusal::new(Code::TokenMissing, "Who is there?")),
+            }
+        })
+    })
 }
 
 /// A verifier of the gateway's own tokens, by the test's clock.

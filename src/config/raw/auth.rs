@@ -50,6 +50,8 @@ section! {
         compat: Vec<At<Compat>>;
         /// Another application's table of users.
         users: RawUsers;
+        /// Keys of programs.
+        api_keys: RawApiKeys;
     }
 }
 
@@ -61,6 +63,14 @@ section! {
         store: String;
         /// A file that holds it, for URLs with a password.
         store_file: String;
+    }
+}
+
+section! {
+    RawApiKeys, "`auth.api_keys`" {
+        enabled: bool;
+        /// The field that clients put them in.
+        header: String;
     }
 }
 

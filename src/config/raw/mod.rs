@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub use auth::{Algorithm, RawAuth, RawCookie, RawLockout, RawPassword, RawSigning, RawSigningKey};
+pub use auth::{
+    Algorithm, RawApiKeys, RawAuth, RawCookie, RawLockout, RawPassword, RawSigning, RawSigningKey,
+};
 pub use route::{RawLimit, RawOwner, RawQuota, RawRoute, RawRule};
 
 use super::checked::{AccessLog, Preset, UserId};

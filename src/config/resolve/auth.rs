@@ -5,15 +5,16 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-use http::Uri;
+use http::{HeaderName, Uri};
 
 use super::super::checked::{
-    Auth, Compat, Cookie, Delivery, Docs, Group, PasswordHash, PasswordPolicy, Pattern, Rate,
-    RefreshToken, Registration, SameSite, Tier, UsernameReuse,
+    ApiKeys, Auth, Compat, Cookie, Delivery, Docs, Group, PasswordHash, PasswordPolicy, Pattern,
+    Rate, RefreshToken, Registration, SameSite, Tier, UsernameReuse,
 };
 use super::super::decode::{At, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
-use super::super::raw::{RawAuth, RawConfig, RawCookie, RawPassword};
+use super::super::field_names;
+use super::super::raw::{RawApiKeys, RawAuth, RawConfig, RawCookie, RawPassword};
 use super::{lockout, pattern, positive, quota, secret, signing, users};
 
 const DEFAULT_BASE_PATH: &str = "/api/v1";
@@ -61,6 +62,7 @@ pub fn auth(
         lockout: lockout::lockout(&raw.lockout, findings),
         compat: compat(&raw.compat, findings),
         users: users::users(raw, dir, findings),
+        api_keys: api_keys(&raw.api_keys, findings),
         base_path,
     }
 }
@@ -241,6 +243,31 @@ fn check_cookie_name(name: &At<String>, cookie: &Cookie, findings: &mut Findings
                 "a `__Host-` cookie needs `secure: true`, `path: /` and no `domain`",
             )
             .hint("browsers drop it otherwise");
+    }
+}
+
+fn api_keys(raw: &Field<RawApiKeys>, findings: &mut Findings) -> ApiKeys {
+    let none = RawApiKeys::default();
+    let raw = raw.get().unwrap_or(&none);
+    let mut header = HeaderName::from_static(field_names::API_KEY);
+    if let Some(At { value, span }) = raw.header.given() {
+        match HeaderName::from_bytes(value.as_bytes()) {
+            Ok(name) if field_names::is_in_use(name.as_str()) => {
+                findings
+                    .error(*span, format!("{} has another use", shown(value)))
+                    .hint("a field of its own, for example `X-API-Key`");
+            }
+            Ok(name) => header = name,
+            Err(_) => {
+                findings
+                    .error(*span, format!("{} is no name of a header", shown(value)))
+                    .hint("for example `X-API-Key`");
+            }
+        }
+    }
+    ApiKeys {
+        enabled: raw.enabled.copied().unwrap_or(true),
+        header,
     }
 }
 

@@ -76,6 +76,7 @@ impl Sent {
             principal: &self.principal,
             auth: self.auth,
             refresh_cookie: "refresh_token",
+            api_key: &HeaderName::from_static("x-api-key"),
         };
         toward_upstream(&mut headers, &told);
         headers
@@ -277,9 +278,10 @@ fn trailers_say_nothing_that_headers_may_not() {
         ("x_user_id", "1"),
         ("content-length", "9"),
         ("authorization", "Bearer t"),
+        ("app_key", "pck_1_2"),
         ("x-checksum", "abc"),
     ]);
-    clean_trailers(&mut trailers);
+    clean_trailers(&mut trailers, &HeaderName::from_static("app-key"));
     assert_eq!(trailers, headers(&[("x-checksum", "abc")]));
 }
 

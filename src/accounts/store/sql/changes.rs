@@ -6,9 +6,14 @@ use uuid::Uuid;
 use super::rows;
 use crate::accounts::store::db::{Section, Tx, query};
 use crate::accounts::store::{Change, EndedSession, Millis, Store, StoreError};
+use crate::authn::KEY_MEMORY;
 
 /// Rows deleted in one go, so that a sweep never holds the lock for long.
 const SWEEP_ROWS: i64 = 500;
+/// How long revoked API keys are kept, in milliseconds.
+const REVOKED_KEPT: Millis = 30 * 86_400_000;
+/// How much longer than a gateway remembers an API key a change is kept: for clocks that differ.
+const SLACK: Millis = 60_000;
 
 impl Store {
     /// The change log after `seq`, oldest first, at most `limit` rows.
@@ -30,7 +35,7 @@ impl Store {
             .await
     }
 
-    /// Deletes some of the sessions, changes and failed attempts that mean nothing since `before`. True when
+    /// Deletes some of the sessions, changes, keys and failed attempts that mean nothing since `before`. True when
     /// there may be more.
     pub async fn sweep(&self, before: Millis) -> Result<bool, StoreError> {
         self.health
@@ -60,8 +65,16 @@ impl Store {
                 .bind(SWEEP_ROWS)
                 .execute(&mut tx)
                 .await?;
+                let keys = query(
+                    "DELETE FROM api_keys WHERE id IN (SELECT id FROM api_keys \
+                     WHERE ended_at < $1 LIMIT $2)",
+                )
+                .bind(before.saturating_sub(REVOKED_KEPT))
+                .bind(SWEEP_ROWS)
+                .execute(&mut tx)
+                .await?;
                 tx.commit().await?;
-                let most = sessions.max(changes).max(attempts);
+                let most = sessions.max(changes).max(attempts).max(keys);
                 Ok(most >= SWEEP_ROWS.cast_unsigned())
             })
             .await
@@ -78,8 +91,15 @@ pub(super) async fn log_session(tx: &mut Tx, ended: EndedSession) -> Result<(), 
     Ok(())
 }
 
+/// Until when a change now has to be told to gateways that remember API keys.
+pub(super) fn keys_hear_until(now: Millis) -> Millis {
+    let memory = Millis::try_from(KEY_MEMORY.as_millis()).unwrap_or(Millis::MAX);
+    now.saturating_add(memory).saturating_add(SLACK)
+}
+
 /// A token is only ever made together with a write to its session, so the latest expiry among the
-/// account's sessions bounds the tokens that an older version can be in.
+/// account's sessions bounds the tokens that an older version can be in. Its API keys are read again
+/// before that time is over.
 pub(super) async fn log_account(tx: &mut Tx, user: Uuid, now: Millis) -> Result<(), sqlx::Error> {
     tx.enter(Section::Changes).await?;
     query(
@@ -87,7 +107,7 @@ pub(super) async fn log_account(tx: &mut Tx, user: Uuid, now: Millis) -> Result<
          SELECT CASE WHEN max(tokens_expire_at) > $1 THEN max(tokens_expire_at) ELSE $1 END, $2 \
          FROM sessions WHERE user_id = $2",
     )
-    .bind(now)
+    .bind(keys_hear_until(now))
     .bind(user)
     .execute(tx)
     .await?;

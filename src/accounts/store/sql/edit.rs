@@ -5,6 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::accounts::{email_key, find_to_change, is_external_id_taken};
+use super::api_keys::end_api_keys;
 use super::audit::log_event;
 use super::changes::{log_account, log_session};
 use super::names;
@@ -136,7 +137,7 @@ impl Store {
             .await
     }
 
-    /// Removes an account for good, deleted or not, and ends its sessions. Its names stay reserved
+    /// Removes an account for good, deleted or not, and ends its sessions and keys. Its names stay reserved
     /// and the audit trail keeps what it says of it.
     pub async fn purge(
         &self,
@@ -154,9 +155,11 @@ impl Store {
                 if is_last_superuser(&mut tx, &account).await? {
                     return Ok(Err(NotChanged::LastSuperuser));
                 }
-                // What the log says of sessions stays when they and the account go.
-                for session in end_sessions(&mut tx, account.id, None, now).await? {
-                    log_session(&mut tx, session).await?;
+                // What the log says of sessions and keys stays when they and the account go.
+                let sessions = end_sessions(&mut tx, account.id, None, now).await?;
+                let keys = end_api_keys(&mut tx, account.id, now).await?;
+                for ended in sessions.into_iter().chain(keys) {
+                    log_session(&mut tx, ended).await?;
                 }
                 names::release(&mut tx, &account.username, now).await?;
                 query("DELETE FROM users WHERE id = $1")

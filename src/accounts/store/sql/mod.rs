@@ -1,6 +1,7 @@
 //! The statements, for either database.
 
 mod accounts;
+mod api_keys;
 mod attempts;
 mod audit;
 mod changes;

@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 
 use crate::accounts::store::db::Row;
 use crate::accounts::store::{
-    Account, Change, Changed, Credentials, EndedSession, Entry, Quota, Rule, RuleValues, Session,
-    SessionInfo, StoredTier, Subject, Target, TierRow, TierValues,
+    Account, Change, Changed, Credentials, EndedSession, Entry, KeyInfo, Quota, Rule, RuleValues,
+    Session, SessionInfo, StoredKey, StoredTier, Subject, Target, TierRow, TierValues,
 };
 
 pub(super) fn account(row: &Row) -> Result<Account, sqlx::Error> {
@@ -84,6 +84,34 @@ pub(super) fn ended_session(row: &Row) -> Result<EndedSession, sqlx::Error> {
     Ok(EndedSession {
         id: row.uuid("id")?,
         tokens_expire_at: row.get("tokens_expire_at")?,
+    })
+}
+
+pub(super) fn key_info(row: &Row) -> Result<KeyInfo, sqlx::Error> {
+    Ok(KeyInfo {
+        id: row.uuid("id")?,
+        name: row.get("name")?,
+        scopes: row.json("scopes")?,
+        created_at: row.get("created_at")?,
+        expires_at: row.get("expires_at")?,
+        last_used_at: row.get("last_used_at")?,
+    })
+}
+
+pub(super) fn stored_key(row: &Row) -> Result<StoredKey, sqlx::Error> {
+    Ok(StoredKey {
+        info: KeyInfo {
+            id: row.uuid("key_id")?,
+            name: row.get("key_name")?,
+            scopes: row.json("scopes")?,
+            created_at: row.get("key_created_at")?,
+            expires_at: row.get("expires_at")?,
+            last_used_at: row.get("last_used_at")?,
+        },
+        grant: row.uuid("grant_id")?,
+        hash: row.get("hash")?,
+        has_ended: row.get::<Option<i64>>("ended_at")?.is_some(),
+        account: account(row)?,
     })
 }
 

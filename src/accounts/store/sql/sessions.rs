@@ -3,15 +3,15 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::accounts::find_to_change;
+use super::accounts::{find, find_to_change};
 use super::attempts::clear;
 use super::audit::log_event;
 use super::changes::log_session;
 use super::rows;
 use crate::accounts::store::db::{Tx, query};
 use crate::accounts::store::{
-    Account, Action, By, EndedSession, Event, Key, Login, Millis, NewSession, Session, SessionInfo,
-    Step, Store, StoreError, UsedSession,
+    Account, Action, By, EndedSession, Event, Key, KnownSession, Login, Millis, NewSession,
+    Session, SessionInfo, Step, Store, StoreError, UsedSession,
 };
 
 /// The most sessions told at once; a program that signs in for every call can have very many.
@@ -175,6 +175,25 @@ impl Store {
                     session,
                     account,
                     step,
+                }))
+            })
+            .await
+    }
+
+    /// A session and its owner, whatever became of them.
+    pub async fn session(&self, id: Uuid) -> Result<Option<KnownSession>, StoreError> {
+        self.health
+            .watch(async {
+                let found = query("SELECT * FROM sessions WHERE id = $1").bind(id);
+                let Some(row) = found.fetch_optional(&self.db).await? else {
+                    return Ok(None);
+                };
+                let account = find(&self.db, Key::Id(row.uuid("user_id")?)).await?;
+                let (session, info) = (rows::session(&row)?, rows::session_info(&row)?);
+                Ok(account.map(|account| KnownSession {
+                    session,
+                    info,
+                    account,
                 }))
             })
             .await

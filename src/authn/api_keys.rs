@@ -1,0 +1,397 @@
+//! API keys to callers. The store knows them, and the data plane does not ask it: a key that is not
+//! remembered is looked up on the control plane while its request waits. All others are answered
+//! from memory, by the same changes as tokens.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
+use uuid::Uuid;
+
+use super::authenticator::{as_it_is_now, now};
+use super::changes::{AccountState, Changes};
+use super::principal::User;
+use crate::request::{Code, Refusal};
+
+/// What every key begins with, so that people and scanners of leaked secrets know one.
+pub const KEY_PREFIX: &str = "pck_";
+/// How long a key is believed that could not be read again. Whoever logs a change that concerns keys
+/// has it kept for longer.
+pub const KEY_MEMORY: Duration = Duration::from_secs(15 * 60);
+
+/// Seconds after which a key in use is read again, while it goes on, and until that is tried again.
+const READ_AGAIN: u64 = 5 * 60;
+const TRY_AGAIN: u64 = 10;
+/// Seconds for which a key that was refused is refused without a look-up.
+const REFUSED_FOR: u64 = 10;
+/// Seconds until the use of a key is told again.
+const USE_TOLD: u64 = 60;
+/// Look-ups that run at once, and that run or wait. The store has other callers, too.
+const RUNNING: usize = 4;
+const UNDER_WAY: usize = 1024;
+/// How long a look-up waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Bytes that remembered keys may take, about how many that is, and what one takes beside its text.
+const MEMORY_BYTES: u64 = 32 << 20;
+const MEMORY_ENTRIES: usize = 20_000;
+const PRINCIPAL_BYTES: u64 = 1000;
+const REFUSED_ENTRIES: usize = 10_000;
+
+/// A key as the store has it, with its account.
+#[derive(Debug, Clone)]
+pub struct ApiKey {
+    pub id: Uuid,
+    /// A new one with every change to the key. That the old one is over is published like the end of
+    /// a session.
+    pub grant: Uuid,
+    pub scopes: Vec<String>,
+    /// Seconds since 1970.
+    pub created_at: u64,
+    pub expires_at: Option<u64>,
+    pub account: AccountState,
+}
+
+/// What the store has for the text of a key.
+#[derive(Debug, Clone)]
+pub enum Found {
+    Key(Box<ApiKey>),
+    /// It was revoked.
+    Ended,
+    Unknown,
+}
+
+/// Looks a key up by its whole text. Runs on the control plane; an error is the store's, not the key's.
+pub type LookUp = Arc<dyn Fn(Arc<str>) -> LookUpFuture + Send + Sync>;
+pub type LookUpFuture = Pin<Box<dyn Future<Output = Result<Found, Refusal>> + Send>>;
+/// Is told the id of a key in use, at most once a minute for each. Runs on the data plane.
+pub type Used = Arc<dyn Fn(Uuid) + Send + Sync>;
+/// Gives seconds since 1970.
+type Clock = fn() -> u64;
+
+pub struct ApiKeys {
+    header: HeaderName,
+    changes: Arc<Changes>,
+    look_up: LookUp,
+    used: Used,
+    control: Handle,
+    clock: Clock,
+    /// By the whole key, as with tokens.
+    known: Cache<Box<str>, Arc<Known>, ByBytes>,
+    /// Apart from the others, so that no flood of bad keys washes good ones out.
+    refused: Cache<Box<str>, Refused>,
+    /// One look-up for all requests that wait for the same key.
+    under_way: Mutex<HashMap<Arc<str>, watch::Receiver<Option<Outcome>>>>,
+    turns: Semaphore,
+}
+
+/// Comes after every epoch that is reached.
+const NO_EPOCH: u64 = u64::MAX;
+
+type Outcome = Result<Arc<Known>, Refusal>;
+
+/// A key that was looked up and found good.
+struct Known {
+    user: Arc<User>,
+    key: Uuid,
+    /// The epoch of [`Changes`] up to which `user` is true; [`NO_EPOCH`] before it was compared.
+    epoch: AtomicU64,
+    read_at: u64,
+    read_again_at: AtomicU64,
+    use_told_at: AtomicU64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Refused {
+    reason: Reason,
+    /// A change may have mended it.
+    epoch: u64,
+    until: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Reason {
+    Unknown,
+    Revoked,
+}
+
+/// Why a remembered key does not do.
+enum Stale {
+    /// It is not what it was: it has to be read again.
+    Changed,
+    Refused(Refusal),
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Box<str>, Arc<Known>> for ByBytes {
+    fn weight(&self, key: &Box<str>, _: &Arc<Known>) -> u64 {
+        key.len() as u64 + PRINCIPAL_BYTES
+    }
+}
+
+impl ApiKeys {
+    /// `header` is where clients put their keys; look-ups run on `control`.
+    pub fn new(
+        header: HeaderName,
+        changes: Arc<Changes>,
+        look_up: LookUp,
+        used: Used,
+        control: Handle,
+    ) -> Arc<Self> {
+        ApiKeys::with_clock(header, changes, look_up, used, control, now)
+    }
+
+    pub(super) fn with_clock(
+        header: HeaderName,
+        changes: Arc<Changes>,
+        look_up: LookUp,
+        used: Used,
+        control: Handle,
+        clock: Clock,
+    ) -> Arc<Self> {
+        Arc::new(ApiKeys {
+            header,
+            changes,
+            look_up,
+            used,
+            control,
+            clock,
+            known: Cache::with_weighter(MEMORY_ENTRIES, MEMORY_BYTES, ByBytes),
+            refused: Cache::new(REFUSED_ENTRIES),
+            under_way: Mutex::default(),
+            turns: Semaphore::new(RUNNING),
+        })
+    }
+
+    /// The key that a request carries, if it does.
+    pub(super) fn presented<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h str>, Refusal> {
+        let mut values = headers.get_all(&self.header).iter();
+        let Some(value) = values.next() else {
+            return Ok(None);
+        };
+        if values.next().is_some() {
+            return Err(refusal(Reason::Unknown).because("more than one API key"));
+        }
+        // What is no text is no key of ours either.
+        Ok(Some(value.to_str().unwrap_or_default()))
+    }
+
+    /// The caller that a key speaks for, as key and account are now.
+    ///
+    /// # Errors
+    /// `token-invalid`, `token-revoked`, `token-expired`; `unavailable` when the key is not
+    /// remembered and can't be looked up.
+    pub async fn verify(self: &Arc<Self>, key: &str) -> Result<Arc<User>, Refusal> {
+        if id_of(key).is_none() {
+            return Err(refusal(Reason::Unknown));
+        }
+        // Twice more: what is read may have been on its way when it was changed.
+        for _ in 0..3 {
+            let now = (self.clock)();
+            let known = match self.known.get(key) {
+                Some(known) if now.saturating_sub(known.read_at) < KEY_MEMORY.as_secs() => known,
+                _ => self.read(key, now).await?,
+            };
+            match self.judge(key, &known, now) {
+                Ok(user) => {
+                    self.keep_up(key, &known, now);
+                    return Ok(user);
+                }
+                Err(Stale::Changed) => drop(self.known.remove(key)),
+                Err(Stale::Refused(refusal)) => return Err(refusal),
+            }
+        }
+        Err(refusal(Reason::Revoked))
+    }
+
+    /// Whether a remembered key still holds.
+    fn judge(&self, key: &str, known: &Known, now: u64) -> Result<Arc<User>, Stale> {
+        let epoch = self.changes.epoch();
+        let mut user = Arc::clone(&known.user);
+        if known.epoch.load(Ordering::Acquire) != epoch {
+            if self.changes.has_ended(user.session) {
+                return Err(Stale::Changed);
+            }
+            user = as_it_is_now(&self.changes, user).map_err(|refusal| {
+                self.known.remove(key);
+                Stale::Refused(refusal)
+            })?;
+            if Arc::ptr_eq(&user, &known.user) {
+                known.epoch.store(epoch, Ordering::Release);
+            } else {
+                let changed = known.with(Arc::clone(&user), epoch);
+                self.known.insert(key.into(), Arc::new(changed));
+            }
+        }
+        if user.expires_at <= now {
+            let detail = "The API key has expired.";
+            return Err(Stale::Refused(Refusal::new(Code::TokenExpired, detail)));
+        }
+        Ok(user)
+    }
+
+    /// What a key in use brings about beside its request, now and then.
+    fn keep_up(self: &Arc<Self>, key: &str, known: &Known, now: u64) {
+        if known.use_told_at.load(Ordering::Relaxed) <= now {
+            known.use_told_at.store(now + USE_TOLD, Ordering::Relaxed);
+            (self.used)(known.key);
+        }
+        if known.read_again_at.load(Ordering::Relaxed) <= now {
+            known
+                .read_again_at
+                .store(now + TRY_AGAIN, Ordering::Relaxed);
+            // When the store is away, the key goes on for a while.
+            let _ = self.begin(key);
+        }
+    }
+
+    /// Waits until the key was looked up.
+    async fn read(self: &Arc<Self>, key: &str, now: u64) -> Outcome {
+        if let Some(refused) = self.refused.get(key)
+            && refused.until > now
+            && refused.epoch == self.changes.epoch()
+        {
+            return Err(refusal(refused.reason));
+        }
+        let mut told = self.begin(key)?;
+        let outcome = told.wait_for(Option::is_some).await;
+        let outcome = outcome.ok().and_then(|outcome| outcome.clone());
+        outcome.unwrap_or_else(|| Err(unavailable().because("the look-up broke off")))
+    }
+
+    /// Begins to look a key up, unless that is under way.
+    fn begin(self: &Arc<Self>, key: &str) -> Result<watch::Receiver<Option<Outcome>>, Refusal> {
+        let mut under_way = self.under_way();
+        if let Some(told) = under_way.get(key) {
+            return Ok(told.clone());
+        }
+        if under_way.len() >= UNDER_WAY {
+            return Err(unavailable().because("too many API keys to look up"));
+        }
+        let key: Arc<str> = key.into();
+        let (tell, told) = watch::channel(None);
+        under_way.insert(Arc::clone(&key), told.clone());
+        // A runtime that is shut down drops the task here and now, and with it its entry.
+        drop(under_way);
+        let entry = UnderWay {
+            keys: Arc::clone(self),
+            key,
+        };
+        // It goes on when the client leaves: others may wait for it, and the next request will not.
+        self.control.spawn(async move {
+            let outcome = entry.keys.look_up(&entry.key).await;
+            drop(entry);
+            tell.send_replace(Some(outcome));
+        });
+        Ok(told)
+    }
+
+    async fn look_up(&self, key: &Arc<str>) -> Outcome {
+        let turn = tokio::time::timeout(PATIENCE, self.turns.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            return Err(unavailable().because("API keys are looked up too slowly"));
+        };
+        let (epoch, now) = (self.changes.epoch(), (self.clock)());
+        let reason = match (self.look_up)(Arc::clone(key)).await? {
+            Found::Key(found) if found.account.active => {
+                let id = found.id;
+                let user = User::of_key(*found);
+                let user = user.map_err(|error| refusal(Reason::Unknown).because(error))?;
+                let known = Arc::new(Known {
+                    user: Arc::new(user),
+                    key: id,
+                    epoch: AtomicU64::new(NO_EPOCH),
+                    read_at: now,
+                    read_again_at: AtomicU64::new(now + READ_AGAIN),
+                    use_told_at: AtomicU64::new(0),
+                });
+                self.known.insert((&**key).into(), Arc::clone(&known));
+                return Ok(known);
+            }
+            Found::Key(_) | Found::Ended => Reason::Revoked,
+            Found::Unknown => Reason::Unknown,
+        };
+        self.known.remove(&**key);
+        let until = now + REFUSED_FOR;
+        let refused = Refused {
+            reason,
+            epoch,
+            until,
+        };
+        self.refused.insert((&**key).into(), refused);
+        Err(refusal(reason))
+    }
+
+    // A panic while the lock is held leaves a map that is still a map.
+    fn under_way(&self) -> MutexGuard<'_, HashMap<Arc<str>, watch::Receiver<Option<Outcome>>>> {
+        self.under_way.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+/// A look-up's place among those under way; free again however the look-up ends.
+struct UnderWay {
+    keys: Arc<ApiKeys>,
+    key: Arc<str>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.keys.under_way().remove(&self.key);
+    }
+}
+
+impl Known {
+    /// The same key after a change to its account.
+    fn with(&self, user: Arc<User>, epoch: u64) -> Known {
+        let copy = |number: &AtomicU64| AtomicU64::new(number.load(Ordering::Relaxed));
+        Known {
+            user,
+            key: self.key,
+            epoch: AtomicU64::new(epoch),
+            read_at: self.read_at,
+            read_again_at: copy(&self.read_again_at),
+            use_told_at: copy(&self.use_told_at),
+        }
+    }
+}
+
+/// The id in a key: `pck_`, 32 hexadecimal digits, `_` and the secret. `None` for what can't be a key.
+pub fn id_of(key: &str) -> Option<Uuid> {
+    let (id, secret) = key.strip_prefix(KEY_PREFIX)?.split_once('_')?;
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    // 256 bits in base64url.
+    if id.len() != 32 || secret.len() != 43 || !secret.bytes().all(is_base64) {
+        return None;
+    }
+    id.bytes().all(is_hex).then(|| Uuid::try_parse(id).ok())?
+}
+
+fn refusal(reason: Reason) -> Refusal {
+    match reason {
+        Reason::Unknown => Refusal::new(Code::TokenInvalid, "The API key is not valid here."),
+        Reason::Revoked => Refusal::new(
+            Code::TokenRevoked,
+            "The API key was revoked, or its account is disabled.",
+        ),
+    }
+}
+
+fn unavailable() -> Refusal {
+    Refusal::new(
+        Code::Unavailable,
+        "The API key can't be looked up now; try again.",
+    )
+    .retry_after(1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! The names of fields that mean something to the gateway, for those who remove them from requests
+//! and those who let a file name another.
+
+/// Where API keys are, unless the file names another field. No backend is to see it either way.
+pub const API_KEY: &str = "x-api-key";
+
+/// Removed from every client, whatever the preset: identity and request id.
+pub const IDENTITY: &[&str] = &[
+    "remote-email",
+    "remote-groups",
+    "remote-name",
+    "remote-user",
+    "x-anonymous-consumer",
+    "x-auth-method",
+    "x-auth-request-access-token",
+    "x-auth-request-email",
+    "x-auth-request-groups",
+    "x-auth-request-preferred-username",
+    "x-auth-request-user",
+    "x-consumer-custom-id",
+    "x-consumer-groups",
+    "x-consumer-id",
+    "x-consumer-username",
+    "x-credential-identifier",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-forwarded-user",
+    "x-user-email",
+    "x-user-id",
+    "x-user-name",
+    "x-user-roles",
+    "x-user-scopes",
+    "x-user-superuser",
+    "x-user-tier",
+];
+
+/// Removed from everybody. Some frameworks behind would serve another path or method than the one that
+/// was decided on, or believe another address; the proxies in front pass these on as clients send them.
+pub const OVERRIDES: &[&str] = &[
+    "forwarded",
+    "x-forwarded",
+    "x-forwarded-method",
+    "x-forwarded-path",
+    "x-forwarded-uri",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-method",
+    "x-original-uri",
+    "x-original-url",
+    "x-real-ip",
+    "x-rewrite-url",
+];
+
+/// Removed from clients, believed from trusted proxies in this very spelling.
+pub const PROXY: &[&str] = &[
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-request-id",
+];
+
+/// What a message is; an underscore in one of these is an attempt to say it twice.
+pub const FRAMING: &[&str] = &[
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "transfer-encoding",
+];
+
+/// What a message carries for others than its application, or the application reads as something
+/// else than a key of its caller.
+const MESSAGE: &[&str] = &[
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "authorization",
+    "cache-control",
+    "cookie",
+    "date",
+    "expect",
+    "from",
+    "http2-settings",
+    "keep-alive",
+    "max-forwards",
+    "origin",
+    "pragma",
+    "priority",
+    "range",
+    "referer",
+    "retry-after",
+    "server",
+    "set-cookie",
+    "te",
+    "traceparent",
+    "tracestate",
+    "trailer",
+    "upgrade",
+    "user-agent",
+    "vary",
+    "via",
+    "www-authenticate",
+];
+
+/// Families of names, by what they begin with.
+const FAMILIES: &[&str] = &[
+    "access-control-",
+    "content-",
+    "if-",
+    "proxy-",
+    "ratelimit",
+    "sec-",
+    "x-ratelimit-",
+];
+
+/// Whether a field of that name has a use already, in whatever spelling.
+pub fn is_in_use(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    let lists = [IDENTITY, OVERRIDES, PROXY, FRAMING, MESSAGE];
+    lists.iter().any(|list| list.contains(&name.as_str()))
+        || FAMILIES.iter().any(|family| name.starts_with(family))
+}
+
+/// Whether two names, in lower case, are one to servers that map fields to variables (CGI, WSGI, PHP).
+pub fn are_one(name: &[u8], other: &[u8]) -> bool {
+    let fold = |byte: &u8| if *byte == b'_' { b'-' } else { *byte };
+    name.len() == other.len() && name.iter().map(fold).eq(other.iter().map(fold))
+}
