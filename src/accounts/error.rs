@@ -3,6 +3,7 @@
 use super::keys::{FileError, KeysError};
 use super::passwords::HashError;
 use super::store::{StoreError, Taken};
+use super::tiers::PlanError;
 use crate::config::Fault;
 use crate::config::checked::Store;
 use crate::request::{Code, FieldError, Refusal};
@@ -81,6 +82,8 @@ pub enum AccountsError {
     )]
     KeptElsewhere,
     #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
     Hash(#[from] HashError),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -147,6 +150,7 @@ impl From<AccountsError> for Refusal {
                 Code::Conflict,
                 "This is the last superuser who can sign in; make another one first.",
             ),
+            AccountsError::Plan(error) => planned(error),
             AccountsError::KeptElsewhere => Refusal::new(
                 Code::Conflict,
                 "Accounts are kept by the application behind, which alone can do this.",
@@ -168,4 +172,27 @@ impl From<AccountsError> for Refusal {
             }
         }
     }
+}
+
+fn planned(error: PlanError) -> Refusal {
+    let (code, detail) = match error {
+        PlanError::NoSuchTier => (Code::NotFound, "There is no such tier."),
+        PlanError::NoSuchRule => (Code::NotFound, "The tier has no such limit rule."),
+        PlanError::TierExists => (Code::Conflict, "There is a tier of this name."),
+        PlanError::RuleExists => (
+            Code::Conflict,
+            "The tier has a limit rule of this name there.",
+        ),
+        PlanError::TierOfFile => (
+            Code::Conflict,
+            "The tier is one of gateway.yaml; change it there.",
+        ),
+        PlanError::TierInUse => (
+            Code::Conflict,
+            "Accounts have this tier, deleted ones included; give them another first.",
+        ),
+        PlanError::TooManyTiers => (Code::Conflict, "There are as many tiers as there may be."),
+        PlanError::TooManyRules => (Code::Conflict, "There are as many rules as there may be."),
+    };
+    Refusal::new(code, detail)
 }

@@ -1,12 +1,15 @@
 //! Accounts that come from elsewhere with the hashes of their passwords.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use super::error::{AccountsError, list};
 use super::hashes::{Hash, Scheme};
 use super::settings::Settings;
 use super::store::{Account, By, Inserted};
-use super::users::{Users, known_tier};
+use super::tiers::unknown_tier;
+use super::users::{Users, not_made};
 use super::validate;
 use crate::request::FieldError;
 
@@ -44,26 +47,23 @@ impl Users {
         self.own()?;
         let settings = self.settings.load_full();
         let now = (self.clock)();
-        let accounts = newcomers.iter().map(|new| account(new, now, &settings));
+        let tiers = self.known_tiers(&settings).await?;
+        let accounts = newcomers.iter();
+        let accounts = accounts.map(|new| account(new, now, &settings, &tiers));
         let accounts: Vec<Result<Account, String>> = accounts.collect();
         let pairs = accounts.iter().zip(newcomers).filter_map(|(account, new)| {
             let account = account.as_ref().ok()?;
             Some((account, new.password_hash.as_str()))
         });
         let pairs: Vec<_> = pairs.collect();
-        let free_since = settings.names_free_since(now);
-        let mut inserted = self
-            .store
-            .insert_all(&pairs, free_since, by)
-            .await?
-            .into_iter();
+        let free = settings.free_for_accounts(now);
+        let inserted = self.store.insert_all(&pairs, free, by);
+        let mut inserted = inserted.await?.into_iter();
         let became = accounts.iter().map(|account| match account {
             Err(refused) => Imported::Refused(refused.clone()),
             Ok(_) => match inserted.next() {
                 Some(Inserted::Known) => Imported::Known,
-                Some(Inserted::Taken(what)) => {
-                    Imported::Refused(AccountsError::Taken(what).to_string())
-                }
+                Some(Inserted::Not(reason)) => Imported::Refused(not_made(reason).to_string()),
                 Some(Inserted::Made) | None => Imported::Made,
             },
         });
@@ -71,7 +71,12 @@ impl Users {
     }
 }
 
-fn account(new: &Newcomer, now: i64, settings: &Settings) -> Result<Account, String> {
+fn account(
+    new: &Newcomer,
+    now: i64,
+    settings: &Settings,
+    tiers: &BTreeSet<String>,
+) -> Result<Account, String> {
     let name = new.name.as_deref().filter(|name| !name.is_empty());
     let name = name.unwrap_or(&new.username);
     let tier = new.tier.as_deref().filter(|tier| !tier.is_empty());
@@ -82,7 +87,10 @@ fn account(new: &Newcomer, now: i64, settings: &Settings) -> Result<Account, Str
         validate::name(name),
         validate::email(&new.email),
         external_id.map_or(Ok(()), validate::external_id),
-        known_tier(tier, settings),
+        match tier {
+            Some(tier) if !tiers.contains(tier) => Err(unknown_tier(tiers)),
+            _ => Ok(()),
+        },
         hash.map(|_| ()).map_err(|error| FieldError {
             field: "password_hash".into(),
             message: error.to_string().into(),

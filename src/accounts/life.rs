@@ -11,7 +11,8 @@ use super::store::{
     Account, Action, By, Edit, Entry, Key, LastSuperuser, Listed, Listing, NewPassword, NotChanged,
     SessionInfo, Trail,
 };
-use super::users::{Users, known_tier};
+use super::tiers::tier_is_gone;
+use super::users::Users;
 use super::validate;
 use crate::config::Secret;
 use crate::request::FieldError;
@@ -37,14 +38,12 @@ impl Users {
         if !edit.is_of_sign_in() {
             self.own()?;
         }
-        self.validate(edit)?;
+        self.validate(edit).await?;
         let now = (self.clock)();
-        let free_since = self.settings.load().names_free_since(now);
-        let edited = self
-            .store
-            .edit(key, edit, last_superuser, free_since, by, now);
-        let edited = edited.await?;
-        edited.map_err(not_changed)
+        let settings = self.settings.load_full();
+        let free = settings.free_for_accounts(now);
+        let edited = self.store.edit(key, edit, last_superuser, free, by, now);
+        edited.await?.map_err(not_changed)
     }
 
     /// Changes the account of the caller, who has to show the password again for another e-mail:
@@ -57,7 +56,7 @@ impl Users {
         by: &By,
     ) -> Result<Account, AccountsError> {
         self.own()?;
-        self.validate(edit)?;
+        self.validate(edit).await?;
         if let Some(email) = &edit.email {
             let known = self.store.account(Key::Id(id)).await?;
             let known = known.ok_or(AccountsError::NoSuchAccount)?;
@@ -191,8 +190,9 @@ impl Users {
         })
     }
 
-    fn validate(&self, edit: &Edit) -> Result<(), AccountsError> {
-        let settings = self.settings.load();
+    async fn validate(&self, edit: &Edit) -> Result<(), AccountsError> {
+        let settings = self.settings.load_full();
+        let wrong_tier = self.check_tier(edit.tier.as_deref(), &settings).await?;
         let image = edit.profile_image_url.as_ref().and_then(Option::as_deref);
         let external_id = edit.external_id.as_ref().and_then(Option::as_deref);
         let checks = [
@@ -202,12 +202,12 @@ impl Users {
             image.map(validate::profile_image_url),
             external_id.map(validate::external_id),
             edit.roles.as_deref().map(validate::roles),
-            Some(known_tier(edit.tier.as_deref(), &settings)),
         ];
         let errors: Vec<_> = checks
             .into_iter()
             .flatten()
             .filter_map(Result::err)
+            .chain(wrong_tier)
             .collect();
         if errors.is_empty() {
             Ok(())
@@ -223,6 +223,7 @@ fn not_changed(reason: NotChanged) -> AccountsError {
         NotChanged::Deleted => AccountsError::Deleted,
         NotChanged::Taken(what) => AccountsError::Taken(what),
         NotChanged::LastSuperuser => AccountsError::LastSuperuser,
+        NotChanged::NoSuchTier => AccountsError::Invalid(vec![tier_is_gone()]),
         NotChanged::OtherPassword => wrong("current_password", "is not the password any more"),
     }
 }

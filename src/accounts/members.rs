@@ -19,7 +19,7 @@ use super::store::{
     Account, By, Credentials, Key, Login, Member, Millis, Mirrored, RowFault, Table,
 };
 use super::{Accounts, Granted, Origin, validate};
-use crate::config::{Config, Fault, Secret};
+use crate::config::{Config, Fault, Plans, Secret};
 
 /// Keeps this use of the key apart from every other.
 const LABEL: &[u8] = b"portcullis fingerprint of a foreign hash\0";
@@ -71,12 +71,13 @@ impl Members {
         &self,
         typed: &str,
         settings: &Settings,
+        plans: &Plans,
         now: Millis,
     ) -> Result<Option<Told>, AccountsError> {
         let mut found = self.table.find(typed).await?;
         let found = match (found.pop(), found.is_empty()) {
             (None, _) => return Ok(None),
-            (Some(row), true) => row.and_then(|member| told(member, settings, now)),
+            (Some(row), true) => row.and_then(|member| told(member, settings, plans, now)),
             (Some(_), false) => Err(RowFault {
                 column: "$1",
                 why: "finds more than one user",
@@ -91,6 +92,7 @@ impl Members {
         &self,
         mirror: &Account,
         settings: &Settings,
+        plans: &Plans,
         now: Millis,
     ) -> Result<Option<Told>, AccountsError> {
         for typed in [&mirror.username, &mirror.email] {
@@ -101,7 +103,7 @@ impl Members {
             let rows: Vec<Member> = found.filter_map(|row| self.noted(row)).collect();
             let is_same = |row: &Member| mirror.external_id.as_ref() == Some(&row.external_id);
             if let Some(member) = rows.into_iter().find(is_same) {
-                return Ok(self.noted(told(member, settings, now)));
+                return Ok(self.noted(told(member, settings, plans, now)));
             }
         }
         Ok(None)
@@ -124,7 +126,7 @@ impl Members {
 }
 
 /// What the mirror takes over. Of what may be missing, or means nothing here, the name is made up for.
-fn told(member: Member, settings: &Settings, now: Millis) -> Result<Told, RowFault> {
+fn told(member: Member, settings: &Settings, plans: &Plans, now: Millis) -> Result<Told, RowFault> {
     let unfit = |column, why| RowFault { column, why };
     if validate::external_id(&member.external_id).is_err() {
         return Err(unfit("id", "is not 1 to 255 plain characters"));
@@ -144,8 +146,8 @@ fn told(member: Member, settings: &Settings, now: Millis) -> Result<Told, RowFau
         return Err(unfit("roles", "are not at most 32 plain words"));
     }
     let tier = member.tier.unwrap_or_else(|| settings.default_tier.clone());
-    if !settings.tiers.contains(&tier) {
-        return Err(unfit("tier", "is not one that gateway.yaml declares"));
+    if !settings.tiers.contains_key(&tier) && !plans.tiers.contains_key(&tier) {
+        return Err(unfit("tier", "is not one of the tiers"));
     }
     let name = member.name.filter(|name| validate::foreign_name(name));
     Ok(Told {
@@ -212,7 +214,8 @@ impl Accounts {
         let settings = self.users.settings.load_full();
         let secrets = self.keys.load_full();
         let refresh = &secrets.refresh;
-        let told = members.one(identity, &settings, self.now()).await?;
+        let plans = self.plans();
+        let told = members.one(identity, &settings, &plans, self.now()).await?;
         // Asked in any case, so that the time does not tell whether there is such a user.
         let external_id = told.as_ref().map_or("", Told::external_id);
         let here = self
@@ -274,7 +277,10 @@ impl Accounts {
         let here = owner.credentials;
         let settings = self.users.settings.load_full();
         let told = match here.password_hash.starts_with(MARK) {
-            true => members.again(&here.account, &settings, now).await?,
+            true => {
+                let plans = self.plans();
+                members.again(&here.account, &settings, &plans, now).await?
+            }
             // Signed in by a password that was this gateway's own.
             false => None,
         };

@@ -17,6 +17,8 @@ mod login;
 mod members;
 mod minted;
 mod passwords;
+mod plan_forms;
+mod plans;
 mod sessions;
 mod settings;
 mod store;
@@ -28,6 +30,7 @@ mod tests;
 #[path = "tests.rs"]
 #[allow(clippy::duplicate_mod, reason = "the same suite, on another store")]
 mod tests_on_postgres;
+mod tiers;
 mod tokens;
 mod told;
 mod users;
@@ -44,6 +47,7 @@ use uuid::Uuid;
 
 use self::api_keys::Uses;
 use self::members::Members;
+use self::plans::Published;
 use self::sessions::RefreshToken;
 use self::settings::Settings;
 use self::store::{Session, Step};
@@ -63,10 +67,13 @@ pub use keys::{
 };
 pub use members::check_online;
 pub use minted::{MintError, Minted};
+pub use plan_forms::{RuleForm, TierForm};
+pub use plans::OnPlans;
 pub use store::{
-    Account, Action, By, Edit, Entry, Key, KeyEdit, KeyInfo, LastSuperuser, Listed, Listing,
-    Millis, Prefix, SessionInfo, Taken, Trail,
+    Account, Action, By, Edit, Entry, Key, KeyEdit, KeyInfo, LastSuperuser, Listed, ListedRules,
+    Listing, Millis, Prefix, Quota, Rule, RuleValues, SessionInfo, Taken, Target, Trail,
 };
+pub use tiers::{PlanError, Tier, TierSource};
 pub use tokens::TokenContents;
 pub use told::{from_timestamp, timestamp};
 pub use users::{NewUser, Users, random_password};
@@ -80,6 +87,7 @@ pub struct Accounts {
     changes: Arc<Changes>,
     /// The last row of the change log that was published.
     seen: AtomicI64,
+    published: Published,
     /// Of API keys, not noted yet.
     key_uses: Mutex<Uses>,
 }
@@ -123,9 +131,12 @@ impl Accounts {
             members,
             changes,
             seen: AtomicI64::new(0),
+            published: Published::default(),
             key_uses: Mutex::default(),
         };
         let read = accounts.read_changes().await;
+        read.map_err(|source| OpenError::store(&config.store, source))?;
+        let read = accounts.read_plans().await;
         read.map_err(|source| OpenError::store(&config.store, source))?;
         Ok(accounts)
     }

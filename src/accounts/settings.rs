@@ -1,13 +1,13 @@
 //! What of the configuration the accounts go by. A reload replaces it as a whole.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::lockout::Policy;
-use super::store::Millis;
+use super::store::{Free, Millis};
 use super::tokens::TokenContents;
 use crate::config::Config;
-use crate::config::checked::{PasswordPolicy, Registration, UsernameReuse};
+use crate::config::checked::{LimitKey, PasswordPolicy, Registration, Route, Tier, UsernameReuse};
 
 pub(super) struct Settings {
     pub issuer: String,
@@ -19,7 +19,10 @@ pub(super) struct Settings {
     pub password: PasswordPolicy,
     pub registration: Registration,
     pub default_tier: String,
-    pub tiers: BTreeSet<String>,
+    /// Of the file.
+    pub tiers: BTreeMap<String, Tier>,
+    /// The routes, each with the names of its limits that are charged before it is known who calls.
+    pub routes: BTreeMap<String, BTreeSet<String>>,
     pub contents: TokenContents,
     pub lockout: Policy,
     /// The accounts are another application's: here they are only mirrored.
@@ -28,11 +31,13 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Names that nobody has had since then may be given to somebody else.
-    pub fn names_free_since(&self, now: Millis) -> Millis {
-        match self.username_reuse {
-            UsernameReuse::Never => Millis::MIN,
-            UsernameReuse::After(time) => now.saturating_sub(millis(time)),
+    pub fn free_for_accounts(&self, now: Millis) -> Free<'_> {
+        Free {
+            names_since: match self.username_reuse {
+                UsernameReuse::Never => Millis::MIN,
+                UsernameReuse::After(time) => now.saturating_sub(millis(time)),
+            },
+            tiers: &self.tiers,
         }
     }
 
@@ -48,13 +53,21 @@ impl Settings {
             password: auth.password.clone(),
             registration: auth.registration,
             default_tier: auth.default_tier.clone(),
-            tiers: config.tiers.keys().cloned().collect(),
+            tiers: config.tiers.clone(),
+            routes: config.routes.iter().map(early_limits).collect(),
             contents: TokenContents::of(config),
             lockout: Policy::of(&auth.lockout),
             is_mirror: auth.users.is_some(),
             username_reuse: auth.username_reuse,
         }
     }
+}
+
+fn early_limits(route: &Route) -> (String, BTreeSet<String>) {
+    let limits = route.limits.iter().flatten();
+    let early = limits.filter(|limit| limit.key != LimitKey::User);
+    let names = early.map(|limit| limit.name.clone()).collect();
+    (route.name.clone(), names)
 }
 
 fn millis(duration: Duration) -> Millis {

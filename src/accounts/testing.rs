@@ -107,6 +107,7 @@ pub(crate) fn config(folder: &Path) -> Config {
                 base: Duration::from_secs(60),
                 max: Duration::from_secs(3600),
             },
+            compat: vec![],
             users: None,
             api_keys: checked::ApiKeys {
                 enabled: true,

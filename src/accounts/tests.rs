@@ -537,3 +537,105 @@ fn random_passwords_satisfy_the_policy_and_differ() {
     assert!(validate::password(one.expose(), &policy).is_ok());
     assert!(one != random_password(&policy));
 }
+
+fn form(name: &str) -> TierForm {
+    TierForm {
+        name: Some(name.into()),
+        ..TierForm::default()
+    }
+}
+
+#[tokio::test]
+async fn a_tier_that_another_process_makes_is_known_within_a_poll() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let clock = StoppedClock::new();
+    let (accounts, _) = open(&config, &clock).await;
+    let other = Users::open(&config).await.unwrap();
+    other.add_tier(&form("gold"), &by()).await.unwrap();
+    assert!(accounts.plans().tiers.is_empty());
+    accounts.read_plans().await.unwrap();
+    assert!(accounts.plans().tiers.contains_key("gold"));
+    // An account gets it, and a stale one is refused.
+    let edit = |tier: &str| Edit {
+        tier: Some(tier.into()),
+        ..Edit::default()
+    };
+    add(&accounts, "ann").await;
+    let key = Key::Username("ann");
+    let edited = accounts.edit(key, &edit("gold"), &by()).await.unwrap();
+    assert_eq!(edited.tier, "gold");
+    let deleted = other.delete_tier("gold", &by()).await;
+    assert!(matches!(
+        deleted,
+        Err(AccountsError::Plan(PlanError::TierInUse))
+    ));
+    accounts.edit(key, &edit("free"), &by()).await.unwrap();
+    other.delete_tier("gold", &by()).await.unwrap();
+    let refused = accounts.edit(key, &edit("gold"), &by()).await;
+    assert!(matches!(refused, Err(AccountsError::Invalid(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_account_gets_a_tier_that_goes_at_the_same_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let clock = StoppedClock::new();
+    let (accounts, _) = open(&config, &clock).await;
+    let accounts = Arc::new(accounts);
+    add(&accounts, "ann").await;
+    let edit = |tier: &str| Edit {
+        tier: Some(tier.into()),
+        ..Edit::default()
+    };
+    for round in 0..12 {
+        let name = format!("t{round}");
+        accounts.add_tier(&form(&name), &by()).await.unwrap();
+        let deleting = tokio::spawn({
+            let (accounts, name) = (Arc::clone(&accounts), name.clone());
+            async move { accounts.delete_tier(&name, &by()).await.is_ok() }
+        });
+        let got = accounts
+            .edit(Key::Username("ann"), &edit(&name), &by())
+            .await
+            .is_ok();
+        let deleted = deleting.await.unwrap();
+        assert_ne!(got, deleted, "round {round}");
+        let known = accounts.users().tier(&name).await.is_ok();
+        assert_eq!(known, got);
+        accounts
+            .edit(Key::Username("ann"), &edit("free"), &by())
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_file_s_tier_counts_when_the_store_has_one_of_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    let clock = StoppedClock::new();
+    let (accounts, _) = open(&config, &clock).await;
+    accounts.add_tier(&form("gold"), &by()).await.unwrap();
+    let number = accounts.users().tier("gold").await.unwrap().id;
+    let tier = checked::Tier {
+        rank: 9,
+        rate: None,
+    };
+    config.tiers.insert("gold".into(), tier);
+    accounts.reload(&config);
+    let tier = accounts.users().tier("gold").await.unwrap();
+    assert_eq!(
+        (tier.rank, tier.source, tier.id),
+        (9, TierSource::File, number)
+    );
+    let deleted = accounts.delete_tier("gold", &by()).await;
+    assert!(matches!(
+        deleted,
+        Err(AccountsError::Plan(PlanError::TierOfFile))
+    ));
+    config.tiers.remove("gold");
+    accounts.reload(&config);
+    let tier = accounts.users().tier("gold").await.unwrap();
+    assert_eq!((tier.rank, tier.source), (0, TierSource::Store));
+}

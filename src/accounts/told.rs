@@ -5,8 +5,10 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::api_keys::MadeKey;
-use super::store::{Account, Entry, KeyInfo, Millis, SessionInfo, Subject};
+use super::store::{Account, Entry, KeyInfo, Millis, Rule, SessionInfo, Subject, Target};
+use super::tiers::{Tier, TierSource};
 use crate::authn::KEY_PREFIX;
+use crate::config::text::pace_text;
 use crate::request::schema::{
     flag, list, number, text, text_or_null, time, time_or_null, told, uuid,
 };
@@ -126,6 +128,85 @@ impl MadeKey {
         let mut properties = KeyInfo::properties();
         properties["key"] = text();
         told("NewApiKey", &[], properties)
+    }
+}
+
+impl Tier {
+    /// `rate` is as the file has it, and null for a tier that is not limited.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "rank": self.rank,
+            "rate": self.rate(),
+            "burst": self.quota.map(|quota| quota.burst()),
+            "source": match self.source {
+                TierSource::File => "file",
+                TierSource::Store => "store",
+            },
+            "created_at": timestamp(self.created_at),
+            "updated_at": self.updated_at.and_then(timestamp),
+        })
+    }
+
+    pub fn schema() -> Value {
+        let properties = json!({
+            "id": number(1),
+            "name": text(),
+            "rank": number(0),
+            "rate": text_or_null(),
+            "burst": { "type": ["integer", "null"], "minimum": 1 },
+            "source": { "enum": ["file", "store"] },
+            "created_at": time(),
+            "updated_at": time_or_null(),
+        });
+        told("Tier", &[], properties)
+    }
+
+    /// Such as `100/min`.
+    pub fn rate(&self) -> Option<String> {
+        let quota = self.quota?;
+        let seconds = u64::from(quota.seconds.get());
+        Some(pace_text(quota.count.get(), seconds))
+    }
+}
+
+impl Rule {
+    pub fn to_json(&self) -> Value {
+        let quota = &self.values.quota;
+        let (route, path, method) = match &self.values.target {
+            Target::Route(route) => (Some(route), None, None),
+            Target::Path(path, method) => (None, Some(path), method.as_ref()),
+        };
+        json!({
+            "id": self.id,
+            "tier": self.tier,
+            "name": self.values.name,
+            "route": route,
+            "path": path,
+            "method": method,
+            "limit": quota.count,
+            "period": quota.seconds,
+            "burst": quota.burst(),
+            "created_at": timestamp(self.created_at),
+            "updated_at": self.updated_at.and_then(timestamp),
+        })
+    }
+    pub fn schema() -> Value {
+        let properties = json!({
+            "id": number(1),
+            "tier": text(),
+            "name": text(),
+            "route": text_or_null(),
+            "path": text_or_null(),
+            "method": text_or_null(),
+            "limit": number(1),
+            "period": number(1),
+            "burst": number(1),
+            "created_at": time(),
+            "updated_at": time_or_null(),
+        });
+        told("LimitRule", &[], properties)
     }
 }
 

@@ -12,7 +12,8 @@ use super::keys::{Home, Keys, KeysError};
 use super::lockout::Turns;
 use super::passwords::Hasher;
 use super::settings::Settings;
-use super::store::{Account, By, Store};
+use super::store::{Account, By, NotMade, Store};
+use super::tiers::tier_is_gone;
 use super::validate;
 use crate::config::checked::PasswordPolicy;
 use crate::config::{Config, Secret};
@@ -69,12 +70,13 @@ impl Users {
     pub async fn add(&self, new: NewUser, by: &By) -> Result<Account, AccountsError> {
         self.own()?;
         let settings = self.settings.load_full();
-        validate_new(&new, &settings)?;
-        let free_since = settings.names_free_since((self.clock)());
+        let tier = self.check_tier(new.tier.as_deref(), &settings).await?;
+        validate_new(&new, &settings, tier)?;
+        let free = settings.free_for_accounts((self.clock)());
         // Hashing is the dear part; the store decides for good below.
         if let Some(taken) = self
             .store
-            .taken(&new.username, &new.email, free_since)
+            .taken(&new.username, &new.email, free.names_since)
             .await?
         {
             return Err(AccountsError::Taken(taken));
@@ -97,9 +99,9 @@ impl Users {
             updated_at: None,
             deleted_at: None,
         };
-        match self.store.insert(&account, &hash, free_since, by).await? {
+        match self.store.insert(&account, &hash, free, by).await? {
             Ok(()) => Ok(account),
-            Err(taken) => Err(AccountsError::Taken(taken)),
+            Err(reason) => Err(not_made(reason)),
         }
     }
 
@@ -130,15 +132,19 @@ impl Users {
     }
 }
 
-fn validate_new(new: &NewUser, settings: &Settings) -> Result<(), AccountsError> {
+fn validate_new(
+    new: &NewUser,
+    settings: &Settings,
+    wrong_tier: Option<FieldError>,
+) -> Result<(), AccountsError> {
     let checks = [
         validate::name(&new.name),
         validate::username(&new.username),
         validate::email(&new.email),
         validate::password(new.password.expose(), &settings.password),
-        known_tier(new.tier.as_deref(), settings),
     ];
-    let wrong: Vec<FieldError> = checks.into_iter().filter_map(Result::err).collect();
+    let wrong = checks.into_iter().filter_map(Result::err);
+    let wrong: Vec<FieldError> = wrong.chain(wrong_tier).collect();
     if wrong.is_empty() {
         Ok(())
     } else {
@@ -146,17 +152,10 @@ fn validate_new(new: &NewUser, settings: &Settings) -> Result<(), AccountsError>
     }
 }
 
-pub(super) fn known_tier(name: Option<&str>, settings: &Settings) -> Result<(), FieldError> {
-    match name {
-        Some(name) if !settings.tiers.contains(name) => {
-            let known = settings.tiers.iter().map(String::as_str);
-            let known = known.collect::<Vec<_>>().join(", ");
-            Err(FieldError {
-                field: "tier".into(),
-                message: format!("is not one of the tiers: {known}").into(),
-            })
-        }
-        _ => Ok(()),
+pub(super) fn not_made(reason: NotMade) -> AccountsError {
+    match reason {
+        NotMade::Taken(what) => AccountsError::Taken(what),
+        NotMade::NoSuchTier => AccountsError::Invalid(vec![tier_is_gone()]),
     }
 }
 

@@ -1,5 +1,5 @@
-//! The change log: what the command line and other processes on the store did reaches this one's
-//! tokens within a second, and what is past its use is swept.
+//! The change log and the plans' version: what the command line and other processes on the store did
+//! reaches this one within a second, and what is past its use is swept.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,7 +24,7 @@ const TRAIL_AGE: Millis = 400 * 86_400_000;
 const TRAIL_ENTRIES: i64 = 1_000_000;
 
 impl Accounts {
-    /// Reads the change log, sweeps, and notes what keys were used, until `shutdown` is true or its sender is gone. The store
+    /// Reads the change log and the plans, sweeps, and notes what keys were used, until `shutdown` is true or its sender is gone. The store
     /// being away is noted there and tried again.
     pub async fn run_background(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
         let mut poll = interval(POLL);
@@ -36,7 +36,10 @@ impl Accounts {
         let work = async {
             loop {
                 tokio::select! {
-                    _ = poll.tick() => { let _ = self.read_changes().await; }
+                    _ = poll.tick() => {
+                        let _ = self.read_changes().await;
+                        let _ = self.read_plans().await;
+                    }
                     _ = sweep.tick() => { let _ = self.sweep().await; }
                     _ = key_uses.tick() => self.note_key_uses().await,
                 }

@@ -13,7 +13,7 @@ use super::ApiState;
 use super::body::{Accepts, Members};
 use super::caller::{Named, Whom, by, caller, owner_or_superuser};
 use super::refused::Refused;
-use crate::accounts::Edit;
+use crate::accounts::{Account, AccountsError, By, Edit};
 use crate::authn::User;
 use crate::config::Secret;
 use crate::request::schema::{asked, flag, text_or_null};
@@ -111,9 +111,21 @@ async fn patch(
     parts: &Parts,
     caller: &User,
     whom: &Whom,
-    mut members: Members,
+    members: Members,
 ) -> Answer {
     let by = by(caller, parts)?;
+    let account = edit_profile(api, caller, whom, members, &by).await??;
+    Ok(Json(account.to_json()).into_response())
+}
+
+/// Changes of a profile what the members tell.
+pub(super) async fn edit_profile(
+    api: &ApiState,
+    caller: &User,
+    whom: &Whom,
+    mut members: Members,
+    by: &By,
+) -> Result<Result<Account, AccountsError>, Refusal> {
     let mut edit = Edit {
         name: members.optional("name"),
         username: members.optional("username"),
@@ -126,20 +138,27 @@ async fn patch(
         members.reject("external_id", "may be set by superusers alone");
         edit.external_id = None;
     }
-    let account = match whom {
+    match whom {
         Whom::Caller => {
             let current_password = members.optional("current_password").map(Secret::new);
             members.finish()?;
-            api.accounts
-                .edit_own(caller.id, &edit, current_password, &by)
-                .await?
+            let edited = api
+                .accounts
+                .edit_own(caller.id, &edit, current_password, by);
+            Ok(edited.await)
         }
         Whom::Other(_) => {
             members.finish()?;
-            api.accounts.edit(whom.key(caller), &edit, &by).await?
+            Ok(api.accounts.edit(whom.key(caller), &edit, by).await)
         }
-    };
-    Ok(Json(account.to_json()).into_response())
+    }
+}
+
+pub(super) fn deletion() -> Edit {
+    Edit {
+        is_deleted: Some(true),
+        ..Edit::default()
+    }
 }
 
 /// The body of [`patch`].
@@ -161,10 +180,7 @@ async fn delete(api: &ApiState, parts: &Parts, caller: &User, whom: &Whom) -> An
     let is_purge = query.flag("purge");
     query.finish()?;
     if !is_purge {
-        let edit = Edit {
-            is_deleted: Some(true),
-            ..Edit::default()
-        };
+        let edit = deletion();
         api.accounts.edit(whom.key(caller), &edit, &by).await?;
     } else if caller.is_superuser {
         api.accounts.purge(whom.key(caller), &by).await?;

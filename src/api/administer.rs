@@ -9,49 +9,45 @@ use serde_json::{Value, json};
 
 use super::ApiState;
 use super::body::{Accepts, Members};
+use super::boilerplate;
 use super::caller::{Named, by, superuser};
+use super::page::Page;
 use super::refused::Refused;
 use crate::accounts::{Account, Edit, Key, Listing, Prefix};
 use crate::config::Secret;
-use crate::request::schema::{asked, flag, list as listed, number, text, told};
+use crate::config::checked::Compat;
+use crate::request::schema::{self, asked, flag, number, text};
 
 type Answer = Result<Response, Refused>;
 type Api = State<Arc<ApiState>>;
 
-/// Accounts on a page, unless asked otherwise, and at most.
+/// Accounts on a page unless asked otherwise.
 const PAGE: i64 = 10;
-const LARGEST_PAGE: i64 = 100;
 
 pub(super) async fn list(State(api): Api, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
     superuser(&api, &parts)?;
     let mut query = Members::of_query(&parts)?;
-    let page = query.positive("page").unwrap_or(1);
-    let limit = query.positive("items_per_page").unwrap_or(PAGE);
-    let limit = limit.min(LARGEST_PAGE);
+    let page = Page::of(&mut query, PAGE);
     let tier = query.optional("tier");
     let is_deleted = query.flag("deleted");
     let prefix = query.optional("q").unwrap_or_default();
     query.finish()?;
     let prefix = prefix.trim().to_lowercase();
-    let offset = (page - 1).saturating_mul(limit);
     let listing = Listing {
         prefix: Prefix::of(&prefix),
         tier: tier.as_deref(),
         is_deleted,
-        offset,
-        limit,
+        offset: page.offset,
+        limit: page.limit,
     };
     let listed = api.accounts.users().list(&listing).await?;
-    let data: Vec<Value> = listed.accounts.iter().map(Account::to_json).collect();
-    let body = json!({
-        "data": data,
-        "total_count": listed.total,
-        "has_more": offset.saturating_add(limit) < listed.total,
-        "page": page,
-        "items_per_page": limit,
-    });
-    Ok(Json(body).into_response())
+    let data = if api.compat.contains(&Compat::FastapiBoilerplate) {
+        boilerplate::with_tier_ids(api.accounts.users(), &listed.accounts).await?
+    } else {
+        listed.accounts.iter().map(Account::to_json).collect()
+    };
+    Ok(Json(page.told(data, listed.total)).into_response())
 }
 
 pub(super) fn list_query() -> Value {
@@ -65,15 +61,12 @@ pub(super) fn list_query() -> Value {
 }
 
 /// What [`list`] tells.
-pub(super) fn page() -> Value {
-    let properties = json!({
-        "data": listed(Account::schema()),
-        "total_count": number(0),
-        "has_more": flag(),
-        "page": number(1),
-        "items_per_page": number(1),
-    });
-    told("Users", &[], properties)
+pub(super) fn page(compat: &[Compat]) -> Value {
+    let account = match compat.contains(&Compat::FastapiBoilerplate) {
+        true => boilerplate::with_tier_id(Account::schema()),
+        false => Account::schema(),
+    };
+    schema::page("Users", account)
 }
 
 pub(super) async fn set_tier(api: Api, name: Named<String>, request: Request) -> Answer {
@@ -97,7 +90,7 @@ pub(super) async fn set_roles(api: Api, name: Named<String>, request: Request) -
 }
 
 pub(super) fn roles_body() -> Value {
-    asked(&["roles"], json!({ "roles": listed(text()) }))
+    asked(&["roles"], json!({ "roles": schema::list(text()) }))
 }
 
 pub(super) async fn set_superuser(api: Api, name: Named<String>, request: Request) -> Answer {

@@ -110,6 +110,11 @@ impl Members {
         }
     }
 
+    /// From here on members that are not known are no error.
+    pub fn ignore_unknown(&mut self) {
+        self.ignores_unknown = true;
+    }
+
     /// Takes a member that must be there. After an error it is empty, and [`Members::finish`] tells.
     pub fn required(&mut self, name: &'static str) -> String {
         match self.optional(name) {
@@ -154,6 +159,34 @@ impl Members {
             None => self.reject(name, "is required"),
         }
         false
+    }
+
+    /// A whole number.
+    pub fn number(&mut self, name: &'static str) -> Option<i64> {
+        self.nullable_number(name).flatten()
+    }
+
+    /// A whole number that must be there, else it is 0, and [`Members::finish`] tells.
+    pub fn required_number(&mut self, name: &'static str) -> i64 {
+        match self.nullable_number(name) {
+            Some(Some(number)) => return number,
+            _ if self.errors.iter().any(|error| error.field == name) => {}
+            _ => self.reject(name, "is required"),
+        }
+        0
+    }
+
+    /// A whole number that may be taken away: the inner `None` is JSON's null.
+    pub fn nullable_number(&mut self, name: &'static str) -> Option<Option<i64>> {
+        let number = match self.take(name)? {
+            Value::Null => return Some(None),
+            value => value.as_i64(),
+        };
+        if number.is_none() {
+            self.reject(name, "must be a whole number");
+            return None;
+        }
+        Some(number)
     }
 
     /// A list of strings that must be there, else it is empty, and [`Members::finish`] tells.
@@ -209,6 +242,16 @@ impl Members {
             field: name.into(),
             message: message.into(),
         });
+    }
+
+    /// [`Members::finish`] with what was wrong beyond the members' form; of each member one thing is told.
+    pub fn finish_with(mut self, more: Vec<FieldError>) -> Result<(), Refusal> {
+        for error in more {
+            if self.errors.iter().all(|known| known.field != error.field) {
+                self.errors.push(error);
+            }
+        }
+        self.finish()
     }
 
     /// 422 with all that was wrong, members that nobody took included.

@@ -20,7 +20,8 @@ pub fn openapi(auth: &Auth) -> Value {
     let mut schemas = Map::new();
     let mut refusals = Map::new();
     let mut paths = Map::new();
-    for operation in operations(auth) {
+    let operations = operations(auth).into_iter();
+    for operation in operations.filter(|operation| operation.compat.is_none()) {
         for status in operation.refusals() {
             refusals.insert(name(status), refusal(status));
         }
@@ -131,6 +132,7 @@ fn told_of(who: Who) -> Option<&'static str> {
 fn parameters(operation: &Operation) -> Vec<Value> {
     let in_path = operation.parameters().map(|name| {
         let schema = match name {
+            "id" if operation.group == Some(Group::Tiers) => schema::number(1),
             "id" => schema::uuid(),
             _ => schema::text(),
         };

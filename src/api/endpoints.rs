@@ -14,12 +14,12 @@ use serde_json::json;
 use super::operation::{Handlers, Operation, Who, delete, get, patch, post, put};
 use super::refused::{NO_STORE, Refused};
 use super::{
-    ApiState, account, administer, api_keys, audit, docs, metadata, session, sessions, tokens,
-    users,
+    ApiState, account, administer, api_keys, audit, boilerplate, docs, metadata, session, sessions,
+    tiers, tokens, users,
 };
-use crate::accounts::{Account, KeyInfo, MadeKey};
-use crate::config::checked::{Auth, Docs, Group, Registration};
-use crate::request::schema::{list, told};
+use crate::accounts::{Account, KeyInfo, MadeKey, Rule, RuleForm, Tier, TierForm};
+use crate::config::checked::{Auth, Compat, Docs, Group, Registration};
+use crate::request::schema::{list, page, told};
 use crate::request::{Code, Refusal};
 
 pub(super) const JWKS: &str = "/.well-known/jwks.json";
@@ -29,7 +29,7 @@ pub(super) const JWKS: &str = "/.well-known/jwks.json";
 #[rustfmt::skip]
 fn table(auth: &Auth) -> Vec<Operation> {
     use Code::{Conflict, CredentialsInvalid, Forbidden, NotFound, RateLimited, TooManyAttempts};
-    use Group::{ApiKeys, Audit, Session, Users};
+    use Group::{ApiKeys, Audit, Session, Tiers, Users};
     use Who::{AnyToken, Anyone, Bearer, Owner, RefreshToken, Superuser};
     let registrar = match auth.registration {
         Registration::Open => Anyone,
@@ -78,7 +78,7 @@ fn table(auth: &Auth) -> Vec<Operation> {
 
         get(Users, "/users", Superuser, "List accounts", administer::list)
             .query(administer::list_query())
-            .gives(administer::page()),
+            .gives(administer::page(&auth.compat)),
         post(Users, "/users", registrar, "Create an account", users::register)
             .json(users::body())
             .creates(Account::schema())
@@ -137,6 +137,38 @@ fn table(auth: &Auth) -> Vec<Operation> {
             .gives(Account::schema())
             .refuses(&[Conflict]),
 
+        get(Tiers, "/tiers", Bearer, "List tiers, those of the file and of the store", tiers::list)
+            .query(tiers::page_query())
+            .gives(page("Tiers", Tier::schema())),
+        post(Tiers, "/tiers", Superuser, "Create a tier in the store", tiers::create)
+            .json(TierForm::schema(true))
+            .creates(Tier::schema())
+            .refuses(&[Conflict]),
+        get(Tiers, "/tiers/{name}", Bearer, "A tier", tiers::get)
+            .gives(Tier::schema()),
+        patch(Tiers, "/tiers/{name}", Superuser, "Change a tier of the store", tiers::patch)
+            .json(TierForm::schema(false))
+            .gives(Tier::schema())
+            .refuses(&[Conflict]),
+        delete(Tiers, "/tiers/{name}", Superuser, "Delete a tier of the store that no account has, and its limit rules", tiers::delete)
+            .gives_nothing()
+            .refuses(&[Conflict]),
+        get(Tiers, "/tiers/{name}/limits", Bearer, "List the limit rules of a tier", tiers::list_limits)
+            .query(tiers::page_query())
+            .gives(page("LimitRules", Rule::schema())),
+        post(Tiers, "/tiers/{name}/limits", Superuser, "Add a limit rule to a tier", tiers::create_limit)
+            .json(RuleForm::schema(true))
+            .creates(Rule::schema())
+            .refuses(&[Conflict]),
+        get(Tiers, "/tiers/{name}/limits/{id}", Bearer, "A limit rule", tiers::get_limit)
+            .gives(Rule::schema()),
+        patch(Tiers, "/tiers/{name}/limits/{id}", Superuser, "Change a limit rule", tiers::patch_limit)
+            .json(RuleForm::schema(false))
+            .gives(Rule::schema())
+            .refuses(&[Conflict]),
+        delete(Tiers, "/tiers/{name}/limits/{id}", Superuser, "Delete a limit rule", tiers::delete_limit)
+            .gives_nothing(),
+
         get(Audit, "/audit", Superuser, "Who did what to whom, when and from where, the latest first", audit::list)
             .query(audit::query())
             .gives(audit::page()),
@@ -166,7 +198,10 @@ pub(super) fn operations(auth: &Auth) -> Vec<Operation> {
         get(None, "/openapi.json", who, "This document", docs::get)
             .gives(json!({ "type": "object" }))
     });
-    let table = table(auth).into_iter();
+    let compat = auth.compat.iter().flat_map(|compat| match compat {
+        Compat::FastapiBoilerplate => boilerplate::table(),
+    });
+    let table = table(auth).into_iter().chain(compat);
     table.filter(is_served).chain(docs).collect()
 }
 
@@ -180,21 +215,39 @@ pub fn endpoints(auth: &Auth) -> Vec<String> {
     paths
 }
 
+/// Those of them that are another project's.
+pub fn compat_paths(auth: &Auth) -> Vec<String> {
+    let operations = operations(auth).into_iter();
+    let other = operations.filter(|operation| operation.compat.is_some());
+    let mut paths: Vec<String> = other.map(|o| o.path(&auth.base_path)).collect();
+    paths.dedup();
+    paths
+}
+
 /// Serves [`endpoints`]. A request carries its [`Peer`](crate::request::Peer) among its extensions; a
 /// response that refuses is empty and carries the [`Refusal`] among its own.
 pub fn router(auth: &Auth, state: ApiState) -> Router {
-    let mut paths: BTreeMap<String, (Vec<Method>, Handlers)> = BTreeMap::new();
+    type Path = (Vec<Method>, Handlers, Option<Compat>);
+    let mut paths: BTreeMap<String, Path> = BTreeMap::new();
     for operation in operations(auth) {
         let path = operation.path(&auth.base_path);
-        let (methods, handlers) = paths.entry(path).or_default();
+        let (methods, handlers, compat) = paths.entry(path).or_default();
+        *compat = operation.compat;
         // HEAD is answered as GET is, without the body.
         let head = (operation.method == Method::GET).then_some(Method::HEAD);
         methods.extend([operation.method].into_iter().chain(head));
         *handlers = std::mem::take(handlers).merge(operation.handlers);
     }
     let mut router = Router::new();
-    for (path, (methods, handlers)) in paths {
-        router = router.route(&path, only(methods, handlers));
+    for (path, (methods, handlers, compat)) in paths {
+        let handlers = only(methods, handlers);
+        let handlers = match compat {
+            None => handlers,
+            Some(Compat::FastapiBoilerplate) => {
+                handlers.layer(axum::middleware::map_response(boilerplate::dress))
+            }
+        };
+        router = router.route(&path, handlers);
     }
     router
         .fallback(not_found)

@@ -21,6 +21,9 @@ pub fn hidden_routes(config: &Config) -> Vec<Doubt> {
             Pattern::Prefix(_) => "this route gets only what lies below and is no endpoint",
         };
         let hint = match operation.group {
+            _ if operation.compat.is_some() => {
+                "give it another path, or leave the project out of `auth.compat`".to_owned()
+            }
             Some(group) => format!(
                 "give it another path, or leave `{}` out of `auth.serve`",
                 group.as_str()
@@ -123,6 +126,17 @@ mod tests {
         ] {
             assert_eq!(doubt(pattern, &Group::ALL), None, "{pattern}");
         }
+    }
+
+    #[test]
+    fn the_paths_of_another_project_hide_routes_too() {
+        let text = "version: 1\nupstreams: { app: { targets: http://a } }\n\
+                    auth: { compat: [fastapi-boilerplate] }\n\
+                    routes: [{ name: all, path: /api/v1/user/bob, auth: none, upstream: app }]\n";
+        let config = config::parse(text, "g.yaml".as_ref(), &|_| None).unwrap();
+        let doubts = hidden_routes(&config.config);
+        assert!(doubts[0].message.contains("`/api/v1/user/{username}`"));
+        assert!(doubts[0].hint.contains("`auth.compat`"));
     }
 
     #[test]

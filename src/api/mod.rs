@@ -5,6 +5,7 @@ mod administer;
 mod api_keys;
 mod audit;
 mod body;
+mod boilerplate;
 mod caller;
 mod cookie;
 mod docs;
@@ -13,6 +14,7 @@ mod endpoints;
 mod hidden;
 mod metadata;
 mod operation;
+mod page;
 mod refused;
 mod session;
 mod sessions;
@@ -23,6 +25,7 @@ mod tests;
 #[path = "tests/mod.rs"]
 #[allow(clippy::duplicate_mod, reason = "the same suite, on another store")]
 mod tests_on_postgres;
+mod tiers;
 mod tokens;
 mod users;
 
@@ -40,12 +43,12 @@ use self::site::Site;
 use crate::accounts::Accounts;
 use crate::authn::{Expiry, Principal, User};
 use crate::config::Config;
-use crate::config::checked::{Cookie, Delivery, Docs};
+use crate::config::checked::{Compat, Cookie, Delivery, Docs};
 use crate::request::{Code, Peer, Refusal};
 use crate::telemetry::Metrics;
 
 pub use self::document::openapi;
-pub use self::endpoints::{endpoints, router};
+pub use self::endpoints::{compat_paths, endpoints, router};
 pub use self::hidden::hidden_routes;
 
 /// From an access token to its user, or why not.
@@ -68,6 +71,7 @@ pub struct ApiState {
     cookie: Cookie,
     delivery: Delivery,
     issuer: Option<Site>,
+    compat: Vec<Compat>,
     docs: Docs,
     document: Bytes,
     issuer_url: String,
@@ -93,6 +97,7 @@ impl ApiState {
             cookie: config.auth.cookie.clone(),
             delivery: config.auth.refresh_token.delivery,
             issuer: Site::of(&config.auth.issuer),
+            compat: config.auth.compat.clone(),
             docs: config.auth.docs,
             document: openapi(&config.auth).to_string().into(),
             issuer_url: config.auth.issuer.clone(),

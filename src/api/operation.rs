@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::ApiState;
-use crate::config::checked::Group;
+use crate::config::checked::{Compat, Group};
 use crate::request::Code;
 
 pub(super) type Handlers = MethodRouter<Arc<ApiState>>;
@@ -51,6 +51,8 @@ pub(super) struct Operation {
     pub success: StatusCode,
     /// The schema of what is told then; null when the body is empty.
     pub gives: Value,
+    /// Whose operation it is, if it is not this gateway's own: then the document does not have it.
+    pub compat: Option<Compat>,
     /// What is refused beside that which every operation of this kind refuses.
     refuses: &'static [Code],
 }
@@ -76,6 +78,7 @@ macro_rules! rows {
                 takes: Takes::Nothing,
                 success: StatusCode::OK,
                 gives: Value::Null,
+                compat: None,
                 refuses: &[],
             }
         }
@@ -121,6 +124,12 @@ impl Operation {
 
     pub fn refuses(mut self, codes: &'static [Code]) -> Operation {
         self.refuses = codes;
+        self
+    }
+
+    /// Of another project, which says itself what it takes and gives.
+    pub fn of(mut self, compat: Compat) -> Operation {
+        self.compat = Some(compat);
         self
     }
 

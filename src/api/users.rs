@@ -12,7 +12,7 @@ use super::body::{Accepts, Members};
 use super::caller::{by, caller};
 use super::refused::Refused;
 use super::{ApiState, peer};
-use crate::accounts::{By, NewUser};
+use crate::accounts::{Account, AccountsError, By, NewUser};
 use crate::config::Secret;
 use crate::config::checked::Registration;
 use crate::request::schema::{asked, text};
@@ -22,6 +22,15 @@ pub(super) async fn register(
     State(api): State<Arc<ApiState>>,
     request: Request,
 ) -> Result<Response, Refused> {
+    let account = register_account(&api, request).await??;
+    Ok((StatusCode::CREATED, Json(account.to_json())).into_response())
+}
+
+/// Makes the account that the body tells, for whoever may have one made.
+pub(super) async fn register_account(
+    api: &ApiState,
+    request: Request,
+) -> Result<Result<Account, AccountsError>, Refusal> {
     let (parts, body) = request.into_parts();
     let by = match api.accounts.registration() {
         Registration::Open => {
@@ -30,13 +39,12 @@ pub(super) async fn register(
             By::stranger(address)
         }
         Registration::Closed => {
-            let caller = caller(&api, &parts)?;
+            let caller = caller(api, &parts)?;
             if !caller.is_superuser {
                 return Err(Refusal::new(
                     Code::Forbidden,
                     "Only a superuser may create accounts here.",
-                )
-                .into());
+                ));
             }
             by(&caller, &parts)?
         }
@@ -51,8 +59,7 @@ pub(super) async fn register(
         is_superuser: false,
     };
     members.finish()?;
-    let account = api.accounts.add_user(new, &by).await?;
-    Ok((StatusCode::CREATED, Json(account.to_json())).into_response())
+    Ok(api.accounts.add_user(new, &by).await)
 }
 
 pub(super) fn body() -> Value {

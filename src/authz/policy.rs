@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::authn::{Principal, User, missing};
-use crate::config::checked::{Config, OwnerField, Route, Rule, Tier};
+use crate::config::checked::{OwnerField, Route, Rule, Tier};
+use crate::config::{Config, Plans};
 use crate::request::{Code, Refusal};
 use crate::route::{Matched, parameter_index};
 
@@ -43,10 +44,11 @@ impl Permit {
 }
 
 impl Policies {
-    pub fn build(config: &Config) -> Self {
+    /// The rules of `config`, with the ranks of the tiers of `plans`.
+    pub fn build(config: &Config, plans: &Plans) -> Self {
         Policies {
             routes: config.routes.iter().map(compile).collect(),
-            ranks: config
+            ranks: plans
                 .tiers
                 .iter()
                 .map(|(name, Tier { rank, .. })| (name.clone(), *rank))

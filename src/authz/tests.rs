@@ -1,5 +1,6 @@
 //! What each kind of rule lets through.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use http::Request;
 use super::{Policies, decide};
 use crate::authn::sample::claims;
 use crate::authn::{Claims, Principal, User};
+use crate::config::Plans;
 use crate::config::checked::*;
 use crate::request::{Facts, Peer};
 use crate::route::{self, Table, sample};
@@ -48,7 +50,18 @@ fn ask(allow: &[Rule], principal: &Principal, path: &str) -> &'static str {
         peer: &peer,
     };
     let matched = route::find(&table, &facts).unwrap();
-    let decided = decide(&Policies::build(&config), matched, principal.clone(), path);
+    let stored = Plans {
+        tiers: BTreeMap::from([(
+            "stored".into(),
+            Tier {
+                rank: 1,
+                rate: None,
+            },
+        )]),
+        rules: Vec::new(),
+    };
+    let policies = Policies::build(&config, &stored.under(&config));
+    let decided = decide(&policies, matched, principal.clone(), path);
     decided.map_or_else(|refusal| refusal.code().as_str(), |_| "allowed")
 }
 
@@ -130,7 +143,18 @@ fn each_key_of_a_rule_is_asked() {
 }
 
 #[test]
-fn a_tier_that_the_file_does_not_know_has_no_rank() {
+fn a_tier_of_the_store_has_its_rank() {
+    let rule = |rank| Rule {
+        min_rank: Some(rank),
+        ..Rule::default()
+    };
+    let stored = caller(|claims| claims.tier = "stored".into());
+    assert_eq!(ask(&[rule(1)], &stored, PATH), "allowed");
+    assert_eq!(ask(&[rule(2)], &stored, PATH), "forbidden");
+}
+
+#[test]
+fn a_tier_that_nobody_knows_has_no_rank() {
     let rule = Rule {
         min_rank: Some(0),
         ..Rule::default()

@@ -1,5 +1,6 @@
 //! Where the parts are wired together. Nothing else imports the control plane's APIs.
 
+mod in_force;
 mod parts;
 mod reload;
 mod run;
@@ -9,7 +10,7 @@ use std::path::Path;
 use crate::api;
 use crate::config::{self, Loaded, Report};
 
-pub use api::openapi;
+pub use api::{compat_paths, openapi};
 pub use run::{BootError, Serving, serve};
 
 /// Reads a file, and warns of routes that the auth API hides.

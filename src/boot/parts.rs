@@ -109,13 +109,14 @@ impl Parts {
             label: self.metrics.label(&route.name),
             upstream: upstreams.name(route.upstream).cloned(),
         });
+        let (policies, limits) = self.planned(&config);
         Snapshot {
-            table: Table::build(&config, &endpoints),
-            policies: Policies::build(&config),
-            limits: Limits::build(&config, Arc::clone(&self.slots), self.clock.clone()),
+            table: Arc::new(Table::build(&config, &endpoints)),
+            policies,
+            limits,
             authenticator: Arc::clone(&self.authenticator),
             routes: routes.collect(),
-            upstreams,
+            upstreams: Arc::new(upstreams),
             auth_api: Arc::clone(&self.auth_api),
             access_log: match config.log.access {
                 checked::AccessLog::Json => Some(self.access_log.in_format(Format::Json)),
@@ -124,6 +125,37 @@ impl Parts {
             },
             config: Arc::new(config),
         }
+    }
+
+    /// The same configuration with the tiers and limit rules that the store has now.
+    pub fn with_plans(&self, snapshot: &Snapshot) -> Snapshot {
+        let (policies, limits) = self.planned(&snapshot.config);
+        Snapshot {
+            table: Arc::clone(&snapshot.table),
+            policies,
+            limits,
+            authenticator: Arc::clone(&snapshot.authenticator),
+            routes: Arc::clone(&snapshot.routes),
+            upstreams: Arc::clone(&snapshot.upstreams),
+            auth_api: Arc::clone(&snapshot.auth_api),
+            access_log: snapshot.access_log.clone(),
+            config: Arc::clone(&snapshot.config),
+        }
+    }
+
+    /// Says in the log what the store has and this configuration leaves without effect.
+    pub fn warn_of_idle_plans(&self, config: &Config) {
+        for idle in self.accounts.plans().idle_under(config) {
+            tracing::warn!("{idle}");
+        }
+    }
+
+    /// What goes by tiers and rules.
+    fn planned(&self, config: &Config) -> (Policies, Limits) {
+        let plans = self.accounts.plans().under(config);
+        let (slots, clock) = (Arc::clone(&self.slots), self.clock.clone());
+        let limits = Limits::build(config, &plans, slots, clock);
+        (Policies::build(config, &plans), limits)
     }
 }
 

@@ -3,10 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::parts::Parts;
+use super::in_force::InForce;
 use crate::accounts::OpenError;
 use crate::config::{self, Config, Report};
-use crate::gateway::Snapshots;
 
 /// Why the configuration in force stays.
 #[derive(Debug, thiserror::Error)]
@@ -20,10 +19,11 @@ pub enum ReloadError {
 }
 
 /// Reads the file again and serves by it from the next request on.
-pub async fn reload(path: &Path, parts: &Parts, snapshots: &Snapshots) {
-    match replace(path, parts, snapshots).await {
+pub async fn reload(path: &Path, in_force: &InForce) {
+    let metrics = &in_force.parts.metrics;
+    match replace(path, in_force).await {
         Ok(config) => {
-            parts.metrics.reload("success");
+            metrics.reload("success");
             tracing::info!(
                 routes = config.routes.len(),
                 upstreams = config.upstreams.len(),
@@ -31,19 +31,16 @@ pub async fn reload(path: &Path, parts: &Parts, snapshots: &Snapshots) {
             );
         }
         Err(error) => {
-            parts.metrics.reload("failure");
+            metrics.reload("failure");
             tracing::error!("configuration not reloaded, the previous one stays: {error}");
         }
     }
 }
 
-async fn replace(
-    path: &Path,
-    parts: &Parts,
-    snapshots: &Snapshots,
-) -> Result<Arc<Config>, ReloadError> {
+async fn replace(path: &Path, in_force: &InForce) -> Result<Arc<Config>, ReloadError> {
+    let parts = &in_force.parts;
     let loaded = super::load(path).map_err(ReloadError::Invalid)?;
-    let fixed = config::needs_restart(&snapshots.load().config, &loaded.config);
+    let fixed = config::needs_restart(&in_force.snapshots.load().config, &loaded.config);
     if !fixed.is_empty() {
         return Err(ReloadError::NeedsRestart(fixed));
     }
@@ -56,6 +53,7 @@ async fn replace(
     parts.directory.look_up().await;
     let config = Arc::clone(&snapshot.config);
     parts.reload(&config, keys);
-    snapshots.store(Arc::new(snapshot));
+    parts.warn_of_idle_plans(&config);
+    in_force.replace(&snapshot);
     Ok(config)
 }

@@ -13,13 +13,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::in_force::InForce;
 use super::parts::Parts;
 use super::reload::reload;
 use crate::accounts::{Accounts, OpenError};
 use crate::admin;
 use crate::authn::Changes;
 use crate::config::Config;
-use crate::gateway::Snapshots;
 use crate::listener::{Acceptor, Settings, Workers, connection_limit};
 use crate::telemetry::{AccessLog, Metrics};
 
@@ -89,18 +89,30 @@ async fn run(
     let metrics = Arc::new(Metrics::default());
     let changes = Arc::new(Changes::default());
     let accounts = Arc::new(Accounts::open(&config, Arc::clone(&changes)).await?);
-    let parts = Arc::new(Parts::new(
+    let parts = Parts::new(
         &config,
         Arc::clone(&accounts),
         changes,
         access_log,
         Arc::clone(&metrics),
         control.handle().clone(),
-    ));
+    );
     let (workers, admin_address) = (config.workers, config.admin.address);
     let (listen, max_header) = (config.listen.clone(), config.max_header);
-    let snapshots = Arc::new(Snapshots::from_pointee(parts.snapshot(config)));
+    parts.warn_of_idle_plans(&config);
+    let first = parts.snapshot(config);
     parts.directory.look_up().await;
+    let in_force = Arc::new(InForce::new(parts, first));
+    let snapshots = Arc::clone(&in_force.snapshots);
+    accounts.on_plans({
+        // The accounts are one of the parts: they must not hold what holds them.
+        let in_force = Arc::downgrade(&in_force);
+        Box::new(move || {
+            if let Some(in_force) = in_force.upgrade() {
+                in_force.take_plans();
+            }
+        })
+    });
 
     let mut acceptors = Vec::new();
     for listen in listen {
@@ -131,7 +143,7 @@ async fn run(
     let mut background = JoinSet::new();
     background.spawn(Arc::clone(&accounts).run_background(draining));
     background.spawn({
-        let directory = Arc::clone(&parts.directory);
+        let directory = Arc::clone(&in_force.parts.directory);
         async move { directory.keep_looking_up().await }
     });
     background.spawn(watch_store(Arc::clone(&accounts), Arc::clone(&metrics)));
@@ -161,9 +173,7 @@ async fn run(
     })
     .await?;
 
-    signals
-        .until_stopped(path.as_deref(), &parts, &snapshots)
-        .await;
+    signals.until_stopped(path.as_deref(), &in_force).await;
     let grace = snapshots.load().config.shutdown_grace;
     tracing::info!(?grace, "draining");
     is_draining.store(true, Ordering::Relaxed);
@@ -235,14 +245,14 @@ impl Signals {
         }
     }
 
-    async fn until_stopped(&mut self, path: Option<&Path>, parts: &Parts, snapshots: &Snapshots) {
+    async fn until_stopped(&mut self, path: Option<&Path>, in_force: &InForce) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => {
                     if let Some(path) = path {
-                        reload(path, parts, snapshots).await;
+                        reload(path, in_force).await;
                     }
                 }
             }

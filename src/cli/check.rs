@@ -49,7 +49,7 @@ fn judge(path: &Path, format: Format, online: bool, colour: bool) -> Verdict {
                 "{}: {}: good\n{}",
                 path.display(),
                 summary(&loaded),
-                online.as_ref().map(told).unwrap_or_default()
+                compat(&loaded) + &online.as_ref().map(told).unwrap_or_default()
             ),
             stderr: warnings(&loaded, colour),
             code: 0,
@@ -109,6 +109,19 @@ fn summary(loaded: &Loaded) -> String {
     .join(", ")
 }
 
+/// The paths that `auth.compat` takes from the routes, which its name does not tell.
+fn compat(loaded: &Loaded) -> String {
+    let paths = compat_paths(loaded);
+    match paths.is_empty() {
+        true => String::new(),
+        false => format!("auth.compat serves {}\n", paths.join(", ")),
+    }
+}
+
+fn compat_paths(loaded: &Loaded) -> Vec<String> {
+    boot::compat_paths(&loaded.config.auth)
+}
+
 fn warnings(loaded: &Loaded, colour: bool) -> String {
     let rendered = loaded.warnings.iter().map(|w| w.render(colour) + "\n");
     rendered.collect()
@@ -120,6 +133,7 @@ fn good(loaded: &Loaded, online: Option<&Online>) -> serde_json::Value {
         "routes": loaded.config.routes.len(),
         "upstreams": loaded.config.upstreams.len(),
         "tiers": loaded.config.tiers.len(),
+        "compat": compat_paths(loaded),
         "diagnostics": loaded.warnings.iter().map(Diagnostic::to_json).collect::<Vec<_>>(),
     });
     if let Some((store, columns)) = online.and_then(|online| online.users.as_ref()) {
@@ -151,6 +165,17 @@ mod tests {
         assert_eq!(verdict.stderr, "");
         let end = "gateway.yaml: 1 route, 1 upstream, 1 tier: good\n";
         assert!(verdict.stdout.ends_with(end), "{}", verdict.stdout);
+    }
+
+    #[test]
+    fn the_paths_of_another_project_are_named() {
+        let text = format!("{GOOD}auth: {{ compat: [fastapi-boilerplate] }}\n");
+        let verdict = judge_text(&text, Format::Human);
+        let said = "\nauth.compat serves /api/v1/user, /api/v1/user/me/, ";
+        assert!(verdict.stdout.contains(said), "{}", verdict.stdout);
+        let verdict = judge_text(&text, Format::Json);
+        let value: serde_json::Value = serde_json::from_str(&verdict.stdout).unwrap();
+        assert_eq!(value["compat"][0], "/api/v1/user");
     }
 
     #[test]

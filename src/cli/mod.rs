@@ -10,6 +10,7 @@ mod key;
 mod openapi;
 mod serve;
 pub mod session;
+pub mod tier;
 mod token;
 mod told;
 pub mod user;
@@ -74,6 +75,16 @@ enum Verb {
         json: bool,
         #[command(subcommand)]
         command: session::SessionCommand,
+    },
+    /// Tiers and their limit rules, straight on the store
+    Tier {
+        #[command(flatten)]
+        file: File,
+        /// Print JSON
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: tier::TierCommand,
     },
     /// Keys that accounts give to their programs, straight on the store
     Apikey {
@@ -176,6 +187,11 @@ pub fn run() -> i32 {
             json,
             command,
         } => with_config(file, |config| manage(json, session::run(config, command))),
+        Verb::Tier {
+            file,
+            json,
+            command,
+        } => with_config(file, |config| manage(json, tier::run(config, command))),
         Verb::Key {
             json,
             command: KeyVerb::Generate(args),

@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::accounts::{Account, KeyInfo, Millis, SessionInfo, timestamp};
+use crate::accounts::{
+    Account, KeyInfo, Millis, Rule, SessionInfo, Target, Tier, TierSource, timestamp,
+};
 
 /// What came of a command. It may hold a new password, so it has no `Debug`.
 pub struct Told {
@@ -92,6 +94,48 @@ pub fn keys(keys: &[KeyInfo]) -> Told {
     });
     let text = table(std::iter::once(header).chain(rows).collect());
     let data: Vec<Value> = keys.iter().map(KeyInfo::to_json).collect();
+    Told::new(text, json!({ "data": data }))
+}
+
+pub fn tiers(tiers: &[Tier]) -> Told {
+    let header = ["NAME", "RANK", "RATE", "BURST", "FROM"].map(str::to_owned);
+    let rows = tiers.iter().map(|tier| {
+        [
+            tier.name.clone(),
+            tier.rank.to_string(),
+            tier.rate().unwrap_or_else(|| "unlimited".to_owned()),
+            tier.quota
+                .map_or_else(String::new, |quota| quota.burst().to_string()),
+            match tier.source {
+                TierSource::File => "file".to_owned(),
+                TierSource::Store => "store".to_owned(),
+            },
+        ]
+    });
+    let text = table(std::iter::once(header).chain(rows).collect());
+    let data: Vec<Value> = tiers.iter().map(Tier::to_json).collect();
+    Told::new(text, json!({ "data": data }))
+}
+
+pub fn rules(rules: &[Rule]) -> Told {
+    let header = ["ID", "NAME", "ON", "LIMIT", "PERIOD", "BURST"].map(str::to_owned);
+    let rows = rules.iter().map(|rule| {
+        let quota = &rule.values.quota;
+        [
+            rule.id.to_string(),
+            rule.values.name.clone(),
+            match &rule.values.target {
+                Target::Route(route) => route.clone(),
+                Target::Path(path, None) => path.clone(),
+                Target::Path(path, Some(method)) => format!("{method} {path}"),
+            },
+            quota.count.to_string(),
+            format!("{}s", quota.seconds),
+            quota.burst().to_string(),
+        ]
+    });
+    let text = table(std::iter::once(header).chain(rows).collect());
+    let data: Vec<Value> = rules.iter().map(Rule::to_json).collect();
     Told::new(text, json!({ "data": data }))
 }
 

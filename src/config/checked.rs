@@ -105,9 +105,17 @@ pub struct Auth {
     /// A key of [`Config::tiers`].
     pub default_tier: String,
     pub lockout: Lockout,
+    /// Other projects whose paths are served too.
+    pub compat: Vec<Compat>,
     /// Whose accounts sign in, when they are another application's.
     pub users: Option<UserTable>,
     pub api_keys: ApiKeys,
+}
+
+/// A project whose clients need not notice the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compat {
+    FastapiBoilerplate,
 }
 
 /// A table of users that belongs to another application and is only read.

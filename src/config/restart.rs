@@ -33,6 +33,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("auth.docs", a.docs != b.docs),
         ("auth.username_reuse", a.username_reuse != b.username_reuse),
         ("auth.default_tier", a.default_tier != b.default_tier),
+        ("auth.compat", a.compat != b.compat),
         ("auth.users", a.users != b.users),
         ("auth.api_keys", a.api_keys != b.api_keys),
     ];

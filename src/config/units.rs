@@ -18,8 +18,12 @@ const DURATION: &str = "a duration such as `500ms`, `30s`, `5m`, `2h` or `7d`";
 const SIZE: &str = "a size such as `512B`, `64KiB`, `10MiB`, `1GiB` or a number of bytes";
 const RATE: &str = "a rate such as `10/s`, `100/min`, `1000/h`, `5000/d` or `unlimited`";
 
+/// What may follow a rate's count, and how many seconds it stands for.
+pub(super) const RATE_UNITS: [(&str, u64); 4] =
+    [("/s", 1), ("/min", 60), ("/h", 3600), ("/d", DAY)];
+
 /// What is wrong, and what to do about it.
-type Fault = (String, Option<String>);
+pub(super) type Fault = (String, Option<String>);
 
 /// Bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +126,7 @@ fn size(text: &str) -> Result<Size, Fault> {
     }
 }
 
-fn pace(text: &str) -> Result<Pace, Fault> {
+pub(super) fn pace(text: &str) -> Result<Pace, Fault> {
     if text == "unlimited" {
         return Ok(Pace::Unlimited);
     }
@@ -132,20 +136,18 @@ fn pace(text: &str) -> Result<Pace, Fault> {
         return Err(unexpected(RATE, text, hint));
     };
     let instead = |unit: &str| Some(format!("write `{count}/{unit}`"));
-    let seconds = match rest {
-        "/s" => 1,
-        "/min" => 60,
-        "/h" => 3600,
-        "/d" => DAY,
-        "" => {
+    let known = RATE_UNITS.iter().find(|(unit, _)| *unit == rest);
+    let seconds = match (known, rest) {
+        (Some((_, seconds)), _) => *seconds,
+        (None, "") => {
             let hint = format!("per what? `{count}/min`, for example");
             return Err(unexpected(RATE, text, Some(hint)));
         }
-        "/sec" | "/second" | "/S" => return Err(unexpected(RATE, text, instead("s"))),
-        "/m" | "/minute" | "/M" => return Err(unexpected(RATE, text, instead("min"))),
-        "/hour" | "/hr" | "/H" => return Err(unexpected(RATE, text, instead("h"))),
-        "/day" | "/D" => return Err(unexpected(RATE, text, instead("d"))),
-        _ => return Err(unexpected(RATE, text, None)),
+        (None, "/sec" | "/second" | "/S") => return Err(unexpected(RATE, text, instead("s"))),
+        (None, "/m" | "/minute" | "/M") => return Err(unexpected(RATE, text, instead("min"))),
+        (None, "/hour" | "/hr" | "/H") => return Err(unexpected(RATE, text, instead("h"))),
+        (None, "/day" | "/D") => return Err(unexpected(RATE, text, instead("d"))),
+        (None, _) => return Err(unexpected(RATE, text, None)),
     };
     match u32::try_from(count).ok().map(NonZeroU32::new) {
         Some(Some(count)) => Ok(Pace::Per {

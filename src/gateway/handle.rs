@@ -71,7 +71,7 @@ async fn serve(
     let identified = snapshot.authenticator.identify(route.auth, &head.headers);
     let principal = ledger.identified(identified.await, &head.headers)?;
     let permit = authz::decide(&snapshot.policies, matched, principal, head.uri.path())?;
-    let ticket = limit::take(&snapshot.limits, admission, permit)?;
+    let ticket = limit::take(&snapshot.limits, admission, permit, &facts)?;
     ledger.limited(&ticket);
 
     let context = forward::Context {

@@ -21,17 +21,17 @@ use crate::telemetry::{AccessLog, Label};
 pub type AuthApi = Arc<dyn Fn(Request<Incoming>) -> AuthApiFuture + Send + Sync>;
 pub type AuthApiFuture = Pin<Box<dyn Future<Output = Response<ApiBody>> + Send>>;
 
-/// One configuration, ready to serve.
+/// One configuration, with the tiers and limit rules of the store, ready to serve.
 pub struct Snapshot {
     pub config: Arc<Config>,
-    pub table: Table,
+    pub table: Arc<Table>,
     pub policies: Policies,
     pub limits: Limits,
     pub authenticator: Arc<Authenticator>,
-    pub upstreams: Upstreams,
+    pub upstreams: Arc<Upstreams>,
     pub auth_api: AuthApi,
     /// Of the routes, by their index.
-    pub routes: Vec<RouteNames>,
+    pub routes: Arc<[RouteNames]>,
     /// `None` when the access log is off.
     pub access_log: Option<AccessLog>,
 }

@@ -14,10 +14,13 @@ mod policy;
 mod pool;
 #[cfg(test)]
 mod properties;
+mod rules;
 mod slots;
 mod stage;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_rules;
 mod word;
 
 pub use address::AddressLimit;

@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::config::Config;
 use crate::config::checked::{self, LimitKey, LimitsHeaders, Rate};
+use crate::config::{Config, Plans};
 
 use super::clock::Clock;
 use super::headers::Announcement;
 use super::meter::Quota;
+use super::rules::Rules;
 use super::slots::{Scope, Slots};
+
+/// What the budget of a tier is called, which holds on routes that say nothing of limits.
+const TIER: &str = "tier";
 
 /// The limits of one configuration, over counters that outlive it.
 pub struct Limits {
@@ -23,6 +27,8 @@ pub struct Limits {
     pub(super) by_tier: Limit,
     /// Other callers of such routes.
     pub(super) anonymous: Limit,
+    /// `None` when the store has no rule that could act.
+    pub(super) rules: Option<Rules>,
     /// Referred to by index.
     pub(super) policies: Vec<Policy>,
 }
@@ -34,12 +40,16 @@ pub(super) struct RouteLimits {
     pub(super) late: Option<Vec<Limit>>,
 }
 
+#[derive(Clone)]
 pub(super) struct Limit {
+    pub(super) name: String,
     pub(super) scope: Scope,
     pub(super) key: LimitKey,
     /// An index into [`Limits::policies`]; `None` is unlimited.
-    policy: Option<usize>,
-    by_tier: BTreeMap<String, Option<usize>>,
+    pub(super) policy: Option<usize>,
+    pub(super) by_tier: BTreeMap<String, Option<usize>>,
+    /// What one request takes.
+    pub(super) cost: NonZeroU32,
 }
 
 /// A quota, and how clients are told of it.
@@ -51,43 +61,43 @@ pub(super) struct Policy {
 }
 
 impl Limits {
-    /// Compiles the limits of `config`. Slots and clock are the same ones for every configuration
+    /// Compiles the limits of `config`, with the tiers and the rules of `plans`. Slots and clock are the same ones for every configuration
     /// that a process has in its life.
-    pub fn build(config: &Config, slots: Arc<Slots>, clock: Clock) -> Limits {
+    pub fn build(config: &Config, plans: &Plans, slots: Arc<Slots>, clock: Clock) -> Limits {
         let mut policies = Policies(Vec::new());
         let rate_of = |tier: &checked::Tier| tier.rate;
         let by_tier = Limit {
-            scope: slots.scope(&["tier"]),
+            name: TIER.to_owned(),
+            scope: slots.scope(&[TIER]),
             key: LimitKey::User,
-            // A tier that the file does not know must not be a way out of every limit.
+            // A tier that nobody knows must not be a way out of every limit.
             policy: policies.add(
-                "tier",
-                config
-                    .tiers
-                    .get(&config.auth.default_tier)
-                    .and_then(rate_of),
+                TIER,
+                plans.tiers.get(&config.auth.default_tier).and_then(rate_of),
                 NonZeroU32::MIN,
             ),
-            by_tier: config
+            by_tier: plans
                 .tiers
                 .iter()
                 .map(|(name, tier)| {
-                    (
-                        name.clone(),
-                        policies.add("tier", tier.rate, NonZeroU32::MIN),
-                    )
+                    let policy = policies.add(TIER, tier.rate, NonZeroU32::MIN);
+                    (name.clone(), policy)
                 })
                 .collect(),
+            cost: NonZeroU32::MIN,
         };
         let anonymous = Limit {
+            name: "anonymous".to_owned(),
             scope: slots.scope(&["anonymous"]),
             key: LimitKey::Ip,
             policy: policies.add("anonymous", config.anonymous, NonZeroU32::MIN),
             by_tier: BTreeMap::new(),
+            cost: NonZeroU32::MIN,
         };
         let routes = config.routes.iter().map(|route| {
             let mut compile = |limit: &checked::Limit| Limit {
-                scope: slots.scope(&["route", &route.name, &limit.name]),
+                name: limit.name.clone(),
+                scope: route_scope(&slots, &route.name, &limit.name),
                 key: limit.key.clone(),
                 policy: policies.add(&limit.name, limit.rate, limit.cost),
                 by_tier: limit
@@ -97,6 +107,7 @@ impl Limits {
                         (tier.clone(), policies.add(&limit.name, *rate, limit.cost))
                     })
                     .collect(),
+                cost: limit.cost,
             };
             let is_late = |limit: &&checked::Limit| limit.key == LimitKey::User;
             let own = route.limits.as_deref();
@@ -106,9 +117,11 @@ impl Limits {
                 late: own.map(|own| own.iter().filter(is_late).map(&mut compile).collect()),
             }
         });
-        let routes = routes.collect();
+        let routes: Vec<RouteLimits> = routes.collect();
+        let rules = Rules::build(config, plans, &routes, &by_tier, &slots, &mut policies);
         Limits {
             routes,
+            rules,
             by_tier,
             anonymous,
             headers: config.limits_headers,
@@ -138,10 +151,20 @@ impl Policy {
     }
 }
 
-struct Policies(Vec<Policy>);
+/// The counters of a route's limit, whatever its quota is.
+pub(super) fn route_scope(slots: &Slots, route: &str, limit: &str) -> Scope {
+    slots.scope(&["route", route, limit])
+}
+
+pub(super) struct Policies(Vec<Policy>);
 
 impl Policies {
-    fn add(&mut self, name: &str, rate: Option<Rate>, cost: NonZeroU32) -> Option<usize> {
+    pub(super) fn add(
+        &mut self,
+        name: &str,
+        rate: Option<Rate>,
+        cost: NonZeroU32,
+    ) -> Option<usize> {
         let rate = rate?;
         self.0.push(Policy::new(name, rate, cost));
         Some(self.0.len() - 1)

@@ -63,36 +63,48 @@ pub fn admit(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<Ad
             },
             LimitKey::Ip | LimitKey::User => address,
         };
-        due(limits, limit, None, value)
+        due_of(limits, limit, None, value)
     });
     limits.charge(due, &mut admission.charged)?;
     Ok(admission)
 }
 
-/// Charges the limits by user; callers without identity are counted by address.
+/// Charges the limits by user, by the rules of the caller's tier where it has some; callers without
+/// identity are counted by address.
 ///
 /// # Errors
 ///
 /// 429 `rate-limited` when one refuses; then none is charged, and what [`admit`] charged is given
 /// back.
-pub fn take(limits: &Limits, admission: Admission, permit: Permit) -> Result<Ticket, Refusal> {
+pub fn take(
+    limits: &Limits,
+    admission: Admission,
+    permit: Permit,
+    facts: &Facts<'_>,
+) -> Result<Ticket, Refusal> {
     let Admission {
         client,
         mut charged,
     } = admission;
-    if let Some(route) = permit.matched().route() {
-        let route = limits.routes.get(route).ok_or_else(unknown_route)?;
+    if let Some(index) = permit.matched().route() {
+        let route = limits.routes.get(index).ok_or_else(unknown_route)?;
         let user = permit.principal().user();
-        let late = match (&route.late, user) {
+        let tier = user.map(|user| user.tier.as_str());
+        let value = || user.map_or(Value::Address(client), |user| Value::User(user.id));
+        let mut late = match (&route.late, user) {
             (Some(own), _) => own.as_slice(),
             (None, Some(_)) => std::slice::from_ref(&limits.by_tier),
             (None, None) => std::slice::from_ref(&limits.anonymous),
         };
-        let tier = user.map(|user| user.tier.as_str());
-        let due = late.iter().filter_map(|limit| {
-            let value = user.map_or(Value::Address(client), |user| Value::User(user.id));
-            due(limits, limit, tier, value)
-        });
+        let mut by_path: SmallVec<[&Limit; 2]> = SmallVec::new();
+        if let (Some(rules), Some(tier)) = (&limits.rules, tier) {
+            late = rules.on_route(index, tier).unwrap_or(late);
+            by_path = rules.on_path(tier, facts);
+        }
+        let stays = |limit: &&Limit| by_path.iter().all(|rule| rule.name != limit.name);
+        let late = late.iter().filter(stays);
+        let due = late.chain(by_path.iter().copied());
+        let due = due.filter_map(|limit| due_of(limits, limit, tier, value()));
         limits.charge(due, &mut charged)?;
     }
     let entries = charged.iter().map(|charged| charged.entry).collect();
@@ -119,7 +131,7 @@ impl Ticket {
 }
 
 /// Which counter a limit charges and under which policy; `None` when it does not limit this caller.
-fn due(
+fn due_of(
     limits: &Limits,
     limit: &Limit,
     tier: Option<&str>,

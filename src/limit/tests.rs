@@ -12,14 +12,14 @@ use proptest::prelude::*;
 use crate::authn::sample::claims;
 use crate::authn::{Claims, Principal, User};
 use crate::authz::Permit;
-use crate::config::Config;
 use crate::config::checked::{Limit, LimitKey, Pattern, Rate, Route, Tier};
+use crate::config::{Config, Plans};
 use crate::request::{Code, Facts, Peer, Refusal};
 use crate::route::{self, Table, sample};
 
 use super::*;
 
-fn rate(count: u32, seconds: u64, burst: u32) -> Rate {
+pub(super) fn rate(count: u32, seconds: u64, burst: u32) -> Rate {
     Rate {
         count: NonZeroU32::new(count).unwrap(),
         period: Duration::from_secs(seconds),
@@ -28,11 +28,11 @@ fn rate(count: u32, seconds: u64, burst: u32) -> Rate {
 }
 
 /// So many at once and then none for a long time.
-fn only(burst: u32) -> Rate {
+pub(super) fn only(burst: u32) -> Rate {
     rate(1, 86_400, burst)
 }
 
-fn limit(name: &str, key: LimitKey, rate: Rate) -> Limit {
+pub(super) fn limit(name: &str, key: LimitKey, rate: Rate) -> Limit {
     Limit {
         name: name.into(),
         key,
@@ -42,7 +42,7 @@ fn limit(name: &str, key: LimitKey, rate: Rate) -> Limit {
     }
 }
 
-fn route(name: &str, limits: Option<Vec<Limit>>) -> Route {
+pub(super) fn route(name: &str, limits: Option<Vec<Limit>>) -> Route {
     Route {
         name: name.into(),
         limits,
@@ -50,7 +50,7 @@ fn route(name: &str, limits: Option<Vec<Limit>>) -> Route {
     }
 }
 
-fn tiers(rates: &[(&str, Option<Rate>)]) -> BTreeMap<String, Tier> {
+pub(super) fn tiers(rates: &[(&str, Option<Rate>)]) -> BTreeMap<String, Tier> {
     let tier = |(name, rate): &(&str, Option<Rate>)| {
         let tier = Tier {
             rank: 0,
@@ -62,7 +62,7 @@ fn tiers(rates: &[(&str, Option<Rate>)]) -> BTreeMap<String, Tier> {
 }
 
 /// A user of a tier, the same one for the same number.
-fn user(number: u128, tier: &str) -> Principal {
+pub(super) fn user(number: u128, tier: &str) -> Principal {
     let claims = Claims {
         tier: tier.into(),
         ..claims(number)
@@ -71,28 +71,34 @@ fn user(number: u128, tier: &str) -> Principal {
 }
 
 /// A gateway as far as limits go.
-struct Gateway {
+pub(super) struct Gateway {
     table: Table,
-    limits: Limits,
+    pub(super) limits: Limits,
     slots: Arc<Slots>,
     clock: Clock,
     hands: Hands,
 }
 
 /// A request's path, address and headers.
-struct Asked<'a> {
-    path: &'a str,
-    from: &'a str,
-    header: Option<(&'a str, &'a str)>,
+pub(super) struct Asked<'a> {
+    pub(super) method: &'a str,
+    pub(super) path: &'a str,
+    pub(super) from: &'a str,
+    pub(super) header: Option<(&'a str, &'a str)>,
 }
 
 impl Gateway {
-    fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
         let (clock, hands) = Clock::manual();
         let slots = Arc::new(Slots::with_capacity(256, 256));
         Gateway {
             table: Table::build(config, &[]),
-            limits: Limits::build(config, Arc::clone(&slots), clock.clone()),
+            limits: Limits::build(
+                config,
+                &Plans::default().under(config),
+                Arc::clone(&slots),
+                clock.clone(),
+            ),
             slots,
             clock,
             hands,
@@ -104,12 +110,22 @@ impl Gateway {
     }
 
     fn reload(&mut self, config: &Config) {
-        self.table = Table::build(config, &[]);
-        self.limits = Limits::build(config, Arc::clone(&self.slots), self.clock.clone());
+        self.reload_with(config, &Plans::default());
     }
 
-    fn admit(&self, asked: &Asked<'_>) -> Result<(route::Matched, Admission), Refusal> {
-        let mut request = Request::builder().uri(asked.path);
+    pub(super) fn reload_with(&mut self, config: &Config, stored: &Plans) {
+        self.table = Table::build(config, &[]);
+        let (slots, clock) = (Arc::clone(&self.slots), self.clock.clone());
+        self.limits = Limits::build(config, &stored.under(config), slots, clock);
+    }
+
+    /// Charges what is charged before the caller is known, and goes on with `then`.
+    fn admit<T>(
+        &self,
+        asked: &Asked<'_>,
+        then: impl FnOnce(route::Matched, Admission, &Facts<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let mut request = Request::builder().method(asked.method).uri(asked.path);
         if let Some((name, value)) = asked.header {
             request = request.header(name, value);
         }
@@ -127,33 +143,32 @@ impl Gateway {
         };
         let matched = route::find(&self.table, &facts)?;
         let admission = admit(&self.limits, &matched, &facts)?;
-        Ok((matched, admission))
+        then(matched, admission, &facts)
     }
 
-    fn ask(&self, asked: &Asked<'_>, caller: &Principal) -> Result<Ticket, Refusal> {
-        let (matched, admission) = self.admit(asked)?;
-        take(
-            &self.limits,
-            admission,
-            Permit::for_tests(matched, caller.clone()),
-        )
+    pub(super) fn ask(&self, asked: &Asked<'_>, caller: &Principal) -> Result<Ticket, Refusal> {
+        self.admit(asked, |matched, admission, facts| {
+            let permit = Permit::for_tests(matched, caller.clone());
+            take(&self.limits, admission, permit, facts)
+        })
     }
 
     /// How many of twenty requests pass.
-    fn passes(&self, asked: &Asked<'_>, caller: &Principal) -> usize {
+    pub(super) fn passes(&self, asked: &Asked<'_>, caller: &Principal) -> usize {
         (0..20).filter(|_| self.ask(asked, caller).is_ok()).count()
     }
 }
 
-fn at(path: &str) -> Asked<'_> {
+pub(super) fn at(path: &str) -> Asked<'_> {
     Asked {
+        method: "GET",
         path,
         from: "192.0.2.1",
         header: None,
     }
 }
 
-const ANYONE: Principal = Principal::Anonymous;
+pub(super) const ANYONE: Principal = Principal::Anonymous;
 
 #[test]
 fn a_route_without_limits_is_held_to_the_tier_s_rate_over_all_such_routes() {
@@ -309,10 +324,13 @@ fn what_is_not_authenticated_stays_charged() {
         Some(vec![limit("ip", LimitKey::Ip, only(3))]),
     )]);
     for _ in 0..3 {
-        assert!(gateway.admit(&at("/a")).is_ok());
+        assert!(gateway.admit(&at("/a"), |_, _, _| Ok(())).is_ok());
     }
     assert_eq!(
-        gateway.admit(&at("/a")).unwrap_err().code(),
+        gateway
+            .admit(&at("/a"), |_, _, _| Ok(()))
+            .unwrap_err()
+            .code(),
         Code::RateLimited
     );
 }
@@ -430,11 +448,7 @@ fn a_faster_tier_helps_at_once_and_forgives_nothing() {
         ]);
         config
     });
-    let asked = Asked {
-        path: "/",
-        from: "192.0.2.1",
-        header: None,
-    };
+    let asked = at("/");
     assert_eq!(gateway.passes(&asked, &user(1, "free")), 10);
     // An hour of the slow quota is owed; the fast one never asks for more than a second.
     assert_eq!(gateway.passes(&asked, &user(1, "pro")), 0);

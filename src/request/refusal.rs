@@ -129,6 +129,16 @@ pub struct FieldError {
     pub message: Cow<'static, str>,
 }
 
+/// How the body of a refusal is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Shape {
+    /// A problem document (RFC 9457).
+    #[default]
+    Problem,
+    /// `{"detail": …}`, as FastAPI writes its errors: a text, or a list of what is wrong where.
+    Detail,
+}
+
 /// A refused request. `detail` is what the client reads; `cause` is for the log alone.
 #[derive(Debug, Clone)]
 pub struct Refusal(Box<Inner>);
@@ -142,6 +152,7 @@ struct Inner {
     headers: Vec<(HeaderName, HeaderValue)>,
     limit: Option<Box<str>>,
     close: bool,
+    shape: Shape,
 }
 
 impl Refusal {
@@ -154,6 +165,7 @@ impl Refusal {
             headers: Vec::new(),
             limit: None,
             close: false,
+            shape: Shape::default(),
         }))
     }
 
@@ -214,6 +226,24 @@ impl Refusal {
     #[must_use]
     pub fn by_limit(mut self, name: &str) -> Self {
         self.0.limit = Some(name.into());
+        self
+    }
+
+    #[must_use]
+    pub fn in_shape(mut self, shape: Shape) -> Self {
+        self.0.shape = shape;
+        self
+    }
+
+    pub fn shape(&self) -> Shape {
+        self.0.shape
+    }
+
+    /// The same for another reason, which the client is told instead.
+    #[must_use]
+    pub fn told_as(mut self, code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.0.code = code;
+        self.0.detail = detail.into();
         self
     }
 

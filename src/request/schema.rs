@@ -61,3 +61,25 @@ pub fn number(minimum: i64) -> Value {
 pub fn list(items: Value) -> Value {
     json!({ "type": "array", "items": items })
 }
+
+/// A whole number in a range.
+pub fn number_in(least: i64, most: i64) -> Value {
+    json!({ "type": "integer", "minimum": least, "maximum": most })
+}
+
+/// The same, or null.
+pub fn number_or_null(least: i64, most: i64) -> Value {
+    json!({ "type": ["integer", "null"], "minimum": least, "maximum": most })
+}
+
+/// A page of a list.
+pub fn page(title: &str, items: Value) -> Value {
+    let properties = json!({
+        "data": list(items),
+        "total_count": number(0),
+        "has_more": flag(),
+        "page": number(1),
+        "items_per_page": number(1),
+    });
+    told(title, &[], properties)
+}

@@ -21,9 +21,11 @@ mod readings;
 #[cfg(test)]
 pub(crate) mod sample;
 mod table;
+mod templates;
 #[cfg(test)]
 mod tests;
 mod trie;
 
 pub use matched::{Destination, Matched};
 pub use table::{Table, find, parameter_index};
+pub use templates::Templates;

@@ -56,6 +56,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
                 base: Duration::from_secs(60),
                 max: Duration::from_secs(3600),
             },
+            compat: vec![],
             users: None,
             api_keys: ApiKeys {
                 enabled: true,

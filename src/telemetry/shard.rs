@@ -12,6 +12,11 @@ pub(super) const BOUNDS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
 ];
 
+/// Names of limits and tiers come from the store too, where they may change day by day: pairs of them
+/// beyond so many are counted together.
+const MOST_PAIRS: usize = 10_000;
+const OTHERS: &str = "other";
+
 /// A name that was given a number, so that counting compares no text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Label(pub(super) u32);
@@ -37,6 +42,9 @@ pub(super) struct Counts {
     pub(super) auth: HashMap<[&'static str; 3], u64>,
     /// By policy and tier: allowed, refused.
     pub(super) limits: HashMap<Box<str>, HashMap<Box<str>, [u64; 2]>>,
+    /// Of those, all that came too late.
+    others: [u64; 2],
+    pairs: usize,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -88,14 +96,20 @@ impl Shard {
 
     /// What a limit said to a caller of a tier.
     pub fn limited(&self, policy: &str, tier: &str, refused: bool) {
-        let mut counts = self.lock();
+        let counts = &mut *self.lock();
+        let is_full = counts.pairs >= MOST_PAIRS;
         let of_tier = match counts.limits.get_mut(policy) {
             Some(tiers) => tiers,
+            None if is_full => return counts.others[usize::from(refused)] += 1,
             None => counts.limits.entry(policy.into()).or_default(),
         };
         let decisions = match of_tier.get_mut(tier) {
             Some(decisions) => decisions,
-            None => of_tier.entry(tier.into()).or_default(),
+            None if is_full => &mut counts.others,
+            None => {
+                counts.pairs += 1;
+                of_tier.entry(tier.into()).or_default()
+            }
         };
         decisions[usize::from(refused)] += 1;
     }
@@ -120,6 +134,12 @@ impl Counts {
         }
         for (key, histogram) in &other.upstream {
             self.upstream.entry(*key).or_default().merge(histogram);
+        }
+        if other.others != [0, 0] {
+            let merged = self.limits.entry(OTHERS.into()).or_default();
+            let decisions = merged.entry(OTHERS.into()).or_default();
+            decisions[0] += other.others[0];
+            decisions[1] += other.others[1];
         }
         for (policy, tiers) in &other.limits {
             let merged = self.limits.entry(policy.clone()).or_default();
@@ -161,5 +181,26 @@ fn method_label(method: &Method) -> &'static str {
         "TRACE" => "TRACE",
         "CONNECT" => "CONNECT",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_limits_beyond_a_bound_are_counted_together() {
+        let shard = Shard::default();
+        for number in 0..MOST_PAIRS + 5 {
+            shard.limited(&format!("p{}", number % 7), &number.to_string(), true);
+        }
+        shard.limited("new", "free", false);
+        shard.limited("p1", "1", true);
+        let mut all = Counts::default();
+        all.merge(&shard.lock());
+        assert_eq!(all.limits[OTHERS][OTHERS], [1, 5]);
+        assert_eq!(all.limits["p1"]["1"], [0, 2]);
+        let pairs: usize = all.limits.values().map(HashMap::len).sum();
+        assert_eq!(pairs, MOST_PAIRS + 1);
     }
 }

@@ -131,6 +131,7 @@ fn defaults_of_auth() {
             base: Duration::from_secs(60),
             max: Duration::from_secs(3600),
         },
+        compat: vec![],
         users: None,
         api_keys: ApiKeys {
             enabled: true,
@@ -174,6 +175,7 @@ auth:
   lockout: { failures: 3, window: 10s, base: 1s, max: 2s }
   api_keys: { enabled: false, header: Apikey }
   username_reuse: { after: 90d }
+  compat: [fastapi-boilerplate]
 tiers:
   basic: { rank: 0, rate: 100/min }
   gold: { rank: 5, rate: 10/s, burst: 50 }
@@ -223,6 +225,7 @@ fn everything_that_can_be_said() {
     assert_eq!(config.auth.rate, None);
     let quarter = Duration::from_secs(90 * 86_400);
     assert_eq!(config.auth.username_reuse, UsernameReuse::After(quarter));
+    assert_eq!(config.auth.compat, [Compat::FastapiBoilerplate]);
     assert_eq!(config.auth.cookie.path, "/");
     assert!(!config.auth.api_keys.enabled);
     assert_eq!(config.auth.api_keys.header, "apikey");

@@ -237,7 +237,10 @@ fn what_only_a_restart_can_change_is_refused_by_name() {
             .replace(from, to)
             .replace("auth: none", "auth: required");
         gateway.reload_with(&both);
-        let words = gateway.stderr()[said..].join("\n");
+        let words = eventually("the reason", || {
+            let words = gateway.stderr()[said..].join("\n");
+            (!words.is_empty()).then_some(words)
+        });
         assert!(words.contains(key), "{key} is not told: {words}");
         gateway.send(&get("/")).expect(200);
     }

@@ -21,4 +21,5 @@ mod routing;
 mod signing;
 mod stores;
 mod streaming;
+mod tiers;
 mod upstream_failures;

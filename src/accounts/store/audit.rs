@@ -96,6 +96,12 @@ pub enum Action {
     UserDelete,
     UserRestore,
     UserPurge,
+    TierCreate,
+    TierUpdate,
+    TierDelete,
+    TierLimitCreate,
+    TierLimitUpdate,
+    TierLimitDelete,
     TokenMint,
     ApiKeyCreate,
     ApiKeyUpdate,
@@ -103,7 +109,7 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Action; 18] = [
+    pub const ALL: [Action; 24] = [
         Action::LoginSuccess,
         Action::LoginFailure,
         Action::Logout,
@@ -118,6 +124,12 @@ impl Action {
         Action::UserDelete,
         Action::UserRestore,
         Action::UserPurge,
+        Action::TierCreate,
+        Action::TierUpdate,
+        Action::TierDelete,
+        Action::TierLimitCreate,
+        Action::TierLimitUpdate,
+        Action::TierLimitDelete,
         Action::TokenMint,
         Action::ApiKeyCreate,
         Action::ApiKeyUpdate,
@@ -140,6 +152,12 @@ impl Action {
             Action::UserDelete => "user.delete",
             Action::UserRestore => "user.restore",
             Action::UserPurge => "user.purge",
+            Action::TierCreate => "tier.create",
+            Action::TierUpdate => "tier.update",
+            Action::TierDelete => "tier.delete",
+            Action::TierLimitCreate => "tier.limit.create",
+            Action::TierLimitUpdate => "tier.limit.update",
+            Action::TierLimitDelete => "tier.limit.delete",
             Action::TokenMint => "token.mint",
             Action::ApiKeyCreate => "api-key.create",
             Action::ApiKeyUpdate => "api-key.update",

@@ -42,6 +42,8 @@ pub enum NotChanged {
     Deleted,
     Taken(Taken),
     LastSuperuser,
+    /// Any more: it was there a moment ago.
+    NoSuchTier,
     /// The password is not the one that was checked, any more.
     OtherPassword,
 }

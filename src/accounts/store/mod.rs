@@ -10,6 +10,7 @@ mod sql;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tiers;
 
 use std::net::IpAddr;
 
@@ -25,6 +26,10 @@ pub use edit::{Edit, Key, LastSuperuser, NewPassword, NotChanged};
 pub use health::StoreError;
 pub use secrets::{Sealed, SecretEdit};
 pub use table::{Member, RowFault, Table};
+pub use tiers::{
+    FileTiers, Free, ListedRules, NotPlanned, Quota, Rule, RuleValues, StoredTier, Target, TierRow,
+    TierValues,
+};
 
 /// Milliseconds since 1970.
 pub type Millis = i64;
@@ -201,13 +206,21 @@ pub enum Taken {
     ExternalId,
 }
 
+/// Why a new account was not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotMade {
+    Taken(Taken),
+    /// Any more: it was there a moment ago.
+    NoSuchTier,
+}
+
 /// What became of an account that was to be kept with many others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inserted {
     Made,
     /// There is one of the same name and e-mail.
     Known,
-    Taken(Taken),
+    Not(NotMade),
 }
 
 /// Which accounts to list, in the order of the name, or of the e-mail when that is searched.

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use super::{Answer, Api, NOTHING, PASSWORD};
 use crate::config::Config;
-use crate::config::checked::Registration;
+use crate::config::checked::{Pattern, Registration, Route};
 use crate::gateway::respond;
 use crate::request::Refusal;
+use crate::route::sample;
 
 /// A call of the API and the operation that the document has for it.
 pub struct Call {
@@ -174,8 +175,14 @@ fn members(operation: &Value) -> BTreeSet<String> {
 /// an endpoint that is added to the table is added here.
 #[tokio::test]
 async fn every_operation_and_member_of_the_document_is_there() {
-    let open = |config: &mut Config| config.auth.registration = Registration::Open;
-    let api = Api::start_with(open).await;
+    let api = Api::start_with(|config: &mut Config| {
+        config.auth.registration = Registration::Open;
+        config.routes = vec![Route {
+            name: "app".into(),
+            ..sample::route(Pattern::Prefix(vec![]))
+        }];
+    })
+    .await;
     let (root, _) = api.sign_in("root").await;
     let (there, _) = api.sign_in("ann").await;
     let (ann, _) = api.sign_in("ann").await;
@@ -207,6 +214,7 @@ async fn every_operation_and_member_of_the_document_is_there() {
     let key = format!("/api-keys/{}", made.json()["id"].as_str().unwrap());
     let asked = json!({ "token": made.json()["key"], "token_type_hint": "api_key" });
     let users = "/users?page=1&items_per_page=5&tier=free&deleted=false&q=a";
+    let tier = json!({ "name": "gold", "rank": 2, "rate": "5/s", "burst": 9 });
     let audit = "/audit?user=ann&by=root&action=user.update&since=2027-01-01T00:00:00Z\
                  &before=999&limit=5";
     let calls = [
@@ -258,6 +266,43 @@ async fn every_operation_and_member_of_the_document_is_there() {
         ("DELETE", "/users/ann/sessions", &root, NOTHING),
         ("DELETE", "/users/cat?purge=true", &root, NOTHING),
         ("GET", audit, &root, NOTHING),
+        ("GET", "/tiers?page=1&items_per_page=5", &root, NOTHING),
+        ("POST", "/tiers", &root, tier.clone()),
+        ("GET", "/tiers/gold", &root, NOTHING),
+        ("PATCH", "/tiers/gold", &root, tier),
+        (
+            "POST",
+            "/tiers/gold/limits",
+            &root,
+            json!({ "name": "x", "route": "app", "limit": 5, "period": 60, "burst": 7 }),
+        ),
+        (
+            "POST",
+            "/tiers/gold/limits",
+            &root,
+            json!({ "name": "x", "path": "/x", "method": "GET", "limit": 5, "period": 60 }),
+        ),
+        (
+            "GET",
+            "/tiers/gold/limits?page=1&items_per_page=5",
+            &root,
+            NOTHING,
+        ),
+        ("GET", "/tiers/gold/limits/1", &root, NOTHING),
+        (
+            "PATCH",
+            "/tiers/gold/limits/1",
+            &root,
+            json!({ "name": "y", "path": "/y", "method": "GET", "limit": 5, "period": 60, "burst": 7 }),
+        ),
+        (
+            "PATCH",
+            "/tiers/gold/limits/1",
+            &root,
+            json!({ "route": "app", "burst": null }),
+        ),
+        ("DELETE", "/tiers/gold/limits/1", &root, NOTHING),
+        ("DELETE", "/tiers/gold", &root, NOTHING),
     ];
     let mut missing: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (path, item) in api.document["paths"].as_object().unwrap() {

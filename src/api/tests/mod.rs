@@ -3,6 +3,7 @@
 mod api_keys;
 mod audit;
 mod bad_input;
+mod boilerplate;
 mod conformance;
 mod life;
 mod lockout;
@@ -10,6 +11,7 @@ mod members;
 mod places;
 mod served;
 mod sessions;
+mod tiers;
 mod tokens;
 mod users;
 

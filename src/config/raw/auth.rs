@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use super::super::checked::{
-    Delivery, Docs, Group, PasswordHash, Registration, SameSite, UsernameReuse,
+    Compat, Delivery, Docs, Group, PasswordHash, Registration, SameSite, UsernameReuse,
 };
 use super::super::decode::{At, AtLeastOne, Decode, choose};
 use super::super::diagnose::Findings;
@@ -49,6 +49,8 @@ section! {
         default_tier: String;
         /// How guesses at passwords are slowed down.
         lockout: RawLockout;
+        /// Other projects whose paths are served too.
+        compat: Vec<At<Compat>>;
         /// Another application's table of users.
         users: RawUsers;
         /// Keys of programs.
@@ -179,6 +181,8 @@ impl Decode for UsernameReuse {
 }
 
 choice! { Delivery { "cookie" => Delivery::Cookie, "body" => Delivery::Body } }
+
+choice! { Compat { "fastapi-boilerplate" => Compat::FastapiBoilerplate } }
 
 choice! { SameSite {
     "strict" => SameSite::Strict,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use http::{HeaderName, Uri};
 
 use super::super::checked::{
-    ApiKeys, Auth, Cookie, Delivery, Docs, Group, PasswordHash, PasswordPolicy, Pattern, Rate,
-    RefreshToken, Registration, SameSite, Tier, UsernameReuse,
+    ApiKeys, Auth, Compat, Cookie, Delivery, Docs, Group, PasswordHash, PasswordPolicy, Pattern,
+    Rate, RefreshToken, Registration, SameSite, Tier, UsernameReuse,
 };
 use super::super::decode::{At, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
@@ -60,6 +60,7 @@ pub fn auth(
         username_reuse: raw.username_reuse.copied().unwrap_or(UsernameReuse::Never),
         default_tier: default_tier(config, raw, tiers, findings),
         lockout: lockout::lockout(&raw.lockout, findings),
+        compat: compat(&raw.compat, findings),
         users: users::users(raw, dir, findings),
         api_keys: api_keys(&raw.api_keys, findings),
         base_path,
@@ -310,6 +311,18 @@ fn password(raw: &Field<RawPassword>, findings: &mut Findings) -> PasswordPolicy
         hash,
         bcrypt_cost: raw.bcrypt_cost.copied().unwrap_or(12),
     }
+}
+
+fn compat(raw: &Field<Vec<At<Compat>>>, findings: &mut Findings) -> Vec<Compat> {
+    let mut all = Vec::new();
+    for At { value, span } in raw.get().map_or(&[][..], Vec::as_slice) {
+        if all.contains(value) {
+            findings.error(*span, "this stands here twice");
+        } else {
+            all.push(*value);
+        }
+    }
+    all
 }
 
 fn default_tier(

@@ -6,7 +6,7 @@
 mod auth;
 mod limit;
 mod lockout;
-mod pattern;
+pub(super) mod pattern;
 mod quota;
 mod route;
 mod rule;
@@ -17,7 +17,7 @@ mod ties;
 mod upstream;
 mod users;
 
-pub use route::route_span;
+pub use route::{METHODS, route_span};
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -30,6 +30,7 @@ use super::checked::{
 use super::decode::{At, Field};
 use super::diagnose::{Findings, shown};
 use super::raw::{LimitsHeader, MOST_WORKERS, RawConfig, RawIdentity, RawListen, RawLog, Workers};
+use super::text::is_name;
 
 /// hyper reads at least this much at once.
 const SMALLEST_HEAD: u64 = 8 * 1024;
@@ -210,9 +211,8 @@ fn positive(field: &Field<Duration>, default: Duration, findings: &mut Findings)
 
 /// Whether a name can stand in headers, labels and logs as it is; reports when it cannot.
 fn check_name(name: &At<String>, what: &str, findings: &mut Findings) {
-    let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let text = name.value.as_str();
-    if text.is_empty() || text.len() > 64 || !text.chars().all(is_fit) {
+    if !is_name(text) {
         let message = format!("{} cannot be the name of {what}", shown(text));
         findings
             .error(name.span, message)

@@ -14,7 +14,7 @@ use super::{check_name, limit, pattern, positive, rule, ties};
 const DEFAULT_MAX_BODY: u64 = 10 * 1024 * 1024;
 
 /// The methods of the IANA registry that a backend may serve, and `PURGE`, which caches use.
-const METHODS: &[&str] = &[
+pub const METHODS: &[&str] = &[
     "GET",
     "HEAD",
     "POST",

@@ -3,11 +3,12 @@
 use uuid::Uuid;
 
 use super::audit::log_event;
+use super::tiers::is_tier;
 use super::{names, rows};
 use crate::accounts::store::db::{On, Query, Section, Tx, query};
 use crate::accounts::store::{
-    Account, Action, By, Credentials, Event, Inserted, Key, Millis, Store, StoreError, Taken,
-    fold_email,
+    Account, Action, By, Credentials, Event, Free, Inserted, Key, Millis, NotMade, Store,
+    StoreError, Taken, fold_email,
 };
 
 impl Store {
@@ -66,7 +67,7 @@ impl Store {
     pub async fn insert_all(
         &self,
         accounts: &[(&Account, &str)],
-        names_free_since: Millis,
+        free: Free<'_>,
         by: &By,
     ) -> Result<Vec<Inserted>, StoreError> {
         self.health
@@ -76,10 +77,10 @@ impl Store {
                 tx.enter(Section::Accounts).await?;
                 for (account, password_hash) in accounts {
                     became.push(
-                        match insert(&mut tx, account, password_hash, names_free_since, by).await? {
+                        match insert(&mut tx, account, password_hash, free, by).await? {
                             None => Inserted::Made,
                             Some(_) if is_known(&mut tx, account).await? => Inserted::Known,
-                            Some(taken) => Inserted::Taken(taken),
+                            Some(reason) => Inserted::Not(reason),
                         },
                     );
                 }
@@ -89,22 +90,22 @@ impl Store {
             .await
     }
 
-    /// Keeps a new account, unless its e-mail is in use, or its name is or was. Names that nobody has
-    /// had since that time are free.
+    /// Keeps a new account, unless its e-mail is in use, its name is or was, or its tier is none. Names
+    /// that nobody has had for as long as the configuration says are free.
     pub async fn insert(
         &self,
         account: &Account,
         password_hash: &str,
-        names_free_since: Millis,
+        free: Free<'_>,
         by: &By,
-    ) -> Result<Result<(), Taken>, StoreError> {
+    ) -> Result<Result<(), NotMade>, StoreError> {
         self.health
             .watch(async {
                 let mut tx = self.db.begin().await?;
                 tx.enter(Section::Accounts).await?;
-                let inserted = insert(&mut tx, account, password_hash, names_free_since, by);
-                if let Some(taken) = inserted.await? {
-                    return Ok(Err(taken));
+                let inserted = insert(&mut tx, account, password_hash, free, by);
+                if let Some(reason) = inserted.await? {
+                    return Ok(Err(reason));
                 }
                 tx.commit().await?;
                 Ok(Ok(()))
@@ -126,21 +127,24 @@ async fn insert(
     tx: &mut Tx,
     account: &Account,
     password_hash: &str,
-    names_free_since: Millis,
+    free: Free<'_>,
     by: &By,
-) -> Result<Option<Taken>, sqlx::Error> {
-    let name = names::in_use(&account.username, names_free_since);
+) -> Result<Option<NotMade>, sqlx::Error> {
+    let name = names::in_use(&account.username, free.names_since);
     if name.fetch_optional(&mut *tx).await?.is_some() {
-        return Ok(Some(Taken::Username));
+        return Ok(Some(NotMade::Taken(Taken::Username)));
     }
     let email = email_in_use(&account.email);
     if email.fetch_optional(&mut *tx).await?.is_some() {
-        return Ok(Some(Taken::Email));
+        return Ok(Some(NotMade::Taken(Taken::Email)));
     }
     if let Some(external_id) = &account.external_id
         && is_external_id_taken(tx, external_id, account.id).await?
     {
-        return Ok(Some(Taken::ExternalId));
+        return Ok(Some(NotMade::Taken(Taken::ExternalId)));
+    }
+    if !is_tier(tx, &account.tier, free.tiers).await? {
+        return Ok(Some(NotMade::NoSuchTier));
     }
     add(tx, account, password_hash, by).await?;
     Ok(None)

@@ -10,10 +10,11 @@ use super::audit::log_event;
 use super::changes::{log_account, log_session};
 use super::names;
 use super::sessions::end_sessions;
+use super::tiers::is_tier;
 use crate::accounts::store::db::{Query, Section, Tx, query};
 use crate::accounts::store::{
-    Account, Action, By, Edit, Event, Key, LastSuperuser, Millis, NewPassword, NotChanged, Store,
-    StoreError, Taken, edit, fold_email,
+    Account, Action, By, Edit, Event, Free, Key, LastSuperuser, Millis, NewPassword, NotChanged,
+    Store, StoreError, Taken, edit, fold_email,
 };
 
 impl Store {
@@ -24,7 +25,7 @@ impl Store {
         key: Key<'_>,
         change: &Edit,
         last_superuser: LastSuperuser,
-        names_free_since: Millis,
+        free: Free<'_>,
         by: &By,
         now: Millis,
     ) -> Result<Result<Account, NotChanged>, StoreError> {
@@ -42,8 +43,11 @@ impl Store {
                 if before.deleted_at.is_some() && after.deleted_at.is_some() {
                     return Ok(Err(NotChanged::Deleted));
                 }
-                if let Some(reason) = conflict(&mut tx, &before, &after, names_free_since).await? {
+                if let Some(reason) = conflict(&mut tx, &before, &after, free.names_since).await? {
                     return Ok(Err(NotChanged::Taken(reason)));
+                }
+                if after.tier != before.tier && !is_tier(&mut tx, &after.tier, free.tiers).await? {
+                    return Ok(Err(NotChanged::NoSuchTier));
                 }
                 if last_superuser == LastSuperuser::Stays
                     && is_last_superuser(&mut tx, &before).await?

@@ -12,3 +12,5 @@ mod names;
 mod rows;
 mod secrets;
 mod sessions;
+mod tier_limits;
+mod tiers;

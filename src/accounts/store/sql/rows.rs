@@ -1,9 +1,11 @@
 //! From rows to records.
 
+use std::num::NonZeroU32;
+
 use crate::accounts::store::db::Row;
 use crate::accounts::store::{
-    Account, Change, Changed, Credentials, EndedSession, Entry, KeyInfo, Session, SessionInfo,
-    StoredKey, Subject,
+    Account, Change, Changed, Credentials, EndedSession, Entry, KeyInfo, Quota, Rule, RuleValues,
+    Session, SessionInfo, StoredKey, StoredTier, Subject, Target, TierRow, TierValues,
 };
 
 pub(super) fn account(row: &Row) -> Result<Account, sqlx::Error> {
@@ -124,4 +126,71 @@ pub(super) fn change(row: &Row) -> Result<Change, sqlx::Error> {
         until: row.get("until")?,
         what,
     })
+}
+
+/// A tier's name with its number, and the tier beside it.
+pub(super) fn tier(row: &Row) -> Result<TierRow, sqlx::Error> {
+    let name: String = row.get("name")?;
+    let stored = match row.get::<Option<&str>>("stored")? {
+        None => None,
+        Some(_) => Some(StoredTier {
+            values: TierValues {
+                name: name.clone(),
+                rank: row.number("rank")?,
+                quota: match row.get::<Option<i64>>("rate_count")? {
+                    None => None,
+                    Some(_) => Some(quota(row)?),
+                },
+            },
+            updated_at: row.get("updated_at")?,
+        }),
+    };
+    Ok(TierRow {
+        id: row.get("id")?,
+        since: row.get("since")?,
+        name,
+        stored,
+    })
+}
+
+pub(super) fn rule(row: &Row) -> Result<Rule, sqlx::Error> {
+    let route: String = row.get("route")?;
+    let method: String = row.get("method")?;
+    Ok(Rule {
+        id: row.get("id")?,
+        tier: row.get("tier")?,
+        values: RuleValues {
+            name: row.get("name")?,
+            target: if route.is_empty() {
+                let method = Some(method).filter(|method| !method.is_empty());
+                Target::Path(row.get("path")?, method)
+            } else {
+                Target::Route(route)
+            },
+            quota: quota(row)?,
+        },
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+    })
+}
+
+fn quota(row: &Row) -> Result<Quota, sqlx::Error> {
+    Ok(Quota {
+        count: row.number::<NonZeroNumber>("rate_count")?.0,
+        seconds: row.number::<NonZeroNumber>("rate_seconds")?.0,
+        burst: match row.get::<Option<i64>>("burst")? {
+            None => None,
+            Some(_) => Some(row.number::<NonZeroNumber>("burst")?.0),
+        },
+    })
+}
+
+struct NonZeroNumber(NonZeroU32);
+
+impl TryFrom<i64> for NonZeroNumber {
+    type Error = std::num::TryFromIntError;
+
+    fn try_from(number: i64) -> Result<Self, Self::Error> {
+        Ok(NonZeroNumber(u32::try_from(number)?.try_into()?))
+    }
 }

@@ -1,0 +1,81 @@
+//! Values that are written as in the file but come from elsewhere: names, rates, paths and methods.
+
+use http::Method;
+
+use super::checked::Pattern;
+use super::resolve::{METHODS, pattern};
+use super::units::{self, Pace};
+
+/// 1 to 64 of `A-Z a-z 0-9 - _ .`: what can stand in headers, labels and logs as it is.
+pub fn is_name(text: &str) -> bool {
+    let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (1..=64).contains(&text.len()) && text.chars().all(is_fit)
+}
+
+/// The requests of a rate such as `100/min`, and the seconds of its period; `None` for `unlimited`.
+///
+/// # Errors
+///
+/// What was expected instead.
+pub fn pace(text: &str) -> Result<Option<(u32, u64)>, String> {
+    match units::pace(text) {
+        Ok(Pace::Unlimited) => Ok(None),
+        Ok(Pace::Per { count, period }) => Ok(Some((count.get(), period.as_secs()))),
+        Err((message, hint)) => Err(match hint {
+            Some(hint) => format!("{message}; {hint}"),
+            None => message,
+        }),
+    }
+}
+
+/// The text of a rate that has the period of one of its units.
+pub fn pace_text(count: u32, seconds: u64) -> String {
+    let unit = units::RATE_UNITS.iter().find(|(_, s)| *s == seconds);
+    unit.map_or_else(
+        || format!("{count}/{seconds}s"),
+        |(unit, _)| format!("{count}{unit}"),
+    )
+}
+
+/// A path's template such as `/users/{name}/{*rest}`.
+///
+/// # Errors
+///
+/// What was expected instead.
+pub fn path(text: &str) -> Result<Pattern, String> {
+    pattern::path(text).map_err(|fault| format!("{}; {}", fault.message, fault.hint))
+}
+
+/// A method that a route can have.
+pub fn method(text: &str) -> Option<Method> {
+    let known = METHODS.contains(&text);
+    Method::from_bytes(text.as_bytes()).ok().filter(|_| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read_as_the_file_s_are() {
+        assert_eq!(pace("100/min"), Ok(Some((100, 60))));
+        assert_eq!(pace("unlimited"), Ok(None));
+        for bad in ["", "100", "0/s", "1/w", "-1/s"] {
+            assert!(pace(bad).is_err(), "{bad}");
+        }
+        for text in ["1/s", "2/min", "3/h", "4/d"] {
+            let (count, seconds) = pace(text).unwrap().unwrap();
+            assert_eq!(pace_text(count, seconds), text);
+        }
+        assert!(is_name("a-B_0."));
+        for bad in ["", "a b", "a/b", "é", &"a".repeat(65)] {
+            assert!(!is_name(bad), "{bad}");
+        }
+        assert!(path("/a/{b}").is_ok());
+        assert!(path("/a/{b").unwrap_err().contains("parameter"));
+        assert_eq!(method("PATCH"), Some(Method::PATCH));
+        for bad in ["", "patch", "CONNECT", "FOO", "GET "] {
+            assert_eq!(method(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What the store's rules make of the limits by user, prepared by route and tier.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
+
+use http::Method;
+use smallvec::SmallVec;
+
+use crate::config::checked::LimitKey;
+use crate::config::{Config, LimitRule, Plans, RuleScope};
+use crate::request::Facts;
+use crate::route::Templates;
+
+use super::policy::{Limit, Policies, RouteLimits, route_scope};
+use super::slots::{Scope, Slots};
+
+/// The rules of all tiers.
+pub(super) struct Rules {
+    /// By route and tier: all that a caller is charged by user there, with the rules worked in.
+    by_route: Vec<HashMap<String, Vec<Limit>>>,
+    by_path: HashMap<String, ByPath>,
+}
+
+/// Rules of a tier that go by path.
+struct ByPath {
+    templates: Templates,
+    rules: Vec<PathRule>,
+}
+
+struct PathRule {
+    method: Option<Method>,
+    limit: Limit,
+}
+
+impl Rules {
+    /// `routes` are the compiled ones of `config`, and `by_tier` what holds on those without limits.
+    pub(super) fn build(
+        config: &Config,
+        plans: &Plans,
+        routes: &[RouteLimits],
+        by_tier: &Limit,
+        slots: &Slots,
+        policies: &mut Policies,
+    ) -> Option<Rules> {
+        if plans.rules.is_empty() {
+            return None;
+        }
+        let names = config.routes.iter().enumerate();
+        let index: HashMap<&str, usize> = names.map(|(at, r)| (r.name.as_str(), at)).collect();
+        let mut rules = Rules {
+            by_route: routes.iter().map(|_| HashMap::new()).collect(),
+            by_path: HashMap::new(),
+        };
+        for rule in &plans.rules {
+            match &rule.scope {
+                RuleScope::Route(name) => {
+                    // A route that the file no longer has: the rule waits for its return.
+                    let Some(at) = index.get(name.as_str()) else {
+                        continue;
+                    };
+                    let base = match &routes[*at].late {
+                        Some(own) => own.as_slice(),
+                        None => std::slice::from_ref(by_tier),
+                    };
+                    let limits = rules.by_route[*at]
+                        .entry(rule.tier.clone())
+                        .or_insert_with(|| base.iter().map(|l| l.of_tier(&rule.tier)).collect());
+                    work_in(limits, rule, name, slots, policies);
+                }
+                RuleScope::Path {
+                    template,
+                    pattern,
+                    method,
+                } => {
+                    let by_path = rules.by_path.entry(rule.tier.clone());
+                    let by_path = by_path.or_insert_with(|| ByPath {
+                        templates: Templates::new(),
+                        rules: Vec::new(),
+                    });
+                    by_path.templates.insert(pattern, by_path.rules.len());
+                    let of_method = method.as_ref().map_or("", Method::as_str);
+                    let scope = slots.scope(&["path", template, of_method, &rule.name]);
+                    by_path.rules.push(PathRule {
+                        method: method.clone(),
+                        limit: limit(rule, scope, NonZeroU32::MIN, policies),
+                    });
+                }
+            }
+        }
+        Some(rules)
+    }
+
+    /// What callers of this tier are charged by user on the route; `None` when no rule says otherwise
+    /// than the file.
+    pub(super) fn on_route(&self, route: usize, tier: &str) -> Option<&[Limit]> {
+        self.by_route.get(route)?.get(tier).map(Vec::as_slice)
+    }
+
+    /// What callers of this tier are charged for the path besides. Of rules of one name the one with
+    /// the tightest template counts.
+    pub(super) fn on_path(&self, tier: &str, facts: &Facts<'_>) -> SmallVec<[&Limit; 2]> {
+        let mut found: SmallVec<[usize; 4]> = SmallVec::new();
+        let Some(by_path) = self.by_path.get(tier) else {
+            return SmallVec::new();
+        };
+        let rule = |number: usize| &by_path.rules[number];
+        let path = facts.head.uri.path().as_bytes();
+        by_path.templates.visit(path, |numbers| {
+            let mut names: SmallVec<[&str; 4]> = SmallVec::new();
+            for &number in numbers
+                .iter()
+                .filter(|n| rule(**n).takes(&facts.head.method))
+            {
+                let name = rule(number).limit.name.as_str();
+                if !names.contains(&name) {
+                    names.push(name);
+                    // Readings of a path that differ in the rule are charged by each.
+                    if !found.contains(&number) {
+                        found.push(number);
+                    }
+                }
+            }
+        });
+        found.iter().map(|number| &rule(*number).limit).collect()
+    }
+}
+
+impl PathRule {
+    fn takes(&self, method: &Method) -> bool {
+        self.method
+            .as_ref()
+            .is_none_or(|own| own == method || (*own == Method::GET && *method == Method::HEAD))
+    }
+}
+
+impl Limit {
+    /// The same for callers of one tier.
+    fn of_tier(&self, tier: &str) -> Limit {
+        Limit {
+            policy: self.policy(Some(tier)),
+            by_tier: BTreeMap::new(),
+            ..self.clone()
+        }
+    }
+}
+
+/// Puts a rule in the place of the limit of its name, which keeps its counters and its cost, or
+/// beside the others.
+fn work_in(
+    limits: &mut Vec<Limit>,
+    rule: &LimitRule,
+    route: &str,
+    slots: &Slots,
+    policies: &mut Policies,
+) {
+    let scope = route_scope(slots, route, &rule.name);
+    match limits.iter_mut().find(|limit| limit.name == rule.name) {
+        Some(old) => *old = limit(rule, scope, old.cost, policies),
+        None => limits.push(limit(rule, scope, NonZeroU32::MIN, policies)),
+    }
+}
+
+fn limit(rule: &LimitRule, scope: Scope, cost: NonZeroU32, policies: &mut Policies) -> Limit {
+    Limit {
+        name: rule.name.clone(),
+        scope,
+        key: LimitKey::User,
+        policy: policies.add(&rule.name, Some(rule.rate), cost),
+        by_tier: BTreeMap::new(),
+        cost,
+    }
+}
