@@ -255,6 +255,7 @@ fn an_import_that_was_interrupted_goes_on_where_it_was() {
     std::fs::write(gateway.directory().join("users.csv"), file).unwrap();
     let total = || {
         let output = gateway.cli(&["user", "list", "--limit", "1", "--json"], "");
+        assert_eq!(output.code, 0, "{output:?}");
         let told: Value = serde_json::from_str(&output.stdout).unwrap();
         told["total_count"].as_u64().unwrap()
     };

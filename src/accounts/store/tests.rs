@@ -72,3 +72,13 @@ async fn no_query_on_a_request_reads_a_whole_table() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_file_is_opened_while_another_process_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let store = open(&path).await;
+    let _writing = store.db.begin().await.unwrap();
+    let other = open(&path).await;
+    assert!(other.account(Key::Id(Uuid::nil())).await.unwrap().is_none());
+}

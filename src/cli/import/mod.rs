@@ -5,6 +5,7 @@ mod rows;
 
 use std::io::{self, IsTerminal, stderr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -17,6 +18,8 @@ use crate::config::Config;
 
 /// Rows of one transaction: few enough that a running gateway hardly waits for the lock.
 const BATCH: usize = 500;
+/// After each of them, so that a gateway that waits to write has its turn: SQLite does not queue.
+const PAUSE: Duration = Duration::from_millis(25);
 /// Why a file can't be imported at all.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
@@ -41,6 +44,7 @@ pub async fn run(config: &Config, path: &Path) -> Result<Told, UserError> {
             break;
         }
         import(&users, batch, &mut tally).await?;
+        tokio::time::sleep(PAUSE).await;
         bar.show(rows.done(), tally.rows(), tally.refused.len());
     }
     bar.end();

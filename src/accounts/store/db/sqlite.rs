@@ -16,7 +16,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, Row};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::accounts::store::StoreError;
@@ -270,9 +270,31 @@ fn create_file(path: &Path) -> Result<(), std::io::Error> {
 
 /// One transaction around all of it: of two processes that start together, the second finds it done.
 async fn migrate(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    // Without the lock of a writer, which an import may hold for most of a minute.
+    if is_up_to_date(connection).await {
+        return Ok(());
+    }
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     // `run` on a transaction makes a future that the compiler can't prove to be Send; this is what
     // it calls.
     MIGRATIONS.run_direct(None, &mut *tx, false).await?;
     Ok(tx.commit().await?)
+}
+
+/// What can't be read is for the migrator to judge.
+async fn is_up_to_date(connection: &mut SqliteConnection) -> bool {
+    let applied = sqlx::query(
+        "SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version",
+    )
+    .fetch_all(connection)
+    .await;
+    let Ok(applied) = applied else { return false };
+    applied.len() == MIGRATIONS.iter().count()
+        && applied.iter().zip(MIGRATIONS.iter()).all(|(row, known)| {
+            row.try_get::<i64, _>("version")
+                .is_ok_and(|version| version == known.version)
+                && row
+                    .try_get::<&[u8], _>("checksum")
+                    .is_ok_and(|checksum| checksum == &*known.checksum)
+        })
 }
