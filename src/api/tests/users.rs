@@ -518,3 +518,35 @@ async fn a_name_is_given_to_somebody_else_after_the_time_that_is_set() {
         .await
         .assert_refused("conflict");
 }
+
+#[tokio::test]
+async fn accounts_are_counted_whatever_becomes_of_them() {
+    let api = Api::start().await;
+    let (root, _) = api.sign_in("root").await;
+    for name in ["bob", "cat", "dan"] {
+        register(&api, &root, name).await.expect(201);
+    }
+    let steps = [
+        ("PUT", "/users/bob/tier", json!({ "tier": "pro" })),
+        ("PATCH", "/users/bob", json!({ "name": "Bob" })),
+        ("DELETE", "/users/cat", Value::Null),
+        ("DELETE", "/users/dan", Value::Null),
+        ("POST", "/users/dan/restore", Value::Null),
+        ("PUT", "/users/bob/tier", json!({ "tier": "free" })),
+        ("PUT", "/users/dan/tier", json!({ "tier": "pro" })),
+        ("DELETE", "/users/cat?purge=true", Value::Null),
+        ("DELETE", "/users/dan?purge=true", Value::Null),
+    ];
+    for (method, path, body) in steps {
+        let answer = api.call(method, path, &root, body).await;
+        assert!(answer.status.is_success(), "{method} {path}: {answer:?}");
+        for deleted in ["false", "true"] {
+            for tier in ["", "&tier=free", "&tier=pro", "&tier=none"] {
+                let list = format!("/users?items_per_page=100&deleted={deleted}{tier}");
+                let listed = api.call("GET", &list, &root, Value::Null).await.json();
+                let there = listed["data"].as_array().unwrap().len();
+                assert_eq!(listed["total_count"], there, "{path}: {list}");
+            }
+        }
+    }
+}

@@ -9,7 +9,10 @@ const LAST: char = char::MAX;
 
 impl Store {
     pub async fn list(&self, listing: &Listing<'_>) -> Result<Listed, StoreError> {
-        let count = filtered("SELECT count(*) AS total", listing);
+        let count = match listing.prefix {
+            Some(_) => filtered("SELECT count(*) AS total", listing),
+            None => counted(listing),
+        };
         let page = ordered("SELECT *", listing);
         self.health
             .watch(async {
@@ -25,6 +28,18 @@ impl Store {
             })
             .await
     }
+}
+
+/// How many there are without a search: triggers keep count.
+fn counted(listing: &Listing<'_>) -> Query {
+    let mut counted = query(
+        "SELECT CAST(COALESCE(sum(users), 0) AS BIGINT) AS total FROM user_counts WHERE is_deleted = ",
+    );
+    counted.push_bind(listing.is_deleted);
+    if let Some(tier) = listing.tier {
+        counted.push(" AND tier = ").push_bind(tier);
+    }
+    counted
 }
 
 fn filtered(what: &'static str, listing: &Listing<'_>) -> Query {
