@@ -22,6 +22,8 @@ use crate::request::FieldError;
 
 /// Keys that an account may have at once.
 pub(super) const MOST_KEYS: i64 = 100;
+/// Uses noted in one transaction.
+const USES_AT_ONCE: usize = 200;
 /// Keys whose use may wait to be noted; more are noted the next time.
 const MOST_USES: usize = 10_000;
 
@@ -136,7 +138,7 @@ impl Accounts {
         let Some(id) = id_of(text) else {
             return Ok(Found::Unknown);
         };
-        let Some(stored) = self.users.store.api_key(id).await? else {
+        let Some(mut stored) = self.users.store.api_key(id).await? else {
             return Ok(Found::Unknown);
         };
         let hash = hash(text);
@@ -146,6 +148,18 @@ impl Accounts {
         }
         if stored.has_ended {
             return Ok(Found::Ended);
+        }
+        if let Some(members) = &self.members {
+            let owner = stored.account.id;
+            let here = self.users.store.credentials_of(owner).await?;
+            let here = here.ok_or(AccountsError::NoSuchAccount)?;
+            if !self.is_still_member(members, &here, None).await? {
+                return Ok(Found::Ended);
+            }
+            match self.users.store.api_key(id).await? {
+                Some(again) => stored = again,
+                None => return Ok(Found::Unknown),
+            }
         }
         Ok(Found::Key(Box::new(ApiKey {
             id: stored.info.id,
@@ -174,8 +188,12 @@ impl Accounts {
         }
         // In the order of the ids, so that two gateways never wait for each other.
         let uses: Vec<_> = uses.into_iter().collect();
-        if let Err(error) = self.users.store.note_key_uses(&uses).await {
-            tracing::debug!(%error, "the use of API keys was not noted");
+        // A few at a time, so that whoever revokes one of them hardly waits.
+        for some in uses.chunks(USES_AT_ONCE) {
+            if let Err(error) = self.users.store.note_key_uses(some).await {
+                tracing::debug!(%error, "the use of API keys was not noted");
+                return;
+            }
         }
     }
 

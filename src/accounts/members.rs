@@ -275,10 +275,26 @@ impl Accounts {
             return Ok(());
         };
         let here = owner.credentials;
+        if self.is_still_member(members, &here, by.ip).await? {
+            return Ok(());
+        }
+        let (key, by) = (Key::Id(here.account.id), By::application(by.ip));
+        self.end_sessions(key, None, &by).await?;
+        Err(AccountsError::SessionEnded)
+    }
+
+    /// Whether the application still has the account as one that may sign in. What has changed there is
+    /// taken over.
+    pub(super) async fn is_still_member(
+        &self,
+        members: &Members,
+        here: &Credentials,
+        ip: Option<IpAddr>,
+    ) -> Result<bool, AccountsError> {
         let settings = self.users.settings.load_full();
         let told = match here.password_hash.starts_with(MARK) {
             true => {
-                let plans = self.plans();
+                let (plans, now) = (self.plans(), self.now());
                 members.again(&here.account, &settings, &plans, now).await?
             }
             // Signed in by a password that was this gateway's own.
@@ -289,16 +305,12 @@ impl Accounts {
                 let keys = self.keys.load_full();
                 let kept = Some(here.password_hash.as_str());
                 let fingerprint = told.fingerprint_beside(kept, &keys.refresh);
-                if !told.is_mirrored_by(&here, &fingerprint) {
-                    self.mirror(&told, &fingerprint, by.ip).await?;
+                if !told.is_mirrored_by(here, &fingerprint) {
+                    self.mirror(&told, &fingerprint, ip).await?;
                 }
-                Ok(())
+                Ok(true)
             }
-            None => {
-                let (key, by) = (Key::Id(here.account.id), By::application(by.ip));
-                self.end_sessions(key, None, &by).await?;
-                Err(AccountsError::SessionEnded)
-            }
+            None => Ok(false),
         }
     }
 

@@ -24,8 +24,8 @@ const TRAIL_AGE: Millis = 400 * 86_400_000;
 const TRAIL_ENTRIES: i64 = 1_000_000;
 
 impl Accounts {
-    /// Reads the change log and the plans, sweeps, and notes what keys were used, until `shutdown` is true or its sender is gone. The store
-    /// being away is noted there and tried again.
+    /// Reads the change log and the plans, sweeps, and notes what keys were used, until `shutdown` is
+    /// true or its sender is gone. The store being away is noted there and tried again.
     pub async fn run_background(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
         let mut poll = interval(POLL);
         let mut sweep = interval(SWEEP);
@@ -41,12 +41,19 @@ impl Accounts {
                         let _ = self.read_plans().await;
                     }
                     _ = sweep.tick() => { let _ = self.sweep().await; }
-                    _ = key_uses.tick() => self.note_key_uses().await,
                 }
+            }
+        };
+        // Beside it: nobody waits for these.
+        let notes = async {
+            loop {
+                key_uses.tick().await;
+                self.note_key_uses().await;
             }
         };
         tokio::select! {
             () = work => {}
+            () = notes => {}
             _ = shutdown.wait_for(|stop| *stop) => {}
         }
     }

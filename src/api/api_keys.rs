@@ -14,7 +14,9 @@ use super::ApiState;
 use super::body::{Accepts, Members};
 use super::caller::{Named, by, caller};
 use super::refused::Refused;
+use super::tokens::INTROSPECT;
 use crate::accounts::{AccountsError, Key, KeyEdit, KeyInfo, Millis, NewKey, from_timestamp};
+use crate::authn::User;
 use crate::request::schema::{self, asked, text, time_or_null, told};
 
 type Answer = Result<Response, Refused>;
@@ -38,6 +40,7 @@ pub(super) async fn create(State(api): Api, request: Request) -> Answer {
         scopes: members.optional_list("scopes").unwrap_or_default(),
         expires_at: expires_at(&mut members).flatten(),
     };
+    check_scopes(&caller, &new.scopes, &mut members);
     members.finish()?;
     let users = api.accounts.users();
     let made = users.add_key(Key::Id(caller.id), new, &by).await?;
@@ -54,6 +57,11 @@ pub(super) async fn patch(State(api): Api, Named(id): Named<Uuid>, request: Requ
         scopes: members.optional_list("scopes"),
         expires_at: expires_at(&mut members),
     };
+    check_scopes(
+        &caller,
+        edit.scopes.as_deref().unwrap_or_default(),
+        &mut members,
+    );
     members.finish()?;
     let edited = api.accounts.edit_key(caller.id, id, &edit, &by).await?;
     Ok(Json(edited.to_json()).into_response())
@@ -67,6 +75,13 @@ pub(super) async fn revoke(State(api): Api, Named(id): Named<Uuid>, request: Req
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     Err(AccountsError::NoSuchKey.into())
+}
+
+/// Scopes narrow what a key may do, but for the one that the gateway itself knows.
+fn check_scopes(caller: &User, scopes: &[String], members: &mut Members) {
+    if !caller.is_superuser && scopes.iter().any(|scope| scope == INTROSPECT) {
+        members.reject("scopes", "may hold `introspect` for superusers alone");
+    }
 }
 
 pub(super) fn list_schema() -> Value {

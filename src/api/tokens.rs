@@ -18,7 +18,7 @@ use crate::request::schema::{asked, flag, list, number, text, text_or_null, told
 use crate::request::{Code, Refusal};
 
 /// What an API key has to have among its scopes for being told what tokens stand for.
-const INTROSPECT: &str = "introspect";
+pub(super) const INTROSPECT: &str = "introspect";
 
 type Api = State<Arc<ApiState>>;
 

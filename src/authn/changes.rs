@@ -44,12 +44,16 @@ struct Tables {
 
 impl Changes {
     /// Publishes an account's new state. `until`, in seconds since 1970, is when the last token of an
-    /// older version has expired. A state older than the one already known changes nothing.
+    /// older version has expired. A state older than the one already known changes nothing, but how long
+    /// that is remembered: rows of the log about one account all come with its newest state.
     pub fn account(&self, state: AccountState, until: u64) {
         let mut tables = self.write();
-        let newer = match tables.accounts.get(&state.id) {
-            Some((known, _)) => state.version > known.version,
-            None => true,
+        let (newer, until) = match tables.accounts.get_mut(&state.id) {
+            Some((known, known_until)) => {
+                *known_until = until.max(*known_until);
+                (state.version > known.version, *known_until)
+            }
+            None => (true, until),
         };
         if newer {
             tables.accounts.insert(state.id, (Arc::new(state), until));

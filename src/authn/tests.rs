@@ -295,3 +295,24 @@ async fn each_mode_asks_for_what_it_says() {
     }
     assert_eq!(ask(Required, &[&good, &good]).await, "token-invalid");
 }
+
+#[test]
+fn a_change_is_remembered_for_as_long_as_the_last_row_about_it_says() {
+    let changes = Arc::<Changes>::default();
+    let authenticator = authenticator(&changes);
+    let old = token(&claims(7));
+    // Two rows of the log, read together, come with one state.
+    changes.account(state(&claims(7)), 100);
+    changes.account(state(&claims(7)), 200);
+    changes.forget_before(150);
+    let user = authenticator.verify(&old, Expiry::Enforced).unwrap();
+    assert_eq!(user.tier, "pro");
+    let mut newer = state(&claims(7));
+    (newer.version, newer.tier) = (9, "gold".into());
+    changes.account(newer, 160);
+    changes.forget_before(200);
+    let user = authenticator.verify(&old, Expiry::Enforced).unwrap();
+    assert_eq!(user.tier, "gold");
+    changes.forget_before(201);
+    assert!(changes.of_account(claims(7).sub).is_none());
+}

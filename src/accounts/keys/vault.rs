@@ -170,7 +170,9 @@ impl<'a> Vault<'a> {
         plain: &[u8],
         is_next: bool,
     ) -> Result<Sealed, KeysError> {
-        let mut ciphertext = plain.to_vec();
+        // With room for the tag: growing would leave a copy of the key behind.
+        let mut ciphertext = Vec::with_capacity(plain.len() + AES_256_GCM.tag_len());
+        ciphertext.extend_from_slice(plain);
         let said = Aad::from(said(name, kid, algorithm));
         let nonce = self.key.seal_in_place_append_tag(said, &mut ciphertext)?;
         Ok(Sealed {

@@ -82,3 +82,52 @@ async fn a_file_is_opened_while_another_process_writes() {
     let other = open(&path).await;
     assert!(other.account(Key::Id(Uuid::nil())).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn whoever_finds_it_done_is_answered_when_it_is_kept() {
+    let (store, _folder) = temporary().await;
+    let by = By::command_line();
+    let account = Account {
+        id: Uuid::now_v7(),
+        external_id: None,
+        username: "ann".into(),
+        name: "Ann".into(),
+        email: "ann@example.com".into(),
+        profile_image_url: None,
+        tier: "free".into(),
+        roles: vec![],
+        is_superuser: false,
+        is_active: true,
+        version: 1,
+        created_at: 0,
+        updated_at: None,
+        deleted_at: None,
+    };
+    let tier = checked::Tier {
+        rank: 0,
+        rate: None,
+    };
+    let free = Free {
+        names_since: Millis::MIN,
+        tiers: &[("free".to_owned(), tier)].into(),
+    };
+    store
+        .insert(&account, "x", free, &by)
+        .await
+        .unwrap()
+        .unwrap();
+    for is_active in [false, true, false, true] {
+        let change = Edit {
+            is_active: Some(is_active),
+            ..Edit::default()
+        };
+        let set = || async {
+            let key = Key::Id(account.id);
+            let edited = store.edit(key, &change, LastSuperuser::MayGo, free, &by, 1);
+            edited.await.unwrap().unwrap();
+            let seen = store.account(key).await.unwrap().unwrap();
+            assert_eq!(seen.is_active, is_active, "answered before it can be seen");
+        };
+        tokio::join!(set(), set(), set());
+    }
+}

@@ -29,7 +29,7 @@ async fn a_key_is_told_once() {
     let (ann, _) = api.sign_in("ann").await;
     let body = json!({
         "name": "CI",
-        "scopes": ["posts:write", "introspect"],
+        "scopes": ["posts:write", "posts:read"],
         "expires_at": "2027-02-15T08:00:00+01:00",
     });
     let made = api.call("POST", "/api-keys", &ann, body).await.expect(201);
@@ -42,13 +42,13 @@ async fn a_key_is_told_once() {
         prefix.replace("pck_", ""),
         made["id"].as_str().unwrap().replace('-', "")
     );
-    assert_eq!(made["scopes"], json!(["posts:write", "introspect"]));
+    assert_eq!(made["scopes"], json!(["posts:write", "posts:read"]));
     assert_eq!(made["created_at"], "2027-01-15T08:00:00Z");
     assert_eq!(made["expires_at"], "2027-02-15T07:00:00Z");
     assert_eq!(made["last_used_at"], Value::Null);
 
     let user = api.keys.verify(key).await.unwrap();
-    assert_eq!(user.scopes, ["posts:write", "introspect"]);
+    assert_eq!(user.scopes, ["posts:write", "posts:read"]);
     assert_eq!(user.username, "ann");
     let list = api
         .call("GET", "/api-keys", &ann, NOTHING)
@@ -402,4 +402,18 @@ async fn without_api_keys_their_endpoints_are_the_routes_own() {
         !taken.iter().any(|path| path.contains("api-keys")),
         "{taken:?}"
     );
+}
+
+#[tokio::test]
+async fn only_superusers_give_a_key_the_gateway_s_own_scope() {
+    let api = Api::start().await;
+    let (ann, _) = api.sign_in("ann").await;
+    let (root, _) = api.sign_in("root").await;
+    let (_, id) = make(&api, &ann, json!({ "name": "CI" })).await;
+    let scopes = json!({ "name": "CI", "scopes": ["read", "introspect"] });
+    for (method, path) in [("POST", "/api-keys"), ("PATCH", &format!("/api-keys/{id}"))] {
+        let refused = api.call(method, path, &ann, scopes.clone()).await;
+        refused.assert_refused("validation-failed");
+    }
+    make(&api, &root, scopes).await;
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{Answer, Api, NOTHING, PASSWORD};
 use crate::accounts::testing::{Application, QUERY, application_for, users_of};
 use crate::accounts::{Accounts, By, Edit, Key, LastSuperuser, Users};
+use crate::authn::Found;
 
 /// Of [`PASSWORD`], as Django makes it.
 const DJANGO: &str = "pbkdf2_sha256$1000$seasalt$hlNs5w6bK3PP8d72nWpIqUKJP4D4s2LeL6HQPyS+fsw=";
@@ -488,4 +489,25 @@ async fn many_who_sign_in_at_once_for_the_first_time_are_one_account() {
         ids.insert(id_of(&api, &answer.expect(200).access_token()).await);
     }
     assert_eq!(ids.len(), 1);
+}
+
+#[tokio::test]
+async fn an_api_key_lives_no_longer_than_its_owner_in_the_table() {
+    let (api, application, _folder) = start().await;
+    let (token, _) = api.sign_in("ann").await;
+    let body = json!({ "name": "CI" });
+    let made = api.call("POST", "/api-keys", &token, body).await.json();
+    let key = made["key"].as_str().unwrap().to_owned();
+    let account = |found: Found| match found {
+        Found::Key(key) => key.account,
+        _ => panic!("the key is gone"),
+    };
+    let found = api.accounts.look_up_key(&key).await.unwrap();
+    assert_eq!(account(found).tier, "pro");
+    application.set(1, "plan = 'free'");
+    let found = api.accounts.look_up_key(&key).await.unwrap();
+    assert_eq!(account(found).tier, "free");
+    application.set(1, "disabled_at = CURRENT_TIMESTAMP");
+    let found = api.accounts.look_up_key(&key).await.unwrap();
+    assert!(matches!(found, Found::Ended));
 }

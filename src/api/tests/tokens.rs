@@ -114,7 +114,7 @@ async fn only_superusers_and_keys_for_it_may_ask() {
     let (ann, _) = api.sign_in("ann").await;
     let (root, _) = api.sign_in("root").await;
     let body = json!({ "name": "x", "scopes": ["introspect"] });
-    let fit = make(&api, &ann, body).await;
+    let fit = make(&api, &root, body).await;
     let body = json!({ "name": "x", "scopes": ["introspection", "x"] });
     let unfit = make(&api, &ann, body).await;
     let of_root = make(&api, &root, json!({ "name": "x" })).await;

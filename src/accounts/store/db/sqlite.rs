@@ -98,35 +98,41 @@ impl Sqlite {
     }
 
     pub(super) async fn begin(&self) -> Result<Turn, sqlx::Error> {
-        let mut guard = Arc::clone(&self.writer).lock_owned().await;
-        guard.begin().await?;
-        Ok(Turn {
+        let mut turn = Turn {
+            guard: Some(Arc::clone(&self.writer).lock_owned().await),
             writer: Arc::clone(&self.writer),
-            guard: Some(guard),
-        })
+        };
+        // From here on it is tidied up after, also when its caller goes away now.
+        turn.writer()?.begin().await?;
+        Ok(turn)
     }
 }
 
 impl Turn {
+    fn writer(&mut self) -> Result<&mut Writer, sqlx::Error> {
+        self.guard.as_deref_mut().ok_or(sqlx::Error::PoolClosed)
+    }
+
     pub(super) fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
-        let guard = self.guard.as_mut();
-        guard
-            .and_then(|writer| writer.connection.as_mut())
-            .ok_or(sqlx::Error::PoolClosed)
+        let connection = self.writer()?.connection.as_mut();
+        connection.ok_or(sqlx::Error::PoolClosed)
     }
 
     pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        let batch = self.writer()?.batch.clone();
+        let batch = batch.ok_or(sqlx::Error::PoolClosed)?;
         let mut guard = self.guard.take().ok_or(sqlx::Error::PoolClosed)?;
-        let batch = guard.batch.clone().ok_or(sqlx::Error::PoolClosed)?;
-        if let Err(error) = guard.run("RELEASE one").await {
-            guard.abandon().await;
-            return Err(error);
-        }
-        guard.has_savepoint = false;
-        drop(guard);
         let writer = Arc::clone(&self.writer);
         // It goes on when its caller does not: others count on it.
-        let settled = tokio::spawn(async move { settle(&writer, &batch).await });
+        let settled = tokio::spawn(async move {
+            if let Err(error) = guard.run("RELEASE one").await {
+                guard.abandon().await;
+                return Err(error.to_string());
+            }
+            guard.has_savepoint = false;
+            drop(guard);
+            settle(&writer, &batch).await
+        });
         match settled.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(why)) => Err(sqlx::Error::Io(std::io::Error::other(why))),
@@ -142,11 +148,21 @@ impl Drop for Turn {
         let Some(guard) = self.guard.take() else {
             return;
         };
-        let batch = guard.batch.clone();
+        let (batch, is_unsure) = (guard.batch.clone(), guard.is_unsure);
         drop(guard);
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
         let writer = Arc::clone(&self.writer);
-        if let (Some(batch), Ok(runtime)) = (batch, tokio::runtime::Handle::try_current()) {
+        if let Some(batch) = batch {
             runtime.spawn(async move { settle(&writer, &batch).await });
+        } else if is_unsure {
+            runtime.spawn(async move {
+                let mut writer = writer.lock().await;
+                if writer.is_unsure {
+                    writer.abandon().await;
+                }
+            });
         }
     }
 }
@@ -197,7 +213,11 @@ impl Writer {
             self.is_unsure = true;
             let begun = self.run("BEGIN IMMEDIATE").await;
             self.is_unsure = false;
-            begun?;
+            if let Err(error) = begun {
+                // A connection that is of no use any more is opened anew.
+                self.abandon().await;
+                return Err(error);
+            }
             self.batch = Some(Arc::default());
         }
         self.has_savepoint = true;

@@ -138,6 +138,8 @@ impl Store {
                 let before = rows::key_info(&row)?;
                 let after = edit.applied(&before);
                 if after == before {
+                    // What it says may share a commit that is still to come.
+                    tx.commit().await?;
                     return Ok(Some(before));
                 }
                 query(
@@ -190,6 +192,8 @@ impl Store {
                 );
                 let ended = ended.bind(now).bind(id).fetch_optional(&mut tx).await?;
                 let Some(ended) = ended else {
+                    // Whoever has ended it may share a commit that is still to come.
+                    tx.commit().await?;
                     return Ok(false);
                 };
                 log_session(&mut tx, over(ended.uuid("grant_id")?, now)).await?;
@@ -244,6 +248,9 @@ pub(super) async fn end_api_keys(
     user: Uuid,
     now: Millis,
 ) -> Result<Vec<EndedSession>, sqlx::Error> {
+    // In the order in which their uses are noted.
+    let locked = query("SELECT id FROM api_keys WHERE user_id = $1 ORDER BY id").bind(user);
+    locked.for_update().fetch_all(&mut *tx).await?;
     let rows = query(
         "UPDATE api_keys SET ended_at = $1 WHERE user_id = $2 AND ended_at IS NULL \
          RETURNING grant_id",

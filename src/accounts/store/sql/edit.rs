@@ -38,6 +38,8 @@ impl Store {
                 };
                 let mut after = change.applied(&before, now);
                 if after == before {
+                    // What it says may share a commit that is still to come.
+                    tx.commit().await?;
                     return Ok(Ok(before));
                 }
                 if before.deleted_at.is_some() && after.deleted_at.is_some() {

@@ -247,6 +247,8 @@ impl Store {
                     return Ok(false);
                 }
                 let Some(ended) = end_session(&mut tx, id, now).await? else {
+                    // Whoever has ended it may share a commit that is still to come.
+                    tx.commit().await?;
                     return Ok(false);
                 };
                 log_session(&mut tx, ended).await?;

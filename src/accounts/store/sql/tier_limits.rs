@@ -154,6 +154,7 @@ impl Store {
                     Err(wrong) => return Ok(Err(NotPlanned::Invalid(wrong))),
                 };
                 if after == before.values {
+                    tx.commit().await?;
                     return Ok(Ok(before));
                 }
                 let (route, path, method) = columns(&after.target);

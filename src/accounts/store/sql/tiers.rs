@@ -118,7 +118,9 @@ impl Store {
                     Err(wrong) => return Ok(Err(NotPlanned::Invalid(wrong))),
                 };
                 if after == before {
-                    return Ok(find(&mut tx, name).await?.ok_or(NotPlanned::NoSuchTier));
+                    let known = find(&mut tx, name).await?.ok_or(NotPlanned::NoSuchTier);
+                    tx.commit().await?;
+                    return Ok(known);
                 }
                 if after.name != before.name {
                     if is_stored(&mut tx, &after.name).await? {
