@@ -66,7 +66,7 @@ pub const PROXY: &[&str] = &[
     "x-request-id",
 ];
 
-/// What a message is; an underscore in one of these is an attempt to say it twice.
+/// What a message is; another spelling of one of these is an attempt to say it twice.
 pub const FRAMING: &[&str] = &[
     "connection",
     "content-length",
@@ -123,7 +123,8 @@ const FAMILIES: &[&str] = &[
 
 /// Whether a field of that name has a use already, in whatever spelling.
 pub fn is_in_use(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace('_', "-");
+    let name = name.to_ascii_lowercase();
+    let name = name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     let lists = [IDENTITY, OVERRIDES, PROXY, FRAMING, MESSAGE];
     lists.iter().any(|list| list.contains(&name.as_str()))
         || FAMILIES.iter().any(|family| name.starts_with(family))
@@ -131,6 +132,20 @@ pub fn is_in_use(name: &str) -> bool {
 
 /// Whether two names, in lower case, are one to servers that map fields to variables (CGI, WSGI, PHP).
 pub fn are_one(name: &[u8], other: &[u8]) -> bool {
-    let fold = |byte: &u8| if *byte == b'_' { b'-' } else { *byte };
+    // Some make an underscore of a hyphen alone, some of everything that is no letter or digit.
+    let fold = |byte: &u8| {
+        if byte.is_ascii_alphanumeric() {
+            *byte
+        } else {
+            b'-'
+        }
+    };
     name.len() == other.len() && name.iter().map(fold).eq(other.iter().map(fold))
+}
+
+/// Whether a name has a character that is usual in none: a sign that it may be another's spelling.
+pub fn is_odd(name: &[u8]) -> bool {
+    !name
+        .iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
 }

@@ -1,11 +1,12 @@
 //! The names that only the gateway may say to an upstream, and how a client's use of them is found.
 //!
-//! Servers that map headers to variables (CGI, WSGI, PHP) read `X_User_Id` and `X-User-Id` as one,
-//! so names are compared with `_` and `-` alike; case is already folded by [`HeaderName`].
+//! Servers that map headers to variables (CGI, WSGI, PHP) read `X_User_Id` and `X-User-Id` as one, some
+//! `X.User.Id` as well, so in names all that is no letter or digit counts as one character; case is already
+//! folded by [`HeaderName`].
 
 use http::HeaderName;
 
-use crate::config::field_names::{API_KEY, FRAMING, IDENTITY, OVERRIDES, PROXY, are_one};
+use crate::config::field_names::{API_KEY, FRAMING, IDENTITY, OVERRIDES, PROXY, are_one, is_odd};
 
 /// Whose word a header is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub enum Reserved {
 pub fn reserved(name: &HeaderName, api_key: &HeaderName) -> Option<Reserved> {
     let name = name.as_str().as_bytes();
     let is_one = |entry: &&str| are_one(name, entry.as_bytes());
-    if name.contains(&b'_') && FRAMING.iter().any(is_one) {
+    if is_odd(name) && FRAMING.iter().any(is_one) {
         return Some(Reserved::Always);
     }
     // A credential for the gateway, which no backend is to see.
@@ -35,11 +36,10 @@ pub fn reserved(name: &HeaderName, api_key: &HeaderName) -> Option<Reserved> {
     if is(IDENTITY) || is(OVERRIDES) || is_one(&API_KEY) {
         Some(Reserved::Always)
     } else if is(PROXY) {
-        let is_spelled_so = !name.contains(&b'_');
-        Some(if is_spelled_so {
-            Reserved::Proxy
-        } else {
+        Some(if is_odd(name) {
             Reserved::Always
+        } else {
+            Reserved::Proxy
         })
     } else {
         None
@@ -65,7 +65,14 @@ mod tests {
 
     #[test]
     fn every_spelling_is_found() {
-        for spelling in ["X-User-Id", "x_user_id", "X_USER-ID", "x-user_id"] {
+        for spelling in [
+            "X-User-Id",
+            "x_user_id",
+            "X_USER-ID",
+            "x-user_id",
+            "X.User.Id",
+            "X~User!Id",
+        ] {
             assert_eq!(of(spelling), Some(Reserved::Always), "{spelling}");
         }
         for entry in IDENTITY {
@@ -84,6 +91,7 @@ mod tests {
     fn framing_is_not_said_twice() {
         assert_eq!(of("Transfer_Encoding"), Some(Reserved::Always));
         assert_eq!(of("content_length"), Some(Reserved::Always));
+        assert_eq!(of("content.length"), Some(Reserved::Always));
         assert_eq!(of("content-length"), None);
         assert_eq!(of("transfer-encoding"), None);
     }

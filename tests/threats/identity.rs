@@ -11,7 +11,7 @@ const ROUTES: &str = "
 ";
 
 /// Headers by which an upstream is told who is calling and from where.
-const IDENTITY: [&str; 39] = [
+const IDENTITY: [&str; 43] = [
     "X-User-Id",
     "X-User-Name",
     "X-User-Email",
@@ -51,6 +51,10 @@ const IDENTITY: [&str; 39] = [
     "X_Forwarded_Host",
     "X_Forwarded_Port",
     "X_Request_Id",
+    "X.User.Superuser",
+    "X~User~Id",
+    "Remote'User",
+    "X.Forwarded.For",
 ];
 
 fn holds_forgery(received: &Received) -> bool {
