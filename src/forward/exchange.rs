@@ -199,11 +199,8 @@ pub async fn send(
         // Never asked for, so whatever follows is not what the client expects.
         return Err(unreachable("the upstream switched protocols unasked"));
     }
-    if response.headers().contains_key(header::TRANSFER_ENCODING)
-        && response.headers().contains_key(header::CONTENT_LENGTH)
-    {
-        // Where the response ends is anybody's guess (RFC 9112, section 6.3).
-        return Err(unreachable("the upstream framed its response in two ways"));
+    if let Some(fault) = headers::framing_fault(response.headers()) {
+        return Err(unreachable(fault));
     }
     *response.version_mut() = Version::HTTP_11;
     headers::toward_client(response.headers_mut());

@@ -90,6 +90,20 @@ pub fn frame(headers: &mut HeaderMap) {
     }
 }
 
+/// Why the end or the coding of a response is not known.
+pub fn framing_fault(headers: &HeaderMap) -> Option<&'static str> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let coding = codings.next()?;
+    if headers.contains_key(header::CONTENT_LENGTH) {
+        // Where the response ends is anybody's guess (RFC 9112, section 6.3).
+        return Some("the upstream framed its response in two ways");
+    }
+    // The header ends here (RFC 9112, section 7): a coding beside `chunked` would be lost with it.
+    let is_chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    (!is_chunked || codings.next().is_some())
+        .then_some("the upstream used a transfer coding that is not `chunked`")
+}
+
 /// Removes what an upstream said to the gateway alone.
 pub fn toward_client(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
