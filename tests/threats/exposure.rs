@@ -56,7 +56,7 @@ fn secret_in_logs() {
         .send(&made.json(&json!({ "name": "x" })))
         .expect(201);
     let key = made.json()["key"].as_str().unwrap().to_owned();
-    let key_secret = key.rsplit_once('_').unwrap().1.to_owned();
+    let key_secret = key.splitn(3, '_').nth(2).unwrap().to_owned();
     gateway
         .send(&get("/x").header("x-api-key", &key))
         .expect(200);
