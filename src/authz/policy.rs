@@ -15,10 +15,10 @@ pub struct Policies {
     ranks: BTreeMap<String, u32>,
 }
 
-struct Compiled {
-    rule: Rule,
+pub(super) struct Compiled {
+    pub(super) rule: Rule,
     /// The number of the owner's parameter in the route's path, counted from 0.
-    parameter: Option<usize>,
+    pub(super) parameter: Option<usize>,
 }
 
 /// Proof that a request passed its route's rules. Only [`decide`] makes one.
@@ -56,7 +56,17 @@ impl Policies {
         }
     }
 
-    fn holds(&self, compiled: &Compiled, user: &Arc<User>, matched: &Matched, path: &str) -> bool {
+    pub(super) fn rules(&self, route: usize) -> Option<&[Compiled]> {
+        self.routes.get(route).map(Vec::as_slice)
+    }
+
+    pub(super) fn holds(
+        &self,
+        compiled: &Compiled,
+        user: &Arc<User>,
+        matched: &Matched,
+        path: &str,
+    ) -> bool {
         let rule = &compiled.rule;
         rule.superuser
             .is_none_or(|asked| asked == user.is_superuser)

@@ -16,6 +16,7 @@ mod life;
 mod lifecycle;
 mod limits;
 mod members;
+mod policy;
 mod proxying;
 mod routing;
 mod signing;

@@ -17,6 +17,7 @@ mod ties;
 mod upstream;
 mod users;
 
+pub use quota::rate;
 pub use route::{METHODS, route_span};
 
 use std::collections::HashSet;
