@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::keys::Keys;
 use super::settings::Settings;
 use super::store::{Account, Millis};
-use crate::authn::{ACCESS_TOKEN_TYPE, Claims, TokenType};
+use crate::authn::{ACCESS_TOKEN_TYPE, Claims, Further, TokenType};
 use crate::config::Config;
 use crate::config::checked::{OwnerField, Preset, UserId};
 
@@ -57,6 +57,7 @@ pub(super) fn mint(
     session: Uuid,
     now: Millis,
     expires_at: Millis,
+    further: Further,
 ) -> jsonwebtoken::errors::Result<String> {
     let contents = settings.contents;
     let claims = Claims {
@@ -81,6 +82,7 @@ pub(super) fn mint(
             .filter(|email| !email.is_empty()),
         name: contents.name.then(|| account.name.clone()),
         external_id: account.external_id.clone().filter(|_| contents.external_id),
+        further,
     };
     let mut header = Header::new(keys.algorithm);
     header.typ = Some(ACCESS_TOKEN_TYPE.to_owned());
