@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::authn::{Principal, User, missing};
+use crate::authn::{Claim, Principal, User, missing};
 use crate::config::checked::{OwnerField, Route, Rule, Tier};
 use crate::config::{Config, Plans};
 use crate::request::{Code, Refusal};
@@ -68,11 +68,15 @@ impl Policies {
             })
             && (rule.roles.is_empty() || rule.roles.iter().any(|role| user.roles.contains(role)))
             && rule.scopes.iter().all(|scope| user.scopes.contains(scope))
+            && rule.claims.iter().all(|asked| {
+                let claim = user.claim(&asked.name);
+                claim.is_some_and(|claim| claim.is_or_has(&asked.value))
+            })
             && rule.owner.as_ref().is_none_or(|owner| {
                 let value = compiled
                     .parameter
                     .and_then(|number| matched.param(path, number));
-                value.is_some_and(|value| owns(user, owner.equals, value))
+                value.is_some_and(|value| owns(user, &owner.equals, value))
             })
     }
 }
@@ -91,7 +95,7 @@ fn compile(route: &Route) -> Vec<Compiled> {
         .collect()
 }
 
-fn owns(user: &User, field: OwnerField, value: &str) -> bool {
+fn owns(user: &User, field: &OwnerField, value: &str) -> bool {
     match field {
         OwnerField::Username => user.username == value,
         OwnerField::ExternalId => user.external_id.as_deref() == Some(value),
@@ -99,6 +103,10 @@ fn owns(user: &User, field: OwnerField, value: &str) -> bool {
         OwnerField::Id => {
             let mut buffer = uuid::Uuid::encode_buffer();
             &*user.id.hyphenated().encode_lower(&mut buffer) == value
+        }
+        OwnerField::Claim(name) => {
+            let text = user.claim(name).and_then(Claim::text);
+            text.is_some_and(|text| text == value)
         }
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::Request;
+use serde_json::json;
 
 use super::{Policies, decide};
 use crate::authn::sample::claims;
@@ -84,7 +85,25 @@ fn with_rules_a_caller_without_identity_is_asked_for_one() {
 #[test]
 fn each_key_of_a_rule_is_asked() {
     type Change = fn(&mut Claims);
-    let cases: [(Rule, Change); 6] = [
+    let claim = |name: &str, value| ClaimRule {
+        name: name.into(),
+        value,
+    };
+    let cases: [(Rule, Change); 7] = [
+        (
+            Rule {
+                claims: vec![
+                    claim("org", json!("acme")),
+                    claim("realm_access.roles", json!("admin")),
+                    claim("username", json!("alice")),
+                ],
+                ..Rule::default()
+            },
+            |claims| {
+                let further = json!({ "org": "acme", "realm_access": { "roles": ["x", "admin"] } });
+                claims.further = serde_json::from_value(further).unwrap();
+            },
+        ),
         (
             Rule {
                 superuser: Some(true),
@@ -200,6 +219,23 @@ fn owners_are_told_by_the_path() {
     assert_eq!(ask(&by_external, &alice, PATH), "forbidden");
     // Nobody owns what has no owner: an account without an external id matches no value.
     assert_eq!(ask(&by_external, &caller(|_| {}), PATH), "forbidden");
+
+    let acme = caller(|claims| {
+        let further = json!({ "team": 7, "id": "42", "teams": ["7"], "none": "" });
+        claims.further = serde_json::from_value(further).unwrap();
+    });
+    let by_claim = |name: &str| [owner("id", OwnerField::Claim(name.into()))];
+    for (name, value, answer) in [
+        ("team", "7", "allowed"),
+        ("team", "8", "forbidden"),
+        ("teams", "7", "forbidden"),
+        ("id", "42", "allowed"),
+        ("missing", "42", "forbidden"),
+        ("username", "alice", "allowed"),
+    ] {
+        let path = format!("/users/x/posts/{value}");
+        assert_eq!(ask(&by_claim(name), &acme, &path), answer, "{name} {value}");
+    }
 
     let by_id = [owner("id", OwnerField::Id)];
     let id = claims(7).sub.to_string();

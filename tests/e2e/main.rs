@@ -18,6 +18,7 @@ mod limits;
 mod members;
 mod proxying;
 mod routing;
+mod rules;
 mod signing;
 mod stores;
 mod streaming;
