@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::Request;
 use serde_json::json;
 
-use super::{Policies, decide};
+use super::{Key, Outcome, Policies, decide, explain};
 use crate::authn::sample::claims;
 use crate::authn::{Claims, Principal, User};
 use crate::config::Plans;
@@ -23,6 +23,11 @@ fn caller(change: impl FnOnce(&mut Claims)) -> Principal {
 
 /// The answer's code, or `allowed`, for a route `/users/{username}/posts/{id}`.
 fn ask(allow: &[Rule], principal: &Principal, path: &str) -> &'static str {
+    asked(allow, principal, path).0
+}
+
+/// The same with what is told of each rule.
+fn asked(allow: &[Rule], principal: &Principal, path: &str) -> (&'static str, Vec<Outcome>) {
     let literal = |text: &str| Segment::Literal(text.into());
     let param = |name: &str| Segment::Param(name.into());
     let mut route = sample::route(Pattern::Path(vec![
@@ -62,8 +67,12 @@ fn ask(allow: &[Rule], principal: &Principal, path: &str) -> &'static str {
         rules: Vec::new(),
     };
     let policies = Policies::build(&config, &stored.under(&config));
-    let decided = decide(&policies, matched, principal.clone(), path);
-    decided.map_or_else(|refusal| refusal.code().as_str(), |_| "allowed")
+    let outcomes = explain(&policies, &matched, principal, &facts);
+    let decided = decide(&policies, matched, principal.clone(), &facts);
+    let is_allowed = allow.is_empty() || outcomes.contains(&Outcome::Holds);
+    assert_eq!(decided.is_ok(), is_allowed, "{outcomes:?}");
+    let code = decided.map_or_else(|refusal| refusal.code().as_str(), |_| "allowed");
+    (code, outcomes)
 }
 
 const PATH: &str = "/users/alice/posts/1";
@@ -247,4 +256,84 @@ fn owners_are_told_by_the_path() {
     assert_eq!(ask(&by_id, &alice, &upper), "forbidden");
     let bare = format!("/users/x/posts/{}", id.replace('-', ""));
     assert_eq!(ask(&by_id, &alice, &bare), "forbidden");
+}
+
+#[test]
+fn the_first_key_that_fails_is_told() {
+    let nothing = Rule::default;
+    let failing = [
+        (
+            Rule {
+                superuser: Some(true),
+                ..nothing()
+            },
+            Key::Superuser,
+        ),
+        (
+            Rule {
+                tiers: vec!["pro".into()],
+                roles: vec!["editor".into()],
+                ..nothing()
+            },
+            Key::Tiers,
+        ),
+        (
+            Rule {
+                min_rank: Some(1),
+                ..nothing()
+            },
+            Key::MinTier,
+        ),
+        (
+            Rule {
+                roles: vec!["editor".into()],
+                ..nothing()
+            },
+            Key::Roles,
+        ),
+        (
+            Rule {
+                scopes: vec!["a".into()],
+                ..nothing()
+            },
+            Key::Scopes,
+        ),
+        (
+            Rule {
+                claims: vec![ClaimRule {
+                    name: "org".into(),
+                    value: json!("acme"),
+                }],
+                ..nothing()
+            },
+            Key::Claims,
+        ),
+        (
+            Rule {
+                owner: Some(Owner {
+                    parameter: "id".into(),
+                    equals: OwnerField::Username,
+                }),
+                ..nothing()
+            },
+            Key::Owner,
+        ),
+    ];
+    let (rules, keys): (Vec<Rule>, Vec<Key>) = failing.into_iter().unzip();
+    let mut expected: Vec<Outcome> = keys.into_iter().map(Outcome::Fails).collect();
+    assert_eq!(
+        asked(&rules, &caller(|_| {}), PATH),
+        ("forbidden", expected.clone())
+    );
+    let with_one_that_holds = [rules.clone(), vec![nothing()]].concat();
+    expected.push(Outcome::Holds);
+    assert_eq!(
+        asked(&with_one_that_holds, &caller(|_| {}), PATH),
+        ("allowed", expected)
+    );
+    let nobody = vec![Outcome::Fails(Key::Identity); rules.len()];
+    assert_eq!(
+        asked(&rules, &Principal::Anonymous, PATH),
+        ("token-missing", nobody)
+    );
 }
