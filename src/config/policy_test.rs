@@ -55,6 +55,7 @@ pub struct TestCaller {
     pub name: Option<String>,
     pub email: Option<String>,
     pub external_id: Option<String>,
+    pub claims: serde_json::Map<String, serde_json::Value>,
     pub key: Credential,
 }
 
@@ -218,6 +219,10 @@ fn caller(raw: &RawUser) -> TestCaller {
         name: raw.name.get().cloned(),
         email: raw.email.get().cloned(),
         external_id: raw.external_id.get().cloned(),
+        claims: raw
+            .claims
+            .get()
+            .map_or_else(Default::default, |claims| claims.0.clone()),
         key: raw.key.copied().unwrap_or_default(),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::authn::{AccountState, ApiKey, Authenticator, Claims, Principal, User};
+use crate::authn::{AccountState, ApiKey, Authenticator, Claims, Principal, STANDARD_CLAIMS, User};
 use crate::config::Config;
 use crate::config::policy_test::{Credential, TestCaller};
 
@@ -28,12 +28,15 @@ pub enum NotACaller {
     Key(String),
     #[error("superuser is `true` or `false`, not `{0}`")]
     Superuser(String),
+    #[error("the claim `{0}` has a key of its own")]
+    Claim(String),
+    #[error("an API key has no claims")]
+    ClaimsOfKey,
     #[error("no caller can have this: {0}")]
     Untellable(String),
 }
 
-const KEYS: &str =
-    "it has user, tier, roles, scopes, superuser, id, name, email, external_id and key";
+const KEYS: &str = "it has user, tier, roles, scopes, superuser, id, name, email, external_id, claims.NAME and key";
 
 /// Reads `user=alice,tier=pro,roles=a+b,superuser`; nothing and `anonymous` are nobody in particular.
 pub fn parse_caller(text: &str) -> Result<Option<TestCaller>, NotACaller> {
@@ -78,6 +81,11 @@ pub fn parse_caller(text: &str) -> Result<Option<TestCaller>, NotACaller> {
                     other => return Err(NotACaller::Key(other.to_owned())),
                 };
             }
+            (key, true) if key.starts_with("claims.") => {
+                let name = key.trim_start_matches("claims.").to_owned();
+                let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+                caller.claims.insert(name, value);
+            }
             _ => return Err(NotACaller::Unknown(part.to_owned())),
         }
     }
@@ -95,16 +103,23 @@ pub fn principal(caller: Option<&TestCaller>, config: &Config) -> Result<Princip
     let untellable = |error: &dyn std::fmt::Display| NotACaller::Untellable(error.to_string());
     let user = match caller.key {
         Credential::Token => {
-            let claims = json!({
+            let mut claims = json!({
                 "iss": config.auth.issuer, "sub": id, "aud": config.auth.audience, "exp": u64::MAX, "iat": 0,
                 "jti": Uuid::nil(), "sid": Uuid::nil(), "av": 0, "token_type": "access",
                 "username": username, "tier": tier, "roles": caller.roles,
                 "scope": caller.scopes.join(" "), "is_superuser": caller.is_superuser,
                 "email": caller.email, "name": caller.name, "external_id": caller.external_id,
             });
+            for (name, value) in &caller.claims {
+                if STANDARD_CLAIMS.contains(&name.as_str()) {
+                    return Err(NotACaller::Claim(name.clone()));
+                }
+                claims[name] = value.clone();
+            }
             let claims: Claims = serde_json::from_value(claims).map_err(|e| untellable(&e))?;
             User::new(claims).map_err(|e| untellable(&e))?
         }
+        Credential::ApiKey if !caller.claims.is_empty() => return Err(NotACaller::ClaimsOfKey),
         Credential::ApiKey => {
             let key = ApiKey {
                 id: Uuid::nil(),
@@ -143,6 +158,11 @@ mod tests {
         assert_eq!(caller.tier.as_deref(), Some("pro"));
         assert_eq!(caller.roles, ["a", "b"]);
         assert_eq!(caller.scopes, ["x:y"]);
+        let text = parse_caller("user=a,claims.org=acme,claims.level=3")
+            .unwrap()
+            .unwrap();
+        assert_eq!(text.claims["org"], "acme");
+        assert_eq!(text.claims["level"], 3);
         assert!(caller.is_superuser && caller.key == Credential::ApiKey);
         assert_eq!(parse_caller("anonymous").unwrap(), None);
         assert_eq!(parse_caller("").unwrap(), None);
@@ -151,6 +171,7 @@ mod tests {
             "usr=alice",
             "id=7",
             "superuser=maybe",
+            "claims=x",
             "key=x",
             "user",
         ] {

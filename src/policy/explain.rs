@@ -14,8 +14,8 @@ use super::caller::Caller;
 use super::stages::Stages;
 use super::wording;
 use crate::authn::{Principal, User};
-use crate::authz::{self, RuleOutcome};
-use crate::config::checked::{AuthMode, Route};
+use crate::authz::{self, Key};
+use crate::config::checked::{AuthMode, Route, Rule};
 use crate::forward::{self, Circumstances, Hop, Outgoing};
 use crate::gateway::ingress::{self, Connection};
 use crate::limit::{self, Bucket};
@@ -61,8 +61,8 @@ pub enum Outcome {
 
 struct RuleText {
     text: String,
-    holds: bool,
-    keys: Vec<(String, bool)>,
+    /// The first key that does not hold, and why; `None` for a rule that does.
+    fails: Option<(&'static str, String)>,
 }
 
 impl Explanation {
@@ -166,13 +166,20 @@ impl Stages {
         self.note_tier(told, &principal);
         told.caller = Some(principal.clone());
         told.buckets = limit::explain(&self.limits, &matched, &facts, Some(&principal));
-        let path = head.uri.path();
-        let judged = authz::explain(&self.policies, &matched, principal.user(), path);
-        told.rules = judged
-            .iter()
-            .map(|outcome| self.rule_text(route, outcome, &matched, path, &principal))
-            .collect();
-        let permit = match authz::decide(&self.policies, matched, principal, path) {
+        let judged = authz::explain(&self.policies, &matched, &principal, &facts);
+        let rules = route.allow.iter().zip(judged);
+        let rules = rules.map(|(rule, outcome)| RuleText {
+            text: wording::rule(rule, &self.config),
+            fails: match outcome {
+                authz::Outcome::Holds => None,
+                authz::Outcome::Fails(key) => Some((
+                    key.as_str(),
+                    self.why_fails(route, rule, key, &matched, &head, &principal),
+                )),
+            },
+        });
+        told.rules = rules.collect();
+        let permit = match authz::decide(&self.policies, matched, principal, &facts) {
             Ok(permit) => permit,
             Err(refusal) => return refused("authz", refusal),
         };
@@ -226,33 +233,28 @@ impl Stages {
         )
     }
 
-    fn rule_text(
+    /// What a key wants, and what there is instead.
+    fn why_fails(
         &self,
         route: &Route,
-        outcome: &RuleOutcome,
+        rule: &Rule,
+        key: Key,
         matched: &Matched,
-        path: &str,
+        head: &Parts,
         principal: &Principal,
-    ) -> RuleText {
-        let rule = &route.allow[outcome.index];
-        let keys = outcome.keys.iter().map(|(key, holds)| {
-            let text = wording::key(rule, key, &self.config).unwrap_or_else(|| (*key).to_owned());
-            let owner = rule.owner.as_ref().filter(|_| *key == "owner");
-            let value = owner
-                .and_then(|owner| route::parameter_index(&route.pattern, &owner.parameter))
-                .and_then(|index| matched.param(path, index));
-            let text = match (value, holds, principal.user()) {
-                (_, true, _) => text,
-                (_, _, None) => format!("{text} (nobody is signed in)"),
-                (Some(value), _, Some(_)) => format!("{text} (the path has `{value}`)"),
-                (None, _, Some(user)) => format!("{text} ({})", has(user, key)),
-            };
-            (text, *holds)
-        });
-        RuleText {
-            text: wording::rule(rule, &self.config),
-            holds: outcome.holds,
-            keys: keys.collect(),
+    ) -> String {
+        let Some(user) = principal.user() else {
+            return "nobody is signed in".to_owned();
+        };
+        let wants = wording::key(rule, key.as_str(), &self.config);
+        let wants = wants.unwrap_or_else(|| key.as_str().to_owned());
+        let owner = rule.owner.as_ref().filter(|_| key == Key::Owner);
+        let value = owner
+            .and_then(|owner| route::parameter_index(&route.pattern, &owner.parameter))
+            .and_then(|index| matched.param(head.uri.path(), index));
+        match value {
+            Some(value) => format!("{wants}, and the path has `{value}`"),
+            None => format!("{wants}, and {}", has(user, key)),
         }
     }
 
@@ -278,17 +280,17 @@ impl Stages {
 const REQUEST_ID: &str = "<new>";
 
 /// What a caller has in place of what a key wants.
-fn has(user: &User, key: &str) -> String {
+fn has(user: &User, key: Key) -> String {
     let list = |values: &[String]| match values {
         [] => "none".to_owned(),
         values => values.join(", "),
     };
     match key {
-        "superuser" if user.is_superuser => "the caller is a superuser".to_owned(),
-        "superuser" => "the caller is no superuser".to_owned(),
-        "tiers" | "min_tier" => format!("the caller's tier is {}", user.tier),
-        "roles" => format!("the caller's roles: {}", list(&user.roles)),
-        "scopes" => format!("the caller's scopes: {}", list(&user.scopes)),
+        Key::Superuser if user.is_superuser => "the caller is a superuser".to_owned(),
+        Key::Superuser => "the caller is no superuser".to_owned(),
+        Key::Tiers | Key::MinTier => format!("the caller's tier is {}", user.tier),
+        Key::Roles => format!("the caller's roles: {}", list(&user.roles)),
+        Key::Scopes => format!("the caller's scopes: {}", list(&user.scopes)),
         _ => "the caller does not meet it".to_owned(),
     }
 }

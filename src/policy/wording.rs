@@ -52,7 +52,15 @@ pub fn rule(rule: &Rule, config: &Config) -> String {
 }
 
 /// Every key that a rule may have, in the order in which they are told.
-const KEYS: [&str; 6] = ["superuser", "owner", "tiers", "min_tier", "roles", "scopes"];
+const KEYS: [&str; 7] = [
+    "superuser",
+    "owner",
+    "tiers",
+    "min_tier",
+    "roles",
+    "scopes",
+    "claims",
+];
 
 /// One key of a rule as the file has it; `None` for one that it does not have.
 pub fn key(rule: &Rule, name: &str, config: &Config) -> Option<String> {
@@ -64,10 +72,11 @@ pub fn key(rule: &Rule, name: &str, config: &Config) -> Option<String> {
         "superuser" => rule.superuser?.to_string(),
         "owner" => {
             let owner = rule.owner.as_ref()?;
-            let field = match owner.equals {
-                OwnerField::Id => "user.id",
-                OwnerField::Username => "user.username",
-                OwnerField::ExternalId => "user.external_id",
+            let field = match &owner.equals {
+                OwnerField::Id => "user.id".to_owned(),
+                OwnerField::Username => "user.username".to_owned(),
+                OwnerField::ExternalId => "user.external_id".to_owned(),
+                OwnerField::Claim(name) => format!("claims.{name}"),
             };
             format!("{{{}}} = {field}", owner.parameter)
         }
@@ -79,6 +88,11 @@ pub fn key(rule: &Rule, name: &str, config: &Config) -> Option<String> {
         }
         "roles" => list(&rule.roles)?,
         "scopes" => list(&rule.scopes)?,
+        "claims" if !rule.claims.is_empty() => {
+            let claims = rule.claims.iter();
+            let claims = claims.map(|claim| format!("{}: {}", claim.name, claim.value));
+            format!("{{ {} }}", claims.collect::<Vec<_>>().join(", "))
+        }
         _ => return None,
     };
     Some(format!("{name}: {value}"))

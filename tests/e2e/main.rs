@@ -19,6 +19,7 @@ mod members;
 mod policy;
 mod proxying;
 mod routing;
+mod rules;
 mod signing;
 mod stores;
 mod streaming;

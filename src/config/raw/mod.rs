@@ -1,6 +1,7 @@
 //! The file as typed: units are read and keys are known, but nothing is resolved or compared.
 
 mod auth;
+mod claim;
 mod policy_test;
 mod route;
 
@@ -13,6 +14,7 @@ use serde_json::{Value as Json, json};
 pub use auth::{
     Algorithm, RawApiKeys, RawAuth, RawCookie, RawLockout, RawPassword, RawSigning, RawSigningKey,
 };
+pub use claim::{RawClaimValue, RawOwnerField};
 pub use policy_test::{
     RawCaller, RawExpect, RawExpectedLimit, RawRequest, RawTest, RawTestFile, RawUser,
 };

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use super::super::decode::{At, AtLeastOne, Decode, Named, choose, expected, scalar};
@@ -57,6 +57,8 @@ section! {
         name: String;
         email: String;
         external_id: String;
+        /// What else the token says.
+        claims: RawClaims;
         /// By what the caller is known: a token or an API key.
         key: Credential;
     }
@@ -119,6 +121,51 @@ impl Decode for RawCaller {
     fn schema() -> Json {
         json!({ "anyOf": [schema::words(&["anonymous"]), RawUser::schema()] })
     }
+}
+
+/// Claims by name, as JSON would have them.
+#[derive(Debug)]
+pub struct RawClaims(pub Map<String, Json>);
+
+impl Decode for RawClaims {
+    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
+        match json_of(node)? {
+            Json::Object(claims) => Some(RawClaims(claims)),
+            _ => {
+                expected(node, "a mapping such as `{ org: acme }`", findings);
+                None
+            }
+        }
+    }
+
+    fn schema() -> Json {
+        json!({ "type": "object" })
+    }
+}
+
+/// `None` for a variable that could not be expanded, which has been reported.
+fn json_of(node: &Node) -> Option<Json> {
+    Some(match &node.value {
+        _ if node.is_null() => Json::Null,
+        Value::Unset => return None,
+        Value::Scalar(scalar) => {
+            let plain = scalar
+                .is_plain
+                .then(|| serde_json::from_str(&scalar.text).ok());
+            plain
+                .flatten()
+                .unwrap_or_else(|| scalar.text.as_str().into())
+        }
+        Value::Sequence(items) => items
+            .iter()
+            .map(|item| json_of(item))
+            .collect::<Option<_>>()?,
+        Value::Mapping(entries) => {
+            let pairs = entries.iter();
+            let pairs = pairs.map(|entry| Some((entry.key.text.clone(), json_of(&entry.value)?)));
+            Json::Object(pairs.collect::<Option<_>>()?)
+        }
+    })
 }
 
 /// `writes`, or `{ name: writes, rate: 30/min, burst: 10 }`.

@@ -4,6 +4,7 @@
 //! finds everything; the result counts only if nothing was reported.
 
 mod auth;
+mod claim;
 mod limit;
 mod lockout;
 pub(super) mod pattern;

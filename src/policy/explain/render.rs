@@ -97,8 +97,9 @@ impl Explanation {
             "identity": identity,
             "rules": self.rules.iter().map(|rule| json!({
                 "rule": rule.text,
-                "holds": rule.holds,
-                "keys": rule.keys.iter().map(|(key, holds)| json!({ "key": key, "holds": holds })).collect::<Vec<_>>(),
+                "holds": rule.fails.is_none(),
+                "fails": rule.fails.as_ref().map(|(key, _)| key),
+                "why": rule.fails.as_ref().map(|(_, why)| why),
             })).collect::<Vec<_>>(),
             "limits": self.buckets.iter().map(bucket_json).collect::<Vec<_>>(),
             "headers": { "removed": self.removed, "added": added },
@@ -168,10 +169,12 @@ impl Explanation {
         }
         self.write_caller(out)?;
         for rule in &self.rules {
-            let word = if rule.holds { "holds" } else { "fails" };
-            row(out, "rule", &format!("{word}: {}", rule.text))?;
-            for (key, _) in rule.keys.iter().filter(|(_, holds)| !holds) {
-                row(out, "", &format!("not {key}"))?;
+            match &rule.fails {
+                None => row(out, "rule", &format!("holds: {}", rule.text))?,
+                Some((key, why)) => {
+                    row(out, "rule", &format!("fails: {}", rule.text))?;
+                    row(out, "", &format!("by {key}: {why}"))?;
+                }
             }
         }
         for bucket in &self.buckets {
