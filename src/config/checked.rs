@@ -388,6 +388,33 @@ pub struct Rule {
     pub roles: Vec<String>,
     /// Every one of these.
     pub scopes: Vec<String>,
+    /// Every one of these.
+    pub claims: Vec<ClaimRule>,
+}
+
+impl Rule {
+    /// Whether an answer depends on this claim of the caller's.
+    pub fn names_claim(&self, name: &str) -> bool {
+        self.claims.iter().any(|claim| claim.name == name)
+            || self
+                .owner
+                .as_ref()
+                .is_some_and(|owner| match &owner.equals {
+                    OwnerField::Id => name == "sub",
+                    OwnerField::Username => name == "username",
+                    OwnerField::ExternalId => name == "external_id",
+                    OwnerField::Claim(claim) => claim == name,
+                })
+    }
+}
+
+/// A claim that must be a value, or a list that has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimRule {
+    /// The name, or the way to it: `realm_access.roles`.
+    pub name: String,
+    /// Text, a number or a boolean.
+    pub value: serde_json::Value,
 }
 
 /// A path parameter that must be equal to what is known of the caller.
@@ -398,11 +425,13 @@ pub struct Owner {
     pub equals: OwnerField,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OwnerField {
     Id,
     Username,
     ExternalId,
+    /// The text of a claim, which may be named by the way to it.
+    Claim(String),
 }
 
 #[derive(Debug, Clone, PartialEq)]

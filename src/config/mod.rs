@@ -9,6 +9,7 @@ mod diagnose;
 mod expand;
 pub mod field_names;
 mod plans;
+pub mod policy_test;
 mod private_key;
 mod raw;
 mod resolve;
@@ -49,6 +50,8 @@ const LARGEST_FILE: u64 = 4 * 1024 * 1024;
 pub struct Loaded {
     pub config: Config,
     pub warnings: Vec<Diagnostic>,
+    /// What the file itself says is to come of requests.
+    pub tests: Vec<policy_test::PolicyTest>,
     /// Where the keys stand of which only a database can say that they hold, each as an error yet
     /// without its message.
     places: Vec<(&'static str, Diagnostic)>,
@@ -140,6 +143,7 @@ fn parse_with(
     };
     let dir = path.parent().unwrap_or(Path::new(""));
     let config = resolve::resolve(&raw, dir, &mut findings);
+    let tests = policy_test::tests(&raw.tests, &config, &source, &mut findings);
     if findings.has_errors() {
         return Err(report(findings, &source));
     }
@@ -149,6 +153,7 @@ fn parse_with(
     }
     Ok(Loaded {
         config,
+        tests,
         places: places(&raw, &findings, &source),
         warnings: findings.into_diagnostics(&source),
     })

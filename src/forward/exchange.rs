@@ -56,6 +56,17 @@ impl Upstreams {
     pub fn name(&self, index: usize) -> Option<&Arc<str>> {
         self.0.get(index).map(|upstream| &upstream.name)
     }
+
+    pub(super) fn host(&self, index: usize) -> Option<&HeaderValue> {
+        self.0.get(index).map(|upstream| &upstream.host)
+    }
+
+    /// `host:port` of each.
+    pub(super) fn targets(&self, index: usize) -> Vec<String> {
+        let upstream = self.0.get(index);
+        let targets = upstream.into_iter().flat_map(|upstream| &upstream.targets);
+        targets.map(|target| target.name.to_string()).collect()
+    }
 }
 
 /// One worker's connections for one configuration. Pools of targets that the next configuration has
@@ -383,7 +394,7 @@ fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
 }
 
 /// Path and query alone, byte for byte as they came (RFC 9112, section 3.2.1).
-fn origin_form(uri: &Uri) -> Uri {
+pub(super) fn origin_form(uri: &Uri) -> Uri {
     match uri.path_and_query() {
         Some(target) => Uri::from(target.clone()),
         None => Uri::from(PathAndQuery::from_static("/")),

@@ -2,6 +2,7 @@
 
 mod body;
 mod exchange;
+mod explain;
 mod headers;
 mod identity;
 mod pool;
@@ -10,5 +11,6 @@ mod target;
 
 pub use body::ResponseBody;
 pub use exchange::{Context, Trace, Upstreams, WorkerPools, send};
+pub use explain::{Circumstances, Outgoing, explain};
 pub use headers::{Hop, X_REQUEST_ID, set_host};
 pub use target::Directory;

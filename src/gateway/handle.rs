@@ -70,7 +70,7 @@ async fn serve(
     let admission = limit::admit(&snapshot.limits, &matched, &facts)?;
     let identified = snapshot.authenticator.identify(route.auth, &head.headers);
     let principal = ledger.identified(identified.await, &head.headers)?;
-    let permit = authz::decide(&snapshot.policies, matched, principal, head.uri.path())?;
+    let permit = authz::decide(&snapshot.policies, matched, principal, &facts)?;
     let ticket = limit::take(&snapshot.limits, admission, permit, &facts)?;
     ledger.limited(&ticket);
 

@@ -1,6 +1,8 @@
 //! The file as typed: units are read and keys are known, but nothing is resolved or compared.
 
 mod auth;
+mod claim;
+mod policy_test;
 mod route;
 
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +13,10 @@ use serde_json::{Value as Json, json};
 
 pub use auth::{
     Algorithm, RawApiKeys, RawAuth, RawCookie, RawLockout, RawPassword, RawSigning, RawSigningKey,
+};
+pub use claim::{RawClaimValue, RawOwnerField};
+pub use policy_test::{
+    RawCaller, RawExpect, RawExpectedLimit, RawRequest, RawTest, RawTestFile, RawUser,
 };
 pub use route::{RawLimit, RawOwner, RawQuota, RawRoute, RawRule};
 
@@ -55,6 +61,8 @@ section! {
         /// Which headers tell callers of their limits.
         limits_headers: Vec<super::decode::At<LimitsHeader>>;
         log: RawLog;
+        /// What `portcullis test` holds the policy to.
+        tests: AtLeastOne<RawTest>;
     }
 }
 

@@ -4,6 +4,7 @@
 //! finds everything; the result counts only if nothing was reported.
 
 mod auth;
+mod claim;
 mod limit;
 mod lockout;
 pub(super) mod pattern;
@@ -17,6 +18,7 @@ mod ties;
 mod upstream;
 mod users;
 
+pub use quota::rate;
 pub use route::{METHODS, route_span};
 
 use std::collections::HashSet;
