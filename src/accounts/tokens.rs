@@ -8,7 +8,7 @@ use super::settings::Settings;
 use super::store::{Account, Millis};
 use crate::authn::{ACCESS_TOKEN_TYPE, Claims, Further, TokenType};
 use crate::config::Config;
-use crate::config::checked::{OwnerField, Preset, UserId};
+use crate::config::checked::{OwnerField, Preset, UserField, UserId};
 
 /// Which of the claims that tell of a person a token carries: those that somebody needs and no others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,22 +19,24 @@ pub struct TokenContents {
 }
 
 impl TokenContents {
-    /// What the preset of identity headers and the routes' rules use.
+    /// What the preset of identity headers, the routes' rules and templates use.
     pub fn of(config: &Config) -> TokenContents {
         let identity = &config.identity;
         let rules = config.routes.iter().flat_map(|route| &route.allow);
         let is_by_external_id =
             |owner: &crate::config::checked::Owner| owner.equals == OwnerField::ExternalId;
         let mut owners = rules.filter_map(|rule| rule.owner.as_ref());
+        let in_templates = |field| config.templates().any(|template| template.uses(field));
         TokenContents {
             email: matches!(
                 identity.preset,
                 Preset::XUser | Preset::XForwarded | Preset::XAuthRequest | Preset::RemoteUser
-            ),
-            name: identity.preset == Preset::RemoteUser,
+            ) || in_templates(UserField::Email),
+            name: identity.preset == Preset::RemoteUser || in_templates(UserField::Name),
             external_id: identity.preset == Preset::XConsumer
                 || identity.user_id == UserId::ExternalId
-                || owners.any(is_by_external_id),
+                || owners.any(is_by_external_id)
+                || in_templates(UserField::ExternalId),
         }
     }
 }

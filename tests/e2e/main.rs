@@ -21,5 +21,6 @@ mod routing;
 mod signing;
 mod stores;
 mod streaming;
+mod templates;
 mod tiers;
 mod upstream_failures;

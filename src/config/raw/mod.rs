@@ -1,6 +1,7 @@
 //! The file as typed: units are read and keys are known, but nothing is resolved or compared.
 
 mod auth;
+mod headers;
 mod route;
 
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +13,7 @@ use serde_json::{Value as Json, json};
 pub use auth::{
     Algorithm, RawApiKeys, RawAuth, RawCookie, RawLockout, RawPassword, RawSigning, RawSigningKey,
 };
+pub use headers::RawHeaderEdits;
 pub use route::{RawLimit, RawOwner, RawQuota, RawRoute, RawRule};
 
 use super::checked::{AccessLog, Preset, UserId};
@@ -103,6 +105,8 @@ section! {
         user_id: UserId;
         /// The set of headers that tell it.
         preset: Preset;
+        /// Headers beside the preset's, whose values are templates.
+        headers: Named<String>;
         forward_authorization: bool;
     }
 }
