@@ -8,7 +8,7 @@ use super::settings::Settings;
 use super::store::{Account, Millis};
 use crate::authn::{ACCESS_TOKEN_TYPE, Claims, Further, TokenType};
 use crate::config::Config;
-use crate::config::checked::{Preset, UserId};
+use crate::config::checked::{Preset, UserField, UserId};
 
 /// Which of the claims that tell of a person a token carries: those that somebody needs and no others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,22 +19,23 @@ pub struct TokenContents {
 }
 
 impl TokenContents {
-    /// What the preset of identity headers and the routes' rules use.
+    /// What the preset of identity headers, the routes' rules and templates use.
     pub fn of(config: &Config) -> TokenContents {
         let identity = &config.identity;
-        let named = |name| {
+        let named = |name, field| {
             let mut rules = config.routes.iter().flat_map(|route| &route.allow);
             rules.any(|rule| rule.names_claim(name))
+                || config.templates().any(|template| template.uses(field))
         };
         TokenContents {
             email: matches!(
                 identity.preset,
                 Preset::XUser | Preset::XForwarded | Preset::XAuthRequest | Preset::RemoteUser
-            ) || named("email"),
-            name: identity.preset == Preset::RemoteUser || named("name"),
+            ) || named("email", UserField::Email),
+            name: identity.preset == Preset::RemoteUser || named("name", UserField::Name),
             external_id: identity.preset == Preset::XConsumer
                 || identity.user_id == UserId::ExternalId
-                || named("external_id"),
+                || named("external_id", UserField::ExternalId),
         }
     }
 }

@@ -16,6 +16,7 @@ use ipnet::IpNet;
 use super::secret::Secret;
 
 pub use super::private_key::{KeyAlgorithm, KeyFault, PrivateKey};
+pub use super::template::{Part, RequestField, Template, UserField, Variable};
 
 /// One gateway.yaml, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +41,22 @@ pub struct Config {
     pub max_header: usize,
     pub limits_headers: LimitsHeaders,
     pub log: Log,
+}
+
+impl Config {
+    /// The headers that upstreams are told beside the preset's, on whatever route.
+    pub fn headers_told(&self) -> impl Iterator<Item = &HeaderLine> {
+        let routes = self.routes.iter();
+        let routes = routes.flat_map(|route| route.request_headers.lines());
+        self.identity.headers.iter().chain(routes)
+    }
+
+    /// Every template of the file.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        let routes = self.routes.iter();
+        let answers = routes.flat_map(|route| route.response_headers.lines());
+        self.headers_told().chain(answers).map(|line| &line.value)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -305,7 +322,32 @@ pub struct Target {
 pub struct Identity {
     pub user_id: UserId,
     pub preset: Preset,
+    /// Set beside the preset's, where they have a value.
+    pub headers: Vec<HeaderLine>,
     pub forward_authorization: bool,
+}
+
+/// A header and what its value is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderLine {
+    pub name: HeaderName,
+    pub value: Template,
+}
+
+/// What a route changes about the headers of a message, in this order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HeaderEdits {
+    pub remove: Vec<HeaderName>,
+    /// In place of whatever has the name.
+    pub set: Vec<HeaderLine>,
+    /// Beside whatever has the name.
+    pub add: Vec<HeaderLine>,
+}
+
+impl HeaderEdits {
+    pub fn lines(&self) -> impl Iterator<Item = &HeaderLine> {
+        self.set.iter().chain(&self.add)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -343,6 +385,8 @@ pub struct Route {
     pub max_body: u64,
     /// To the response's headers; `None` takes the upstream's.
     pub timeout: Option<Duration>,
+    pub request_headers: HeaderEdits,
+    pub response_headers: HeaderEdits,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,6 +18,7 @@ mod schema;
 mod secret;
 mod section;
 mod source;
+mod template;
 pub mod text;
 mod units;
 mod yaml;

@@ -1,12 +1,15 @@
 //! What would be sent to an upstream, without sending it. Asked by people, not by requests.
 
-use http::header::HeaderMap;
+use std::net::IpAddr;
+
+use http::header::{self, HeaderMap};
 use http::request::Parts;
 use http::{HeaderValue, Uri};
 
 use super::exchange::{Upstreams, origin_form};
 use super::headers::{self, Hop, Told};
-use crate::authn::Principal;
+use super::template::{self, Filled, Scene};
+use crate::authz::Permit;
 use crate::config::Config;
 use crate::config::checked::Route;
 
@@ -23,6 +26,7 @@ pub struct Outgoing {
 /// What only a connection and a running gateway know.
 pub struct Circumstances<'a> {
     pub hop: &'a Hop,
+    pub client: IpAddr,
     pub is_trusted: bool,
     pub request_id: &'a HeaderValue,
 }
@@ -32,10 +36,21 @@ pub fn explain(
     config: &Config,
     upstreams: &Upstreams,
     route: &Route,
-    principal: &Principal,
+    permit: &Permit,
     head: &Parts,
     around: &Circumstances<'_>,
 ) -> Option<Outgoing> {
+    let principal = permit.principal();
+    let scene = Scene {
+        principal,
+        matched: permit.matched(),
+        method: &head.method,
+        path: head.uri.path(),
+        host: head.headers.get(header::HOST),
+        scheme: headers::scheme(&head.headers, around.is_trusted),
+        ip: around.client,
+        request_id: around.request_id,
+    };
     let told = Told {
         host: upstreams.host(route.upstream)?,
         hop: around.hop,
@@ -45,7 +60,9 @@ pub fn explain(
         principal,
         auth: route.auth,
         refresh_cookie: &config.auth.cookie.name,
-        api_key: &config.auth.api_keys.header,
+        names: upstreams.names(),
+        identity_values: &template::values(&config.identity.headers, &scene),
+        edits: &Filled::of(&route.request_headers, &scene),
     };
     let mut headers = head.headers.clone();
     headers::toward_upstream(&mut headers, &told);

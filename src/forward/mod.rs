@@ -8,6 +8,7 @@ mod identity;
 mod pool;
 mod reserved;
 mod target;
+mod template;
 
 pub use body::ResponseBody;
 pub use exchange::{Context, Trace, Upstreams, WorkerPools, send};

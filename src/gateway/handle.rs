@@ -84,7 +84,7 @@ async fn serve(
         is_trusted: peer.is_trusted,
         request_id: &ledger.request_id(),
         refresh_cookie: &snapshot.config.auth.cookie.name,
-        api_key: &snapshot.config.auth.api_keys.header,
+        client: peer.client,
         trace: ledger.trace(),
     };
     let response = forward::send(ticket, Request::from_parts(head, body), context).await?;

@@ -194,15 +194,15 @@ impl Stages {
         };
         let around = Circumstances {
             hop: &hop,
+            client: peer.client,
             is_trusted: peer.is_trusted,
             request_id: &HeaderValue::from_static(REQUEST_ID),
         };
-        let principal = ticket.permit().principal();
         let outgoing = forward::explain(
             &self.config,
             &self.upstreams,
             route,
-            principal,
+            ticket.permit(),
             &head,
             &around,
         );

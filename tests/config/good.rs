@@ -61,6 +61,7 @@ fn defaults() {
     let identity = Identity {
         user_id: UserId::Id,
         preset: Preset::XUser,
+        headers: vec![],
         forward_authorization: false,
     };
     assert_eq!(config.identity, identity);
@@ -86,6 +87,8 @@ fn defaults() {
         upstream: 0,
         max_body: 10 * 1024 * 1024,
         timeout: None,
+        request_headers: HeaderEdits::default(),
+        response_headers: HeaderEdits::default(),
     };
     assert_eq!(config.routes, [all]);
 }

@@ -23,5 +23,6 @@ mod rules;
 mod signing;
 mod stores;
 mod streaming;
+mod templates;
 mod tiers;
 mod upstream_failures;

@@ -2,6 +2,7 @@
 
 mod auth;
 mod claim;
+mod headers;
 mod policy_test;
 mod route;
 
@@ -15,6 +16,7 @@ pub use auth::{
     Algorithm, RawApiKeys, RawAuth, RawCookie, RawLockout, RawPassword, RawSigning, RawSigningKey,
 };
 pub use claim::{RawClaimValue, RawOwnerField};
+pub use headers::RawHeaderEdits;
 pub use policy_test::{
     RawCaller, RawExpect, RawExpectedLimit, RawRequest, RawTest, RawTestFile, RawUser,
 };
@@ -111,6 +113,8 @@ section! {
         user_id: UserId;
         /// The set of headers that tell it.
         preset: Preset;
+        /// Headers beside the preset's, whose values are templates.
+        headers: Named<String>;
         forward_authorization: bool;
     }
 }

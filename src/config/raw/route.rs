@@ -14,6 +14,7 @@ use super::super::section::{choice, section};
 use super::super::units::{Pace, Size};
 use super::super::yaml::{Node, Value};
 use super::claim::{RawClaimValue, RawOwnerField};
+use super::headers::RawHeaderEdits;
 
 section! {
     RawRoute, "a route" {
@@ -33,6 +34,10 @@ section! {
         max_body: Size;
         /// To the response's headers.
         timeout: Duration;
+        /// Changes to what the upstream is sent.
+        request_headers: RawHeaderEdits;
+        /// Changes to what the upstream answers.
+        response_headers: RawHeaderEdits;
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod auth;
 mod claim;
+mod headers;
 mod limit;
 mod lockout;
 pub(super) mod pattern;
@@ -31,7 +32,7 @@ use super::checked::{
 };
 use super::decode::{At, Field};
 use super::diagnose::{Findings, shown};
-use super::raw::{LimitsHeader, MOST_WORKERS, RawConfig, RawIdentity, RawListen, RawLog, Workers};
+use super::raw::{LimitsHeader, MOST_WORKERS, RawConfig, RawListen, RawLog, Workers};
 use super::text::is_name;
 
 /// hyper reads at least this much at once.
@@ -75,7 +76,7 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
             .get()
             .and_then(|q| quota::rate(&q.rate, &q.burst, findings)),
         upstreams,
-        identity: identity(&raw.identity),
+        identity: identity(raw, findings),
         routes,
         max_header: max_header(raw, findings),
         limits_headers: limits_headers(raw),
@@ -154,9 +155,12 @@ fn workers(raw: &Field<Workers>, findings: &mut Findings) -> usize {
     }
 }
 
-fn identity(raw: &Field<RawIdentity>) -> Identity {
-    let raw = raw.get();
+fn identity(config: &RawConfig, findings: &mut Findings) -> Identity {
+    let raw = config.identity.get();
     Identity {
+        headers: raw.map_or_else(Vec::new, |i| {
+            headers::identity(&i.headers, &headers::Taken::of(config), findings)
+        }),
         user_id: raw.and_then(|i| i.user_id.copied()).unwrap_or(UserId::Id),
         preset: raw.and_then(|i| i.preset.copied()).unwrap_or(Preset::XUser),
         forward_authorization: raw

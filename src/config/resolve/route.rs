@@ -9,7 +9,7 @@ use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
 use super::super::raw::{RawConfig, RawRoute};
 use super::super::source::Span;
-use super::{check_name, limit, pattern, positive, rule, ties};
+use super::{check_name, headers, limit, pattern, positive, rule, ties};
 
 const DEFAULT_MAX_BODY: u64 = 10 * 1024 * 1024;
 
@@ -64,6 +64,7 @@ pub struct Names<'a> {
     /// In the order of the file; `None` when they could not be read.
     upstreams: Option<Vec<&'a str>>,
     upstream_index: HashMap<&'a str, usize>,
+    headers: headers::Taken,
 }
 
 impl<'a> Names<'a> {
@@ -76,6 +77,7 @@ impl<'a> Names<'a> {
             tiers_are_known: !matches!(raw.tiers, Field::Invalid),
             upstream_index: places.map(|(i, name)| (*name, i)).collect(),
             upstreams,
+            headers: headers::Taken::of(raw),
         }
     }
 
@@ -189,6 +191,11 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
         .timeout
         .copied()
         .map(|t| positive(&raw.timeout, t, findings));
+    let edits = |field, what, findings: &mut Findings| {
+        headers::edits(field, what, pattern.as_ref(), &names.headers, findings)
+    };
+    let request_headers = edits(&raw.request_headers, headers::Of::Request, findings);
+    let response_headers = edits(&raw.response_headers, headers::Of::Response, findings);
     Some(Route {
         name: raw.name.get().cloned().unwrap_or_default(),
         pattern: pattern?,
@@ -203,6 +210,8 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
             .copied()
             .map_or(DEFAULT_MAX_BODY, |size| size.0),
         timeout,
+        request_headers,
+        response_headers,
     })
 }
 
@@ -233,7 +242,7 @@ fn pattern(raw: &RawRoute, at: Span, findings: &mut Findings) -> Option<Pattern>
 }
 
 /// Points into the text where the file has it as it is, else at the whole of it.
-fn report(text: &At<String>, fault: pattern::Fault, findings: &mut Findings) {
+pub fn report(text: &At<String>, fault: pattern::Fault, findings: &mut Findings) {
     let length = text.span.end.saturating_sub(text.span.start);
     // Quotes are one byte on either side, unless something within is escaped.
     let start = match length.checked_sub(text.value.len()) {
