@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
 use super::secret::Secret;
@@ -385,8 +385,28 @@ pub struct Route {
     pub max_body: u64,
     /// To the response's headers; `None` takes the upstream's.
     pub timeout: Option<Duration>,
+    pub rewrite: Rewrite,
     pub request_headers: HeaderEdits,
     pub response_headers: HeaderEdits,
+}
+
+/// What the upstream is asked for in place of what the client asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rewrite {
+    /// Begins with `/` and does not end with one, or is empty. Every plain path of the route begins with it.
+    pub strip_prefix: String,
+    /// The same, and comes in its place.
+    pub set_prefix: String,
+    pub host: HostRewrite,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum HostRewrite {
+    #[default]
+    Preserve,
+    /// The first target's.
+    Upstream,
+    Name(HeaderValue),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

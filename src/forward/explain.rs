@@ -6,12 +6,14 @@ use http::header::{self, HeaderMap};
 use http::request::Parts;
 use http::{HeaderValue, Uri};
 
-use super::exchange::{Upstreams, origin_form};
+use super::exchange::Upstreams;
 use super::headers::{self, Hop, Told};
+use super::rewrite;
 use super::template::{self, Filled, Scene};
 use crate::authz::Permit;
 use crate::config::Config;
 use crate::config::checked::Route;
+use crate::request::Refusal;
 
 /// A request as an upstream would get it.
 #[derive(Debug, Clone)]
@@ -32,6 +34,9 @@ pub struct Circumstances<'a> {
 }
 
 /// The request that a route sends on for this caller; `None` for an upstream of another configuration.
+///
+/// # Errors
+/// `ambiguous-path` and `bad-request` for a path that cannot be rewritten.
 pub fn explain(
     config: &Config,
     upstreams: &Upstreams,
@@ -39,7 +44,13 @@ pub fn explain(
     permit: &Permit,
     head: &Parts,
     around: &Circumstances<'_>,
-) -> Option<Outgoing> {
+) -> Result<Option<Outgoing>, Refusal> {
+    let (Some(host), Some(upstream)) = (
+        upstreams.host(route.upstream),
+        upstreams.name(route.upstream),
+    ) else {
+        return Ok(None);
+    };
     let principal = permit.principal();
     let scene = Scene {
         principal,
@@ -52,7 +63,8 @@ pub fn explain(
         request_id: around.request_id,
     };
     let told = Told {
-        host: upstreams.host(route.upstream)?,
+        host,
+        host_rewrite: &route.rewrite.host,
         hop: around.hop,
         is_trusted: around.is_trusted,
         request_id: around.request_id,
@@ -66,10 +78,10 @@ pub fn explain(
     };
     let mut headers = head.headers.clone();
     headers::toward_upstream(&mut headers, &told);
-    Some(Outgoing {
-        upstream: upstreams.name(route.upstream)?.to_string(),
+    Ok(Some(Outgoing {
+        upstream: upstream.to_string(),
         targets: upstreams.targets(route.upstream),
-        target: origin_form(&head.uri),
+        target: rewrite::target(&route.rewrite, &head.uri)?,
         headers,
-    })
+    }))
 }

@@ -10,7 +10,7 @@ use super::identity;
 use super::reserved::{Names, Reserved, reserved};
 use super::template::{Filled, Values};
 use crate::authn::Principal;
-use crate::config::checked::{AuthMode, HeaderLine, Identity};
+use crate::config::checked::{AuthMode, HeaderLine, HostRewrite, Identity};
 use crate::config::field_names::are_one;
 
 /// Hop-by-hop fields (RFC 9110, section 7.6.1). `Upgrade` is listed there too.
@@ -48,6 +48,7 @@ pub struct Hop {
 pub struct Told<'a> {
     /// The upstream's own name, for requests that name none.
     pub host: &'a HeaderValue,
+    pub host_rewrite: &'a HostRewrite,
     pub hop: &'a Hop,
     pub is_trusted: bool,
     pub request_id: &'a HeaderValue,
@@ -76,6 +77,11 @@ pub fn toward_upstream(headers: &mut HeaderMap, told: &Told<'_>) {
     append_forwarded_for(headers, &told.hop.peer);
     if let Some(host) = headers.get(header::HOST).cloned() {
         keep_or_insert(headers, X_FORWARDED_HOST, &host);
+    }
+    match told.host_rewrite {
+        HostRewrite::Preserve => {}
+        HostRewrite::Upstream => drop(headers.insert(header::HOST, told.host.clone())),
+        HostRewrite::Name(name) => drop(headers.insert(header::HOST, name.clone())),
     }
     keep_or_insert(headers, X_FORWARDED_PROTO, &HTTP);
     keep_or_insert(headers, X_FORWARDED_PORT, &told.hop.port);

@@ -7,6 +7,7 @@ mod headers;
 mod identity;
 mod pool;
 mod reserved;
+mod rewrite;
 mod target;
 mod template;
 

@@ -206,6 +206,10 @@ impl Stages {
             &head,
             &around,
         );
+        let outgoing = match outgoing {
+            Ok(outgoing) => outgoing,
+            Err(refusal) => return refused("forward", refusal),
+        };
         if let Some(outgoing) = &outgoing {
             compare_headers(told, &head, outgoing);
         }

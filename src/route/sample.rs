@@ -98,6 +98,7 @@ pub(crate) fn route(pattern: Pattern) -> Route {
         upstream: 0,
         max_body: 0,
         timeout: None,
+        rewrite: Rewrite::default(),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
     }

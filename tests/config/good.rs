@@ -87,6 +87,7 @@ fn defaults() {
         upstream: 0,
         max_body: 10 * 1024 * 1024,
         timeout: None,
+        rewrite: Rewrite::default(),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
     };

@@ -27,6 +27,7 @@ routes:
     upstream: app
   - { name: orgs, path: "/orgs/{org}", auth: required, allow: [{ owner: { path: "{org}", equals: "{claims.org}" }, claims: { level: 3 } }], upstream: app }
   - { name: reports, prefix: /reports, hosts: [r.example.com], auth: optional, upstream: app }
+  - { name: files, prefix: /files, auth: none, upstream: app, rewrite: { strip_prefix: /files, set_prefix: /v2, host: upstream } }
   - { name: everything-else, prefix: /, auth: required, upstream: app }
 "#;
 
@@ -101,6 +102,15 @@ fn a_request_that_passes_is_explained_to_its_last_header() {
 }
 
 #[test]
+fn what_the_upstream_is_asked_for_instead_is_told() {
+    let (code, told) = explain(&["GET", "/files/a%2Fb?x=/files"]);
+    assert_eq!(code, 0, "{told:#}");
+    assert_eq!(told["path"], "/v2/a%2Fb");
+    let url = "http://127.0.0.1:8000/v2/a%2Fb?x=/files";
+    assert_eq!(told["upstream_urls"][0], url);
+}
+
+#[test]
 fn a_refusal_says_which_key_of_which_rule_failed() {
     let (code, told) = explain(&["PATCH", "/users/bob/posts/1", "--as", "user=alice,tier=pro"]);
     assert_eq!(code, 3, "{told:#}");
@@ -136,6 +146,7 @@ fn every_stage_can_refuse() {
             "route",
         ),
         (&["GET", "/%zz"], "bad-request", "route"),
+        (&["GET", "/files/../files/x"], "ambiguous-path", "forward"),
         (&["TRACE", "/x"], "method-not-allowed", "ingress"),
         (&["get", "/x"], "bad-request", "ingress"),
     ] {

@@ -4,6 +4,17 @@ use super::super::decode::{At, Named};
 use super::super::section::section;
 
 section! {
+    RawRewrite, "`rewrite`" {
+        /// What the path loses at its beginning.
+        strip_prefix: String;
+        /// What it gains there then.
+        set_prefix: String;
+        /// `preserve`, `upstream` or a name.
+        host: String;
+    }
+}
+
+section! {
     RawHeaderEdits, "a route's headers" {
         /// In place of whatever has the name; the values are templates.
         set: Named<String>;

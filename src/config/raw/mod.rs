@@ -16,7 +16,7 @@ pub use auth::{
     Algorithm, RawApiKeys, RawAuth, RawCookie, RawLockout, RawPassword, RawSigning, RawSigningKey,
 };
 pub use claim::{RawClaimValue, RawOwnerField};
-pub use headers::RawHeaderEdits;
+pub use headers::{RawHeaderEdits, RawRewrite};
 pub use policy_test::{
     RawCaller, RawExpect, RawExpectedLimit, RawRequest, RawTest, RawTestFile, RawUser,
 };

@@ -14,7 +14,7 @@ use super::super::section::{choice, section};
 use super::super::units::{Pace, Size};
 use super::super::yaml::{Node, Value};
 use super::claim::{RawClaimValue, RawOwnerField};
-use super::headers::RawHeaderEdits;
+use super::headers::{RawHeaderEdits, RawRewrite};
 
 section! {
     RawRoute, "a route" {
@@ -34,6 +34,8 @@ section! {
         max_body: Size;
         /// To the response's headers.
         timeout: Duration;
+        /// What the upstream is asked for instead.
+        rewrite: RawRewrite;
         /// Changes to what the upstream is sent.
         request_headers: RawHeaderEdits;
         /// Changes to what the upstream answers.

@@ -10,6 +10,7 @@ mod limit;
 mod lockout;
 pub(super) mod pattern;
 mod quota;
+mod rewrite;
 mod route;
 mod rule;
 mod secret;

@@ -9,7 +9,7 @@ use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
 use super::super::raw::{RawConfig, RawRoute};
 use super::super::source::Span;
-use super::{check_name, headers, limit, pattern, positive, rule, ties};
+use super::{check_name, headers, limit, pattern, positive, rewrite, rule, ties};
 
 const DEFAULT_MAX_BODY: u64 = 10 * 1024 * 1024;
 
@@ -196,6 +196,7 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
     };
     let request_headers = edits(&raw.request_headers, headers::Of::Request, findings);
     let response_headers = edits(&raw.response_headers, headers::Of::Response, findings);
+    let rewrite = rewrite::rewrite(&raw.rewrite, pattern.as_ref(), findings);
     Some(Route {
         name: raw.name.get().cloned().unwrap_or_default(),
         pattern: pattern?,
@@ -210,6 +211,7 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
             .copied()
             .map_or(DEFAULT_MAX_BODY, |size| size.0),
         timeout,
+        rewrite,
         request_headers,
         response_headers,
     })

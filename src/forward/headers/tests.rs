@@ -11,8 +11,8 @@ use super::{Hop, Names, Told, clean_trailers, toward_client, toward_upstream};
 use crate::authn::sample::claims;
 use crate::authn::{Claims, Principal, User};
 use crate::config::checked::{
-    AuthMode, HeaderEdits, HeaderLine, Identity, Part, Preset, RequestField, Template, UserField,
-    UserId, Variable,
+    AuthMode, HeaderEdits, HeaderLine, HostRewrite, Identity, Part, Preset, RequestField, Template,
+    UserField, UserId, Variable,
 };
 use crate::config::text as config_text;
 use crate::request::{Facts, Peer};
@@ -63,6 +63,7 @@ struct Sent {
     forward_authorization: bool,
     identity_headers: Vec<HeaderLine>,
     edits: HeaderEdits,
+    host: HostRewrite,
 }
 
 impl Default for Sent {
@@ -75,6 +76,7 @@ impl Default for Sent {
             forward_authorization: false,
             identity_headers: Vec::new(),
             edits: HeaderEdits::default(),
+            host: HostRewrite::Preserve,
         }
     }
 }
@@ -121,6 +123,7 @@ impl Sent {
         };
         let told = Told {
             host: &HeaderValue::from_static("upstream:8000"),
+            host_rewrite: &self.host,
             hop: &hop,
             is_trusted: self.is_trusted,
             request_id: &ID,
@@ -520,4 +523,22 @@ fn only_a_trusted_proxy_s_one_word_makes_it_https() {
         ("x-forwarded-proto", "http"),
     ];
     assert_eq!(scheme(&twice, true), "http");
+}
+
+#[test]
+fn the_host_that_the_upstream_is_told_is_the_route_s_to_say() {
+    let name = HostRewrite::Name(HeaderValue::from_static("app.internal:81"));
+    for (host, expected) in [
+        (HostRewrite::Preserve, "a.test"),
+        (HostRewrite::Upstream, "upstream:8000"),
+        (name, "app.internal:81"),
+    ] {
+        let sent = Sent {
+            host,
+            ..Sent::default()
+        };
+        let headers = sent.with(&[("host", "a.test")]);
+        assert_eq!(lines(&headers, "host"), [expected]);
+        assert_eq!(lines(&headers, "x-forwarded-host"), ["a.test"]);
+    }
 }
