@@ -117,6 +117,7 @@ pub(crate) fn config(folder: &Path) -> Config {
         tiers: BTreeMap::from([("free".into(), tier(0)), ("pro".into(), tier(1))]),
         anonymous: None,
         upstreams: vec![],
+        cors: None,
         identity: checked::Identity {
             user_id: checked::UserId::Id,
             preset: checked::Preset::XUser,

@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
@@ -36,6 +37,8 @@ pub struct Config {
     pub anonymous: Option<Rate>,
     pub upstreams: Vec<Upstream>,
     pub identity: Identity,
+    /// Of the auth API and of routes that say nothing else.
+    pub cors: Option<Arc<Cors>>,
     pub routes: Vec<Route>,
     /// Bytes that a request's head may take, at least 8 KiB.
     pub max_header: usize,
@@ -388,6 +391,30 @@ pub struct Route {
     pub rewrite: Rewrite,
     pub request_headers: HeaderEdits,
     pub response_headers: HeaderEdits,
+    /// The route's own or the file's.
+    pub cors: Option<Arc<Cors>>,
+}
+
+/// Which pages of other origins may call, and with what (the Fetch standard, section 3.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cors {
+    pub origins: Origins,
+    /// Empty: every one that is asked for.
+    pub methods: Vec<Method>,
+    /// Of requests, beside those that need no permission.
+    pub headers: Vec<HeaderName>,
+    /// Of responses, beside the gateway's own.
+    pub expose: Vec<HeaderName>,
+    /// Never with [`Origins::Any`].
+    pub credentials: bool,
+    pub max_age: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origins {
+    Any,
+    /// As browsers send them.
+    Listed(Vec<HeaderValue>),
 }
 
 /// What the upstream is asked for in place of what the client asked for.

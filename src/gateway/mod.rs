@@ -1,6 +1,7 @@
 //! The pipeline: the one place where a request goes through all stages, in order.
 
 mod body;
+pub mod cors;
 mod handle;
 pub mod ingress;
 mod ledger;

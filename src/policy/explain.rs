@@ -17,6 +17,7 @@ use crate::authn::{Principal, User};
 use crate::authz::{self, Key};
 use crate::config::checked::{AuthMode, Route, Rule};
 use crate::forward::{self, Circumstances, Hop, Outgoing};
+use crate::gateway::cors;
 use crate::gateway::ingress::{self, Connection};
 use crate::limit::{self, Bucket};
 use crate::request::{Code, Facts, Peer, Refusal};
@@ -53,6 +54,8 @@ pub enum Outcome {
     Forwarded,
     /// It is for the auth API, which the gateway serves itself.
     AuthApi,
+    /// A browser asks whether a page may call, and the gateway says yes.
+    Preflight,
     Refused {
         stage: &'static str,
         refusal: Refusal,
@@ -76,7 +79,7 @@ impl Explanation {
     pub fn refusal(&self) -> Option<&Refusal> {
         match &self.outcome {
             Outcome::Refused { refusal, .. } => Some(refusal),
-            Outcome::Forwarded | Outcome::AuthApi => None,
+            Outcome::Forwarded | Outcome::AuthApi | Outcome::Preflight => None,
         }
     }
 
@@ -139,6 +142,17 @@ impl Stages {
             host: ingress::host(&head.headers),
             peer,
         };
+        if let Some(preflight) = cors::preflight(&self.config, &self.table, &facts) {
+            if let Destination::Route(index) = preflight.destination {
+                let route = &self.config.routes[index];
+                told.route = Some(route.name.clone());
+                told.route_text = wording::route(route);
+            }
+            return match preflight.answer {
+                Ok(_) => Outcome::Preflight,
+                Err(refusal) => refused("cors", refusal),
+            };
+        }
         let found = route::find(&self.table, &facts);
         let taken = found.as_ref().ok().and_then(Matched::route);
         let near = route::near(&self.config, &facts, taken).into_iter();

@@ -30,5 +30,5 @@ mod trie;
 pub use explain::{Miss, Near, canonical, near, readings_of};
 pub use matched::{Destination, Matched};
 pub use readings::{all as all_readings, is_plain};
-pub use table::{Table, find, parameter_index};
+pub use table::{Table, find, find_for, parameter_index};
 pub use templates::Templates;

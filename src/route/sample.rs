@@ -72,6 +72,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
             headers: Vec::new(),
             forward_authorization: false,
         },
+        cors: None,
         routes,
         max_header: 32 * 1024,
         limits_headers: LimitsHeaders {
@@ -101,5 +102,6 @@ pub(crate) fn route(pattern: Pattern) -> Route {
         rewrite: Rewrite::default(),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
+        cors: None,
     }
 }

@@ -185,6 +185,14 @@ pub fn parameter_index(pattern: &Pattern, name: &str) -> Option<usize> {
 /// 400 `ambiguous-path` when readings of the path disagree or one holds a control byte,
 /// 404 when no route has the path, 405 with `Allow` when none of those that have it admits the method.
 pub fn find(table: &Table, facts: &Facts<'_>) -> Result<Matched, Refusal> {
+    find_for(table, facts, &facts.head.method)
+}
+
+/// The same as if the request had another method.
+///
+/// # Errors
+/// Those of [`find`].
+pub fn find_for(table: &Table, facts: &Facts<'_>, method: &Method) -> Result<Matched, Refusal> {
     let path = facts.head.uri.path().as_bytes();
     if path.first() != Some(&b'/') {
         return Err(Refusal::new(
@@ -202,7 +210,6 @@ pub fn find(table: &Table, facts: &Facts<'_>) -> Result<Matched, Refusal> {
             )
         })?
     };
-    let method = &facts.head.method;
     let target = Target { host, method };
     let located = if readings::is_plain(path) {
         table.locate(&target, path)

@@ -90,6 +90,7 @@ fn defaults() {
         rewrite: Rewrite::default(),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
+        cors: None,
     };
     assert_eq!(config.routes, [all]);
 }
@@ -190,6 +191,7 @@ upstreams:
   a: { targets: [http://a:1, http://b], connect_timeout: 500ms, response_timeout: 1s, idle_timeout: 1h }
   b: { targets: "http://[::1]:${PORT}/" }
 identity: { user_id: external_id, preset: remote-user, forward_authorization: true }
+cors: { origins: ["https://a.example", "http://[::1]:3000", "capacitor://localhost"], methods: [GET], headers: [], expose: [ETag], credentials: true, max_age: 0s }
 routes:
   - name: one
     path: /u/{who}/x/{id}/{*rest}
@@ -213,7 +215,8 @@ routes:
     upstream: b
     max_body: 512
     timeout: 90s
-  - { name: two, prefix: /v/w, auth: none, upstream: a, limits: [] }
+  - { name: two, prefix: /v/w, auth: none, upstream: a, limits: [], cors: { origins: ["*"] } }
+  - { name: three, prefix: /w, auth: none, upstream: a, cors: {} }
 max_header: 8KiB
 limits_headers: [legacy]
 log: { access: off, level: debug }
@@ -255,9 +258,27 @@ fn everything_that_can_be_said() {
     assert!(config.limits_headers.legacy && !config.limits_headers.ietf);
     assert_eq!(config.log.access, AccessLog::Off);
 
-    let [one, two] = config.routes.as_slice() else {
-        panic!("two routes");
+    let [one, two, three] = config.routes.as_slice() else {
+        panic!("three routes");
     };
+    let cors = config.cors.as_ref().unwrap();
+    let origins = [
+        "https://a.example",
+        "http://[::1]:3000",
+        "capacitor://localhost",
+    ];
+    let origins = origins.map(http::HeaderValue::from_static).to_vec();
+    assert_eq!(cors.origins, Origins::Listed(origins));
+    assert_eq!(cors.methods, [http::Method::GET]);
+    assert!(cors.headers.is_empty() && cors.credentials && cors.max_age.is_zero());
+    assert_eq!(cors.expose, [http::header::ETAG]);
+    assert_eq!(&one.cors, &config.cors);
+    let open = two.cors.as_ref().unwrap();
+    assert_eq!(open.origins, Origins::Any);
+    assert!(open.methods.is_empty() && open.expose.is_empty() && !open.credentials);
+    assert_eq!(open.headers, ["authorization", "content-type"]);
+    assert_eq!(open.max_age, Duration::from_secs(600));
+    assert_eq!(three.cors, None);
     assert_eq!(one.upstream, 1);
     assert_eq!(one.max_body, 512);
     assert_eq!(one.timeout, Some(Duration::from_secs(90)));

@@ -9,6 +9,7 @@ mod api_keys;
 mod auth_api;
 mod bad_requests;
 mod command_line;
+mod cors;
 mod demo;
 mod headers;
 mod keys;

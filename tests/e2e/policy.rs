@@ -27,7 +27,7 @@ routes:
     upstream: app
   - { name: orgs, path: "/orgs/{org}", auth: required, allow: [{ owner: { path: "{org}", equals: "{claims.org}" }, claims: { level: 3 } }], upstream: app }
   - { name: reports, prefix: /reports, hosts: [r.example.com], auth: optional, upstream: app }
-  - { name: files, prefix: /files, auth: none, upstream: app, rewrite: { strip_prefix: /files, set_prefix: /v2, host: upstream } }
+  - { name: files, prefix: /files, auth: none, upstream: app, cors: { origins: [https://app.test] }, rewrite: { strip_prefix: /files, set_prefix: /v2, host: upstream } }
   - { name: everything-else, prefix: /, auth: required, upstream: app }
 "#;
 
@@ -111,6 +111,22 @@ fn what_the_upstream_is_asked_for_instead_is_told() {
 }
 
 #[test]
+fn a_preflight_is_told_as_one() {
+    let (code, told) = explain(&[
+        "OPTIONS",
+        "/files/x",
+        "-H",
+        "Origin: https://app.test",
+        "-H",
+        "Access-Control-Request-Method: GET",
+    ]);
+    assert_eq!(code, 0, "{told:#}");
+    assert_eq!(told["served_by"], "cors");
+    assert_eq!(told["route"], "files");
+    assert_eq!(told["upstream"], Value::Null);
+}
+
+#[test]
 fn a_refusal_says_which_key_of_which_rule_failed() {
     let (code, told) = explain(&["PATCH", "/users/bob/posts/1", "--as", "user=alice,tier=pro"]);
     assert_eq!(code, 3, "{told:#}");
@@ -147,6 +163,18 @@ fn every_stage_can_refuse() {
         ),
         (&["GET", "/%zz"], "bad-request", "route"),
         (&["GET", "/files/../files/x"], "ambiguous-path", "forward"),
+        (
+            &[
+                "OPTIONS",
+                "/files/x",
+                "-H",
+                "Origin: https://evil.test",
+                "-H",
+                "Access-Control-Request-Method: GET",
+            ],
+            "forbidden",
+            "cors",
+        ),
         (&["TRACE", "/x"], "method-not-allowed", "ingress"),
         (&["get", "/x"], "bad-request", "ingress"),
     ] {

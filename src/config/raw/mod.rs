@@ -16,7 +16,7 @@ pub use auth::{
     Algorithm, RawApiKeys, RawAuth, RawCookie, RawLockout, RawPassword, RawSigning, RawSigningKey,
 };
 pub use claim::{RawClaimValue, RawOwnerField};
-pub use headers::{RawHeaderEdits, RawRewrite};
+pub use headers::{RawCors, RawHeaderEdits, RawRewrite};
 pub use policy_test::{
     RawCaller, RawExpect, RawExpectedLimit, RawRequest, RawTest, RawTestFile, RawUser,
 };
@@ -57,6 +57,8 @@ section! {
         anonymous: RawQuota;
         upstreams: Named<RawUpstream>, required "say where the backend is: `upstreams: { app: { targets: [http://127.0.0.1:8000] } }`";
         identity: RawIdentity;
+        /// Pages of other origins that may call.
+        cors: RawCors;
         routes: AtLeastOne<RawRoute>, required "nothing is forwarded unless a route says so";
         /// The largest head of a request.
         max_header: Size;

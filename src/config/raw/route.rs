@@ -14,7 +14,7 @@ use super::super::section::{choice, section};
 use super::super::units::{Pace, Size};
 use super::super::yaml::{Node, Value};
 use super::claim::{RawClaimValue, RawOwnerField};
-use super::headers::{RawHeaderEdits, RawRewrite};
+use super::headers::{RawCors, RawHeaderEdits, RawRewrite};
 
 section! {
     RawRoute, "a route" {
@@ -40,6 +40,8 @@ section! {
         request_headers: RawHeaderEdits;
         /// Changes to what the upstream answers.
         response_headers: RawHeaderEdits;
+        /// In place of the file's.
+        cors: RawCors;
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod auth;
 mod claim;
+mod cors;
 mod headers;
 mod limit;
 mod lockout;
@@ -52,7 +53,8 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     }
     let tiers = quota::tiers(&raw.tiers, findings);
     let upstreams = upstream::upstreams(&raw.upstreams, findings);
-    let names = route::Names::new(raw, &tiers);
+    let cors = cors::cors(&raw.cors, findings);
+    let names = route::Names::new(raw, &tiers, cors.clone());
     let routes = route::routes(&raw.routes, &names, findings);
     upstream::warn_of_unused(&raw.upstreams, &raw.routes, findings);
     let listen = listen(&raw.listen, findings);
@@ -78,6 +80,7 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
             .and_then(|q| quota::rate(&q.rate, &q.burst, findings)),
         upstreams,
         identity: identity(raw, findings),
+        cors,
         routes,
         max_header: max_header(raw, findings),
         limits_headers: limits_headers(raw),

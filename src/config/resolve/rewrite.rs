@@ -93,16 +93,8 @@ fn host(at: &At<String>, findings: &mut Findings) -> Option<HostRewrite> {
         ));
         return None;
     }
-    let (name, port) = match at.value.rsplit_once(':') {
-        Some((name, port)) if !port.contains(']') => (name, Some(port)),
-        _ => (at.value.as_str(), None),
-    };
-    let is_port = port.is_none_or(|port| {
-        port.parse::<u16>().is_ok_and(|n| n > 0) && port.bytes().all(|b| b.is_ascii_digit())
-    });
-    let is_host = matches!(pattern::host(name), Ok(HostPattern::Exact(_)));
     match HeaderValue::from_str(&at.value) {
-        Ok(value) if is_host && is_port => Some(HostRewrite::Name(value)),
+        Ok(value) if is_authority(&at.value) => Some(HostRewrite::Name(value)),
         _ => {
             let message = format!("expected a host, found {}", shown(&at.value));
             findings
@@ -111,4 +103,16 @@ fn host(at: &At<String>, findings: &mut Findings) -> Option<HostRewrite> {
             None
         }
     }
+}
+
+/// A host, or a host and a port.
+pub fn is_authority(text: &str) -> bool {
+    let (name, port) = match text.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, Some(port)),
+        _ => (text, None),
+    };
+    let is_port = |port: &str| {
+        port.parse::<u16>().is_ok_and(|n| n > 0) && port.bytes().all(|b| b.is_ascii_digit())
+    };
+    matches!(pattern::host(name), Ok(HostPattern::Exact(_))) && port.is_none_or(is_port)
 }

@@ -1,15 +1,16 @@
 //! Routes: their patterns, rules, limits and the names they refer to.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use http::Method;
 
-use super::super::checked::{AuthMode, HostPattern, Pattern, Route, Tier};
+use super::super::checked::{AuthMode, Cors, HostPattern, Pattern, Route, Tier};
 use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
 use super::super::raw::{RawConfig, RawRoute};
 use super::super::source::Span;
-use super::{check_name, headers, limit, pattern, positive, rewrite, rule, ties};
+use super::{check_name, cors, headers, limit, pattern, positive, rewrite, rule, ties};
 
 const DEFAULT_MAX_BODY: u64 = 10 * 1024 * 1024;
 
@@ -65,11 +66,17 @@ pub struct Names<'a> {
     upstreams: Option<Vec<&'a str>>,
     upstream_index: HashMap<&'a str, usize>,
     headers: headers::Taken,
+    /// Of routes that say nothing of it.
+    cors: Option<Arc<Cors>>,
 }
 
 impl<'a> Names<'a> {
     /// `tiers` are the resolved ones.
-    pub fn new(raw: &'a RawConfig, tiers: &'a BTreeMap<String, Tier>) -> Names<'a> {
+    pub fn new(
+        raw: &'a RawConfig,
+        tiers: &'a BTreeMap<String, Tier>,
+        cors: Option<Arc<Cors>>,
+    ) -> Names<'a> {
         let upstreams = raw.upstreams.get().map(|u| u.names().collect::<Vec<_>>());
         let places = upstreams.iter().flatten().enumerate();
         Names {
@@ -78,6 +85,7 @@ impl<'a> Names<'a> {
             upstream_index: places.map(|(i, name)| (*name, i)).collect(),
             upstreams,
             headers: headers::Taken::of(raw),
+            cors,
         }
     }
 
@@ -196,6 +204,10 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
     };
     let request_headers = edits(&raw.request_headers, headers::Of::Request, findings);
     let response_headers = edits(&raw.response_headers, headers::Of::Response, findings);
+    let cors = match raw.cors.is_absent() {
+        true => names.cors.clone(),
+        false => cors::cors(&raw.cors, findings),
+    };
     let rewrite = rewrite::rewrite(&raw.rewrite, pattern.as_ref(), findings);
     Some(Route {
         name: raw.name.get().cloned().unwrap_or_default(),
@@ -214,6 +226,7 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
         rewrite,
         request_headers,
         response_headers,
+        cors,
     })
 }
 
@@ -261,7 +274,7 @@ pub fn report(text: &At<String>, fault: pattern::Fault, findings: &mut Findings)
     findings.error(span, fault.message).hint(fault.hint);
 }
 
-fn methods(raw: &Field<AtLeastOne<String>>, findings: &mut Findings) -> Option<Vec<Method>> {
+pub fn methods(raw: &Field<AtLeastOne<String>>, findings: &mut Findings) -> Option<Vec<Method>> {
     let list = match raw {
         Field::Absent => return Some(Vec::new()),
         Field::Invalid => return None,

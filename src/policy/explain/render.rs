@@ -26,6 +26,7 @@ impl Explanation {
                 format!("forwarded to `{upstream}`")
             }
             Outcome::AuthApi => "served by the auth API".to_owned(),
+            Outcome::Preflight => "a preflight, answered by `cors`".to_owned(),
             Outcome::Refused { stage, refusal } => format!(
                 "refused by {stage}: {} {}: {}",
                 refusal.code().status().as_u16(),
@@ -52,7 +53,7 @@ impl Explanation {
         let refusal = self.refusal();
         let stage = match &self.outcome {
             Outcome::Refused { stage, .. } => Some(*stage),
-            Outcome::Forwarded | Outcome::AuthApi => None,
+            Outcome::Forwarded | Outcome::AuthApi | Outcome::Preflight => None,
         };
         let user = self.caller.as_ref().and_then(Principal::user);
         let identity = match (&self.caller, user) {
@@ -80,6 +81,7 @@ impl Explanation {
             "served_by": match self.outcome {
                 Outcome::Forwarded => Some("upstream"),
                 Outcome::AuthApi => Some("auth-api"),
+                Outcome::Preflight => Some("cors"),
                 Outcome::Refused { .. } => None,
             },
             "stage": stage,
