@@ -78,7 +78,7 @@ fn table(auth: &Auth) -> Vec<Operation> {
 
         get(Users, "/users", Superuser, "List accounts", administer::list)
             .query(administer::list_query())
-            .gives(administer::page(&auth.compat)),
+            .gives(administer::listed(&auth.compat)),
         post(Users, "/users", registrar, "Create an account", users::register)
             .json(users::body())
             .creates(Account::schema())
@@ -171,7 +171,7 @@ fn table(auth: &Auth) -> Vec<Operation> {
 
         get(Audit, "/audit", Superuser, "Who did what to whom, when and from where, the latest first", audit::list)
             .query(audit::query())
-            .gives(audit::page()),
+            .gives(audit::listed()),
 
         get(Session, metadata::PATH, Anyone, "Where to find what (RFC 8414)", metadata::get)
             .gives(json!({ "type": "object" })),
