@@ -57,6 +57,10 @@ pub(super) async fn login(
         None => api.delivery,
     };
     members.finish()?;
+    if delivery == Delivery::Cookie {
+        // Another site's form could sign its visitor in as somebody else (login CSRF).
+        site::check(&parts, &peer, api.issuer.as_ref())?;
+    }
     let agent = parts.headers.get(USER_AGENT).map(|value| {
         let text = String::from_utf8_lossy(value.as_bytes());
         text.chars().take(AGENT_CHARS).collect::<String>()

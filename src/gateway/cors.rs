@@ -14,7 +14,8 @@ use crate::route::{self, Destination, Table};
 const OPEN: HeaderValue = HeaderValue::from_static("*");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 /// What the gateway itself says on responses; a header that is not there is no matter.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
+    "link",
     "ratelimit",
     "ratelimit-policy",
     "retry-after",
@@ -260,7 +261,7 @@ mod tests {
             ("vary", "Accept"),
             ("etag", "1"),
         ];
-        let own = "ratelimit, ratelimit-policy, retry-after, x-ratelimit-limit, \
+        let own = "link, ratelimit, ratelimit-policy, retry-after, x-ratelimit-limit, \
                    x-ratelimit-remaining, x-ratelimit-reset, x-request-id, etag";
         let stranger = map(&[("vary", "Accept"), ("vary", "origin"), ("etag", "1")]);
         let mut page = stranger.clone();

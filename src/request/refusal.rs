@@ -173,7 +173,7 @@ impl Refusal {
     pub fn invalid(fields: Vec<FieldError>) -> Self {
         let mut refusal = Refusal::new(
             Code::ValidationFailed,
-            "The request's body was not acceptable.",
+            "What the request says was not acceptable.",
         );
         refusal.0.fields = fields;
         refusal
