@@ -389,10 +389,19 @@ pub struct Route {
     /// To the response's headers; `None` takes the upstream's.
     pub timeout: Option<Duration>,
     pub rewrite: Rewrite,
+    pub security_headers: SecurityHeaders,
     pub request_headers: HeaderEdits,
     pub response_headers: HeaderEdits,
     /// The route's own or the file's.
     pub cors: Option<Arc<Cors>>,
+}
+
+/// Headers of responses that hold browsers to what the response says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SecurityHeaders {
+    #[default]
+    Off,
+    Standard,
 }
 
 /// Which pages of other origins may call, and with what (the Fetch standard, section 3.2).

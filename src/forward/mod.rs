@@ -14,5 +14,5 @@ mod template;
 pub use body::ResponseBody;
 pub use exchange::{Context, Trace, Upstreams, WorkerPools, send};
 pub use explain::{Circumstances, Outgoing, explain};
-pub use headers::{Hop, X_REQUEST_ID, set_host};
+pub use headers::{Hop, X_REQUEST_ID, scheme, set_host};
 pub use target::Directory;

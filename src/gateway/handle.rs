@@ -6,11 +6,13 @@ use http::{Method, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
+use super::additions::Additions;
 use super::body::Body;
 use super::cors::{self, CrossOrigin};
 use super::ingress::{self, Connection};
 use super::ledger::Ledger;
 use super::respond;
+use super::security::Security;
 use super::worker::{Current, Worker};
 use crate::authz;
 use crate::forward;
@@ -31,19 +33,32 @@ pub async fn handle(
     let max_header = current.snapshot.config.max_header;
     let is_fit =
         ingress::measure(&request, max_header).and_then(|()| ingress::inspect(&mut request));
-    let mut cors = CrossOrigin::of(current.snapshot.config.cors.as_ref(), request.headers());
+    let mut additions = Additions {
+        cors: CrossOrigin::of(current.snapshot.config.cors.as_ref(), request.headers()),
+        security: Security::Off,
+    };
     let served = match is_fit {
-        Ok(()) => serve(&current, connection, request, &mut ledger, &mut cors, peer).await,
+        Ok(()) => {
+            serve(
+                &current,
+                connection,
+                request,
+                &mut ledger,
+                &mut additions,
+                peer,
+            )
+            .await
+        }
         Err(refusal) => Err(refusal),
     };
     match served {
         Ok((mut response, decision)) => {
-            cors.tell(response.headers_mut());
+            additions.tell(response.headers_mut());
             ledger.answer(response, decision)
         }
         Err(refusal) => {
             connection.has_unread.set(has_body);
-            respond::refuse(&refusal, &cors, ledger)
+            respond::refuse(&refusal, &additions, ledger)
         }
     }
 }
@@ -53,7 +68,7 @@ async fn serve(
     connection: &Connection,
     request: Request<Incoming>,
     ledger: &mut Ledger,
-    cors: &mut CrossOrigin,
+    additions: &mut Additions,
     peer: crate::request::Peer,
 ) -> Result<(Response<Body>, &'static str), Refusal> {
     let snapshot = &current.snapshot;
@@ -67,7 +82,7 @@ async fn serve(
         && body.is_end_stream()
         && let Some(preflight) = cors::preflight(&snapshot.config, &snapshot.table, &facts)
     {
-        *cors = preflight.cors;
+        additions.cors = preflight.cors;
         if let Destination::Route(index) = preflight.destination {
             ledger.matched(index);
         }
@@ -76,7 +91,7 @@ async fn serve(
     let matched = route::find(&snapshot.table, &facts)?;
     let Destination::Route(index) = matched.destination else {
         let mut request = Request::from_parts(head, body);
-        if cors.is_listed() {
+        if additions.cors.is_listed() {
             request.extensions_mut().insert(ListedOrigin);
         }
         request.extensions_mut().insert(peer);
@@ -85,7 +100,10 @@ async fn serve(
     };
     let route = &snapshot.config.routes[index];
     ledger.matched(index);
-    *cors = CrossOrigin::of(route.cors.as_ref(), &head.headers);
+    additions.cors = CrossOrigin::of(route.cors.as_ref(), &head.headers);
+    additions.security = Security::of(route.security_headers, || {
+        forward::scheme(&head.headers, peer.is_trusted)
+    });
 
     let admission = limit::admit(&snapshot.limits, &matched, &facts)?;
     let identified = snapshot.authenticator.identify(route.auth, &head.headers);
@@ -108,6 +126,6 @@ async fn serve(
         trace: ledger.trace(),
     };
     let mut response = forward::send(ticket, Request::from_parts(head, body), context).await?;
-    cors.clean(response.headers_mut());
+    additions.cors.clean(response.headers_mut());
     Ok((response.map(Body::upstream), "allow"))
 }

@@ -1,11 +1,13 @@
 //! The pipeline: the one place where a request goes through all stages, in order.
 
+mod additions;
 mod body;
 pub mod cors;
 mod handle;
 pub mod ingress;
 mod ledger;
 pub mod respond;
+mod security;
 mod snapshot;
 mod worker;
 

@@ -8,8 +8,8 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::additions::Additions;
 use super::body::{ApiBody, Body};
-use super::cors::CrossOrigin;
 use super::ledger::Ledger;
 use crate::forward::X_REQUEST_ID;
 use crate::request::schema::{list, number, text, told};
@@ -57,9 +57,9 @@ pub fn schema() -> Value {
 }
 
 /// The response to a refused request of the data plane.
-pub fn refuse(refusal: &Refusal, cors: &CrossOrigin, ledger: Ledger) -> Response<Body> {
+pub fn refuse(refusal: &Refusal, additions: &Additions, ledger: Ledger) -> Response<Body> {
     let mut response = problem(refusal, &ledger.request_id()).map(Body::text);
-    cors.tell(response.headers_mut());
+    additions.tell(response.headers_mut());
     ledger.refused(refusal, response)
 }
 

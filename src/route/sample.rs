@@ -100,6 +100,7 @@ pub(crate) fn route(pattern: Pattern) -> Route {
         max_body: 0,
         timeout: None,
         rewrite: Rewrite::default(),
+        security_headers: SecurityHeaders::Off,
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
         cors: None,

@@ -88,6 +88,7 @@ fn defaults() {
         max_body: 10 * 1024 * 1024,
         timeout: None,
         rewrite: Rewrite::default(),
+        security_headers: SecurityHeaders::Off,
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
         cors: None,
@@ -215,6 +216,7 @@ routes:
     upstream: b
     max_body: 512
     timeout: 90s
+    security_headers: standard
   - { name: two, prefix: /v/w, auth: none, upstream: a, limits: [], cors: { origins: ["*"] } }
   - { name: three, prefix: /w, auth: none, upstream: a, cors: {} }
 max_header: 8KiB
@@ -281,6 +283,8 @@ fn everything_that_can_be_said() {
     assert_eq!(three.cors, None);
     assert_eq!(one.upstream, 1);
     assert_eq!(one.max_body, 512);
+    assert_eq!(one.security_headers, SecurityHeaders::Standard);
+    assert_eq!(two.security_headers, SecurityHeaders::Off);
     assert_eq!(one.timeout, Some(Duration::from_secs(90)));
     let hosts = [
         HostPattern::Exact("api.example.com".into()),

@@ -1,4 +1,4 @@
-//! Pages of other origins: what browsers are told before they call and of what they may read.
+//! What browsers are told: before a page of another origin calls, of what it may read, and of what a response is.
 
 use crate::harness::client::{Request, get, post, request};
 use crate::harness::gateway::Settings;
@@ -185,4 +185,63 @@ fn without_cors_nothing_is_said_and_options_is_a_method() {
     assert_eq!(origin.only_request().method(), "OPTIONS");
     let response = gateway.send(&get("/api/v1/users/me").header("Origin", APP));
     assert_eq!(told(&response.expect(401)), []);
+}
+
+#[test]
+fn browsers_are_held_to_what_a_response_says() {
+    let origin = Origin::with(|exchange| {
+        let head = match exchange.request().target().as_str() {
+            "/own" => "X-Frame-Options: SAMEORIGIN\r\nReferrer-Policy: no-referrer\r\n",
+            _ => "",
+        };
+        exchange.respond(200, head, b"")
+    });
+    let routes = "
+- { name: off, prefix: /off, auth: none, upstream: app, security_headers: off }
+- { name: edited, prefix: /edited, auth: none, upstream: app, security_headers: standard,
+    response_headers: { set: { X-Frame-Options: SAMEORIGIN } } }
+- { name: closed, prefix: /closed, auth: required, upstream: app, security_headers: standard }
+- { name: rest, prefix: /, auth: none, upstream: app, security_headers: standard }
+";
+    let mut gateway = Settings::new(&origin).routes(routes).start();
+    let names = [
+        "x-content-type-options",
+        "referrer-policy",
+        "x-frame-options",
+        "content-security-policy",
+        "strict-transport-security",
+    ];
+    let standard = [
+        Some("nosniff"),
+        Some("strict-origin-when-cross-origin"),
+        Some("DENY"),
+        Some("frame-ancestors 'none'"),
+        None,
+    ];
+    let framed = [standard[0], standard[1], Some("SAMEORIGIN"), None, None];
+    let own = [standard[0], Some("no-referrer"), framed[2], None, None];
+    for (target, expected) in [
+        ("/x", standard),
+        ("/closed", standard),
+        ("/own", own),
+        ("/edited", framed),
+        ("/off", [None; 5]),
+        ("/api/v1/users/me", [None; 5]),
+    ] {
+        // Not believed from a client.
+        let request = get(target).header("X-Forwarded-Proto", "https");
+        let response = gateway.send(&request);
+        assert_eq!(
+            names.map(|name| response.header(name)),
+            expected,
+            "{target}"
+        );
+    }
+    gateway.reconfigure(|s| s.top("trusted_proxies: [127.0.0.1]"));
+    let request = get("/closed").header("X-Forwarded-Proto", "https");
+    let response = gateway.send(&request).expect(401);
+    let year = response.header("strict-transport-security");
+    assert_eq!(year, Some("max-age=31536000"));
+    let response = gateway.send(&get("/x")).expect(200);
+    assert_eq!(response.header("strict-transport-security"), None);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::HeaderName;
 use serde_json::{Value as Json, json};
 
-use super::super::checked::{AuthMode, LimitKey};
+use super::super::checked::{AuthMode, LimitKey, SecurityHeaders};
 use super::super::decode::{At, AtLeastOne, Decode, Field, Named, expected, scalar};
 use super::super::diagnose::{Findings, nearest, shown};
 use super::super::schema;
@@ -36,6 +36,8 @@ section! {
         timeout: Duration;
         /// What the upstream is asked for instead.
         rewrite: RawRewrite;
+        /// Whether responses hold browsers to what they say.
+        security_headers: SecurityHeaders;
         /// Changes to what the upstream is sent.
         request_headers: RawHeaderEdits;
         /// Changes to what the upstream answers.
@@ -83,6 +85,11 @@ section! {
         equals: RawOwnerField, required "`{user.id}`, `{user.username}`, `{user.external_id}` or a claim such as `{claims.org}`";
     }
 }
+
+choice! { SecurityHeaders {
+    "off" => SecurityHeaders::Off,
+    "standard" => SecurityHeaders::Standard,
+} }
 
 choice! { AuthMode {
     "required" => AuthMode::Required,

@@ -224,6 +224,7 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
             .map_or(DEFAULT_MAX_BODY, |size| size.0),
         timeout,
         rewrite,
+        security_headers: raw.security_headers.copied().unwrap_or_default(),
         request_headers,
         response_headers,
         cors,
