@@ -122,6 +122,7 @@ pub(crate) fn config(folder: &Path) -> Config {
             user_id: checked::UserId::Id,
             preset: checked::Preset::XUser,
             headers: Vec::new(),
+            assertion: None,
             forward_authorization: false,
         },
         routes: vec![],

@@ -327,7 +327,17 @@ pub struct Identity {
     pub preset: Preset,
     /// Set beside the preset's, where they have a value.
     pub headers: Vec<HeaderLine>,
+    /// Never with [`Signing::Hs256`].
+    pub assertion: Option<Assertion>,
     pub forward_authorization: bool,
+}
+
+/// A signed token that tells the caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assertion {
+    pub header: HeaderName,
+    /// Whole seconds.
+    pub ttl: Duration,
 }
 
 /// A header and what its value is made of.

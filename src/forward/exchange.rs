@@ -13,6 +13,7 @@ use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 
+use super::assertion::Assertions;
 use super::body::{Progress, RequestBody, ResponseBody, Upload};
 use super::headers::{self, Hop, Told};
 use super::pool::{ConnectError, Connection, Pool};
@@ -20,6 +21,7 @@ use super::reserved::Names;
 use super::rewrite;
 use super::target::{Directory, Target};
 use super::template::{self, Filled, Scene};
+use crate::authn::Principal;
 use crate::config::Config;
 use crate::config::checked::{self, Identity, Route};
 use crate::limit::{Limits, Ticket};
@@ -144,6 +146,8 @@ pub struct Context<'a> {
     pub pools: &'a WorkerPools,
     pub limits: &'a Limits,
     pub identity: &'a Identity,
+    /// `None` where the file asks for none.
+    pub assertions: Option<&'a Assertions>,
     pub hop: &'a Hop,
     pub is_trusted: bool,
     pub request_id: &'a HeaderValue,
@@ -197,6 +201,16 @@ pub async fn send(
         ip: context.client,
         request_id: context.request_id,
     };
+    let assertion = match (context.assertions, scene.principal) {
+        (Some(assertions), Principal::User(user)) => {
+            let signed = assertions.value(user, context.route.upstream, &upstream.name);
+            let signed = signed.map_err(|error| {
+                Refusal::new(Code::Internal, "The gateway failed.").because(error)
+            })?;
+            Some((&assertions.header, signed))
+        }
+        _ => None,
+    };
     let identity_values = template::values(&context.identity.headers, &scene);
     let edits = Filled::of(&context.route.request_headers, &scene);
     let edits_of_response = Filled::of(&context.route.response_headers, &scene);
@@ -212,6 +226,7 @@ pub async fn send(
         refresh_cookie: context.refresh_cookie,
         names,
         identity_values: &identity_values,
+        assertion,
         edits: &edits,
     };
     headers::toward_upstream(&mut head.headers, &told);

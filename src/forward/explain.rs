@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderName};
 use http::request::Parts;
 use http::{HeaderValue, Uri};
 
@@ -10,6 +10,7 @@ use super::exchange::Upstreams;
 use super::headers::{self, Hop, Told};
 use super::rewrite;
 use super::template::{self, Filled, Scene};
+use crate::authn::Principal;
 use crate::authz::Permit;
 use crate::config::Config;
 use crate::config::checked::Route;
@@ -73,6 +74,7 @@ pub fn explain(
         auth: route.auth,
         refresh_cookie: &config.auth.cookie.name,
         names: upstreams.names(),
+        assertion: assertion(config, principal),
         identity_values: &template::values(&config.identity.headers, &scene),
         edits: &Filled::of(&route.request_headers, &scene),
     };
@@ -84,4 +86,15 @@ pub fn explain(
         target: rewrite::target(&route.rewrite, &head.uri)?,
         headers,
     }))
+}
+
+/// None is signed for a request that is only asked about.
+fn assertion<'c>(
+    config: &'c Config,
+    principal: &Principal,
+) -> Option<(&'c HeaderName, HeaderValue)> {
+    let assertion = config.identity.assertion.as_ref()?;
+    principal.user()?;
+    let stand_in = HeaderValue::from_static("(signed at the request)");
+    Some((&assertion.header, stand_in))
 }

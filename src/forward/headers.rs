@@ -60,6 +60,8 @@ pub struct Told<'a> {
     pub names: &'a Names,
     /// Of the identity's own headers.
     pub identity_values: &'a Values,
+    /// Where it goes, and itself.
+    pub assertion: Option<(&'a HeaderName, HeaderValue)>,
     pub edits: &'a Filled<'a>,
 }
 
@@ -88,6 +90,9 @@ pub fn toward_upstream(headers: &mut HeaderMap, told: &Told<'_>) {
     headers.insert(X_REQUEST_ID, told.request_id.clone());
     identity::tell(told.identity, told.principal, headers);
     set(headers, &told.identity.headers, told.identity_values);
+    if let Some((name, assertion)) = &told.assertion {
+        headers.insert(*name, assertion.clone());
+    }
     for name in &told.edits.edits.remove {
         remove_spellings(headers, name);
     }

@@ -1,5 +1,6 @@
 //! Stage 5, forward: a request with its [`Ticket`](crate::limit::Ticket) goes to the upstream.
 
+mod assertion;
 mod body;
 mod exchange;
 mod explain;
@@ -11,6 +12,7 @@ mod rewrite;
 mod target;
 mod template;
 
+pub use assertion::{ASSERTION_TYPE, AssertionClaims, Assertions, Sign};
 pub use body::ResponseBody;
 pub use exchange::{Context, Trace, Upstreams, WorkerPools, send};
 pub use explain::{Circumstances, Outgoing, explain};

@@ -118,6 +118,7 @@ async fn serve(
         pools: &current.pools,
         limits: &snapshot.limits,
         identity: &snapshot.config.identity,
+        assertions: snapshot.assertions.as_deref(),
         hop: &connection.hop,
         is_trusted: peer.is_trusted,
         request_id: &ledger.request_id(),

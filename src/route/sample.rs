@@ -70,6 +70,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
             user_id: UserId::Id,
             preset: Preset::XUser,
             headers: Vec::new(),
+            assertion: None,
             forward_authorization: false,
         },
         cors: None,

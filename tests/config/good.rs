@@ -62,6 +62,7 @@ fn defaults() {
         user_id: UserId::Id,
         preset: Preset::XUser,
         headers: vec![],
+        assertion: None,
         forward_authorization: false,
     };
     assert_eq!(config.identity, identity);
@@ -329,6 +330,17 @@ fn everything_that_can_be_said() {
     assert_eq!(two.pattern, Pattern::Prefix(vec!["v".into(), "w".into()]));
     assert_eq!(two.limits, Some(vec![]));
     assert_eq!(two.timeout, None);
+}
+
+#[test]
+fn assertions_have_a_header_and_a_life() {
+    let of = |yaml: &str| {
+        let text = format!("{SMALLEST}identity: {{ assertion: {yaml} }}\n");
+        let assertion = config(&text).identity.assertion.unwrap();
+        (assertion.header.to_string(), assertion.ttl.as_secs())
+    };
+    assert_eq!(of("{}"), ("x-portcullis-assertion".into(), 60));
+    assert_eq!(of("{ header: X-Proof, ttl: 5m }"), ("x-proof".into(), 300));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod harness;
 mod access;
 mod admin;
 mod api_keys;
+mod assertions;
 mod auth_api;
 mod bad_requests;
 mod command_line;

@@ -14,6 +14,7 @@ tiers:
   free: { rank: 0, rate: 100/min }
   pro: { rank: 1, rate: 100/s, burst: 200 }
 anonymous: { rate: 60/min }
+identity: { assertion: { header: X-Proof } }
 upstreams:
   app: { targets: [http://127.0.0.1:8000] }
 routes:
@@ -87,6 +88,7 @@ fn a_request_that_passes_is_explained_to_its_last_header() {
         "x-user-tier",
         "x-forwarded-for",
         "192.0.2.1",
+        "x-proof",
     ] {
         assert!(added.contains(header), "{header}: {added}");
     }

@@ -117,7 +117,18 @@ section! {
         preset: Preset;
         /// Headers beside the preset's, whose values are templates.
         headers: Named<String>;
+        /// A short-lived signed token that tells the caller.
+        assertion: RawAssertion;
         forward_authorization: bool;
+    }
+}
+
+section! {
+    RawAssertion, "`identity.assertion`" {
+        /// The header that holds it.
+        header: String;
+        /// How long it is good for.
+        ttl: Duration;
     }
 }
 

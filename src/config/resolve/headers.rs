@@ -5,7 +5,7 @@ use http::HeaderName;
 use super::super::checked::{HeaderEdits, HeaderLine, Pattern, Preset, Template};
 use super::super::decode::{At, Field, Named};
 use super::super::diagnose::{Findings, shown};
-use super::super::field_names::{self, are_one};
+use super::super::field_names::{self, ASSERTION, are_one};
 use super::super::raw::{RawConfig, RawHeaderEdits};
 use super::super::template::Parameters;
 use super::{pattern, route};
@@ -24,6 +24,8 @@ pub struct Taken {
     preset: Preset,
     /// The field of API keys, in lower case.
     api_key: String,
+    /// That of assertions, if there are any.
+    pub assertion: Option<String>,
 }
 
 impl Taken {
@@ -39,6 +41,10 @@ impl Taken {
                 || field_names::API_KEY.to_owned(),
                 |name| name.to_ascii_lowercase(),
             ),
+            assertion: identity.and_then(|i| i.assertion.get()).map(|raw| {
+                let name = raw.header.get().map_or(ASSERTION, String::as_str);
+                name.to_ascii_lowercase()
+            }),
         }
     }
 }
@@ -105,7 +111,7 @@ fn lines(
 }
 
 /// A name, unless it is none, stands among `before` already or must not be changed here.
-fn name(
+pub fn name(
     at: &At<String>,
     of: Of,
     is_removal: bool,
@@ -168,6 +174,10 @@ fn refusal(
     }
     if name == "x-api-key" || are_one(name.as_bytes(), taken.api_key.as_bytes()) {
         return Some(("is where API keys are", "no upstream is to see one"));
+    }
+    let is_assertion = |known: &String| are_one(name.as_bytes(), known.as_bytes());
+    if taken.assertion.as_ref().is_some_and(is_assertion) {
+        return Some(("is where assertions are", "`identity.assertion` sets it"));
     }
     if field_names::PROXY.contains(&name) {
         return Some(("is the gateway's own word", "it is always set"));

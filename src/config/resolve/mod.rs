@@ -3,6 +3,7 @@
 //! When something is wrong these functions report it and go on with a stand-in, so that one run
 //! finds everything; the result counts only if nothing was reported.
 
+mod assertion;
 mod auth;
 mod claim;
 mod cors;
@@ -30,7 +31,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::checked::{
-    AccessLog, Admin, Config, Identity, LimitsHeaders, Listen, Log, Preset, UserId,
+    AccessLog, Admin, Config, Identity, LimitsHeaders, Listen, Log, Preset, Signing, UserId,
 };
 use super::decode::{At, Field};
 use super::diagnose::{Findings, shown};
@@ -60,6 +61,7 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     let listen = listen(&raw.listen, findings);
     let store = store::store(raw, dir, findings);
     store::check_keys(raw, &store, findings);
+    let auth = auth::auth(raw, &tiers, dir, findings);
     Config {
         admin: admin(raw, &listen, findings),
         listen,
@@ -73,13 +75,13 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
             .and_then(|s| s.grace.copied())
             .unwrap_or(Duration::from_secs(30)),
         store,
-        auth: auth::auth(raw, &tiers, dir, findings),
+        identity: identity(raw, &auth.signing, findings),
+        auth,
         anonymous: raw
             .anonymous
             .get()
             .and_then(|q| quota::rate(&q.rate, &q.burst, findings)),
         upstreams,
-        identity: identity(raw, findings),
         cors,
         routes,
         max_header: max_header(raw, findings),
@@ -159,11 +161,15 @@ fn workers(raw: &Field<Workers>, findings: &mut Findings) -> usize {
     }
 }
 
-fn identity(config: &RawConfig, findings: &mut Findings) -> Identity {
+fn identity(config: &RawConfig, signing: &Signing, findings: &mut Findings) -> Identity {
     let raw = config.identity.get();
     Identity {
         headers: raw.map_or_else(Vec::new, |i| {
             headers::identity(&i.headers, &headers::Taken::of(config), findings)
+        }),
+        assertion: raw.and_then(|i| {
+            let taken = headers::Taken::of(config);
+            assertion::assertion(&i.assertion, taken, signing, findings)
         }),
         user_id: raw.and_then(|i| i.user_id.copied()).unwrap_or(UserId::Id),
         preset: raw.and_then(|i| i.preset.copied()).unwrap_or(Preset::XUser),
