@@ -15,6 +15,7 @@ use ipnet::IpNet;
 
 use super::secret::Secret;
 
+pub use super::path_regex::PathRegex;
 pub use super::private_key::{KeyAlgorithm, KeyFault, PrivateKey};
 
 /// One gateway.yaml, checked.
@@ -350,6 +351,25 @@ pub enum Pattern {
     Path(Vec<Segment>),
     /// The literal segments of a prefix; empty for `/`.
     Prefix(Vec<String>),
+    /// Of the whole path.
+    Regex(PathRegex),
+}
+
+impl Pattern {
+    /// The names of its parameters, in the order in which their values are found.
+    pub fn parameters(&self) -> Vec<&str> {
+        match self {
+            Pattern::Path(segments) => {
+                let names = segments.iter().filter_map(|segment| match segment {
+                    Segment::Literal(_) => None,
+                    Segment::Param(name) | Segment::Rest(name) => Some(name.as_str()),
+                });
+                names.collect()
+            }
+            Pattern::Prefix(_) => Vec::new(),
+            Pattern::Regex(regex) => regex.groups().collect(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@ mod decode;
 mod diagnose;
 mod expand;
 pub mod field_names;
+mod path_regex;
 mod plans;
 mod private_key;
 mod raw;

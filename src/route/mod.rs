@@ -2,8 +2,9 @@
 //!
 //! - Host groups are searched from the tightest: the exact name, then wildcards by their longest
 //!   suffix, then the routes that name no host. A group without a match leaves it to the next.
-//! - Inside a group paths compare by segment from the left: a literal beats `{name}`, which beats
-//!   `{*name}` and a prefix's end; what still ties goes by order in the file.
+//! - Inside a group paths compare by segment from the left: a literal beats `{name}`, which beats a
+//!   regex behind its leading literal segments, which beats `{*name}` and a prefix's end; what still
+//!   ties goes by order in the file.
 //! - Routes that do not admit the method are passed over for looser ones; when only such match, the
 //!   answer is 405 with every method that would have been admitted.
 //! - A trailing slash counts: `/a` and `/a/` are two paths. `{name}` takes a segment of at least one

@@ -3,10 +3,11 @@
 use http::Method;
 use proptest::prelude::*;
 
-use crate::config::checked::{Pattern, Route, Segment};
+use crate::config::checked::{PathRegex, Pattern, Route, Segment};
 use crate::request::Code;
 
-use super::tests::{ask, owned, route, table, with_methods};
+use super::sample;
+use super::tests::{ask, owned, pattern, route, table};
 
 /// A route's rank for a path, smaller is tighter; `None` when it does not match. Written from the
 /// rules and not from the trie: every segment is compared, one class for each.
@@ -19,6 +20,13 @@ fn rank(pattern: &Pattern, path: &str) -> Option<Vec<u8>> {
                 return None;
             }
             classes.resize(prefix.len(), 0);
+            classes.push(3);
+        }
+        Pattern::Regex(regex) => {
+            if !regex.is_match(path.as_bytes()) {
+                return None;
+            }
+            classes.resize(regex.leading_segments().len(), 0);
             classes.push(2);
         }
         Pattern::Path(parts) => {
@@ -31,7 +39,7 @@ fn rank(pattern: &Pattern, path: &str) -> Option<Vec<u8>> {
                         classes.push(1);
                     }
                     Segment::Rest(_) if !segments.get(index..)?.join("/").is_empty() => {
-                        classes.push(2);
+                        classes.push(3);
                         return Some(classes);
                     }
                     _ => return None,
@@ -149,8 +157,22 @@ fn any_route() -> impl Strategy<Value = Route> {
     ];
     let end = prop::sample::select(vec!["", "**", "/{*rest}", "/"]);
     let methods = prop::sample::subsequence(vec![Method::GET, Method::POST, Method::PUT], 0..=2);
-    (prop::collection::vec(segment, 1..4), end, methods).prop_map(|(segments, end, methods)| {
-        with_methods(&format!("/{}{end}", segments.join("/")), &methods)
+    let path = (prop::collection::vec(segment, 1..4), end);
+    let path = path.prop_map(|(segments, end)| pattern(&format!("/{}{end}", segments.join("/"))));
+    let regex = prop::sample::select(vec![
+        "/.*",
+        "/a/.*",
+        "/a/[a-z]+",
+        "/(?P<x>[^/]+)/b",
+        "/(a|admin)(/.*)?",
+        "/admin/?b?",
+        "/a/b",
+    ]);
+    let regex = regex.prop_map(|text| Pattern::Regex(PathRegex::new(text).unwrap()));
+    let pattern = prop_oneof![5 => path, 1 => regex];
+    (pattern, methods).prop_map(|(pattern, methods)| Route {
+        methods,
+        ..sample::route(pattern)
     })
 }
 

@@ -167,14 +167,7 @@ enum Located {
 
 /// The place of a `{parameter}` among a pattern's parameters, as [`Matched::param`] counts them.
 pub fn parameter_index(pattern: &Pattern, name: &str) -> Option<usize> {
-    let Pattern::Path(segments) = pattern else {
-        return None;
-    };
-    let mut names = segments.iter().filter_map(|segment| match segment {
-        Segment::Literal(_) => None,
-        Segment::Param(name) | Segment::Rest(name) => Some(name),
-    });
-    names.position(|known| known == name)
+    pattern.parameters().iter().position(|known| *known == name)
 }
 
 /// Finds where a request goes.

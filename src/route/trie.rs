@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
-use crate::config::checked::{Pattern, Segment};
+use crate::config::checked::{PathRegex, Pattern, Segment};
 
 use super::escape;
 
@@ -24,6 +24,8 @@ struct Node {
     param: Option<usize>,
     /// Routes whose path ends here, in the order of the file.
     ends: Vec<usize>,
+    /// Routes whose regex leads here, in the order of the file.
+    regexes: Vec<(PathRegex, usize)>,
     /// Routes that take all from here on, in the order of the file.
     tails: Vec<Tail>,
 }
@@ -69,6 +71,12 @@ impl Trie {
                     at = self.literal(at, "");
                 }
                 self.nodes[at].ends.push(route);
+            }
+            Pattern::Regex(regex) => {
+                for segment in regex.leading_segments() {
+                    at = self.literal(at, segment);
+                }
+                self.nodes[at].regexes.push((regex.clone(), route));
             }
         }
     }
@@ -124,9 +132,16 @@ impl Trie {
     ) -> Option<usize> {
         let node = &self.nodes[node];
         let Some(start) = start else {
-            let prefixes = node.tails.iter().filter(|tail| !tail.is_rest);
-            let mut candidates = node.ends.iter().copied().chain(prefixes.map(|t| t.route));
-            return candidates.find(|route| admit(*route));
+            if let Some(route) = node.ends.iter().find(|route| admit(**route)) {
+                return Some(*route);
+            }
+            if let Some(route) = node.try_regexes(path, params, admit) {
+                return Some(route);
+            }
+            let mut prefixes = node.tails.iter().filter(|tail| !tail.is_rest);
+            return prefixes
+                .find(|tail| admit(tail.route))
+                .map(|tail| tail.route);
         };
         let slash = path[start..].iter().position(|byte| *byte == b'/');
         let end = slash.map_or(path.len(), |n| start + n);
@@ -146,6 +161,9 @@ impl Trie {
             }
             params.pop();
         }
+        if let Some(route) = node.try_regexes(path, params, admit) {
+            return Some(route);
+        }
         for tail in &node.tails {
             if tail.is_rest && start == path.len() {
                 continue;
@@ -160,6 +178,29 @@ impl Trie {
         None
     }
 }
+
+impl Node {
+    /// The whole path is tried, whatever led here: what did is part of the regex.
+    fn try_regexes(
+        &self,
+        path: &[u8],
+        params: &mut Params,
+        admit: &mut impl FnMut(usize) -> bool,
+    ) -> Option<usize> {
+        let mut matching = self
+            .regexes
+            .iter()
+            .filter(|(regex, _)| regex.is_match(path));
+        let (regex, route) = matching.find(|(_, route)| admit(*route))?;
+        regex.locate(path, |place| {
+            params.push(place.map_or(ABSENT, |place| range(place.start, place.end)));
+        });
+        Some(*route)
+    }
+}
+
+/// The place of a group that took no part: no text has one that ends before it begins.
+const ABSENT: (u16, u16) = (1, 0);
 
 fn range(start: usize, end: usize) -> (u16, u16) {
     let short = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);

@@ -152,6 +152,57 @@ fn hosts_choose_before_paths() {
 }
 
 #[test]
+fn a_regex_covers_whole_paths_and_names_parameters() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            r#"
+            - name: versioned
+              regex: '/svc/v(?P<version>[0-9]+)/users/(?P<username>[a-z0-9_]+)(/.*)?'
+              auth: required
+              allow: [{ owner: "{username}" }]
+              upstream: app
+            - { name: literal, path: /svc/v1/users/all, auth: none, upstream: app }
+            - { name: below, prefix: /svc, auth: none, upstream: app }
+            - { name: images, regex: '/.*[.](png|svg)', auth: none, upstream: app }
+            - { name: first, regex: '/x/[a-z]+', auth: none, upstream: app }
+            - { name: second, regex: '/x/[a-z0-9]+', auth: none, upstream: app }
+            "#,
+        )
+        .start();
+    let alice = gateway.user("alice", &[]);
+
+    for (path, status) in [
+        ("/svc/v2/users/alice", 200),
+        ("/svc/v2/users/alice/posts/1", 200),
+        ("/svc/v2/users/bob", 403),
+        ("/svc/v2/users/bob/posts/1", 403),
+        ("/svc/v2/users/%61lice", 400),
+        ("/svc/v2/users/alice/../bob", 400),
+    ] {
+        let mut client = gateway.connect();
+        client.send(get(path).bearer(&alice.access).to_bytes());
+        assert_eq!(client.read_response().status, status, "{path}");
+    }
+    gateway
+        .send(&get("/svc/v2/users/alice"))
+        .expect_problem(401, "token-missing");
+    for (path, route) in [
+        ("/svc/v1/users/all", "literal"),
+        ("/svc/v1/users", "below"),
+        ("/svc/vx/users/alice", "below"),
+        ("/xx/svc/v1/users/alice.png", "images"),
+        ("/x/abc", "first"),
+        ("/x/abc1", "second"),
+    ] {
+        assert_eq!(route_of(&gateway, path), route, "{path}");
+    }
+    for path in ["/x/abc/d", "/a.png/b", "/y/x/abc"] {
+        gateway.send(&get(path)).expect_problem(404, "not-found");
+    }
+}
+
+#[test]
 fn a_parameter_needs_a_segment() {
     let origin = Origin::start();
     let gateway = Settings::new(&origin)

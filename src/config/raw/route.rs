@@ -21,6 +21,8 @@ section! {
         path: String;
         /// The beginning of a path.
         prefix: String;
+        /// A regular expression of a whole path.
+        regex: String;
         methods: AtLeastOne<String>;
         hosts: AtLeastOne<String>;
         auth: AuthMode, required "nothing is public unless a route says so: `auth: required`, `optional` or `none`";

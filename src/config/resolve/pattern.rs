@@ -1,9 +1,9 @@
-//! Templates of paths, prefixes and hosts.
+//! Templates of paths, prefixes, regular expressions and hosts.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use super::super::checked::{HostPattern, Pattern, Segment};
+use super::super::checked::{HostPattern, PathRegex, Pattern, Segment};
 use super::super::diagnose::shown;
 
 /// What is wrong, which bytes of the text, and what to do about it.
@@ -75,7 +75,23 @@ pub fn prefix(text: &str) -> Result<Pattern, Fault> {
     Ok(Pattern::Prefix(segments))
 }
 
-pub fn name_of(segment: &Segment) -> Option<&str> {
+/// `/v[0-9]+/(?P<name>[a-z]+)`, which covers whole paths.
+pub fn regex(text: &str) -> Result<Pattern, Fault> {
+    let regex = match PathRegex::new(text) {
+        Ok(regex) => regex,
+        Err(bad) => {
+            let range = bad.range.unwrap_or(0..text.len());
+            return fault(bad.message, range, bad.hint);
+        }
+    };
+    if let Some(name) = regex.groups().find(|name| !is_parameter(name)) {
+        let at = text.find(name).unwrap_or_default();
+        return no_parameter(name, at..at + name.len());
+    }
+    Ok(Pattern::Regex(regex))
+}
+
+fn name_of(segment: &Segment) -> Option<&str> {
     match segment {
         Segment::Literal(_) => None,
         Segment::Param(name) | Segment::Rest(name) => Some(name),
@@ -113,16 +129,8 @@ fn parameter(
 ) -> Result<Segment, Fault> {
     let rest = inside.strip_prefix('*');
     let name = rest.unwrap_or(inside);
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        || !name.chars().all(is_word)
-    {
-        let message = format!("{} is no name of a parameter", shown(name));
-        return fault(
-            message,
-            range.clone(),
-            "letters, digits and `_`, as in `{user_id}`",
-        );
+    if !is_parameter(name) {
+        return no_parameter(name, range.clone());
     }
     match rest {
         None => Ok(Segment::Param(name.to_owned())),
@@ -132,6 +140,16 @@ fn parameter(
             fault(message, range.clone(), "it can only stand at the end")
         }
     }
+}
+
+fn is_parameter(name: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(is_word)
+}
+
+fn no_parameter<T>(name: &str, range: std::ops::Range<usize>) -> Result<T, Fault> {
+    let message = format!("{} is no name of a parameter", shown(name));
+    fault(message, range, "letters, digits and `_`, as in `{user_id}`")
 }
 
 /// A segment that is compared as it is: RFC 3986's `pchar` without escapes, and without what some
@@ -248,7 +266,7 @@ mod tests {
     fn paths() {
         let segments = |text| match path(text).unwrap() {
             Pattern::Path(segments) => segments,
-            Pattern::Prefix(_) => unreachable!(),
+            Pattern::Prefix(_) | Pattern::Regex(_) => unreachable!(),
         };
         assert_eq!(segments("/"), []);
         assert_eq!(segments("/users"), [literal("users")]);

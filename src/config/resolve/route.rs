@@ -153,7 +153,11 @@ pub fn route_span(raw: &RawConfig, route: usize) -> Span {
 
 fn pattern_span(at: &At<RawRoute>) -> Span {
     let raw = &at.value;
-    raw.path.span().or(raw.prefix.span()).unwrap_or(at.span)
+    let patterns = [&raw.path, &raw.prefix, &raw.regex];
+    patterns
+        .iter()
+        .find_map(|field| field.span())
+        .unwrap_or(at.span)
 }
 
 /// `None` when the pattern is unusable, so that nothing can be said about what it matches.
@@ -207,22 +211,28 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
 }
 
 fn pattern(raw: &RawRoute, at: Span, findings: &mut Findings) -> Option<Pattern> {
-    if raw.path.is_absent() && raw.prefix.is_absent() {
-        findings.error(at, "a route needs `path` or `prefix`").hint(
-            "`path: /users/{id}` for exactly that, `prefix: /users` for all below it as well",
-        );
-        return None;
-    }
-    if !raw.path.is_absent() && !raw.prefix.is_absent() {
-        let span = raw.prefix.span().unwrap_or(at);
+    type Read = fn(&str) -> Result<Pattern, pattern::Fault>;
+    let kinds: [(&Field<String>, Read); 3] = [
+        (&raw.path, pattern::path),
+        (&raw.prefix, pattern::prefix),
+        (&raw.regex, pattern::regex),
+    ];
+    let mut given = kinds.iter().filter(|(field, _)| !field.is_absent());
+    let Some((field, read)) = given.next() else {
         findings
-            .error(span, "a route has `path` or `prefix`, not both")
+            .error(at, "a route needs `path`, `prefix` or `regex`")
+            .hint(
+                "`path: /users/{id}` for exactly that, `prefix: /users` for all below it as well",
+            );
+        return None;
+    };
+    if let Some((other, _)) = given.next() {
+        let span = other.span().unwrap_or(at);
+        findings
+            .error(span, "a route has one of `path`, `prefix` and `regex`")
             .hint("make two routes of it");
     }
-    let (text, read): (_, fn(&str) -> _) = match raw.path.given() {
-        Some(path) => (path, pattern::path),
-        None => (raw.prefix.given()?, pattern::prefix),
-    };
+    let text = field.given()?;
     match read(&text.value) {
         Ok(pattern) => Some(pattern),
         Err(fault) => {

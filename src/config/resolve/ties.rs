@@ -10,20 +10,23 @@ use super::super::source::Span;
 
 /// A pattern without the names of its parameters.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Shape<'a> {
-    /// `None` stands for a parameter.
-    segments: Vec<Option<&'a str>>,
-    /// Whether more may follow: a prefix, or `{*rest}`.
-    is_open: bool,
+enum Shape<'a> {
+    Segments {
+        /// `None` stands for a parameter.
+        segments: Vec<Option<&'a str>>,
+        /// Whether more may follow: a prefix, or `{*rest}`.
+        is_open: bool,
+    },
+    Regex(&'a str),
 }
 
 fn shape(pattern: &Pattern) -> Shape<'_> {
     match pattern {
-        Pattern::Prefix(literals) => Shape {
+        Pattern::Prefix(literals) => Shape::Segments {
             segments: literals.iter().map(|l| Some(l.as_str())).collect(),
             is_open: true,
         },
-        Pattern::Path(segments) => Shape {
+        Pattern::Path(segments) => Shape::Segments {
             segments: segments
                 .iter()
                 .filter_map(|segment| match segment {
@@ -34,6 +37,7 @@ fn shape(pattern: &Pattern) -> Shape<'_> {
                 .collect(),
             is_open: matches!(segments.last(), Some(Segment::Rest(_))),
         },
+        Pattern::Regex(regex) => Shape::Regex(regex.text()),
     }
 }
 
