@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
 use super::secret::Secret;
@@ -331,8 +331,10 @@ pub struct Route {
     pub pattern: Pattern,
     /// Empty admits every method. HEAD is admitted where GET is.
     pub methods: Vec<Method>,
-    /// Lower case, without port; empty admits every host.
+    /// Lower case; empty admits every host.
     pub hosts: Vec<HostPattern>,
+    /// Admitted are requests that have each of these; no name stands twice.
+    pub headers: Vec<RouteHeader>,
     pub auth: AuthMode,
     /// Alternatives; empty admits every caller that `auth` admits.
     pub allow: Vec<Rule>,
@@ -383,9 +385,31 @@ pub enum Segment {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HostPattern {
+    /// A name or an address, an IPv6 address in brackets.
     Exact(String),
     /// `*.example.com` as `example.com`: one or more labels in front.
     Wildcard(String),
+    /// With the port that clients name.
+    ExactPort(String, u16),
+    WildcardPort(String, u16),
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HostPattern::Exact(name) => f.write_str(name),
+            HostPattern::Wildcard(suffix) => write!(f, "*.{suffix}"),
+            HostPattern::ExactPort(name, port) => write!(f, "{name}:{port}"),
+            HostPattern::WildcardPort(suffix, port) => write!(f, "*.{suffix}:{port}"),
+        }
+    }
+}
+
+/// A header that a request has to have for a route, in one of its lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteHeader {
+    pub name: HeaderName,
+    pub value: HeaderValue,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

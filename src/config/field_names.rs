@@ -129,6 +129,18 @@ pub fn is_in_use(name: &str) -> bool {
         || FAMILIES.iter().any(|family| name.starts_with(family))
 }
 
+/// What says who is calling, and is for nothing else.
+const CREDENTIALS: &[&str] = &["authorization", "cookie", "proxy-authorization"];
+
+/// Whether a route may go by a field of that name, in lower case: one that means the same from whoever it
+/// comes, and that the gateway does not read, set or remove by itself.
+pub fn may_choose_route(name: &str) -> bool {
+    let name = name.replace('_', "-");
+    let is_framing = FRAMING.contains(&name.as_str()) && name != "content-type";
+    let lists = [IDENTITY, OVERRIDES, PROXY, CREDENTIALS];
+    !is_framing && !lists.iter().any(|list| list.contains(&name.as_str()))
+}
+
 /// Whether two names, in lower case, are one to servers that map fields to variables (CGI, WSGI, PHP).
 pub fn are_one(name: &[u8], other: &[u8]) -> bool {
     let fold = |byte: &u8| if *byte == b'_' { b'-' } else { *byte };

@@ -91,6 +91,7 @@ pub(crate) fn route(pattern: Pattern) -> Route {
         pattern,
         methods: Vec::new(),
         hosts: Vec::new(),
+        headers: Vec::new(),
         auth: AuthMode::Optional,
         allow: Vec::new(),
         limits: None,

@@ -2,15 +2,16 @@
 
 use std::ops::ControlFlow;
 
-use http::Method;
+use http::{HeaderMap, Method};
 
 use crate::config::Config;
-use crate::config::checked::{Pattern, Segment};
+use crate::config::checked::{Pattern, RouteHeader, Segment};
 use crate::request::{Code, Facts, Refusal};
 
 use super::escape;
-use super::hosts::{self, Hosts};
+use super::hosts::{Authority, Hosts};
 use super::matched::{Destination, Matched};
+use super::order;
 use super::readings::{self, Unreadable};
 use super::trie::{Params, Trie};
 
@@ -26,6 +27,7 @@ pub struct Table {
 struct Entry {
     /// Empty admits every method.
     methods: Vec<Method>,
+    headers: Vec<RouteHeader>,
     /// The parameters that an owner rule compares.
     deciding: Vec<usize>,
 }
@@ -51,13 +53,17 @@ impl Table {
             let pattern = Pattern::Path(segments.collect());
             table.endpoints.insert(&pattern, index);
         }
-        for (index, route) in config.routes.iter().enumerate() {
+        for route in &config.routes {
             let owners = route.allow.iter().filter_map(|rule| rule.owner.as_ref());
             let deciding = owners.filter_map(|o| parameter_index(&route.pattern, &o.parameter));
             table.routes.push(Entry {
                 methods: route.methods.clone(),
+                headers: route.headers.clone(),
                 deciding: deciding.collect(),
             });
+        }
+        for index in order::of(&config.routes) {
+            let route = &config.routes[index];
             if route.hosts.is_empty() {
                 table.groups[0].insert(&route.pattern, index);
             }
@@ -78,9 +84,13 @@ impl Table {
             return Located::At(Destination::AuthApi, params);
         }
         let mut is_path_known = false;
-        let found = self.search(request.host, path, &mut |route| {
+        let found = self.search(&request.host, path, &mut |route| {
+            let entry = &self.routes[route];
+            if !entry.admits_headers(request.headers) {
+                return false;
+            }
             is_path_known = true;
-            self.routes[route].admits(request.method)
+            entry.admits(request.method)
         });
         match found {
             Some((route, params)) => Located::At(Destination::Route(route), params),
@@ -91,7 +101,7 @@ impl Table {
 
     fn search(
         &self,
-        host: &str,
+        host: &Authority<'_>,
         path: &[u8],
         admit: &mut impl FnMut(usize) -> bool,
     ) -> Option<(usize, Params)> {
@@ -125,13 +135,17 @@ impl Table {
         }
     }
 
-    /// Every method that some route admits for this path, once it is known that none admits the
-    /// request's.
-    fn allowed(&self, host: &str, path: &[u8]) -> Vec<Method> {
+    /// Every method that some route admits for this path and these headers, once it is known that none
+    /// admits the request's.
+    fn allowed(&self, request: &Target<'_>, path: &[u8]) -> Vec<Method> {
         let mut allowed = Vec::new();
         let path = escape::with_upper_case_escapes(path);
-        self.search(host, &path, &mut |route| {
-            for method in &self.routes[route].methods {
+        self.search(&request.host, &path, &mut |route| {
+            let entry = &self.routes[route];
+            if !entry.admits_headers(request.headers) {
+                return false;
+            }
+            for method in &entry.methods {
                 let head = (*method == Method::GET).then_some(&Method::HEAD);
                 for method in [method].into_iter().chain(head) {
                     if !allowed.contains(method) {
@@ -151,12 +165,18 @@ impl Entry {
             || self.methods.contains(method)
             || (*method == Method::HEAD && self.methods.contains(&Method::GET))
     }
+
+    fn admits_headers(&self, sent: &HeaderMap) -> bool {
+        let is_sent = |own: &RouteHeader| sent.get_all(&own.name).iter().any(|v| *v == own.value);
+        self.headers.iter().all(is_sent)
+    }
 }
 
 /// What a search goes by, beside the path.
 struct Target<'a> {
-    host: &'a str,
+    host: Authority<'a>,
     method: &'a Method,
+    headers: &'a HeaderMap,
 }
 
 enum Located {
@@ -176,7 +196,8 @@ pub fn parameter_index(pattern: &Pattern, name: &str) -> Option<usize> {
 ///
 /// 400 `bad-request` for a target that is no path, a broken escape or a malformed host,
 /// 400 `ambiguous-path` when readings of the path disagree or one holds a control byte,
-/// 404 when no route has the path, 405 with `Allow` when none of those that have it admits the method.
+/// 404 when no route has the path and the headers, 405 with `Allow` when none of those that have them
+/// admits the method.
 pub fn find(table: &Table, facts: &Facts<'_>) -> Result<Matched, Refusal> {
     let path = facts.head.uri.path().as_bytes();
     if path.first() != Some(&b'/') {
@@ -186,17 +207,20 @@ pub fn find(table: &Table, facts: &Facts<'_>) -> Result<Matched, Refusal> {
         ));
     }
     let host = if table.hosts.is_empty() {
-        ""
+        Authority::UNASKED
     } else {
-        hosts::name_in(facts.host).ok_or_else(|| {
+        Authority::read(facts.host).ok_or_else(|| {
             Refusal::new(
                 Code::BadRequest,
                 "The request's host has to be a name or an address, with or without a port.",
             )
         })?
     };
-    let method = &facts.head.method;
-    let target = Target { host, method };
+    let target = Target {
+        host,
+        method: &facts.head.method,
+        headers: &facts.head.headers,
+    };
     let located = if readings::is_plain(path) {
         table.locate(&target, path)
     } else {
@@ -207,7 +231,7 @@ pub fn find(table: &Table, facts: &Facts<'_>) -> Result<Matched, Refusal> {
             destination,
             params,
         }),
-        Located::WrongMethod => Err(Refusal::method_not_allowed(&table.allowed(host, path))),
+        Located::WrongMethod => Err(Refusal::method_not_allowed(&table.allowed(&target, path))),
         Located::Nowhere => Err(Refusal::new(
             Code::NotFound,
             "There is nothing at this path.",

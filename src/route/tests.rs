@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 
 use crate::config::checked::*;
 use crate::request::{Code, Facts, Peer, Refusal};
@@ -76,8 +76,11 @@ pub(super) fn ask(
     host: &str,
     path: &str,
 ) -> Result<Matched, Refusal> {
-    let request = Request::builder().method(method).uri(path).body(());
-    let (head, ()) = request.expect("a request").into_parts();
+    ask_for(table, Request::builder().method(method).uri(path), host)
+}
+
+fn ask_for(table: &Table, request: http::request::Builder, host: &str) -> Result<Matched, Refusal> {
+    let (head, ()) = request.body(()).expect("a request").into_parts();
     let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let peer = Peer {
         socket: SocketAddr::new(ip, 1),
@@ -99,6 +102,15 @@ fn get(table: &Table, path: &str) -> Result<Destination, Code> {
     found
         .map(|m| m.destination)
         .map_err(|refusal| refusal.code())
+}
+
+/// What a refusal says is allowed.
+fn allow(refusal: &Refusal) -> String {
+    let mut headers = refusal.headers().iter();
+    let allow = headers.find(|(name, _)| name == header::ALLOW);
+    allow.map_or(String::new(), |(_, value)| {
+        value.to_str().unwrap().to_owned()
+    })
 }
 
 const fn to(route: usize) -> Result<Destination, Code> {
@@ -241,15 +253,80 @@ fn methods_are_passed_over_and_told() {
     assert_eq!(at(Method::GET, "/b").unwrap(), Destination::Route(3));
     let refusal = at(Method::PUT, "/a/1").unwrap_err();
     assert_eq!(refusal.code().status(), StatusCode::METHOD_NOT_ALLOWED);
-    let allow = refusal
-        .headers()
-        .iter()
-        .find(|(name, _)| name == header::ALLOW);
-    assert_eq!(allow.unwrap().1, "GET, HEAD, DELETE, PATCH");
+    assert_eq!(allow(&refusal), "GET, HEAD, DELETE, PATCH");
     assert_eq!(
         at(Method::HEAD, "/a/2").unwrap_err().code(),
         Code::MethodNotAllowed
     );
+}
+
+fn with_headers(route: Route, headers: &[(&'static str, &'static str)]) -> Route {
+    let headers = headers.iter().map(|(name, value)| RouteHeader {
+        name: HeaderName::from_static(name),
+        value: HeaderValue::from_static(value),
+    });
+    Route {
+        headers: headers.collect(),
+        ..route
+    }
+}
+
+#[test]
+fn headers_choose_among_routes_and_are_no_reason_for_a_405() {
+    let table = table(vec![
+        with_methods("/a", &[Method::GET]),
+        with_headers(with_methods("/a", &[Method::GET]), &[("x-beta", "1")]),
+        with_headers(
+            with_methods("/a", &[Method::GET, Method::POST]),
+            &[("x-beta", "1"), ("x-gamma", "2")],
+        ),
+        with_headers(route("/b"), &[("x-beta", "1")]),
+        with_headers(with_methods("/b", &[Method::PUT]), &[("x-gamma", "2")]),
+        with_headers(route("/c/d"), &[("x-beta", "1")]),
+        with_methods("/c**", &[Method::GET]),
+    ]);
+    let at = |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let found = ask_for(&table, request, "");
+        found
+            .map(|m| m.destination)
+            .map_err(|r| (r.code(), allow(&r)))
+    };
+    let (beta, gamma) = (("x-beta", "1"), ("x-gamma", "2"));
+    let route = |index| Ok(Destination::Route(index));
+    let refused = |code, allow: &str| Err((code, allow.to_owned()));
+    assert_eq!(at("GET", "/a", &[]), route(0));
+    assert_eq!(at("GET", "/a", &[("x-beta", "2")]), route(0));
+    assert_eq!(at("HEAD", "/a", &[beta]), route(1));
+    assert_eq!(at("GET", "/a", &[("x-beta", "2"), beta]), route(1));
+    assert_eq!(at("GET", "/a", &[gamma, beta]), route(2));
+    assert_eq!(at("POST", "/a", &[gamma, beta]), route(2));
+    assert_eq!(
+        at("POST", "/a", &[beta]),
+        refused(Code::MethodNotAllowed, "GET, HEAD")
+    );
+    assert_eq!(
+        at("PUT", "/a", &[beta, gamma]),
+        refused(Code::MethodNotAllowed, "GET, HEAD, POST")
+    );
+    assert_eq!(at("GET", "/b", &[]), refused(Code::NotFound, ""));
+    assert_eq!(
+        at("GET", "/b", &[("x-beta", "1 ")]),
+        refused(Code::NotFound, "")
+    );
+    assert_eq!(
+        at("GET", "/b", &[gamma]),
+        refused(Code::MethodNotAllowed, "PUT")
+    );
+    assert_eq!(at("PUT", "/b", &[gamma]), route(4));
+    assert_eq!(
+        at("POST", "/c/d", &[]),
+        refused(Code::MethodNotAllowed, "GET, HEAD")
+    );
+    assert_eq!(at("POST", "/c/d", &[beta]), route(5));
 }
 
 #[test]
@@ -259,6 +336,10 @@ fn hosts_come_first_and_fall_through() {
         on_host("/**", HostPattern::Wildcard("example.com".into())),
         on_host("/x", HostPattern::Exact("api.example.com".into())),
         on_host("/v6", HostPattern::Exact("[::1]".into())),
+        on_host(
+            "/**",
+            HostPattern::ExactPort("api.example.com".into(), 8443),
+        ),
     ]);
     let at = |host, path| match ask(&table, Method::GET, host, path) {
         Ok(matched) => Ok(matched.destination),
@@ -270,8 +351,24 @@ fn hosts_come_first_and_fall_through() {
     assert_eq!(at("example.com", "/x"), to(0));
     assert_eq!(at("", "/x"), to(0));
     assert_eq!(at("[::1]:8080", "/v6"), to(3));
+    assert_eq!(at("[0:0:0:0:0:0:0:1]", "/v6"), to(3));
+    assert_eq!(at("api.example.com:8443", "/x"), to(4));
+    assert_eq!(at("api.example.com:8444", "/x"), to(2));
     assert_eq!(at("elsewhere", "/y"), Err(Code::NotFound));
-    assert_eq!(at("api.example.com:80:81", "/x"), Err(Code::BadRequest));
+    for odd in [
+        "api.example.com:80:81",
+        "api%2eexample.com",
+        "api..example.com",
+        "api.example.com..",
+    ] {
+        assert_eq!(at(odd, "/x"), Err(Code::BadRequest), "{odd}");
+    }
+}
+
+#[test]
+fn hosts_are_not_read_where_no_route_asks() {
+    let table = table(vec![route("/x")]);
+    assert!(ask(&table, Method::GET, "api%2eexample.com", "/x").is_ok());
 }
 
 #[test]

@@ -22,11 +22,11 @@ pub(super) struct Trie {
 struct Node {
     literals: HashMap<Box<[u8]>, usize>,
     param: Option<usize>,
-    /// Routes whose path ends here, in the order of the file.
+    /// Routes whose path ends here, in the order in which they were inserted.
     ends: Vec<usize>,
-    /// Routes whose regex leads here, in the order of the file.
+    /// Routes whose regex leads here, in that order.
     regexes: Vec<(PathRegex, usize)>,
-    /// Routes that take all from here on, in the order of the file.
+    /// Routes that take all from here on, in that order.
     tails: Vec<Tail>,
 }
 

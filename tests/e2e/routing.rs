@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::harness::client::{get, post, request};
+use crate::harness::client::{Request, get, post, request};
 use crate::harness::gateway::{Gateway, Settings};
 use crate::harness::origin::Origin;
 
@@ -200,6 +200,76 @@ fn a_regex_covers_whole_paths_and_names_parameters() {
     for path in ["/x/abc/d", "/a.png/b", "/y/x/abc"] {
         gateway.send(&get(path)).expect_problem(404, "not-found");
     }
+}
+
+#[test]
+fn a_header_chooses_among_routes_of_one_path() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            r#"
+            - { name: stable, prefix: /x, auth: none, upstream: app }
+            - { name: beta, prefix: /x, headers: { X-Beta: "1" }, auth: none, upstream: app }
+            - { name: only, path: /only, headers: { X-Beta: "1" }, auth: none, upstream: app }
+            - { name: write, path: /w, methods: [POST], headers: { X-Beta: "1" }, auth: none, upstream: app }
+            "#,
+        )
+        .start();
+
+    let ask = |request: Request| {
+        let response = gateway.connect().exchange(&request);
+        let log = gateway.log_of(&response);
+        (
+            response.status,
+            log["route"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    assert_eq!(ask(get("/x/y")), (200, "stable".into()));
+    assert_eq!(
+        ask(get("/x/y").header("X-Beta", "2")),
+        (200, "stable".into())
+    );
+    assert_eq!(ask(get("/x/y").header("x-beta", "1")), (200, "beta".into()));
+    let two_lines = get("/x").header("X-Beta", "0").header("X-Beta", "1");
+    assert_eq!(ask(two_lines), (200, "beta".into()));
+    assert_eq!(
+        ask(get("/only").header("X-Beta", "1")),
+        (200, "only".into())
+    );
+    gateway.send(&get("/only")).expect_problem(404, "not-found");
+    gateway.send(&get("/w")).expect_problem(404, "not-found");
+    let response = gateway
+        .send(&get("/w").header("X-Beta", "1"))
+        .expect_problem(405, "method-not-allowed");
+    assert_eq!(response.header("allow"), Some("POST"));
+}
+
+#[test]
+fn a_host_with_a_port_beats_the_host() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            r#"
+            - { name: ported, prefix: /, hosts: ["api.example.test:8443"], auth: none, upstream: app }
+            - { name: exact, prefix: /, hosts: [api.example.test], auth: none, upstream: app }
+            - { name: any, prefix: /, auth: none, upstream: app }
+            "#,
+        )
+        .start();
+
+    let ask = |host: &str| {
+        let response = gateway.connect().exchange(&get("/").header("Host", host));
+        let log = gateway.log_of(&response);
+        (
+            response.status,
+            log["route"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    assert_eq!(ask("API.example.test:8443"), (200, "ported".into()));
+    assert_eq!(ask("api.example.test.:8443"), (200, "ported".into()));
+    assert_eq!(ask("api.example.test:443"), (200, "exact".into()));
+    assert_eq!(ask("api.example.test"), (200, "exact".into()));
+    assert_eq!(ask("example.test:8443"), (200, "any".into()));
 }
 
 #[test]

@@ -240,3 +240,46 @@ fn forwarded_uri_spoof() {
     assert_eq!(origin.last_request().method(), "POST");
     gateway.still_serves("/public");
 }
+
+#[test]
+fn host_in_disguise() {
+    let (guarded, open) = (Origin::start(), Origin::start());
+    let gateway = Settings::new(&guarded)
+        .more_upstreams(&format!("open: {{ targets: [\"{}\"] }}", open.url()))
+        .routes(
+            "
+            - { name: secret, prefix: /, hosts: [secret.example], auth: required, upstream: app }
+            - { name: loose, prefix: /, auth: none, upstream: open }
+            ",
+        )
+        .start();
+
+    for host in [
+        "secret%2eexample",
+        "secret%2Eexample",
+        "%73ecret.example",
+        "secret..example",
+        "secret.example..",
+        ".secret.example",
+        "secret.example%00",
+        "secret~.example",
+        "secret.example(x)",
+        "secret.example:80:80",
+        "[secret.example]",
+        "x@secret.example",
+    ] {
+        let response = gateway.connect().exchange(&get("/").header("Host", host));
+        assert_eq!(response.status, 400, "{host}: {response:?}");
+    }
+    for host in [
+        "secret.example",
+        "SECRET.EXAMPLE",
+        "secret.example.",
+        "secret.example:1",
+    ] {
+        let response = gateway.connect().exchange(&get("/").header("Host", host));
+        assert_eq!(response.status, 401, "{host}: {response:?}");
+    }
+    assert!(open.requests().is_empty() && guarded.requests().is_empty());
+    gateway.still_serves("/");
+}

@@ -25,6 +25,8 @@ section! {
         regex: String;
         methods: AtLeastOne<String>;
         hosts: AtLeastOne<String>;
+        /// Headers that a request has to have, with their values.
+        headers: Named<String>;
         auth: AuthMode, required "nothing is public unless a route says so: `auth: required`, `optional` or `none`";
         /// Alternatives, one of which a caller must meet.
         allow: AtLeastOne<RawRule>;

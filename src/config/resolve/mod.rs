@@ -6,6 +6,7 @@
 mod auth;
 mod limit;
 mod lockout;
+mod match_headers;
 pub(super) mod pattern;
 mod quota;
 mod route;
@@ -48,7 +49,8 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     }
     let tiers = quota::tiers(&raw.tiers, findings);
     let upstreams = upstream::upstreams(&raw.upstreams, findings);
-    let names = route::Names::new(raw, &tiers);
+    let auth = auth::auth(raw, &tiers, dir, findings);
+    let names = route::Names::new(raw, &tiers, &auth.api_keys.header);
     let routes = route::routes(&raw.routes, &names, findings);
     upstream::warn_of_unused(&raw.upstreams, &raw.routes, findings);
     let listen = listen(&raw.listen, findings);
@@ -67,7 +69,7 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
             .and_then(|s| s.grace.copied())
             .unwrap_or(Duration::from_secs(30)),
         store,
-        auth: auth::auth(raw, &tiers, dir, findings),
+        auth,
         anonymous: raw
             .anonymous
             .get()

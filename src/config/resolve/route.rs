@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use http::Method;
+use http::{HeaderName, Method};
 
 use super::super::checked::{AuthMode, HostPattern, Pattern, Route, Tier};
 use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
 use super::super::raw::{RawConfig, RawRoute};
 use super::super::source::Span;
-use super::{check_name, limit, pattern, positive, rule, ties};
+use super::{check_name, limit, match_headers, pattern, positive, rule, ties};
 
 const DEFAULT_MAX_BODY: u64 = 10 * 1024 * 1024;
 
@@ -64,11 +64,17 @@ pub struct Names<'a> {
     /// In the order of the file; `None` when they could not be read.
     upstreams: Option<Vec<&'a str>>,
     upstream_index: HashMap<&'a str, usize>,
+    /// The field that API keys are in.
+    api_key: &'a HeaderName,
 }
 
 impl<'a> Names<'a> {
-    /// `tiers` are the resolved ones.
-    pub fn new(raw: &'a RawConfig, tiers: &'a BTreeMap<String, Tier>) -> Names<'a> {
+    /// `tiers` are the resolved ones, `api_key` is the field that API keys are in.
+    pub fn new(
+        raw: &'a RawConfig,
+        tiers: &'a BTreeMap<String, Tier>,
+        api_key: &'a HeaderName,
+    ) -> Names<'a> {
         let upstreams = raw.upstreams.get().map(|u| u.names().collect::<Vec<_>>());
         let places = upstreams.iter().flatten().enumerate();
         Names {
@@ -76,6 +82,7 @@ impl<'a> Names<'a> {
             tiers_are_known: !matches!(raw.tiers, Field::Invalid),
             upstream_index: places.map(|(i, name)| (*name, i)).collect(),
             upstreams,
+            api_key,
         }
     }
 
@@ -185,6 +192,7 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
         .map(|list| limit::limits(list, names, findings));
     let methods = methods(&raw.methods, findings);
     let hosts = hosts(&raw.hosts, findings);
+    let headers = match_headers::headers(&raw.headers, names.api_key, findings);
     let upstream = raw
         .upstream
         .given()
@@ -198,6 +206,7 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
         pattern: pattern?,
         methods: methods?,
         hosts: hosts?,
+        headers: headers?,
         auth: auth.unwrap_or(AuthMode::Required),
         allow,
         limits,

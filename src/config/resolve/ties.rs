@@ -63,12 +63,27 @@ pub fn refuse(routes: &[Route], spans: &[Span], findings: &mut Findings) {
             );
             findings
                 .error(*span, message)
-                .hint("tell them apart by path, `methods` or `hosts`, or remove one");
+                .hint("tell them apart by path, `methods`, `hosts` or `headers`, or remove one");
         }
     }
 }
 
+/// Some requests are admitted by both, and neither comes before the other.
 fn overlap(a: &Route, b: &Route) -> bool {
+    have_common_headers(a, b) && have_common_methods(a, b)
+}
+
+/// Of routes with more headers and fewer, those with more come first. One header with two values, in two
+/// lines, is nobody's ordinary request: there the order of the file will do.
+fn have_common_headers(a: &Route, b: &Route) -> bool {
+    a.headers.len() == b.headers.len()
+        && a.headers.iter().all(|own| {
+            let other = b.headers.iter().find(|other| other.name == own.name);
+            other.is_none_or(|other| other.value == own.value)
+        })
+}
+
+fn have_common_methods(a: &Route, b: &Route) -> bool {
     a.methods.is_empty()
         || b.methods.iter().any(|m| admits(a, m))
         || a.methods.iter().any(|m| admits(b, m))
