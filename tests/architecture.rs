@@ -57,10 +57,14 @@ fn may_know(module: &str, other: &str) -> bool {
         "listener" => is_leaf || other == "gateway",
         // The gateway calls the stages; who calls the gateway is none of its business.
         "gateway" => is_leaf || stage(other).is_some(),
-        "api" | "admin" | "accounts" => !matches!(other, "boot" | "cli" | "api" | "admin"),
+        // It asks the stages what they would do, and nobody but the command line asks it.
+        "policy" => is_leaf || other == "gateway" || stage(other).is_some(),
+        "api" | "admin" | "accounts" => {
+            !matches!(other, "boot" | "cli" | "api" | "admin" | "policy")
+        }
         _ => match stage(module) {
             Some(own) => is_leaf || stage(other).is_some_and(|other| other < own),
-            None => true,
+            None => other != "policy" || module == "cli",
         },
     }
 }

@@ -51,7 +51,7 @@ use self::plans::Published;
 use self::sessions::RefreshToken;
 use self::settings::Settings;
 use self::store::{Session, Step};
-use crate::authn::{Changes, VerifyingKeys};
+use crate::authn::{Changes, Further, VerifyingKeys};
 use crate::config::Config;
 use crate::config::checked::Registration;
 
@@ -264,7 +264,15 @@ impl Accounts {
         let keys = self.keys.load();
         let expires_at = tokens::expiry(now, settings);
         Ok(Granted {
-            access_token: tokens::mint(&keys, settings, account, token.session, now, expires_at)?,
+            access_token: tokens::mint(
+                &keys,
+                settings,
+                account,
+                token.session,
+                now,
+                expires_at,
+                Further::default(),
+            )?,
             expires_in: tokens::seconds(expires_at) - tokens::seconds(now),
             refresh_token: token.encode(keys.refresh.first()),
             refresh_expires_in: tokens::seconds(refresh_expires_at.saturating_sub(now)),

@@ -120,6 +120,7 @@ pub(crate) fn config(folder: &Path) -> Config {
         identity: checked::Identity {
             user_id: checked::UserId::Id,
             preset: checked::Preset::XUser,
+            headers: Vec::new(),
             forward_authorization: false,
         },
         routes: vec![],

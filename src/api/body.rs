@@ -6,7 +6,9 @@ use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
+use axum::BoxError;
 use axum::body::Body;
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -47,7 +49,7 @@ impl Members {
             essence.trim().to_ascii_lowercase()
         });
         let takes_form = accepts == Accepts::JsonOrForm;
-        let bytes = collect(body).await?;
+        let bytes = receive(body).await?;
         match media_type.as_deref() {
             // Some clients state a type for the body that they do not send.
             _ if bytes.is_empty() && takes_form => Ok(Members::default()),
@@ -272,7 +274,15 @@ impl Members {
     }
 }
 
-async fn collect(body: Body) -> Result<bytes::Bytes, Refusal> {
+/// The whole body of a call.
+///
+/// # Errors
+/// 413 `body-too-large` past 64 KiB, 400 `bad-request` when it breaks off or takes more than 30 seconds.
+pub async fn receive<B>(body: B) -> Result<Bytes, Refusal>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
     let whole = Limited::new(body, MAX_BYTES).collect();
     match tokio::time::timeout(DEADLINE, whole).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),

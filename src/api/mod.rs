@@ -47,6 +47,7 @@ use crate::config::checked::{Compat, Cookie, Delivery, Docs};
 use crate::request::{Code, Peer, Refusal};
 use crate::telemetry::Metrics;
 
+pub use self::body::receive;
 pub use self::document::openapi;
 pub use self::endpoints::{compat_paths, endpoints, router};
 pub use self::hidden::hidden_routes;

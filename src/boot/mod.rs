@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::api;
 use crate::config::{self, Loaded, Report};
 
-pub use api::{compat_paths, openapi};
+pub use api::{compat_paths, endpoints, openapi};
 pub use run::{BootError, Serving, serve};
 
 /// Reads a file, and warns of routes that the auth API hides.

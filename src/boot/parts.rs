@@ -181,7 +181,8 @@ fn api_keys(
     ApiKeys::new(header, changes, look_up, used, control)
 }
 
-/// Requests to the auth API run on the control plane's threads; bodies stream across.
+/// Requests to the auth API run on the control plane's threads. A body is received before that: a
+/// client that is slow to send it keeps no place from others.
 fn hand_over(router: Router, control: Handle) -> AuthApi {
     let room = Arc::new(Semaphore::new(AUTH_API_CONCURRENCY));
     Arc::new(move |request: Request<Incoming>| -> AuthApiFuture {
@@ -189,14 +190,20 @@ fn hand_over(router: Router, control: Handle) -> AuthApi {
         let room = Arc::clone(&room);
         let control = control.clone();
         Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let body = match api::receive(body).await {
+                Ok(body) => body,
+                Err(refusal) => return refused(refusal),
+            };
+            let request = Request::from_parts(head, axum::body::Body::from(body));
             let Ok(place) = room.try_acquire_owned() else {
-                let refusal = Refusal::new(Code::Unavailable, "Too many sign-ins at once.");
+                let refusal = Refusal::new(Code::Unavailable, "Too many calls at once.");
                 return refused(refusal.retry_after(1));
             };
             let answer = control.spawn(async move {
                 // The work goes on when its client leaves, and so does its place.
                 let _place = place;
-                router.oneshot(request.map(axum::body::Body::new)).await
+                router.oneshot(request).await
             });
             match answer.await {
                 Ok(Ok(response)) => response.map(|body| {

@@ -3,6 +3,7 @@
 pub mod apikey;
 pub mod check;
 mod demo;
+mod explain;
 mod hash;
 mod health;
 mod import;
@@ -10,13 +11,14 @@ mod key;
 mod openapi;
 mod serve;
 pub mod session;
+mod test;
 pub mod tier;
 mod token;
 mod told;
 pub mod user;
 mod user_args;
 
-use std::io::{IsTerminal, stderr};
+use std::io::{self, IsTerminal, Write as _, stderr};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
@@ -24,11 +26,14 @@ use tracing_subscriber::EnvFilter;
 
 use self::told::Told;
 use self::user::UserError;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Loaded};
 
 /// Exit codes beside clap's own 2 for bad usage.
 const GOOD: i32 = 0;
 const FAILED: i32 = 1;
+const USAGE: i32 = 2;
+/// The request would be refused.
+const REFUSED: i32 = 3;
 
 const DEFAULT_FILE: &str = "gateway.yaml";
 
@@ -55,6 +60,20 @@ enum Verb {
         /// Connect to the database of auth.users too, and hold its query to what it must give
         #[arg(long)]
         online: bool,
+    },
+    /// What would become of a request, and why: 0 when it would be served, 3 when refused
+    Explain {
+        #[command(flatten)]
+        file: File,
+        #[command(flatten)]
+        args: explain::ExplainArgs,
+    },
+    /// Hold the policy to its tests, in the file and beside it
+    Test {
+        #[command(flatten)]
+        file: File,
+        #[command(flatten)]
+        args: test::TestArgs,
     },
     /// Accounts, straight on the store
     User {
@@ -177,6 +196,13 @@ pub fn run() -> i32 {
             format,
             online,
         } => check::run(&file.path(), format, online, colour()),
+        Verb::Explain { file, args } => {
+            with_loaded(file, |loaded| explain::run(loaded.config, &args))
+        }
+        Verb::Test { file, args } => {
+            let path = file.path();
+            with_path(&path, |loaded| test::run(loaded, &path, &args))
+        }
         Verb::User {
             file,
             json,
@@ -234,8 +260,16 @@ pub fn run() -> i32 {
 }
 
 fn with_config(file: File, act: impl FnOnce(&Config) -> i32) -> i32 {
-    match config::load(&file.path()) {
-        Ok(loaded) => act(&loaded.config),
+    with_loaded(file, |loaded| act(&loaded.config))
+}
+
+fn with_loaded(file: File, act: impl FnOnce(Loaded) -> i32) -> i32 {
+    with_path(&file.path(), act)
+}
+
+fn with_path(path: &Path, act: impl FnOnce(Loaded) -> i32) -> i32 {
+    match config::load(path) {
+        Ok(loaded) => act(loaded),
         Err(report) => {
             eprint!("{}", report.render(colour()));
             FAILED
@@ -260,6 +294,13 @@ fn manage(json: bool, work: impl Future<Output = Result<Told, UserError>>) -> i3
         Ok(true) => FAILED,
         Err(error) => fail(&error),
     }
+}
+
+fn print_json(value: &serde_json::Value) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value)?;
+    out.write_all(b"\n")?;
+    out.flush()
 }
 
 /// An error and what caused it, on stderr.

@@ -17,6 +17,7 @@ use super::secret::Secret;
 
 pub use super::path_regex::PathRegex;
 pub use super::private_key::{KeyAlgorithm, KeyFault, PrivateKey};
+pub use super::template::{Part, RequestField, Template, UserField, Variable};
 
 /// One gateway.yaml, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +42,22 @@ pub struct Config {
     pub max_header: usize,
     pub limits_headers: LimitsHeaders,
     pub log: Log,
+}
+
+impl Config {
+    /// The headers that upstreams are told beside the preset's, on whatever route.
+    pub fn headers_told(&self) -> impl Iterator<Item = &HeaderLine> {
+        let routes = self.routes.iter();
+        let routes = routes.flat_map(|route| route.request_headers.lines());
+        self.identity.headers.iter().chain(routes)
+    }
+
+    /// Every template of the file.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        let routes = self.routes.iter();
+        let answers = routes.flat_map(|route| route.response_headers.lines());
+        self.headers_told().chain(answers).map(|line| &line.value)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -306,7 +323,32 @@ pub struct Target {
 pub struct Identity {
     pub user_id: UserId,
     pub preset: Preset,
+    /// Set beside the preset's, where they have a value.
+    pub headers: Vec<HeaderLine>,
     pub forward_authorization: bool,
+}
+
+/// A header and what its value is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderLine {
+    pub name: HeaderName,
+    pub value: Template,
+}
+
+/// What a route changes about the headers of a message, in this order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HeaderEdits {
+    pub remove: Vec<HeaderName>,
+    /// In place of whatever has the name.
+    pub set: Vec<HeaderLine>,
+    /// Beside whatever has the name.
+    pub add: Vec<HeaderLine>,
+}
+
+impl HeaderEdits {
+    pub fn lines(&self) -> impl Iterator<Item = &HeaderLine> {
+        self.set.iter().chain(&self.add)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -346,6 +388,8 @@ pub struct Route {
     pub max_body: u64,
     /// To the response's headers; `None` takes the upstream's.
     pub timeout: Option<Duration>,
+    pub request_headers: HeaderEdits,
+    pub response_headers: HeaderEdits,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -432,6 +476,33 @@ pub struct Rule {
     pub roles: Vec<String>,
     /// Every one of these.
     pub scopes: Vec<String>,
+    /// Every one of these.
+    pub claims: Vec<ClaimRule>,
+}
+
+impl Rule {
+    /// Whether an answer depends on this claim of the caller's.
+    pub fn names_claim(&self, name: &str) -> bool {
+        self.claims.iter().any(|claim| claim.name == name)
+            || self
+                .owner
+                .as_ref()
+                .is_some_and(|owner| match &owner.equals {
+                    OwnerField::Id => name == "sub",
+                    OwnerField::Username => name == "username",
+                    OwnerField::ExternalId => name == "external_id",
+                    OwnerField::Claim(claim) => claim == name,
+                })
+    }
+}
+
+/// A claim that must be a value, or a list that has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimRule {
+    /// The name, or the way to it: `realm_access.roles`.
+    pub name: String,
+    /// Text, a number or a boolean.
+    pub value: serde_json::Value,
 }
 
 /// A path parameter that must be equal to what is known of the caller.
@@ -442,11 +513,13 @@ pub struct Owner {
     pub equals: OwnerField,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OwnerField {
     Id,
     Username,
     ExternalId,
+    /// The text of a claim, which may be named by the way to it.
+    Claim(String),
 }
 
 #[derive(Debug, Clone, PartialEq)]

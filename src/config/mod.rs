@@ -3,6 +3,7 @@
 //! `yaml` makes a tree that knows its places, `decode` and `raw` give it types, `resolve` compares
 //! and fills in; all of them report to `diagnose` and go on, so that one run tells everything.
 
+mod admission;
 pub mod checked;
 mod decode;
 mod diagnose;
@@ -10,6 +11,7 @@ mod expand;
 pub mod field_names;
 mod path_regex;
 mod plans;
+pub mod policy_test;
 mod private_key;
 mod raw;
 mod resolve;
@@ -18,6 +20,7 @@ mod schema;
 mod secret;
 mod section;
 mod source;
+mod template;
 pub mod text;
 mod units;
 mod yaml;
@@ -25,6 +28,7 @@ mod yaml;
 use std::io::Read;
 use std::path::Path;
 
+pub use admission::{admits_headers, admits_method};
 pub use checked::Config;
 pub use checked::{KeyAlgorithm, KeyFault, PrivateKey};
 pub use diagnose::{Diagnostic, Report, Severity, counted};
@@ -50,6 +54,8 @@ const LARGEST_FILE: u64 = 4 * 1024 * 1024;
 pub struct Loaded {
     pub config: Config,
     pub warnings: Vec<Diagnostic>,
+    /// What the file itself says is to come of requests.
+    pub tests: Vec<policy_test::PolicyTest>,
     /// Where the keys stand of which only a database can say that they hold, each as an error yet
     /// without its message.
     places: Vec<(&'static str, Diagnostic)>,
@@ -141,6 +147,7 @@ fn parse_with(
     };
     let dir = path.parent().unwrap_or(Path::new(""));
     let config = resolve::resolve(&raw, dir, &mut findings);
+    let tests = policy_test::tests(&raw.tests, &config, &source, &mut findings);
     if findings.has_errors() {
         return Err(report(findings, &source));
     }
@@ -150,6 +157,7 @@ fn parse_with(
     }
     Ok(Loaded {
         config,
+        tests,
         places: places(&raw, &findings, &source),
         warnings: findings.into_diagnostics(&source),
     })

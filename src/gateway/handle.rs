@@ -70,7 +70,7 @@ async fn serve(
     let admission = limit::admit(&snapshot.limits, &matched, &facts)?;
     let identified = snapshot.authenticator.identify(route.auth, &head.headers);
     let principal = ledger.identified(identified.await, &head.headers)?;
-    let permit = authz::decide(&snapshot.policies, matched, principal, head.uri.path())?;
+    let permit = authz::decide(&snapshot.policies, matched, principal, &facts)?;
     let ticket = limit::take(&snapshot.limits, admission, permit, &facts)?;
     ledger.limited(&ticket);
 
@@ -84,7 +84,7 @@ async fn serve(
         is_trusted: peer.is_trusted,
         request_id: &ledger.request_id(),
         refresh_cookie: &snapshot.config.auth.cookie.name,
-        api_key: &snapshot.config.auth.api_keys.header,
+        client: peer.client,
         trace: ledger.trace(),
     };
     let response = forward::send(ticket, Request::from_parts(head, body), context).await?;

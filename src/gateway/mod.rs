@@ -2,7 +2,7 @@
 
 mod body;
 mod handle;
-mod ingress;
+pub mod ingress;
 mod ledger;
 pub mod respond;
 mod snapshot;

@@ -15,6 +15,7 @@
 //!   readings disagree on the route or on a parameter that decides who may pass (see `readings.rs`).
 
 mod escape;
+mod explain;
 mod hosts;
 mod matched;
 mod order;
@@ -29,6 +30,7 @@ mod templates;
 mod tests;
 mod trie;
 
+pub use explain::{Miss, Near, canonical, near, readings_of};
 pub use matched::{Destination, Matched};
 pub use table::{Table, find, parameter_index};
 pub use templates::Templates;

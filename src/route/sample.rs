@@ -69,6 +69,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
         identity: Identity {
             user_id: UserId::Id,
             preset: Preset::XUser,
+            headers: Vec::new(),
             forward_authorization: false,
         },
         routes,
@@ -98,5 +99,7 @@ pub(crate) fn route(pattern: Pattern) -> Route {
         upstream: 0,
         max_body: 0,
         timeout: None,
+        request_headers: HeaderEdits::default(),
+        response_headers: HeaderEdits::default(),
     }
 }

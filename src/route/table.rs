@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use http::{HeaderMap, Method};
 
-use crate::config::Config;
 use crate::config::checked::{Pattern, RouteHeader, Segment};
+use crate::config::{Config, admits_headers, admits_method};
 use crate::request::{Code, Facts, Refusal};
 
 use super::escape;
@@ -86,11 +86,11 @@ impl Table {
         let mut is_path_known = false;
         let found = self.search(&request.host, path, &mut |route| {
             let entry = &self.routes[route];
-            if !entry.admits_headers(request.headers) {
+            if !entry.admits_headers(request) {
                 return false;
             }
             is_path_known = true;
-            entry.admits(request.method)
+            entry.admits(request)
         });
         match found {
             Some((route, params)) => Located::At(Destination::Route(route), params),
@@ -142,7 +142,7 @@ impl Table {
         let path = escape::with_upper_case_escapes(path);
         self.search(&request.host, &path, &mut |route| {
             let entry = &self.routes[route];
-            if !entry.admits_headers(request.headers) {
+            if !entry.admits_headers(request) {
                 return false;
             }
             for method in &entry.methods {
@@ -160,15 +160,12 @@ impl Table {
 }
 
 impl Entry {
-    fn admits(&self, method: &Method) -> bool {
-        self.methods.is_empty()
-            || self.methods.contains(method)
-            || (*method == Method::HEAD && self.methods.contains(&Method::GET))
+    fn admits(&self, request: &Target<'_>) -> bool {
+        admits_method(&self.methods, request.method)
     }
 
-    fn admits_headers(&self, sent: &HeaderMap) -> bool {
-        let is_sent = |own: &RouteHeader| sent.get_all(&own.name).iter().any(|v| *v == own.value);
-        self.headers.iter().all(is_sent)
+    fn admits_headers(&self, request: &Target<'_>) -> bool {
+        admits_headers(&self.headers, request.headers)
     }
 }
 

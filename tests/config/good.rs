@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use portcullis::config::checked::*;
 use portcullis::config::{self, Config, Loaded};
+use serde_json::json;
 
 pub const SMALLEST: &str = "\
 version: 1
@@ -61,6 +62,7 @@ fn defaults() {
     let identity = Identity {
         user_id: UserId::Id,
         preset: Preset::XUser,
+        headers: vec![],
         forward_authorization: false,
     };
     assert_eq!(config.identity, identity);
@@ -87,6 +89,8 @@ fn defaults() {
         upstream: 0,
         max_body: 10 * 1024 * 1024,
         timeout: None,
+        request_headers: HeaderEdits::default(),
+        response_headers: HeaderEdits::default(),
     };
     assert_eq!(config.routes, [all]);
 }
@@ -199,6 +203,10 @@ routes:
       - { min_tier: gold }
       - { owner: "{who}" }
       - { owner: { path: "{id}", equals: "{user.external_id}" } }
+      - { claims: { org: acme, level: 3, beta: true, code: "007", room: 007, "realm_access.roles": admin } }
+      - { owner: { path: "{who}", equals: user.id } }
+      - { owner: { path: "{who}", equals: "{claims.realm.org}" } }
+      - { owner: { path: "{who}", equals: claims.email } }
     limits:
       - { name: w, key: user, rate: 30/min, burst: 10, cost: 2, tiers: { gold: { rate: 5/s, burst: 9 }, metal: unlimited, basic: 300/min } }
       - { name: h, key: header:X-Device, rate: 1/d }
@@ -282,6 +290,21 @@ fn everything_that_can_be_said() {
         one.allow[3].owner,
         Some(owner("id", OwnerField::ExternalId))
     );
+    let claims = &one.allow[4].claims;
+    let claims = claims.iter().map(|c| (c.name.as_str(), c.value.clone()));
+    let expected = [
+        ("org", json!("acme")),
+        ("level", json!(3)),
+        ("beta", json!(true)),
+        ("code", json!("007")),
+        ("room", json!("007")),
+        ("realm_access.roles", json!("admin")),
+    ];
+    assert!(claims.eq(expected));
+    assert_eq!(one.allow[5].owner, Some(owner("who", OwnerField::Id)));
+    let claim = |name: &str| OwnerField::Claim(name.into());
+    assert_eq!(one.allow[6].owner, Some(owner("who", claim("realm.org"))));
+    assert_eq!(one.allow[7].owner, Some(owner("who", claim("email"))));
     let limits = one.limits.as_ref().unwrap();
     assert_eq!(limits[0].rate, Some(rate(30, 60, 10)));
     assert_eq!(limits[0].cost.get(), 2);

@@ -142,7 +142,7 @@ fn every_key_of_the_file_is_explained() {
         .flat_map(|code| code.split(|c: char| !(c.is_ascii_lowercase() || c == '_')))
         .collect();
     let mut keys = 0;
-    for file in ["mod", "auth", "route"] {
+    for file in ["mod", "auth", "headers", "route"] {
         let source = read(&format!("src/config/raw/{file}.rs"));
         for section in source.split("section! {").skip(1) {
             let section = section.split("\n}").next().unwrap();

@@ -241,7 +241,11 @@ fn keys_from_the_command_line() {
     let list: Value = serde_json::from_str(&list.stdout).unwrap();
     assert_eq!(list["data"].as_array().unwrap().len(), 2);
     for key in [key, other] {
-        assert!(!list.to_string().contains(key.rsplit_once('_').unwrap().1));
+        assert!(
+            !list
+                .to_string()
+                .contains(key.splitn(3, '_').nth(2).unwrap())
+        );
     }
     // What was used is noted, in the background.
     eventually("the last use in the list", || {

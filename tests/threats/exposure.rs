@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::harness::client::{Connection, get, post};
+use crate::harness::eventually;
 use crate::harness::gateway::{PASSWORD, SECRET, Settings};
 use crate::harness::origin::Origin;
 
@@ -55,7 +56,7 @@ fn secret_in_logs() {
         .send(&made.json(&json!({ "name": "x" })))
         .expect(201);
     let key = made.json()["key"].as_str().unwrap().to_owned();
-    let key_secret = key.rsplit_once('_').unwrap().1.to_owned();
+    let key_secret = key.splitn(3, '_').nth(2).unwrap().to_owned();
     gateway
         .send(&get("/x").header("x-api-key", &key))
         .expect(200);
@@ -210,6 +211,51 @@ fn slow_clients() {
     );
     drop(slow);
     gateway.still_serves("/");
+}
+
+/// More of them than the auth API serves at once.
+#[test]
+fn slow_clients_of_the_auth_api() {
+    const SLOW: usize = 560;
+    allow_descriptors(4 * SLOW as u64);
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin).start();
+    let alice = gateway.user("alice", &[]);
+    gateway.user_add("bob", &[]);
+
+    let head = format!(
+        "PATCH /api/v1/users/me HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/json\r\nContent-Length: 6000\r\n\r\n{{\"name\":",
+        alice.access
+    );
+    let slow: Vec<_> = (0..SLOW)
+        .map(|_| {
+            let mut client = gateway.connect();
+            client.send(&head);
+            client
+        })
+        .collect();
+    eventually("every head is being served", || {
+        (gateway.metric("portcullis_http_requests_in_flight") >= SLOW as f64).then_some(())
+    });
+    gateway.login("bob");
+    let me = get("/api/v1/users/me").bearer(&alice.access);
+    gateway.send(&me).expect(200);
+    drop(slow);
+    gateway.still_serves("/");
+}
+
+/// Descriptors are few by default on some systems, for the test as for what it starts.
+fn allow_descriptors(count: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < count) {
+        let raised = Rlimit {
+            current: Some(limit.maximum.unwrap_or(count)),
+            maximum: limit.maximum,
+        };
+        setrlimit(Resource::Nofile, raised).unwrap();
+    }
 }
 
 #[test]

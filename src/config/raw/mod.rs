@@ -1,6 +1,9 @@
 //! The file as typed: units are read and keys are known, but nothing is resolved or compared.
 
 mod auth;
+mod claim;
+mod headers;
+mod policy_test;
 mod route;
 
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +14,11 @@ use serde_json::{Value as Json, json};
 
 pub use auth::{
     Algorithm, RawApiKeys, RawAuth, RawCookie, RawLockout, RawPassword, RawSigning, RawSigningKey,
+};
+pub use claim::{RawClaimValue, RawOwnerField};
+pub use headers::RawHeaderEdits;
+pub use policy_test::{
+    RawCaller, RawExpect, RawExpectedLimit, RawRequest, RawTest, RawTestFile, RawUser,
 };
 pub use route::{RawLimit, RawOwner, RawQuota, RawRoute, RawRule};
 
@@ -55,6 +63,8 @@ section! {
         /// Which headers tell callers of their limits.
         limits_headers: Vec<super::decode::At<LimitsHeader>>;
         log: RawLog;
+        /// What `portcullis test` holds the policy to.
+        tests: AtLeastOne<RawTest>;
     }
 }
 
@@ -103,6 +113,8 @@ section! {
         user_id: UserId;
         /// The set of headers that tell it.
         preset: Preset;
+        /// Headers beside the preset's, whose values are templates.
+        headers: Named<String>;
         forward_authorization: bool;
     }
 }

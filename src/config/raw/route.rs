@@ -6,13 +6,15 @@ use std::time::Duration;
 use http::HeaderName;
 use serde_json::{Value as Json, json};
 
-use super::super::checked::{AuthMode, LimitKey, OwnerField};
+use super::super::checked::{AuthMode, LimitKey};
 use super::super::decode::{At, AtLeastOne, Decode, Field, Named, expected, scalar};
 use super::super::diagnose::{Findings, nearest, shown};
 use super::super::schema;
 use super::super::section::{choice, section};
 use super::super::units::{Pace, Size};
 use super::super::yaml::{Node, Value};
+use super::claim::{RawClaimValue, RawOwnerField};
+use super::headers::RawHeaderEdits;
 
 section! {
     RawRoute, "a route" {
@@ -36,6 +38,10 @@ section! {
         max_body: Size;
         /// To the response's headers.
         timeout: Duration;
+        /// Changes to what the upstream is sent.
+        request_headers: RawHeaderEdits;
+        /// Changes to what the upstream answers.
+        response_headers: RawHeaderEdits;
     }
 }
 
@@ -47,6 +53,8 @@ section! {
         min_tier: String;
         roles: AtLeastOne<String>;
         scopes: AtLeastOne<String>;
+        /// What claims must be, or, being lists, have: `{ org: acme }`. Every one must hold.
+        claims: Named<RawClaimValue>;
     }
 }
 
@@ -72,7 +80,7 @@ section! {
 section! {
     RawOwnerOf, "`owner`" {
         path: String, required "a parameter of the route's path such as `path: \"{username}\"`";
-        equals: OwnerField, required "`{user.id}`, `{user.username}` or `{user.external_id}`";
+        equals: RawOwnerField, required "`{user.id}`, `{user.username}`, `{user.external_id}` or a claim such as `{claims.org}`";
     }
 }
 
@@ -82,18 +90,13 @@ choice! { AuthMode {
     "none" => AuthMode::None,
 } }
 
-choice! { OwnerField {
-    "{user.id}" => OwnerField::Id,
-    "{user.username}" => OwnerField::Username,
-    "{user.external_id}" => OwnerField::ExternalId,
-} }
-
 /// `"{parameter}"`, which is compared with the username, or a mapping that says with what.
 #[derive(Debug)]
 pub struct RawOwner {
     /// With its braces.
     pub parameter: At<String>,
-    pub equals: OwnerField,
+    /// `None` is the username.
+    pub equals: Option<At<RawOwnerField>>,
 }
 
 impl Decode for RawOwner {
@@ -101,7 +104,7 @@ impl Decode for RawOwner {
         if let Value::Scalar(_) = node.value {
             return Some(RawOwner {
                 parameter: At::decode(node, findings)?,
-                equals: OwnerField::Username,
+                equals: None,
             });
         }
         // `owner: {id}` without quotes is a mapping with the key `id` and no value.
@@ -116,10 +119,13 @@ impl Decode for RawOwner {
             return None;
         }
         let owner = RawOwnerOf::decode(node, findings)?;
-        let (Field::Given(parameter), Some(equals)) = (owner.path, owner.equals.copied()) else {
+        let (Field::Given(parameter), Field::Given(equals)) = (owner.path, owner.equals) else {
             return None;
         };
-        Some(RawOwner { parameter, equals })
+        Some(RawOwner {
+            parameter,
+            equals: Some(equals),
+        })
     }
 
     fn schema() -> Json {

@@ -6,12 +6,12 @@ use super::super::checked::RouteHeader;
 use super::super::decode::{At, Field, Named};
 use super::super::diagnose::{Findings, shown};
 use super::super::field_names;
+use super::headers::Taken;
 
 /// `None` when one of them is unusable, so that nothing can be said about what the route matches.
-/// `api_key` is the field that API keys are in.
 pub fn headers(
     raw: &Field<Named<String>>,
-    api_key: &HeaderName,
+    taken: &Taken,
     findings: &mut Findings,
 ) -> Option<Vec<RouteHeader>> {
     let Field::Given(given) = raw else {
@@ -26,7 +26,7 @@ pub fn headers(
     }
     let mut all: Vec<RouteHeader> = Vec::new();
     for (name, value) in entries {
-        let name_and_value = (header_name(name, api_key, findings), value.given());
+        let name_and_value = (header_name(name, taken, findings), value.given());
         let (Some(header), Some(value)) = name_and_value else {
             continue;
         };
@@ -48,11 +48,7 @@ pub fn headers(
     (all.len() == entries.len()).then_some(all)
 }
 
-fn header_name(
-    name: &At<String>,
-    api_key: &HeaderName,
-    findings: &mut Findings,
-) -> Option<HeaderName> {
+fn header_name(name: &At<String>, taken: &Taken, findings: &mut Findings) -> Option<HeaderName> {
     let Ok(header) = HeaderName::from_bytes(name.value.as_bytes()) else {
         let message = format!("{} is no name of a header", shown(&name.value));
         findings
@@ -60,7 +56,7 @@ fn header_name(
             .hint("for example `X-Beta`");
         return None;
     };
-    if field_names::may_choose_route(header.as_str()) && header != *api_key {
+    if field_names::may_choose_route(header.as_str()) && !taken.is_api_key(&header) {
         return Some(header);
     }
     let message = format!(

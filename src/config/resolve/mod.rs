@@ -4,6 +4,8 @@
 //! finds everything; the result counts only if nothing was reported.
 
 mod auth;
+mod claim;
+mod headers;
 mod limit;
 mod lockout;
 mod match_headers;
@@ -18,6 +20,7 @@ mod ties;
 mod upstream;
 mod users;
 
+pub use quota::rate;
 pub use route::{METHODS, route_span};
 
 use std::collections::HashSet;
@@ -30,7 +33,7 @@ use super::checked::{
 };
 use super::decode::{At, Field};
 use super::diagnose::{Findings, shown};
-use super::raw::{LimitsHeader, MOST_WORKERS, RawConfig, RawIdentity, RawListen, RawLog, Workers};
+use super::raw::{LimitsHeader, MOST_WORKERS, RawConfig, RawListen, RawLog, Workers};
 use super::text::is_name;
 
 /// hyper reads at least this much at once.
@@ -49,8 +52,7 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     }
     let tiers = quota::tiers(&raw.tiers, findings);
     let upstreams = upstream::upstreams(&raw.upstreams, findings);
-    let auth = auth::auth(raw, &tiers, dir, findings);
-    let names = route::Names::new(raw, &tiers, &auth.api_keys.header);
+    let names = route::Names::new(raw, &tiers);
     let routes = route::routes(&raw.routes, &names, findings);
     upstream::warn_of_unused(&raw.upstreams, &raw.routes, findings);
     let listen = listen(&raw.listen, findings);
@@ -69,13 +71,13 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
             .and_then(|s| s.grace.copied())
             .unwrap_or(Duration::from_secs(30)),
         store,
-        auth,
+        auth: auth::auth(raw, &tiers, dir, findings),
         anonymous: raw
             .anonymous
             .get()
             .and_then(|q| quota::rate(&q.rate, &q.burst, findings)),
         upstreams,
-        identity: identity(&raw.identity),
+        identity: identity(raw, findings),
         routes,
         max_header: max_header(raw, findings),
         limits_headers: limits_headers(raw),
@@ -154,9 +156,12 @@ fn workers(raw: &Field<Workers>, findings: &mut Findings) -> usize {
     }
 }
 
-fn identity(raw: &Field<RawIdentity>) -> Identity {
-    let raw = raw.get();
+fn identity(config: &RawConfig, findings: &mut Findings) -> Identity {
+    let raw = config.identity.get();
     Identity {
+        headers: raw.map_or_else(Vec::new, |i| {
+            headers::identity(&i.headers, &headers::Taken::of(config), findings)
+        }),
         user_id: raw.and_then(|i| i.user_id.copied()).unwrap_or(UserId::Id),
         preset: raw.and_then(|i| i.preset.copied()).unwrap_or(Preset::XUser),
         forward_authorization: raw

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use http::{HeaderName, Method};
+use http::Method;
 
 use super::super::checked::{AuthMode, HostPattern, Pattern, Route, Tier};
 use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
 use super::super::raw::{RawConfig, RawRoute};
 use super::super::source::Span;
-use super::{check_name, limit, match_headers, pattern, positive, rule, ties};
+use super::{check_name, headers, limit, match_headers, pattern, positive, rule, ties};
 
 const DEFAULT_MAX_BODY: u64 = 10 * 1024 * 1024;
 
@@ -64,17 +64,12 @@ pub struct Names<'a> {
     /// In the order of the file; `None` when they could not be read.
     upstreams: Option<Vec<&'a str>>,
     upstream_index: HashMap<&'a str, usize>,
-    /// The field that API keys are in.
-    api_key: &'a HeaderName,
+    headers: headers::Taken,
 }
 
 impl<'a> Names<'a> {
-    /// `tiers` are the resolved ones, `api_key` is the field that API keys are in.
-    pub fn new(
-        raw: &'a RawConfig,
-        tiers: &'a BTreeMap<String, Tier>,
-        api_key: &'a HeaderName,
-    ) -> Names<'a> {
+    /// `tiers` are the resolved ones.
+    pub fn new(raw: &'a RawConfig, tiers: &'a BTreeMap<String, Tier>) -> Names<'a> {
         let upstreams = raw.upstreams.get().map(|u| u.names().collect::<Vec<_>>());
         let places = upstreams.iter().flatten().enumerate();
         Names {
@@ -82,7 +77,7 @@ impl<'a> Names<'a> {
             tiers_are_known: !matches!(raw.tiers, Field::Invalid),
             upstream_index: places.map(|(i, name)| (*name, i)).collect(),
             upstreams,
-            api_key,
+            headers: headers::Taken::of(raw),
         }
     }
 
@@ -192,7 +187,7 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
         .map(|list| limit::limits(list, names, findings));
     let methods = methods(&raw.methods, findings);
     let hosts = hosts(&raw.hosts, findings);
-    let headers = match_headers::headers(&raw.headers, names.api_key, findings);
+    let headers = match_headers::headers(&raw.headers, &names.headers, findings);
     let upstream = raw
         .upstream
         .given()
@@ -201,6 +196,11 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
         .timeout
         .copied()
         .map(|t| positive(&raw.timeout, t, findings));
+    let edits = |field, what, findings: &mut Findings| {
+        headers::edits(field, what, pattern.as_ref(), &names.headers, findings)
+    };
+    let request_headers = edits(&raw.request_headers, headers::Of::Request, findings);
+    let response_headers = edits(&raw.response_headers, headers::Of::Response, findings);
     Some(Route {
         name: raw.name.get().cloned().unwrap_or_default(),
         pattern: pattern?,
@@ -216,6 +216,8 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
             .copied()
             .map_or(DEFAULT_MAX_BODY, |size| size.0),
         timeout,
+        request_headers,
+        response_headers,
     })
 }
 
@@ -252,7 +254,7 @@ fn pattern(raw: &RawRoute, at: Span, findings: &mut Findings) -> Option<Pattern>
 }
 
 /// Points into the text where the file has it as it is, else at the whole of it.
-fn report(text: &At<String>, fault: pattern::Fault, findings: &mut Findings) {
+pub fn report(text: &At<String>, fault: pattern::Fault, findings: &mut Findings) {
     let length = text.span.end.saturating_sub(text.span.start);
     // Quotes are one byte on either side, unless something within is escaped.
     let start = match length.checked_sub(text.value.len()) {

@@ -1,9 +1,10 @@
 //! The rules of a route's `allow`.
 
-use super::super::checked::{Owner, Pattern, Rule, Segment};
+use super::super::checked::{Owner, OwnerField, Pattern, Rule, Segment};
 use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
-use super::super::raw::{RawOwner, RawRule};
+use super::super::raw::{RawOwner, RawOwnerField, RawRule};
+use super::claim::{claims, is_told};
 use super::route::Names;
 
 /// `pattern` is the route's, when it could be read: owners name its parameters.
@@ -19,7 +20,8 @@ pub fn rule(
         && raw.tiers.is_absent()
         && raw.min_tier.is_absent()
         && raw.roles.is_absent()
-        && raw.scopes.is_absent();
+        && raw.scopes.is_absent()
+        && raw.claims.is_absent();
     if says_nothing {
         findings
             .error(at.span, "a rule without conditions would admit everyone")
@@ -52,6 +54,7 @@ pub fn rule(
         min_rank: min_tier.map(|tier| tier.rank),
         roles: values(roles),
         scopes: values(scopes),
+        claims: claims(&raw.claims, findings),
     }
 }
 
@@ -125,6 +128,23 @@ fn owner(raw: &RawOwner, pattern: Option<&Pattern>, findings: &mut Findings) -> 
     }
     Some(Owner {
         parameter: name.to_owned(),
-        equals: raw.equals,
+        equals: equals(raw, findings)?,
+    })
+}
+
+fn equals(raw: &RawOwner, findings: &mut Findings) -> Option<OwnerField> {
+    let Some(At { value, span }) = &raw.equals else {
+        return Some(OwnerField::Username);
+    };
+    Some(match value {
+        RawOwnerField::Id => OwnerField::Id,
+        RawOwnerField::Username => OwnerField::Username,
+        RawOwnerField::ExternalId => OwnerField::ExternalId,
+        RawOwnerField::Claim(name) => {
+            if !is_told(name, *span, findings) {
+                return None;
+            }
+            OwnerField::Claim(name.clone())
+        }
     })
 }

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use http::Method;
-
 use super::super::checked::{HostPattern, Pattern, Route, Segment};
 use super::super::diagnose::{Findings, shown};
 use super::super::source::Span;
@@ -85,11 +83,6 @@ fn have_common_headers(a: &Route, b: &Route) -> bool {
 
 fn have_common_methods(a: &Route, b: &Route) -> bool {
     a.methods.is_empty()
-        || b.methods.iter().any(|m| admits(a, m))
-        || a.methods.iter().any(|m| admits(b, m))
-}
-
-fn admits(route: &Route, method: &Method) -> bool {
-    let has = |method: &Method| route.methods.contains(method);
-    route.methods.is_empty() || has(method) || (method == Method::HEAD && has(&Method::GET))
+        || b.methods.iter().any(|m| a.admits(m))
+        || a.methods.iter().any(|m| b.admits(m))
 }
