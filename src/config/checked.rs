@@ -15,7 +15,7 @@ use ipnet::IpNet;
 
 use super::secret::Secret;
 
-pub use super::path_regex::PathRegex;
+pub use super::path_regex::{Case, PathRegex};
 pub use super::private_key::{KeyAlgorithm, KeyFault, PrivateKey};
 pub use super::template::{Part, RequestField, Template, UserField, Variable};
 
@@ -57,6 +57,14 @@ impl Config {
         let routes = self.routes.iter();
         let answers = routes.flat_map(|route| route.response_headers.lines());
         self.headers_told().chain(answers).map(|line| &line.value)
+    }
+}
+
+impl Config {
+    /// Whether some route ignores case, so that every path is read in that way as well.
+    pub fn folds_paths(&self) -> bool {
+        let mut options = self.routes.iter().map(|route| route.path_options);
+        options.any(|options| options.case_insensitive)
     }
 }
 
@@ -388,6 +396,7 @@ pub struct Route {
     pub max_body: u64,
     /// To the response's headers; `None` takes the upstream's.
     pub timeout: Option<Duration>,
+    pub path_options: PathOptions,
     pub request_headers: HeaderEdits,
     pub response_headers: HeaderEdits,
 }
@@ -447,6 +456,23 @@ impl fmt::Display for HostPattern {
             HostPattern::WildcardPort(suffix, port) => write!(f, "*.{suffix}:{port}"),
         }
     }
+}
+
+/// Which other spellings of its paths a route takes. They are forwarded as they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct PathOptions {
+    pub case_insensitive: bool,
+    /// Slashes side by side count as one.
+    pub merge_slashes: bool,
+    pub trailing_slash: TrailingSlash,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum TrailingSlash {
+    #[default]
+    Strict,
+    /// With one or without.
+    Ignore,
 }
 
 /// A header that a request has to have for a route, in one of its lines.

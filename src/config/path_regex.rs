@@ -7,17 +7,30 @@ use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
+use super::checked::{PathOptions, TrailingSlash};
+
 /// Bytes that a compiled regex may take, and again what a thread keeps while it searches. A search
 /// costs its states times the path's bytes at worst.
 const SIZE: usize = 128 * 1024;
 /// Groups within one another.
 const DEEPEST: u32 = 50;
 
+/// Whether letters are told apart by their case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Case {
+    /// As the file says.
+    AsAsked,
+    Any,
+}
+
 /// A regex of paths and the names of its groups, which are the path's parameters.
 #[derive(Clone)]
 pub struct PathRegex {
     text: String,
+    options: PathOptions,
     regex: Regex,
+    /// The same for any case, where that is another one and paths are read so.
+    caseless: Option<Regex>,
     leading_segments: Vec<String>,
     /// The named groups, in their order, with the numbers that the regex gives them.
     groups: Vec<(String, usize)>,
@@ -32,10 +45,12 @@ pub struct RegexFault {
 }
 
 impl PathRegex {
+    /// `folds` says that paths are also read without regard to case, which some route asks for.
+    ///
     /// # Errors
     ///
     /// What is wrong with the text as a regex of paths.
-    pub fn new(text: &str) -> Result<PathRegex, RegexFault> {
+    pub fn new(text: &str, options: PathOptions, folds: bool) -> Result<PathRegex, RegexFault> {
         // By itself first: `a)|(b` is no regex, but would be one between the anchors.
         let alone = parse(text).map_err(|error| fault_of(&error))?;
         if !may_begin_with_slash(&alone) {
@@ -45,27 +60,26 @@ impl PathRegex {
                 hint: "the regex covers the whole path: begin it with `/`",
             });
         }
-        let whole = format!(r"\A(?:{text})\z");
+        let whole = match options.trailing_slash {
+            TrailingSlash::Strict => format!(r"\A(?:{text})\z"),
+            TrailingSlash::Ignore => format!(r"\A(?:{})/?\z", without_trailing_slash(text)),
+        };
         let parsed = parse(&whole).map_err(|_| RegexFault {
             message: "a comment at the end hides what follows it".to_owned(),
             range: None,
             hint: "remove the comment",
         })?;
-        let regex = RegexBuilder::new(&whole)
-            .unicode(false)
-            .nest_limit(DEEPEST + 2)
-            .size_limit(SIZE)
-            .dfa_size_limit(SIZE)
-            .build()
-            .map_err(|_| RegexFault {
-                message: "this regex is too large".to_owned(),
-                range: None,
-                hint: "counted repetitions such as `{1,500}` make it large: use `+`, or fewer of them",
-            })?;
+        let regex = compile(&whole, options.case_insensitive)?;
+        let caseless = match folds && !options.case_insensitive {
+            true => Some(compile(&whole, true)?),
+            false => None,
+        };
         let names = regex.capture_names().enumerate();
         let groups = names.filter_map(|(number, name)| Some((name?.to_owned(), number)));
         Ok(PathRegex {
             text: text.to_owned(),
+            options,
+            caseless,
             groups: groups.collect(),
             leading_segments: leading_segments(&parsed),
             regex,
@@ -81,17 +95,25 @@ impl PathRegex {
         self.groups.iter().map(|(name, _)| name.as_str())
     }
 
-    pub fn is_match(&self, path: &[u8]) -> bool {
-        self.regex.is_match(path)
+    pub fn is_match(&self, path: &[u8], case: Case) -> bool {
+        self.regex(case).is_match(path)
+    }
+
+    fn regex(&self, case: Case) -> &Regex {
+        match case {
+            Case::AsAsked => &self.regex,
+            Case::Any => self.caseless.as_ref().unwrap_or(&self.regex),
+        }
     }
 
     /// Shows `each` where the groups stand in a path that matches; `None` for one that took no part.
-    pub fn locate(&self, path: &[u8], mut each: impl FnMut(Option<Range<usize>>)) {
+    pub fn locate(&self, path: &[u8], case: Case, mut each: impl FnMut(Option<Range<usize>>)) {
         if self.groups.is_empty() {
             return;
         }
-        let mut places = self.regex.capture_locations();
-        let found = self.regex.captures_read(&mut places, path).is_some();
+        let regex = self.regex(case);
+        let mut places = regex.capture_locations();
+        let found = regex.captures_read(&mut places, path).is_some();
         for (_, number) in &self.groups {
             let place = places.get(*number).filter(|_| found);
             each(place.map(|(start, end)| start..end));
@@ -108,13 +130,16 @@ impl PathRegex {
         let mut path = Vec::new();
         write_example(&parse(&self.text).ok()?, choice, &mut path);
         let path = String::from_utf8(path).ok()?;
-        self.is_match(path.as_bytes()).then_some(path)
+        self.is_match(path.as_bytes(), Case::AsAsked)
+            .then_some(path)
     }
 }
 
 impl PartialEq for PathRegex {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
+            && self.options == other.options
+            && self.caseless.is_some() == other.caseless.is_some()
     }
 }
 
@@ -123,6 +148,33 @@ impl Eq for PathRegex {}
 impl fmt::Debug for PathRegex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("PathRegex").field(&self.text).finish()
+    }
+}
+
+fn compile(whole: &str, is_caseless: bool) -> Result<Regex, RegexFault> {
+    RegexBuilder::new(whole)
+        .unicode(false)
+        .case_insensitive(is_caseless)
+        .nest_limit(DEEPEST + 2)
+        .size_limit(SIZE)
+        .dfa_size_limit(SIZE)
+        .build()
+        .map_err(|_| RegexFault {
+            message: "this regex is too large".to_owned(),
+            range: None,
+            hint: "counted repetitions such as `{1,500}` make it large: use `+`, or fewer of them",
+        })
+}
+
+/// A slash has no other meaning in a regex than itself, with a backslash before it or without.
+fn without_trailing_slash(text: &str) -> &str {
+    let Some(rest) = text.strip_suffix('/') else {
+        return text;
+    };
+    let backslashes = rest.bytes().rev().take_while(|byte| *byte == b'\\').count();
+    match backslashes % 2 {
+        0 => rest,
+        _ => &rest[..rest.len() - 1],
     }
 }
 
@@ -300,7 +352,11 @@ mod tests {
     use super::*;
 
     fn regex(text: &str) -> PathRegex {
-        PathRegex::new(text).unwrap_or_else(|fault| panic!("{text}: {fault:?}"))
+        with(text, PathOptions::default())
+    }
+
+    fn with(text: &str, options: PathOptions) -> PathRegex {
+        PathRegex::new(text, options, true).unwrap_or_else(|fault| panic!("{text}: {fault:?}"))
     }
 
     #[test]
@@ -318,11 +374,41 @@ mod tests {
             ("(?x) /a # a comment\n /b", "/a/b", true),
         ] {
             assert_eq!(
-                regex(text).is_match(path.as_bytes()),
+                regex(text).is_match(path.as_bytes(), Case::AsAsked),
                 is_match,
                 "{text} {path}"
             );
         }
+    }
+
+    #[test]
+    fn options_make_other_spellings_the_same() {
+        let options = |case_insensitive, trailing_slash| PathOptions {
+            case_insensitive,
+            trailing_slash,
+            merge_slashes: false,
+        };
+        let takes = |regex: &PathRegex, path: &str| regex.is_match(path.as_bytes(), Case::AsAsked);
+        let caseless = with("/a[b-c]", options(true, TrailingSlash::Strict));
+        assert!(takes(&caseless, "/AB") && !takes(&caseless, "/AB/"));
+        assert!(caseless.leading_segments().is_empty());
+        let strict = regex("/a[b-c]");
+        assert!(!takes(&strict, "/AB"));
+        assert!(strict.is_match(b"/AB", Case::Any));
+        for text in ["/a/b+", "/a/b+/", r"/a/b+\/"] {
+            let slashed = with(text, options(false, TrailingSlash::Ignore));
+            for (path, is_match) in [
+                ("/a/bb", true),
+                ("/a/b/", true),
+                ("/a/b//", false),
+                ("/a", false),
+            ] {
+                assert_eq!(takes(&slashed, path), is_match, "{text} {path}");
+            }
+            assert_eq!(slashed.leading_segments(), ["a"]);
+        }
+        let slashed = with(r"/a\\/", options(false, TrailingSlash::Ignore));
+        assert!(takes(&slashed, r"/a\") && takes(&slashed, r"/a\/"));
     }
 
     #[test]
@@ -358,7 +444,7 @@ mod tests {
         assert_eq!(regex.groups().collect::<Vec<_>>(), ["a", "b"]);
         let places = |path: &str| {
             let mut places = Vec::new();
-            regex.locate(path.as_bytes(), |place| places.push(place));
+            regex.locate(path.as_bytes(), Case::AsAsked, |place| places.push(place));
             places
         };
         assert_eq!(places("/ab/12/x"), [Some(1..3), Some(4..6)]);
@@ -367,7 +453,11 @@ mod tests {
 
     #[test]
     fn what_is_no_regex_of_paths_is_told() {
-        let at = |text: &str| PathRegex::new(text).unwrap_err().range;
+        let at = |text: &str| {
+            PathRegex::new(text, PathOptions::default(), false)
+                .unwrap_err()
+                .range
+        };
         assert_eq!(at("/a(b"), Some(2..3));
         assert_eq!(at("/a)|(/b"), Some(2..3));
         assert_eq!(at("/[b-a]"), Some(2..5));
@@ -385,7 +475,10 @@ mod tests {
             &"(".repeat(5000),
             &format!("/{}a{}", "(".repeat(100), ")".repeat(100)),
         ] {
-            assert!(PathRegex::new(bad).is_err(), "{bad}");
+            assert!(
+                PathRegex::new(bad, PathOptions::default(), false).is_err(),
+                "{bad}"
+            );
         }
     }
 

@@ -60,7 +60,7 @@ fn misses(route: &Route, facts: &Facts<'_>) -> Vec<Miss> {
     if !takes_host(route, facts.host) {
         misses.push(Miss::Host);
     }
-    if !takes_path(&route.pattern, facts.head.uri.path()) {
+    if !takes_path(route, facts.head.uri.path()) {
         misses.push(Miss::Path);
     }
     if !route.admits(&facts.head.method) {
@@ -81,11 +81,11 @@ fn takes_host(route: &Route, host: &str) -> bool {
     route.hosts.is_empty() || Authority::read(host).is_some_and(is_own)
 }
 
-fn takes_path(pattern: &Pattern, path: &str) -> bool {
+fn takes_path(route: &Route, path: &str) -> bool {
     let mut only = Templates::new();
-    only.insert(pattern, 0);
+    only.insert(&route.pattern, 0);
     let mut is_taken = false;
-    only.visit(path.as_bytes(), |_| is_taken = true);
+    only.visit(path.as_bytes(), route.path_options, |_| is_taken = true);
     is_taken
 }
 

@@ -8,7 +8,8 @@
 //! - Routes that do not admit the method or the headers are passed over for looser ones; when only such
 //!   match, the answer is 405 with every method that would have been admitted, and 404 where it was
 //!   headers alone. Of routes of one pattern those with more headers come first.
-//! - A trailing slash counts: `/a` and `/a/` are two paths. `{name}` takes a segment of at least one
+//! - Unless the route's `path_options` say otherwise, case counts and so does a trailing slash: `/a` and
+//!   `/a/` are two paths. `{name}` takes a segment of at least one
 //!   character and `{*name}` at least one character; `prefix: /x` takes `/x` and all below `/x/`.
 //! - Query and fragment take no part.
 //! - A path that servers read in different ways is matched under each reading, and refused when the
@@ -16,6 +17,9 @@
 
 mod escape;
 mod explain;
+mod find;
+mod forms;
+mod group;
 mod hosts;
 mod matched;
 mod order;
@@ -31,6 +35,7 @@ mod tests;
 mod trie;
 
 pub use explain::{Miss, Near, canonical, near, readings_of};
+pub use find::find;
 pub use matched::{Destination, Matched};
-pub use table::{Table, find, parameter_index};
+pub use table::{Table, parameter_index};
 pub use templates::Templates;

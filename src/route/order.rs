@@ -19,15 +19,26 @@ const TAIL: u8 = 3;
 /// The indexes of routes in the order in which they are tried, as far as they match the same paths of
 /// the same host: by pattern, then those with more headers, then as in the file.
 pub(super) fn of(routes: &[Route]) -> Vec<usize> {
-    // Of regexes the first in the file comes first, with all routes that have the same one.
-    let mut regexes: HashMap<&str, usize> = HashMap::new();
+    // The first in the file of the routes that have a regex, with the fewest headers that any has.
+    let mut regexes: HashMap<&str, (usize, usize)> = HashMap::new();
+    for (index, route) in routes.iter().enumerate() {
+        if let Pattern::Regex(regex) = &route.pattern {
+            let headers = route.headers.len();
+            let (_, fewest) = regexes.entry(regex.text()).or_insert((index, headers));
+            *fewest = headers.min(*fewest);
+        }
+    }
     let mut keys: Vec<_> = routes
         .iter()
         .enumerate()
         .map(|(index, route)| {
+            // Regexes go by the file alone, unless headers put one before its like.
             let regex = match &route.pattern {
-                Pattern::Regex(regex) => *regexes.entry(regex.text()).or_insert(index),
                 Pattern::Path(_) | Pattern::Prefix(_) => 0,
+                Pattern::Regex(regex) => match regexes.get(regex.text()) {
+                    Some((first, fewest)) if route.headers.len() > *fewest => *first,
+                    _ => index,
+                },
             };
             let headers = Reverse(route.headers.len());
             (rank(&route.pattern), regex, headers, index)

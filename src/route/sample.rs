@@ -99,6 +99,7 @@ pub(crate) fn route(pattern: Pattern) -> Route {
         upstream: 0,
         max_body: 0,
         timeout: None,
+        path_options: PathOptions::default(),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
     }

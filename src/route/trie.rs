@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
-use crate::config::checked::{PathRegex, Pattern, Segment};
+use crate::config::checked::{Case, PathOptions, PathRegex, Pattern, Segment, TrailingSlash};
 
 use super::escape;
 
@@ -14,6 +14,8 @@ use super::escape;
 pub(super) type Params = SmallVec<[(u16, u16); 6]>;
 
 pub(super) struct Trie {
+    /// For any case, paths are searched in lower case.
+    case: Case,
     /// The first is the root.
     nodes: Vec<Node>,
 }
@@ -37,14 +39,15 @@ struct Tail {
 }
 
 impl Trie {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(case: Case) -> Self {
         Trie {
+            case,
             nodes: vec![Node::default()],
         }
     }
 
     /// Adds a route; of routes that tie, the one inserted first is visited first.
-    pub(super) fn insert(&mut self, pattern: &Pattern, route: usize) {
+    pub(super) fn insert(&mut self, pattern: &Pattern, options: PathOptions, route: usize) {
         let mut at = 0;
         match pattern {
             Pattern::Prefix(segments) => {
@@ -55,7 +58,9 @@ impl Trie {
                 self.nodes[at].tails.push(Tail { route, is_rest });
             }
             Pattern::Path(segments) => {
+                let mut before = at;
                 for segment in segments {
+                    before = at;
                     at = match segment {
                         Segment::Literal(text) => self.literal(at, text),
                         Segment::Param(_) => self.param(at),
@@ -66,9 +71,20 @@ impl Trie {
                         }
                     };
                 }
-                if segments.is_empty() {
+                let ignores_slash = options.trailing_slash == TrailingSlash::Ignore;
+                match segments.last() {
                     // The path `/` has one segment, an empty one.
-                    at = self.literal(at, "");
+                    None => at = self.literal(at, ""),
+                    Some(Segment::Literal(last)) if last.is_empty() => {
+                        if ignores_slash {
+                            self.nodes[before].ends.push(route);
+                        }
+                    }
+                    Some(_) if ignores_slash => {
+                        let slashed = self.literal(at, "");
+                        self.nodes[slashed].ends.push(route);
+                    }
+                    Some(_) => {}
                 }
                 self.nodes[at].ends.push(route);
             }
@@ -83,8 +99,12 @@ impl Trie {
 
     fn literal(&mut self, at: usize, text: &str) -> usize {
         // `é` is `%C3%A9` to a server that does not decode: one segment under both spellings.
-        let plain = escape::decode(text.as_bytes(), |_| true);
-        let encoded = escape::encode_segment(&plain);
+        let mut plain = escape::decode(text.as_bytes(), |_| true);
+        let mut encoded = escape::encode_segment(&plain);
+        if self.case == Case::Any {
+            plain.make_ascii_lowercase();
+            encoded.make_ascii_lowercase();
+        }
         if let Some(&child) = self.nodes[at].literals.get(encoded.as_slice()) {
             return child;
         }
@@ -135,7 +155,7 @@ impl Trie {
             if let Some(route) = node.ends.iter().find(|route| admit(**route)) {
                 return Some(*route);
             }
-            if let Some(route) = node.try_regexes(path, params, admit) {
+            if let Some(route) = node.try_regexes(path, self.case, params, admit) {
                 return Some(route);
             }
             let mut prefixes = node.tails.iter().filter(|tail| !tail.is_rest);
@@ -161,7 +181,7 @@ impl Trie {
             }
             params.pop();
         }
-        if let Some(route) = node.try_regexes(path, params, admit) {
+        if let Some(route) = node.try_regexes(path, self.case, params, admit) {
             return Some(route);
         }
         for tail in &node.tails {
@@ -184,15 +204,16 @@ impl Node {
     fn try_regexes(
         &self,
         path: &[u8],
+        case: Case,
         params: &mut Params,
         admit: &mut impl FnMut(usize) -> bool,
     ) -> Option<usize> {
         let mut matching = self
             .regexes
             .iter()
-            .filter(|(regex, _)| regex.is_match(path));
+            .filter(|(regex, _)| regex.is_match(path, case));
         let (regex, route) = matching.find(|(_, route)| admit(*route))?;
-        regex.locate(path, |place| {
+        regex.locate(path, case, |place| {
             params.push(place.map_or(ABSENT, |place| range(place.start, place.end)));
         });
         Some(*route)

@@ -89,6 +89,7 @@ fn defaults() {
         upstream: 0,
         max_body: 10 * 1024 * 1024,
         timeout: None,
+        path_options: PathOptions::default(),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
     };
@@ -215,6 +216,7 @@ routes:
     upstream: b
     max_body: 512
     timeout: 90s
+    path_options: { case_insensitive: true, merge_slashes: true, trailing_slash: ignore }
   - { name: two, prefix: /v/w, auth: none, upstream: a, limits: [] }
 max_header: 8KiB
 limits_headers: [legacy]
@@ -263,6 +265,13 @@ fn everything_that_can_be_said() {
     assert_eq!(one.upstream, 1);
     assert_eq!(one.max_body, 512);
     assert_eq!(one.timeout, Some(Duration::from_secs(90)));
+    let options = PathOptions {
+        case_insensitive: true,
+        merge_slashes: true,
+        trailing_slash: TrailingSlash::Ignore,
+    };
+    assert_eq!(one.path_options, options);
+    assert_eq!(two.path_options, PathOptions::default());
     let hosts = [
         HostPattern::Exact("api.example.com".into()),
         HostPattern::Wildcard("example.org".into()),

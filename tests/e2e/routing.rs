@@ -273,6 +273,59 @@ fn a_host_with_a_port_beats_the_host() {
 }
 
 #[test]
+fn other_spellings_count_where_a_route_asks_and_go_on_as_they_came() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            r#"
+            - name: all
+              path: /a/b
+              auth: none
+              upstream: app
+              path_options: { case_insensitive: true, merge_slashes: true, trailing_slash: ignore }
+            - { name: slashed, path: "/s/{id}", auth: none, upstream: app, path_options: { trailing_slash: ignore } }
+            - { name: merged, prefix: /m, auth: none, upstream: app, path_options: { merge_slashes: true } }
+            - name: pages
+              regex: '/pages/[a-z]+'
+              auth: none
+              upstream: app
+              path_options: { case_insensitive: true, merge_slashes: true, trailing_slash: ignore }
+            - { name: strict, path: /strict, auth: none, upstream: app, path_options: { trailing_slash: strict } }
+            - { name: guarded, path: /guarded, auth: required, upstream: app }
+            "#,
+        )
+        .start();
+
+    for (path, route) in [
+        ("/a/b", "all"),
+        ("/A/B/", "all"),
+        ("/A//b/", "all"),
+        ("//a/b//?q=//X", "all"),
+        ("/s/1/", "slashed"),
+        ("/s/1", "slashed"),
+        ("//m//x", "merged"),
+        ("//PAGES//Intro/", "pages"),
+        ("/strict", "strict"),
+    ] {
+        assert_eq!(route_of(&gateway, path), route, "{path}");
+        assert_eq!(origin.last_request().target(), path);
+    }
+    for (path, status) in [
+        ("/strict/", 404),
+        ("/GUARDED", 400),
+        ("/STRICT", 400),
+        ("/s//1", 400),
+        ("//strict", 400),
+    ] {
+        assert_eq!(
+            gateway.connect().exchange(&get(path)).status,
+            status,
+            "{path}"
+        );
+    }
+}
+
+#[test]
 fn a_parameter_needs_a_segment() {
     let origin = Origin::start();
     let gateway = Settings::new(&origin)

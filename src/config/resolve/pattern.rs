@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::Ipv6Addr;
 
-use super::super::checked::{HostPattern, PathRegex, Pattern, Segment};
+use super::super::checked::{HostPattern, PathOptions, PathRegex, Pattern, Segment};
 use super::super::diagnose::shown;
 
 /// What is wrong, which bytes of the text, and what to do about it.
@@ -76,8 +76,10 @@ pub fn prefix(text: &str) -> Result<Pattern, Fault> {
 }
 
 /// `/v[0-9]+/(?P<name>[a-z]+)`, which covers whole paths.
-pub fn regex(text: &str) -> Result<Pattern, Fault> {
-    let regex = match PathRegex::new(text) {
+///
+/// `folds` says that some route asks for paths to be read without regard to case.
+pub fn regex(text: &str, options: PathOptions, folds: bool) -> Result<Pattern, Fault> {
+    let regex = match PathRegex::new(text, options, folds) {
         Ok(regex) => regex,
         Err(bad) => {
             let range = bad.range.unwrap_or(0..text.len());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use http::Method;
 
-use super::super::checked::{AuthMode, HostPattern, Pattern, Route, Tier};
+use super::super::checked::{AuthMode, HostPattern, PathOptions, Pattern, Route, Tier};
 use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
 use super::super::raw::{RawConfig, RawRoute};
@@ -65,6 +65,8 @@ pub struct Names<'a> {
     upstreams: Option<Vec<&'a str>>,
     upstream_index: HashMap<&'a str, usize>,
     headers: headers::Taken,
+    /// Some route asks for paths to be read without regard to case.
+    folds: bool,
 }
 
 impl<'a> Names<'a> {
@@ -78,6 +80,10 @@ impl<'a> Names<'a> {
             upstream_index: places.map(|(i, name)| (*name, i)).collect(),
             upstreams,
             headers: headers::Taken::of(raw),
+            folds: raw.routes.get().is_some_and(|routes| {
+                let options = routes.0.iter().map(|at| path_options(&at.value));
+                options.into_iter().any(|options| options.case_insensitive)
+            }),
         }
     }
 
@@ -165,7 +171,8 @@ fn pattern_span(at: &At<RawRoute>) -> Span {
 /// `None` when the pattern is unusable, so that nothing can be said about what it matches.
 fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Option<Route> {
     let raw = &at.value;
-    let pattern = pattern(raw, at.span, findings);
+    let path_options = path_options(raw);
+    let pattern = pattern(raw, at.span, path_options, names, findings);
     let auth = raw.auth.copied();
     let allow = match raw.allow.given() {
         None => Vec::new(),
@@ -216,17 +223,25 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
             .copied()
             .map_or(DEFAULT_MAX_BODY, |size| size.0),
         timeout,
+        path_options,
         request_headers,
         response_headers,
     })
 }
 
-fn pattern(raw: &RawRoute, at: Span, findings: &mut Findings) -> Option<Pattern> {
-    type Read = fn(&str) -> Result<Pattern, pattern::Fault>;
-    let kinds: [(&Field<String>, Read); 3] = [
-        (&raw.path, pattern::path),
-        (&raw.prefix, pattern::prefix),
-        (&raw.regex, pattern::regex),
+fn pattern(
+    raw: &RawRoute,
+    at: Span,
+    options: PathOptions,
+    names: &Names<'_>,
+    findings: &mut Findings,
+) -> Option<Pattern> {
+    let regex = |text: &str| pattern::regex(text, options, names.folds);
+    type Read<'r> = &'r dyn Fn(&str) -> Result<Pattern, pattern::Fault>;
+    let kinds: [(&Field<String>, Read<'_>); 3] = [
+        (&raw.path, &pattern::path),
+        (&raw.prefix, &pattern::prefix),
+        (&raw.regex, &regex),
     ];
     let mut given = kinds.iter().filter(|(field, _)| !field.is_absent());
     let Some((field, read)) = given.next() else {
@@ -250,6 +265,17 @@ fn pattern(raw: &RawRoute, at: Span, findings: &mut Findings) -> Option<Pattern>
             report(text, fault, findings);
             None
         }
+    }
+}
+
+fn path_options(raw: &RawRoute) -> PathOptions {
+    let Some(raw) = raw.path_options.get() else {
+        return PathOptions::default();
+    };
+    PathOptions {
+        case_insensitive: raw.case_insensitive.copied().unwrap_or_default(),
+        merge_slashes: raw.merge_slashes.copied().unwrap_or_default(),
+        trailing_slash: raw.trailing_slash.copied().unwrap_or_default(),
     }
 }
 
