@@ -16,6 +16,7 @@ use ipnet::IpNet;
 
 use super::secret::Secret;
 
+pub use super::path_regex::{Case, PathRegex};
 pub use super::private_key::{KeyAlgorithm, KeyFault, PrivateKey};
 pub use super::template::{Part, RequestField, Template, UserField, Variable};
 
@@ -62,14 +63,25 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Whether some route ignores case, so that every path is read in that way as well.
+    pub fn folds_paths(&self) -> bool {
+        let mut options = self.routes.iter().map(|route| route.path_options);
+        options.any(|options| options.case_insensitive)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
     pub address: SocketAddr,
 }
 
+/// Where health, metrics and administration are served: in one place at least.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
-    pub address: SocketAddr,
+    pub address: Option<SocketAddr>,
+    /// A Unix socket, for the process's own user alone.
+    pub socket: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -385,8 +397,10 @@ pub struct Route {
     pub pattern: Pattern,
     /// Empty admits every method. HEAD is admitted where GET is.
     pub methods: Vec<Method>,
-    /// Lower case, without port; empty admits every host.
+    /// Lower case; empty admits every host.
     pub hosts: Vec<HostPattern>,
+    /// Admitted are requests that have each of these; no name stands twice.
+    pub headers: Vec<RouteHeader>,
     pub auth: AuthMode,
     /// Alternatives; empty admits every caller that `auth` admits.
     pub allow: Vec<Rule>,
@@ -400,6 +414,7 @@ pub struct Route {
     pub timeout: Option<Duration>,
     pub rewrite: Rewrite,
     pub security_headers: SecurityHeaders,
+    pub path_options: PathOptions,
     pub request_headers: HeaderEdits,
     pub response_headers: HeaderEdits,
     /// The route's own or the file's.
@@ -441,7 +456,9 @@ pub enum Origins {
 pub struct Rewrite {
     /// Begins with `/` and does not end with one, or is empty. Every plain path of the route begins with it.
     pub strip_prefix: String,
-    /// The same, and comes in its place.
+    /// Whether the route, and so the prefix, is without regard to case.
+    pub strip_any_case: bool,
+    /// The same as the prefix that is stripped, and comes in its place.
     pub set_prefix: String,
     pub host: HostRewrite,
 }
@@ -460,6 +477,25 @@ pub enum Pattern {
     Path(Vec<Segment>),
     /// The literal segments of a prefix; empty for `/`.
     Prefix(Vec<String>),
+    /// Of the whole path.
+    Regex(PathRegex),
+}
+
+impl Pattern {
+    /// The names of its parameters, in the order in which their values are found.
+    pub fn parameters(&self) -> Vec<&str> {
+        match self {
+            Pattern::Path(segments) => {
+                let names = segments.iter().filter_map(|segment| match segment {
+                    Segment::Literal(_) => None,
+                    Segment::Param(name) | Segment::Rest(name) => Some(name.as_str()),
+                });
+                names.collect()
+            }
+            Pattern::Prefix(_) => Vec::new(),
+            Pattern::Regex(regex) => regex.groups().collect(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -473,9 +509,48 @@ pub enum Segment {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HostPattern {
+    /// A name or an address, an IPv6 address in brackets.
     Exact(String),
     /// `*.example.com` as `example.com`: one or more labels in front.
     Wildcard(String),
+    /// With the port that clients name.
+    ExactPort(String, u16),
+    WildcardPort(String, u16),
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HostPattern::Exact(name) => f.write_str(name),
+            HostPattern::Wildcard(suffix) => write!(f, "*.{suffix}"),
+            HostPattern::ExactPort(name, port) => write!(f, "{name}:{port}"),
+            HostPattern::WildcardPort(suffix, port) => write!(f, "*.{suffix}:{port}"),
+        }
+    }
+}
+
+/// Which other spellings of its paths a route takes. They are forwarded as they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct PathOptions {
+    pub case_insensitive: bool,
+    /// Slashes side by side count as one.
+    pub merge_slashes: bool,
+    pub trailing_slash: TrailingSlash,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum TrailingSlash {
+    #[default]
+    Strict,
+    /// With one or without.
+    Ignore,
+}
+
+/// A header that a request has to have for a route, in one of its lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteHeader {
+    pub name: HeaderName,
+    pub value: HeaderValue,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

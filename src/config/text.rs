@@ -54,6 +54,7 @@ pub fn rate_text(rate: Option<Rate>) -> String {
 pub fn pattern_text(pattern: &Pattern) -> String {
     match pattern {
         Pattern::Prefix(segments) => format!("prefix /{}", segments.join("/")),
+        Pattern::Regex(regex) => format!("regex {}", regex.text()),
         Pattern::Path(segments) => {
             let segments = segments.iter().map(|segment| match segment {
                 Segment::Literal(text) => text.clone(),

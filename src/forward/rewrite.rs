@@ -37,8 +37,13 @@ pub fn target(rewrite: &Rewrite, uri: &Uri) -> Result<Uri, Refusal> {
 
 /// `None` for a path that does not begin with what is stripped.
 fn rewritten(rewrite: &Rewrite, path: &[u8]) -> Option<Vec<u8>> {
-    let rest = path.strip_prefix(rewrite.strip_prefix.as_bytes())?;
-    if !matches!(rest.first(), None | Some(b'/')) {
+    let strip = rewrite.strip_prefix.as_bytes();
+    let (start, rest) = path.split_at_checked(strip.len())?;
+    let is_same = match rewrite.strip_any_case {
+        true => start.eq_ignore_ascii_case(strip),
+        false => start == strip,
+    };
+    if !is_same || !matches!(rest.first(), None | Some(b'/')) {
         return None;
     }
     let mut out = Vec::with_capacity(rewrite.set_prefix.len() + path.len() + 1);
@@ -120,6 +125,22 @@ mod tests {
                 "{strip} {set} {uri}"
             );
         }
+    }
+
+    #[test]
+    fn where_the_route_ignores_case_so_does_what_is_stripped() {
+        let rewrite = Rewrite {
+            strip_prefix: "/users".to_owned(),
+            strip_any_case: true,
+            set_prefix: "/v2".to_owned(),
+            ..Rewrite::default()
+        };
+        let of = |uri: &str| target(&rewrite, &uri.parse().unwrap()).ok();
+        assert_eq!(of("/USERS/A").unwrap(), "/v2/A");
+        assert_eq!(of("/Users//a").unwrap(), "/v2//a");
+        assert_eq!(of("/USER/A"), None);
+        assert_eq!(of("/USERSx"), None);
+        assert_eq!(of("/Users/../users/a"), None);
     }
 
     #[test]

@@ -117,7 +117,9 @@ pub fn preflight(config: &Config, table: &Table, facts: &Facts<'_>) -> Option<Pr
     }
     let asked = only(headers, &header::ACCESS_CONTROL_REQUEST_METHOD)?;
     let method = Method::from_bytes(asked.as_bytes()).ok()?;
-    let destination = route::find_for(table, facts, &method).ok()?.destination;
+    let announced = announced(headers);
+    let found = route::find_announced(table, facts, &method, &announced);
+    let destination = found.ok()?.destination;
     let in_force = match destination {
         Destination::Route(index) => config.routes.get(index)?.cors.as_ref(),
         Destination::AuthApi => config.cors.as_ref(),
@@ -136,6 +138,16 @@ pub fn preflight(config: &Config, table: &Table, facts: &Facts<'_>) -> Option<Pr
         cors,
         answer,
     })
+}
+
+/// Headers that the request will have, of which a browser tells the names alone.
+fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
+    let lines = headers.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS);
+    let names = lines
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|b| *b == b','));
+    let names = names.map(|name| HeaderName::from_bytes(name.trim_ascii()));
+    names.flatten().collect()
 }
 
 fn permission(cors: &Cors, asked: &HeaderValue) -> Response<&'static str> {

@@ -6,6 +6,8 @@ use std::fmt;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
+use crate::config::Diagnostic;
+
 /// The `code` member of a problem document (RFC 9457): stable names that programs may rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -149,6 +151,7 @@ struct Inner {
     detail: Cow<'static, str>,
     cause: Option<String>,
     fields: Vec<FieldError>,
+    diagnostics: Vec<Diagnostic>,
     headers: Vec<(HeaderName, HeaderValue)>,
     limit: Option<Box<str>>,
     close: bool,
@@ -162,6 +165,7 @@ impl Refusal {
             detail: detail.into(),
             cause: None,
             fields: Vec::new(),
+            diagnostics: Vec::new(),
             headers: Vec::new(),
             limit: None,
             close: false,
@@ -229,6 +233,13 @@ impl Refusal {
         self
     }
 
+    /// What is wrong with a configuration, told in the problem's `diagnostics` member.
+    #[must_use]
+    pub fn with_diagnostics(mut self, diagnostics: Vec<Diagnostic>) -> Self {
+        self.0.diagnostics = diagnostics;
+        self
+    }
+
     #[must_use]
     pub fn in_shape(mut self, shape: Shape) -> Self {
         self.0.shape = shape;
@@ -261,6 +272,10 @@ impl Refusal {
 
     pub fn fields(&self) -> &[FieldError] {
         &self.0.fields
+    }
+
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.0.diagnostics
     }
 
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {

@@ -12,7 +12,10 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
     let hour = Duration::from_secs(3600);
     Config {
         listen: vec![Listen { address }],
-        admin: Admin { address },
+        admin: Admin {
+            address: Some(address),
+            socket: None,
+        },
         workers: 1,
         trusted_proxies: Vec::new(),
         shutdown_grace: hour,
@@ -94,6 +97,7 @@ pub(crate) fn route(pattern: Pattern) -> Route {
         pattern,
         methods: Vec::new(),
         hosts: Vec::new(),
+        headers: Vec::new(),
         auth: AuthMode::Optional,
         allow: Vec::new(),
         limits: None,
@@ -102,6 +106,7 @@ pub(crate) fn route(pattern: Pattern) -> Route {
         timeout: None,
         rewrite: Rewrite::default(),
         security_headers: SecurityHeaders::Off,
+        path_options: PathOptions::default(),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
         cors: None,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use portcullis::config::checked::*;
 use portcullis::config::{self, Config, Loaded};
 use serde_json::json;
@@ -38,7 +39,10 @@ fn defaults() {
     assert_eq!(loaded.warnings, []);
     let config = loaded.config;
     assert_eq!(config.listen[0].address, "0.0.0.0:8080".parse().unwrap());
-    assert_eq!(config.admin.address, "127.0.0.1:9901".parse().unwrap());
+    assert_eq!(
+        config.admin.address,
+        Some("127.0.0.1:9901".parse().unwrap())
+    );
     assert!(config.workers >= 1);
     assert_eq!(config.trusted_proxies, []);
     assert_eq!(config.shutdown_grace, Duration::from_secs(30));
@@ -82,6 +86,7 @@ fn defaults() {
         pattern: Pattern::Prefix(vec![]),
         methods: vec![],
         hosts: vec![],
+        headers: vec![],
         auth: AuthMode::Required,
         allow: vec![],
         limits: None,
@@ -90,6 +95,7 @@ fn defaults() {
         timeout: None,
         rewrite: Rewrite::default(),
         security_headers: SecurityHeaders::Off,
+        path_options: PathOptions::default(),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
         cors: None,
@@ -198,7 +204,8 @@ routes:
   - name: one
     path: /u/{who}/x/{id}/{*rest}
     methods: [GET, PURGE]
-    hosts: [API.example.com, "*.example.org"]
+    hosts: [API.example.com, "*.example.org", "api.example.com:8443", "[0::1]:80"]
+    headers: { X-Beta: 1, accept: "a b" }
     auth: optional
     allow:
       - { superuser: true, tiers: [basic, gold], roles: [editor], scopes: [posts:write] }
@@ -218,6 +225,7 @@ routes:
     max_body: 512
     timeout: 90s
     security_headers: standard
+    path_options: { case_insensitive: true, merge_slashes: true, trailing_slash: ignore }
   - { name: two, prefix: /v/w, auth: none, upstream: a, limits: [], cors: { origins: ["*"] } }
   - { name: three, prefix: /w, auth: none, upstream: a, cors: {} }
 max_header: 8KiB
@@ -287,11 +295,28 @@ fn everything_that_can_be_said() {
     assert_eq!(one.security_headers, SecurityHeaders::Standard);
     assert_eq!(two.security_headers, SecurityHeaders::Off);
     assert_eq!(one.timeout, Some(Duration::from_secs(90)));
+    let options = PathOptions {
+        case_insensitive: true,
+        merge_slashes: true,
+        trailing_slash: TrailingSlash::Ignore,
+    };
+    assert_eq!(one.path_options, options);
+    assert_eq!(two.path_options, PathOptions::default());
     let hosts = [
         HostPattern::Exact("api.example.com".into()),
         HostPattern::Wildcard("example.org".into()),
+        HostPattern::ExactPort("api.example.com".into(), 8443),
+        HostPattern::ExactPort("[::1]".into(), 80),
     ];
     assert_eq!(one.hosts, hosts);
+    let header = |name, value| RouteHeader {
+        name: HeaderName::from_static(name),
+        value: HeaderValue::from_static(value),
+    };
+    assert_eq!(
+        one.headers,
+        [header("x-beta", "1"), header("accept", "a b")]
+    );
     assert_eq!(one.allow[0].superuser, Some(true));
     assert_eq!(one.allow[0].tiers, ["basic", "gold"]);
     assert_eq!(one.allow[1].min_rank, Some(5));
@@ -412,8 +437,16 @@ fn routes_that_differ_do_not_tie() {
         + &route("d", "path: '/x/{id}', hosts: ['*.example']")
         + &route("e", "path: /x/y")
         + &route("f", "path: /x/y/")
-        + &route("g", "prefix: /x/y/z");
-    assert_eq!(config(&text).routes.len(), 7);
+        + &route("g", "prefix: /x/y/z")
+        + &route("h", "path: /x/y, headers: { X-Beta: 1 }")
+        + &route("i", "path: /x/y, headers: { X-Beta: 2 }")
+        + &route("j", "path: /x/y, headers: { X-Beta: 1, X-Gamma: 1 }")
+        + &route("k", "path: /x/y, hosts: ['a.example:80']")
+        + &route("l", "path: /x/y, hosts: ['a.example:81', a.example]")
+        + &route("m", "regex: /x/y")
+        + &route("n", "regex: /x/y., headers: { X-Beta: 1 }")
+        + &route("o", "regex: /x/y.");
+    assert_eq!(config(&text).routes.len(), 15);
 }
 
 #[test]

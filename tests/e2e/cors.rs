@@ -99,6 +99,36 @@ fn a_preflight_is_answered_for_a_route_that_takes_the_method() {
 }
 
 #[test]
+fn a_preflight_is_for_the_route_of_the_headers_that_it_announces() {
+    let origin = Origin::start();
+    let routes = "
+- { name: beta, prefix: /x, headers: { X-Beta: '1' }, auth: none, upstream: app, cors: { origins: [https://beta.test], headers: [x-beta] } }
+- { name: plain, prefix: /x, auth: none, upstream: app, cors: { origins: [https://plain.test] } }
+- { name: only, prefix: /only, headers: { X-Beta: '1' }, auth: none, upstream: app, cors: { origins: [https://beta.test], headers: [x-beta] } }
+";
+    let gateway = Settings::new(&origin).routes(routes).start();
+    let ask = |target: &str, page: &str, headers: &str| {
+        let request = request("OPTIONS", target).header("Origin", page);
+        let request = request.header("Access-Control-Request-Method", "PUT");
+        gateway.send(&request.header("Access-Control-Request-Headers", headers))
+    };
+    let (beta, plain) = ("https://beta.test", "https://plain.test");
+    for (target, page, headers, status) in [
+        ("/x", beta, "content-type,x-beta", 204),
+        ("/x", beta, "content-type , X-Beta", 204),
+        ("/x", plain, "x-beta", 403),
+        ("/x", plain, "content-type", 204),
+        ("/x", beta, "content-type", 403),
+        ("/only", beta, "x-beta", 204),
+        ("/only", beta, "x-other", 404),
+    ] {
+        let response = ask(target, page, headers);
+        assert_eq!(response.status, status, "{target} {page} {headers}");
+    }
+    assert_eq!(origin.requests().len(), 0);
+}
+
+#[test]
 fn every_response_says_which_page_may_read_it() {
     let origin = Origin::with(|exchange| {
         let head = "Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: PUT\r\nVary: Accept\r\n";

@@ -20,6 +20,7 @@ mod limits;
 mod members;
 mod policy;
 mod proxying;
+mod reload;
 mod rewrites;
 mod routing;
 mod rules;

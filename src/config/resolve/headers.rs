@@ -8,7 +8,7 @@ use super::super::diagnose::{Findings, shown};
 use super::super::field_names::{self, ASSERTION, are_one};
 use super::super::raw::{RawConfig, RawHeaderEdits};
 use super::super::template::Parameters;
-use super::{pattern, route};
+use super::route;
 
 /// What headers belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,18 @@ impl Taken {
     }
 }
 
+impl Taken {
+    pub fn is_api_key(&self, name: &HeaderName) -> bool {
+        are_one(name.as_str().as_bytes(), self.api_key.as_bytes())
+    }
+
+    /// By a name in lower case.
+    pub fn is_assertion(&self, name: &str) -> bool {
+        let assertion = self.assertion.as_ref();
+        assertion.is_some_and(|known| are_one(name.as_bytes(), known.as_bytes()))
+    }
+}
+
 /// The headers of `identity`.
 pub fn identity(
     raw: &Field<Named<String>>,
@@ -70,8 +82,8 @@ pub fn edits(
         return HeaderEdits::default();
     };
     let names = match pattern {
-        Some(Pattern::Path(segments)) => segments.iter().filter_map(pattern::name_of).collect(),
-        Some(Pattern::Prefix(_)) | None => Vec::new(),
+        Some(pattern) => pattern.parameters(),
+        None => Vec::new(),
     };
     let parameters = match pattern {
         Some(_) => Parameters::Of(&names),
@@ -175,8 +187,7 @@ fn refusal(
     if name == "x-api-key" || are_one(name.as_bytes(), taken.api_key.as_bytes()) {
         return Some(("is where API keys are", "no upstream is to see one"));
     }
-    let is_assertion = |known: &String| are_one(name.as_bytes(), known.as_bytes());
-    if taken.assertion.as_ref().is_some_and(is_assertion) {
+    if taken.is_assertion(name) {
         return Some(("is where assertions are", "`identity.assertion` sets it"));
     }
     if field_names::PROXY.contains(&name) {

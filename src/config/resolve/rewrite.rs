@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 
-use super::super::checked::{HostPattern, HostRewrite, Pattern, Rewrite, Segment};
+use super::super::checked::{HostPattern, HostRewrite, PathOptions, Pattern, Rewrite, Segment};
 use super::super::decode::{At, Field};
 use super::super::diagnose::{Findings, nearest, shown};
 use super::super::raw::RawRewrite;
@@ -12,6 +12,7 @@ use super::{pattern, route};
 pub fn rewrite(
     raw: &Field<RawRewrite>,
     path: Option<&Pattern>,
+    options: PathOptions,
     findings: &mut Findings,
 ) -> Rewrite {
     let Some(raw) = raw.get() else {
@@ -24,12 +25,12 @@ pub fn rewrite(
                 .error(at.span, "`/` is no prefix that could be stripped")
                 .hint("remove the key");
         } else if let Some(path) = path
-            && !begins_with(path, &segments)
+            && !begins_with(path, &segments, options.case_insensitive)
         {
             let message = format!("not every path of the route begins with `{}`", at.value);
             findings
                 .error(at.span, message)
-                .hint("it has to be what `path` or `prefix` begins with, parameters left out");
+                .hint("it has to be what the route's path begins with, parameters left out");
         }
         Some(joined(&segments))
     });
@@ -40,6 +41,7 @@ pub fn rewrite(
         .map(|segments| joined(&segments));
     Rewrite {
         strip_prefix: strip.unwrap_or_default(),
+        strip_any_case: options.case_insensitive,
         set_prefix: set.unwrap_or_default(),
         host: raw
             .host
@@ -52,7 +54,7 @@ pub fn rewrite(
 fn prefix(at: &At<String>, findings: &mut Findings) -> Option<Vec<String>> {
     match pattern::prefix(&at.value) {
         Ok(Pattern::Prefix(segments)) => Some(segments),
-        Ok(Pattern::Path(_)) => None,
+        Ok(Pattern::Path(_) | Pattern::Regex(_)) => None,
         Err(fault) => {
             route::report(at, fault, findings);
             None
@@ -64,7 +66,7 @@ fn joined(segments: &[String]) -> String {
     segments.iter().flat_map(|s| ["/", s]).collect()
 }
 
-fn begins_with(path: &Pattern, prefix: &[String]) -> bool {
+fn begins_with(path: &Pattern, prefix: &[String], in_any_case: bool) -> bool {
     let literals: Vec<&String> = match path {
         Pattern::Prefix(literals) => literals.iter().collect(),
         Pattern::Path(segments) => {
@@ -74,8 +76,13 @@ fn begins_with(path: &Pattern, prefix: &[String]) -> bool {
             });
             literals.collect()
         }
+        Pattern::Regex(regex) => regex.leading_segments().iter().collect(),
     };
-    literals.len() >= prefix.len() && literals.iter().zip(prefix).all(|(a, b)| *a == b)
+    let is_same = |(literal, wanted): (&&String, &String)| match in_any_case {
+        true => literal.eq_ignore_ascii_case(wanted),
+        false => *literal == wanted,
+    };
+    literals.len() >= prefix.len() && literals.iter().zip(prefix).all(is_same)
 }
 
 fn host(at: &At<String>, findings: &mut Findings) -> Option<HostRewrite> {
@@ -107,12 +114,6 @@ fn host(at: &At<String>, findings: &mut Findings) -> Option<HostRewrite> {
 
 /// A host, or a host and a port.
 pub fn is_authority(text: &str) -> bool {
-    let (name, port) = match text.rsplit_once(':') {
-        Some((name, port)) if !port.contains(']') => (name, Some(port)),
-        _ => (text, None),
-    };
-    let is_port = |port: &str| {
-        port.parse::<u16>().is_ok_and(|n| n > 0) && port.bytes().all(|b| b.is_ascii_digit())
-    };
-    matches!(pattern::host(name), Ok(HostPattern::Exact(_))) && port.is_none_or(is_port)
+    let host = pattern::host(text);
+    matches!(host, Ok(HostPattern::Exact(_) | HostPattern::ExactPort(..)))
 }
