@@ -24,6 +24,8 @@ pub struct Outgoing {
     pub targets: Vec<String>,
     pub target: Uri,
     pub headers: HeaderMap,
+    /// What the route says in a response that has no headers.
+    pub response: HeaderMap,
 }
 
 /// What only a connection and a running gateway know.
@@ -80,11 +82,14 @@ pub fn explain(
     };
     let mut headers = head.headers.clone();
     headers::toward_upstream(&mut headers, &told);
+    let mut response = HeaderMap::new();
+    headers::toward_client(&mut response, &Filled::of(&route.response_headers, &scene));
     Ok(Some(Outgoing {
         upstream: upstream.to_string(),
         targets: upstreams.targets(route.upstream),
         target: rewrite::target(&route.rewrite, &head.uri)?,
         headers,
+        response,
     }))
 }
 

@@ -11,8 +11,10 @@ mod security;
 mod snapshot;
 mod worker;
 
+pub use additions::Additions;
 pub use body::{ApiBody, Body};
 pub use handle::handle;
 pub use ingress::Connection;
+pub use security::Security;
 pub use snapshot::{AuthApi, AuthApiFuture, RouteNames, Snapshot, Snapshots};
 pub use worker::Worker;

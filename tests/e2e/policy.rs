@@ -28,7 +28,7 @@ routes:
     upstream: app
   - { name: orgs, path: "/orgs/{org}", auth: required, allow: [{ owner: { path: "{org}", equals: "{claims.org}" }, claims: { level: 3 } }], upstream: app }
   - { name: reports, prefix: /reports, hosts: [r.example.com], auth: optional, upstream: app }
-  - { name: files, prefix: /files, auth: none, upstream: app, cors: { origins: [https://app.test] }, rewrite: { strip_prefix: /files, set_prefix: /v2, host: upstream } }
+  - { name: files, prefix: /files, auth: none, upstream: app, cors: { origins: [https://app.test] }, rewrite: { strip_prefix: /files, set_prefix: /v2, host: upstream }, security_headers: standard, response_headers: { remove: [Server], set: { X-Shelf: "{request.path}" } } }
   - { name: everything-else, prefix: /, auth: required, upstream: app }
 "#;
 
@@ -126,6 +126,50 @@ fn a_preflight_is_told_as_one() {
     assert_eq!(told["served_by"], "cors");
     assert_eq!(told["route"], "files");
     assert_eq!(told["upstream"], Value::Null);
+    let response = added(&told["response"]);
+    assert_eq!(response["access-control-allow-origin"], "https://app.test");
+    assert_eq!(response["access-control-allow-methods"], "GET");
+    assert_eq!(response["vary"], "origin");
+    assert_eq!(response["x-frame-options"], Value::Null);
+}
+
+/// Names and values of what is added.
+fn added(told: &Value) -> Value {
+    let lines = told["added"].as_array().unwrap().iter();
+    let lines = lines.map(|line| {
+        let name = line["name"].as_str().unwrap();
+        (name.to_owned(), line["value"].clone())
+    });
+    Value::Object(lines.collect())
+}
+
+#[test]
+fn what_the_file_says_in_responses_is_told() {
+    let from = |target, page| explain(&["GET", target, "-H", &format!("Origin: {page}")]).1;
+    let told = from("/files/x", "https://app.test");
+    let response = added(&told["response"]);
+    let removed = serde_json::json!(["server", "access-control-*"]);
+    assert_eq!(told["response"]["removed"], removed);
+    assert_eq!(response["x-shelf"], "/files/x");
+    assert_eq!(response["x-frame-options"], "DENY");
+    assert_eq!(response["strict-transport-security"], Value::Null);
+    assert_eq!(response["access-control-allow-origin"], "https://app.test");
+    let told = from("/files/x", "https://evil.test");
+    let response = added(&told["response"]);
+    assert_eq!(response["vary"], "origin");
+    assert_eq!(response["access-control-allow-origin"], Value::Null);
+    // A refusal has all but what is done to the upstream's response.
+    let told = from("/files/../files/x", "https://app.test");
+    assert_eq!(told["decision"], "deny");
+    let response = added(&told["response"]);
+    assert_eq!(response["access-control-allow-origin"], "https://app.test");
+    assert_eq!(response["x-frame-options"], "DENY");
+    assert_eq!(response["x-shelf"], Value::Null);
+    let told = from("/healthz", "https://app.test");
+    assert_eq!(
+        told["response"],
+        serde_json::json!({ "removed": [], "added": [] })
+    );
 }
 
 #[test]

@@ -71,11 +71,12 @@ impl Explanation {
                 "auth": user.method().as_str(),
             }),
         };
-        let added: Vec<Value> = self
-            .added
-            .iter()
-            .map(|(name, value)| json!({ "name": name, "value": value }))
-            .collect();
+        let added = |lines: &[(String, String)]| -> Vec<Value> {
+            let lines = lines.iter();
+            lines
+                .map(|(name, value)| json!({ "name": name, "value": value }))
+                .collect()
+        };
         json!({
             "decision": self.decision(),
             "served_by": match self.outcome {
@@ -104,10 +105,11 @@ impl Explanation {
                 "why": rule.fails.as_ref().map(|(_, why)| why),
             })).collect::<Vec<_>>(),
             "limits": self.buckets.iter().map(bucket_json).collect::<Vec<_>>(),
-            "headers": { "removed": self.removed, "added": added },
+            "headers": { "removed": self.removed, "added": added(&self.added) },
             "upstream": self.outgoing.as_ref().map(|outgoing| &outgoing.upstream),
             "path": self.forwarded_path(),
             "upstream_urls": self.urls(),
+            "response": { "removed": self.response.removed, "added": added(&self.response.lines()) },
             "notes": self.notes,
         })
     }
@@ -201,6 +203,13 @@ impl Explanation {
         }
         for url in self.urls() {
             row(out, "upstream", &url)?;
+        }
+        if !self.response.removed.is_empty() {
+            let removed = self.response.removed.join(", ");
+            row(out, "response", &format!("without {removed}"))?;
+        }
+        for (name, value) in self.response.lines() {
+            row(out, "response", &format!("with {name}: {value}"))?;
         }
         for note in &self.notes {
             row(out, "note", note)?;
