@@ -133,7 +133,8 @@ impl Assertions {
                 .as_deref()
                 .filter(|_| self.with_external_id),
         })?;
-        let value = HeaderValue::try_from(text).map_err(|error| error.to_string())?;
+        let mut value = HeaderValue::try_from(text).map_err(|error| error.to_string())?;
+        value.set_sensitive(true);
         let signed = Signed {
             user: Arc::clone(user),
             value: value.clone(),
