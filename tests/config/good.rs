@@ -358,6 +358,32 @@ fn everything_that_can_be_said() {
 }
 
 #[test]
+fn what_is_shown_has_the_shape_of_the_file() {
+    let shown = config::shown(&config(EVERYTHING));
+    let cors = json!({
+        "origins": ["https://a.example", "http://[::1]:3000", "capacitor://localhost"],
+        "methods": ["GET"], "headers": [], "expose": ["etag"], "credentials": true, "max_age": "0s",
+    });
+    assert_eq!(shown["cors"], cors);
+    assert_eq!(shown["routes"][0]["cors"], cors);
+    assert_eq!(shown["routes"][0]["security_headers"], "standard");
+    assert_eq!(shown["routes"][1]["cors"]["origins"], json!(["*"]));
+    assert_eq!(shown["routes"][2]["cors"], json!({}));
+    assert_eq!(shown["routes"][2]["rewrite"], json!({ "host": "preserve" }));
+
+    let text = SMALLEST.replace(
+        "auth: required",
+        "auth: required, rewrite: { set_prefix: /v2, host: upstream }",
+    );
+    assert_ne!(text, SMALLEST);
+    let shown = config::shown(&config(&format!("{text}identity: {{ assertion: {{}} }}\n")));
+    let assertion = json!({ "header": "x-portcullis-assertion", "ttl": "1m" });
+    assert_eq!(shown["identity"]["assertion"], assertion);
+    let rewrite = json!({ "set_prefix": "/v2", "host": "upstream" });
+    assert_eq!(shown["routes"][0]["rewrite"], rewrite);
+}
+
+#[test]
 fn assertions_have_a_header_and_a_life() {
     let of = |yaml: &str| {
         let text = format!("{SMALLEST}identity: {{ assertion: {yaml} }}\n");

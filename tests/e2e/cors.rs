@@ -1,7 +1,9 @@
 //! What browsers are told: before a page of another origin calls, of what it may read, and of what a response is.
 
+use serde_json::json;
+
 use crate::harness::client::{Request, get, post, request};
-use crate::harness::gateway::Settings;
+use crate::harness::gateway::{PASSWORD, Settings, refresh_cookie};
 use crate::harness::origin::Origin;
 use crate::harness::response::Response;
 
@@ -179,7 +181,7 @@ fn every_response_says_which_page_may_read_it() {
 }
 
 #[test]
-fn a_listed_page_may_refresh_and_sign_out_by_cookie() {
+fn a_listed_page_may_sign_in_refresh_and_sign_out_by_cookie() {
     let origin = Origin::start();
     let mut gateway = Settings::new(&origin).top(TOP).routes(ROUTES).start();
     let refresh = |gateway: &crate::harness::gateway::Gateway, page: &str, token: &str| {
@@ -195,6 +197,19 @@ fn a_listed_page_may_refresh_and_sign_out_by_cookie() {
     assert_eq!(told(&refresh(&gateway, APP, &alice).expect(200)), PAGE);
     let response = refresh(&gateway, "https://evil.test", &alice);
     assert_eq!(told(&response.expect_problem(403, "forbidden")), []);
+
+    let credentials = json!({ "username": "alice", "password": PASSWORD });
+    let login = post("/api/v1/login").json(&credentials);
+    let response = gateway.send(&login.clone().header("Origin", "https://evil.test"));
+    response.expect_problem(403, "forbidden");
+    let response = gateway.send(&login.header("Origin", APP)).expect(200);
+    assert_eq!(told(&response), PAGE);
+    let cookie = format!("refresh_token={}", refresh_cookie(&response).unwrap());
+    let logout = post("/api/v1/logout").header("cookie", &cookie);
+    let response = gateway.send(&logout.clone().header("Origin", "null"));
+    response.expect_problem(403, "forbidden");
+    let response = gateway.send(&logout.header("Origin", APP)).expect(200);
+    assert_eq!(told(&response), PAGE);
 
     // A reload takes the list back; a star lists nobody.
     for cors in ["", "cors: { origins: ['*'] }"] {

@@ -8,6 +8,8 @@ const ROUTES: &str = "
 - { name: posts, path: '/users/{username}/posts/{id}', auth: required, allow: [{ owner: '{username}' }], upstream: app,
     rewrite: { strip_prefix: /users, set_prefix: /v2, host: upstream } }
 - { name: files, prefix: /files, auth: none, upstream: app, rewrite: { strip_prefix: /files, host: files.internal } }
+- { name: shelf, prefix: /Shelf, auth: none, upstream: app, path_options: { case_insensitive: true }, rewrite: { strip_prefix: /shelf } }
+- { name: versions, regex: '/api/v[0-9]+/.*', auth: none, upstream: app, rewrite: { strip_prefix: /api } }
 - { name: below, prefix: /below, auth: none, upstream: app, rewrite: { set_prefix: /app, host: preserve } }
 - { name: rest, prefix: /, auth: none, upstream: app }
 ";
@@ -34,6 +36,8 @@ fn the_upstream_is_asked_for_another_path_and_host() {
         ("/files", "/", "files.internal"),
         ("/files/files/a%20b?", "/files/a%20b?", "files.internal"),
         ("/below/x", "/app/below/x", "a.test"),
+        ("/SHELF/Book", "/Book", "a.test"),
+        ("/api/v1/x", "/v1/x", "a.test"),
         ("/filesystem", "/filesystem", "a.test"),
     ] {
         let request = get(target).header("Host", "a.test").bearer(&alice.access);
