@@ -132,7 +132,7 @@ fn told(member: Member, settings: &Settings, plans: &Plans, now: Millis) -> Resu
         return Err(unfit("id", "is not 1 to 255 plain characters"));
     }
     if !validate::foreign_username(&member.username) {
-        let why = "is not 1 to 255 plain characters, the first of them no ~";
+        let why = "is not 1 to 255 plain characters, the first of them no ~, or is . or ..";
         return Err(unfit("username", why));
     }
     if member

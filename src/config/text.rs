@@ -6,10 +6,11 @@ use super::checked::{Pattern, Rate, Segment};
 use super::resolve::{METHODS, pattern};
 use super::units::{self, Pace};
 
-/// 1 to 64 of `A-Z a-z 0-9 - _ .`: what can stand in headers, labels and logs as it is.
+/// 1 to 64 of `A-Z a-z 0-9 - _ .`: what can stand in headers, labels and logs as it is, and in a path: there
+/// `.` and `..` would be no names.
 pub fn is_name(text: &str) -> bool {
     let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    (1..=64).contains(&text.len()) && text.chars().all(is_fit)
+    (1..=64).contains(&text.len()) && text.chars().all(is_fit) && !matches!(text, "." | "..")
 }
 
 /// The requests of a rate such as `100/min`, and the seconds of its period; `None` for `unlimited`.
@@ -94,8 +95,8 @@ mod tests {
             let (count, seconds) = pace(text).unwrap().unwrap();
             assert_eq!(pace_text(count, seconds), text);
         }
-        assert!(is_name("a-B_0."));
-        for bad in ["", "a b", "a/b", "é", &"a".repeat(65)] {
+        assert!(is_name("a-B_0.") && is_name("..."));
+        for bad in ["", "a b", "a/b", "é", ".", "..", &"a".repeat(65)] {
             assert!(!is_name(bad), "{bad}");
         }
         for text in ["/a/{b}", "/", "/a/", "/a/{b}/{*c}"] {

@@ -222,6 +222,6 @@ fn check_name(name: &At<String>, what: &str, findings: &mut Findings) {
         let message = format!("{} cannot be the name of {what}", shown(text));
         findings
             .error(name.span, message)
-            .hint("a name has 1 to 64 of `A-Z a-z 0-9 - _ .`");
+            .hint("a name has 1 to 64 of `A-Z a-z 0-9 - _ .`, and is not `.` or `..`");
     }
 }
