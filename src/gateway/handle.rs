@@ -59,7 +59,7 @@ async fn serve(
     };
     let matched = route::find(&snapshot.table, &facts)?;
     let Destination::Route(index) = matched.destination else {
-        let mut request = Request::from_parts(head, body);
+        let mut request = Request::from_parts(head, ledger.counting(body));
         request.extensions_mut().insert(peer);
         let response = respond::api((snapshot.auth_api)(request).await)?;
         return Ok((response, "allow"));

@@ -8,7 +8,7 @@ pub mod respond;
 mod snapshot;
 mod worker;
 
-pub use body::{ApiBody, Body};
+pub use body::{ApiBody, ApiRequestBody, Body};
 pub use handle::handle;
 pub use ingress::Connection;
 pub use snapshot::{AuthApi, AuthApiFuture, RouteNames, Snapshot, Snapshots};
