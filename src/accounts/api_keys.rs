@@ -20,6 +20,9 @@ use crate::authn::{ApiKey, Found, KEY_PREFIX, id_of};
 use crate::config::Secret;
 use crate::request::FieldError;
 
+/// The scope of keys that are told what tokens stand for. A key that a superuser made with it ends when its
+/// owner is none any more.
+pub const INTROSPECT: &str = "introspect";
 /// Keys that an account may have at once.
 pub(super) const MOST_KEYS: i64 = 100;
 /// Uses noted in one transaction.

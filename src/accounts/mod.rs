@@ -55,7 +55,7 @@ use crate::authn::{Changes, Further, VerifyingKeys};
 use crate::config::Config;
 use crate::config::checked::Registration;
 
-pub use api_keys::{MadeKey, NewKey};
+pub use api_keys::{INTROSPECT, MadeKey, NewKey};
 pub use clock::Clock;
 pub use error::{AccountsError, OpenError};
 pub use hashes::{MakeError, hash as hash_password};

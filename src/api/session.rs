@@ -51,6 +51,10 @@ pub(super) async fn login(
     let delivery = in_body.or(in_query).unwrap_or(api.delivery);
     members.finish()?;
     query.finish()?;
+    if delivery == Delivery::Cookie {
+        // Another site's form could sign its visitor in as somebody else (login CSRF).
+        site::check(&parts, &peer, api.issuer.as_ref())?;
+    }
     let agent = parts.headers.get(USER_AGENT).map(|value| {
         let text = String::from_utf8_lossy(value.as_bytes());
         text.chars().take(AGENT_CHARS).collect::<String>()

@@ -1,4 +1,4 @@
-//! Whether a call that bears the refresh cookie comes from a page that may make it.
+//! Whether a call that bears the refresh cookie, or is to be given it, comes from a page that may make it.
 //!
 //! A browser sends the cookie along from wherever the call is made. It also says from where: by
 //! `Origin`, and by `Sec-Fetch-Site` when it sends no origin.
@@ -46,7 +46,7 @@ impl Site {
     }
 }
 
-/// 403 for a call by cookie from a foreign page.
+/// 403 for a call by or for a cookie from a foreign page.
 pub(super) fn check(parts: &Parts, peer: &Peer, issuer: Option<&Site>) -> Result<(), Refusal> {
     let is_allowed = if parts.headers.contains_key(ORIGIN) {
         let origin = only(&parts.headers, ORIGIN.as_str()).and_then(Site::of);
@@ -62,7 +62,7 @@ pub(super) fn check(parts: &Parts, peer: &Peer, issuer: Option<&Site>) -> Result
     }
     Err(Refusal::new(
         Code::Forbidden,
-        "The refresh cookie is not taken from another site's page.",
+        "The refresh cookie is neither taken from another site's page nor given to one.",
     ))
 }
 

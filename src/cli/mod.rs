@@ -248,10 +248,7 @@ pub fn run() -> i32 {
             command,
         } => with_config(file, |config| manage(json, apikey::run(config, command))),
         Verb::Health(file) => with_config(file, |config| health::run(config.admin.address)),
-        Verb::Schema => {
-            println!("{:#}", config::schema());
-            GOOD
-        }
+        Verb::Schema => print(&format!("{:#}\n", config::schema())),
         Verb::Version => {
             println!("portcullis {}", env!("CARGO_PKG_VERSION"));
             GOOD
@@ -301,6 +298,15 @@ fn print_json(value: &serde_json::Value) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut out, value)?;
     out.write_all(b"\n")?;
     out.flush()
+}
+
+/// A text on stdout. Whoever closed the pipe has seen enough.
+fn print(text: &str) -> i32 {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => GOOD,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => FAILED,
+        Err(error) => fail(&error),
+    }
 }
 
 /// An error and what caused it, on stderr.

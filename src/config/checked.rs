@@ -10,11 +10,12 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
 use super::secret::Secret;
 
+pub use super::path_regex::{Case, PathRegex};
 pub use super::private_key::{KeyAlgorithm, KeyFault, PrivateKey};
 pub use super::template::{Part, RequestField, Template, UserField, Variable};
 
@@ -56,6 +57,14 @@ impl Config {
         let routes = self.routes.iter();
         let answers = routes.flat_map(|route| route.response_headers.lines());
         self.headers_told().chain(answers).map(|line| &line.value)
+    }
+}
+
+impl Config {
+    /// Whether some route ignores case, so that every path is read in that way as well.
+    pub fn folds_paths(&self) -> bool {
+        let mut options = self.routes.iter().map(|route| route.path_options);
+        options.any(|options| options.case_insensitive)
     }
 }
 
@@ -372,8 +381,10 @@ pub struct Route {
     pub pattern: Pattern,
     /// Empty admits every method. HEAD is admitted where GET is.
     pub methods: Vec<Method>,
-    /// Lower case, without port; empty admits every host.
+    /// Lower case; empty admits every host.
     pub hosts: Vec<HostPattern>,
+    /// Admitted are requests that have each of these; no name stands twice.
+    pub headers: Vec<RouteHeader>,
     pub auth: AuthMode,
     /// Alternatives; empty admits every caller that `auth` admits.
     pub allow: Vec<Rule>,
@@ -385,6 +396,7 @@ pub struct Route {
     pub max_body: u64,
     /// To the response's headers; `None` takes the upstream's.
     pub timeout: Option<Duration>,
+    pub path_options: PathOptions,
     pub request_headers: HeaderEdits,
     pub response_headers: HeaderEdits,
 }
@@ -394,6 +406,25 @@ pub enum Pattern {
     Path(Vec<Segment>),
     /// The literal segments of a prefix; empty for `/`.
     Prefix(Vec<String>),
+    /// Of the whole path.
+    Regex(PathRegex),
+}
+
+impl Pattern {
+    /// The names of its parameters, in the order in which their values are found.
+    pub fn parameters(&self) -> Vec<&str> {
+        match self {
+            Pattern::Path(segments) => {
+                let names = segments.iter().filter_map(|segment| match segment {
+                    Segment::Literal(_) => None,
+                    Segment::Param(name) | Segment::Rest(name) => Some(name.as_str()),
+                });
+                names.collect()
+            }
+            Pattern::Prefix(_) => Vec::new(),
+            Pattern::Regex(regex) => regex.groups().collect(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -407,9 +438,48 @@ pub enum Segment {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HostPattern {
+    /// A name or an address, an IPv6 address in brackets.
     Exact(String),
     /// `*.example.com` as `example.com`: one or more labels in front.
     Wildcard(String),
+    /// With the port that clients name.
+    ExactPort(String, u16),
+    WildcardPort(String, u16),
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HostPattern::Exact(name) => f.write_str(name),
+            HostPattern::Wildcard(suffix) => write!(f, "*.{suffix}"),
+            HostPattern::ExactPort(name, port) => write!(f, "{name}:{port}"),
+            HostPattern::WildcardPort(suffix, port) => write!(f, "*.{suffix}:{port}"),
+        }
+    }
+}
+
+/// Which other spellings of its paths a route takes. They are forwarded as they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct PathOptions {
+    pub case_insensitive: bool,
+    /// Slashes side by side count as one.
+    pub merge_slashes: bool,
+    pub trailing_slash: TrailingSlash,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum TrailingSlash {
+    #[default]
+    Strict,
+    /// With one or without.
+    Ignore,
+}
+
+/// A header that a request has to have for a route, in one of its lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteHeader {
+    pub name: HeaderName,
+    pub value: HeaderValue,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -183,6 +183,18 @@ pub fn is_in_use(name: &str) -> bool {
     lists.iter().any(|list| list.contains(&name.as_str())) || is_of_message(&name)
 }
 
+/// What says who is calling, and is for nothing else.
+const CREDENTIALS: &[&str] = &["authorization", "cookie", "proxy-authorization"];
+
+/// Whether a route may go by a field of that name: one that means the same from whoever it comes, and that
+/// the gateway does not read, set or remove by itself.
+pub fn may_choose_route(name: &str) -> bool {
+    let name = folded(name);
+    let is_framing = FRAMING.contains(&name.as_str()) && name != "content-type";
+    let lists = [IDENTITY, OVERRIDES, PROXY, CREDENTIALS];
+    !is_framing && !lists.iter().any(|list| list.contains(&name.as_str()))
+}
+
 /// Whether two names, in lower case, are one to servers that map fields to variables (CGI, WSGI, PHP).
 pub fn are_one(name: &[u8], other: &[u8]) -> bool {
     // Some make an underscore of a hyphen alone, some of everything that is no letter or digit.

@@ -3,11 +3,13 @@
 //! `yaml` makes a tree that knows its places, `decode` and `raw` give it types, `resolve` compares
 //! and fills in; all of them report to `diagnose` and go on, so that one run tells everything.
 
+mod admission;
 pub mod checked;
 mod decode;
 mod diagnose;
 mod expand;
 pub mod field_names;
+mod path_regex;
 mod plans;
 pub mod policy_test;
 mod private_key;
@@ -26,6 +28,7 @@ mod yaml;
 use std::io::Read;
 use std::path::Path;
 
+pub use admission::{admits_headers, admits_method};
 pub use checked::Config;
 pub use checked::{KeyAlgorithm, KeyFault, PrivateKey};
 pub use diagnose::{Diagnostic, Report, Severity, counted};

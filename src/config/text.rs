@@ -6,10 +6,10 @@ use super::checked::{Pattern, Rate, Segment};
 use super::resolve::{METHODS, pattern};
 use super::units::{self, Pace};
 
-/// 1 to 64 of `A-Z a-z 0-9 - _ .`: what can stand in headers, labels and logs as it is, and in a path: there
-/// `.` and `..` would be no names.
+/// 1 to 64 of `A-Z a-z 0-9 - _ .`: what can stand in headers, labels, logs and paths as it is.
 pub fn is_name(text: &str) -> bool {
     let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    // In a path the two that are left out are steps.
     (1..=64).contains(&text.len()) && text.chars().all(is_fit) && !matches!(text, "." | "..")
 }
 
@@ -54,6 +54,7 @@ pub fn rate_text(rate: Option<Rate>) -> String {
 pub fn pattern_text(pattern: &Pattern) -> String {
     match pattern {
         Pattern::Prefix(segments) => format!("prefix /{}", segments.join("/")),
+        Pattern::Regex(regex) => format!("regex {}", regex.text()),
         Pattern::Path(segments) => {
             let segments = segments.iter().map(|segment| match segment {
                 Segment::Literal(text) => text.clone(),

@@ -143,7 +143,7 @@ pub(super) fn late<'l>(
     match (&limits.rules, tier) {
         (Some(rules), Some(tier)) => (
             rules.on_route(index, tier).unwrap_or(late),
-            rules.on_path(tier, facts),
+            rules.on_path(tier, route.path_options, facts),
         ),
         _ => (late, SmallVec::new()),
     }

@@ -219,6 +219,7 @@ impl Stages {
             Miss::Host => "it is for other hosts",
             Miss::Path => "its path is another",
             Miss::Method => "it does not take the method",
+            Miss::Headers => "it is for other headers",
         });
         let mut why = misses.collect::<Vec<_>>().join(", and ");
         if why.is_empty() {

@@ -19,8 +19,11 @@ pub fn route(route: &Route) -> String {
         text += &format!(", methods {}", methods(route));
     }
     if !route.hosts.is_empty() {
-        let hosts: Vec<String> = route.hosts.iter().map(host).collect();
+        let hosts: Vec<String> = route.hosts.iter().map(HostPattern::to_string).collect();
         text += &format!(", hosts {}", hosts.join(" "));
+    }
+    if !route.headers.is_empty() {
+        text += &format!(", headers {}", headers(route));
     }
     text + ", auth " + auth(route.auth)
 }
@@ -38,11 +41,13 @@ pub fn methods(route: &Route) -> String {
     }
 }
 
-pub fn host(pattern: &HostPattern) -> String {
-    match pattern {
-        HostPattern::Exact(name) => name.clone(),
-        HostPattern::Wildcard(suffix) => format!("*.{suffix}"),
-    }
+/// `x-beta=1 x-gamma=2`
+pub fn headers(route: &Route) -> String {
+    let headers = route.headers.iter().map(|header| {
+        let value = String::from_utf8_lossy(header.value.as_bytes());
+        format!("{}={value}", header.name)
+    });
+    headers.collect::<Vec<_>>().join(" ")
 }
 
 /// `{ owner: {username}, tiers: [pro] }`

@@ -3,9 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use http::Method;
-
-use super::hosts::{self, Hosts};
+use super::hosts::{Authority, Hosts};
 use super::readings;
 use super::templates::Templates;
 use crate::config::Config;
@@ -29,6 +27,7 @@ pub enum Miss {
     Host,
     Path,
     Method,
+    Headers,
 }
 
 /// The routes nearest to the request beside `taken`, the nearest first.
@@ -61,11 +60,14 @@ fn misses(route: &Route, facts: &Facts<'_>) -> Vec<Miss> {
     if !takes_host(route, facts.host) {
         misses.push(Miss::Host);
     }
-    if !takes_path(&route.pattern, facts.head.uri.path()) {
+    if !takes_path(route, facts.head.uri.path()) {
         misses.push(Miss::Path);
     }
     if !route.admits(&facts.head.method) {
         misses.push(Miss::Method);
+    }
+    if !route.admits_headers(&facts.head.headers) {
+        misses.push(Miss::Headers);
     }
     misses
 }
@@ -75,15 +77,15 @@ fn takes_host(route: &Route, host: &str) -> bool {
     for pattern in &route.hosts {
         own.group(pattern, || 0);
     }
-    let name = hosts::name_in(host).unwrap_or_default();
-    route.hosts.is_empty() || own.search(name, Some).is_some()
+    let is_own = |host: Authority<'_>| own.search(&host, Some).is_some();
+    route.hosts.is_empty() || Authority::read(host).is_some_and(is_own)
 }
 
-fn takes_path(pattern: &Pattern, path: &str) -> bool {
+fn takes_path(route: &Route, path: &str) -> bool {
     let mut only = Templates::new();
-    only.insert(pattern, 0);
+    only.insert(&route.pattern, 0);
     let mut is_taken = false;
-    only.visit(path.as_bytes(), |_| is_taken = true);
+    only.visit(path.as_bytes(), route.path_options, |_| is_taken = true);
     is_taken
 }
 
@@ -104,15 +106,12 @@ fn common_segments(pattern: &Pattern, path: &str) -> usize {
             .zip(segments)
             .take_while(|(own, segment)| own == segment)
             .count(),
-    }
-}
-
-impl Route {
-    /// Whether the route is for requests of this method; HEAD goes where GET does.
-    pub fn admits(&self, method: &Method) -> bool {
-        self.methods.is_empty()
-            || self.methods.contains(method)
-            || (*method == Method::HEAD && self.methods.contains(&Method::GET))
+        Pattern::Regex(regex) => regex
+            .leading_segments()
+            .iter()
+            .zip(segments)
+            .take_while(|(own, segment)| own == segment)
+            .count(),
     }
 }
 

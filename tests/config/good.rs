@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use portcullis::config::checked::*;
 use portcullis::config::{self, Config, Loaded};
 use serde_json::json;
@@ -81,12 +82,14 @@ fn defaults() {
         pattern: Pattern::Prefix(vec![]),
         methods: vec![],
         hosts: vec![],
+        headers: vec![],
         auth: AuthMode::Required,
         allow: vec![],
         limits: None,
         upstream: 0,
         max_body: 10 * 1024 * 1024,
         timeout: None,
+        path_options: PathOptions::default(),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
     };
@@ -193,7 +196,8 @@ routes:
   - name: one
     path: /u/{who}/x/{id}/{*rest}
     methods: [GET, PURGE]
-    hosts: [API.example.com, "*.example.org"]
+    hosts: [API.example.com, "*.example.org", "api.example.com:8443", "[0::1]:80"]
+    headers: { X-Beta: 1, accept: "a b" }
     auth: optional
     allow:
       - { superuser: true, tiers: [basic, gold], roles: [editor], scopes: [posts:write] }
@@ -212,6 +216,7 @@ routes:
     upstream: b
     max_body: 512
     timeout: 90s
+    path_options: { case_insensitive: true, merge_slashes: true, trailing_slash: ignore }
   - { name: two, prefix: /v/w, auth: none, upstream: a, limits: [] }
 max_header: 8KiB
 limits_headers: [legacy]
@@ -260,11 +265,28 @@ fn everything_that_can_be_said() {
     assert_eq!(one.upstream, 1);
     assert_eq!(one.max_body, 512);
     assert_eq!(one.timeout, Some(Duration::from_secs(90)));
+    let options = PathOptions {
+        case_insensitive: true,
+        merge_slashes: true,
+        trailing_slash: TrailingSlash::Ignore,
+    };
+    assert_eq!(one.path_options, options);
+    assert_eq!(two.path_options, PathOptions::default());
     let hosts = [
         HostPattern::Exact("api.example.com".into()),
         HostPattern::Wildcard("example.org".into()),
+        HostPattern::ExactPort("api.example.com".into(), 8443),
+        HostPattern::ExactPort("[::1]".into(), 80),
     ];
     assert_eq!(one.hosts, hosts);
+    let header = |name, value| RouteHeader {
+        name: HeaderName::from_static(name),
+        value: HeaderValue::from_static(value),
+    };
+    assert_eq!(
+        one.headers,
+        [header("x-beta", "1"), header("accept", "a b")]
+    );
     assert_eq!(one.allow[0].superuser, Some(true));
     assert_eq!(one.allow[0].tiers, ["basic", "gold"]);
     assert_eq!(one.allow[1].min_rank, Some(5));
@@ -374,8 +396,16 @@ fn routes_that_differ_do_not_tie() {
         + &route("d", "path: '/x/{id}', hosts: ['*.example']")
         + &route("e", "path: /x/y")
         + &route("f", "path: /x/y/")
-        + &route("g", "prefix: /x/y/z");
-    assert_eq!(config(&text).routes.len(), 7);
+        + &route("g", "prefix: /x/y/z")
+        + &route("h", "path: /x/y, headers: { X-Beta: 1 }")
+        + &route("i", "path: /x/y, headers: { X-Beta: 2 }")
+        + &route("j", "path: /x/y, headers: { X-Beta: 1, X-Gamma: 1 }")
+        + &route("k", "path: /x/y, hosts: ['a.example:80']")
+        + &route("l", "path: /x/y, hosts: ['a.example:81', a.example]")
+        + &route("m", "regex: /x/y")
+        + &route("n", "regex: /x/y., headers: { X-Beta: 1 }")
+        + &route("o", "regex: /x/y.");
+    assert_eq!(config(&text).routes.len(), 15);
 }
 
 #[test]

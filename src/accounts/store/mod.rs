@@ -230,6 +230,8 @@ pub struct Listing<'a> {
     pub tier: Option<&'a str>,
     /// The deleted ones or the others.
     pub is_deleted: bool,
+    /// Only those that come after this name or e-mail, in lower case.
+    pub after: Option<&'a str>,
     pub offset: i64,
     pub limit: i64,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::HeaderName;
 use serde_json::{Value as Json, json};
 
-use super::super::checked::{AuthMode, LimitKey};
+use super::super::checked::{AuthMode, LimitKey, TrailingSlash};
 use super::super::decode::{At, AtLeastOne, Decode, Field, Named, expected, scalar};
 use super::super::diagnose::{Findings, nearest, shown};
 use super::super::schema;
@@ -23,8 +23,12 @@ section! {
         path: String;
         /// The beginning of a path.
         prefix: String;
+        /// A regular expression of a whole path.
+        regex: String;
         methods: AtLeastOne<String>;
         hosts: AtLeastOne<String>;
+        /// Headers that a request has to have, with their values.
+        headers: Named<String>;
         auth: AuthMode, required "nothing is public unless a route says so: `auth: required`, `optional` or `none`";
         /// Alternatives, one of which a caller must meet.
         allow: AtLeastOne<RawRule>;
@@ -34,10 +38,23 @@ section! {
         max_body: Size;
         /// To the response's headers.
         timeout: Duration;
+        /// Which other spellings of a path count as the same.
+        path_options: RawPathOptions;
         /// Changes to what the upstream is sent.
         request_headers: RawHeaderEdits;
         /// Changes to what the upstream answers.
         response_headers: RawHeaderEdits;
+    }
+}
+
+section! {
+    RawPathOptions, "`path_options`" {
+        /// The case of the path's letters does not count.
+        case_insensitive: bool;
+        /// Slashes side by side count as one.
+        merge_slashes: bool;
+        /// Whether a slash at the end counts.
+        trailing_slash: TrailingSlash;
     }
 }
 
@@ -79,6 +96,11 @@ section! {
         equals: RawOwnerField, required "`{user.id}`, `{user.username}`, `{user.external_id}` or a claim such as `{claims.org}`";
     }
 }
+
+choice! { TrailingSlash {
+    "strict" => TrailingSlash::Strict,
+    "ignore" => TrailingSlash::Ignore,
+} }
 
 choice! { AuthMode {
     "required" => AuthMode::Required,

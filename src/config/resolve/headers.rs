@@ -8,7 +8,7 @@ use super::super::diagnose::{Findings, shown};
 use super::super::field_names::{self, are_one};
 use super::super::raw::{RawConfig, RawHeaderEdits};
 use super::super::template::Parameters;
-use super::{pattern, route};
+use super::route;
 
 /// What headers belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,12 @@ impl Taken {
     }
 }
 
+impl Taken {
+    pub fn is_api_key(&self, name: &HeaderName) -> bool {
+        are_one(name.as_str().as_bytes(), self.api_key.as_bytes())
+    }
+}
+
 /// The headers of `identity`.
 pub fn identity(
     raw: &Field<Named<String>>,
@@ -64,8 +70,8 @@ pub fn edits(
         return HeaderEdits::default();
     };
     let names = match pattern {
-        Some(Pattern::Path(segments)) => segments.iter().filter_map(pattern::name_of).collect(),
-        Some(Pattern::Prefix(_)) | None => Vec::new(),
+        Some(pattern) => pattern.parameters(),
+        None => Vec::new(),
     };
     let parameters = match pattern {
         Some(_) => Parameters::Of(&names),

@@ -8,6 +8,7 @@ mod claim;
 mod headers;
 mod limit;
 mod lockout;
+mod match_headers;
 pub(super) mod pattern;
 mod quota;
 mod route;

@@ -2,28 +2,29 @@
 
 use std::collections::HashMap;
 
-use http::Method;
-
 use super::super::checked::{HostPattern, Pattern, Route, Segment};
 use super::super::diagnose::{Findings, shown};
 use super::super::source::Span;
 
 /// A pattern without the names of its parameters.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Shape<'a> {
-    /// `None` stands for a parameter.
-    segments: Vec<Option<&'a str>>,
-    /// Whether more may follow: a prefix, or `{*rest}`.
-    is_open: bool,
+enum Shape<'a> {
+    Segments {
+        /// `None` stands for a parameter.
+        segments: Vec<Option<&'a str>>,
+        /// Whether more may follow: a prefix, or `{*rest}`.
+        is_open: bool,
+    },
+    Regex(&'a str),
 }
 
 fn shape(pattern: &Pattern) -> Shape<'_> {
     match pattern {
-        Pattern::Prefix(literals) => Shape {
+        Pattern::Prefix(literals) => Shape::Segments {
             segments: literals.iter().map(|l| Some(l.as_str())).collect(),
             is_open: true,
         },
-        Pattern::Path(segments) => Shape {
+        Pattern::Path(segments) => Shape::Segments {
             segments: segments
                 .iter()
                 .filter_map(|segment| match segment {
@@ -34,6 +35,7 @@ fn shape(pattern: &Pattern) -> Shape<'_> {
                 .collect(),
             is_open: matches!(segments.last(), Some(Segment::Rest(_))),
         },
+        Pattern::Regex(regex) => Shape::Regex(regex.text()),
     }
 }
 
@@ -59,18 +61,28 @@ pub fn refuse(routes: &[Route], spans: &[Span], findings: &mut Findings) {
             );
             findings
                 .error(*span, message)
-                .hint("tell them apart by path, `methods` or `hosts`, or remove one");
+                .hint("tell them apart by path, `methods`, `hosts` or `headers`, or remove one");
         }
     }
 }
 
+/// Some requests are admitted by both, and neither comes before the other.
 fn overlap(a: &Route, b: &Route) -> bool {
-    a.methods.is_empty()
-        || b.methods.iter().any(|m| admits(a, m))
-        || a.methods.iter().any(|m| admits(b, m))
+    have_common_headers(a, b) && have_common_methods(a, b)
 }
 
-fn admits(route: &Route, method: &Method) -> bool {
-    let has = |method: &Method| route.methods.contains(method);
-    route.methods.is_empty() || has(method) || (method == Method::HEAD && has(&Method::GET))
+/// Of routes with more headers and fewer, those with more come first. One header with two values, in two
+/// lines, is nobody's ordinary request: there the order of the file will do.
+fn have_common_headers(a: &Route, b: &Route) -> bool {
+    a.headers.len() == b.headers.len()
+        && a.headers.iter().all(|own| {
+            let other = b.headers.iter().find(|other| other.name == own.name);
+            other.is_none_or(|other| other.value == own.value)
+        })
+}
+
+fn have_common_methods(a: &Route, b: &Route) -> bool {
+    a.methods.is_empty()
+        || b.methods.iter().any(|m| a.admits(m))
+        || a.methods.iter().any(|m| b.admits(m))
 }
