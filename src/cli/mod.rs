@@ -249,10 +249,7 @@ pub fn run() -> i32 {
         } => with_config(file, |config| manage(json, apikey::run(config, command))),
         Verb::Health(file) => with_config(file, |config| health::run(config.admin.address)),
         Verb::Schema => print(&format!("{:#}\n", config::schema())),
-        Verb::Version => {
-            println!("portcullis {}", env!("CARGO_PKG_VERSION"));
-            GOOD
-        }
+        Verb::Version => print(&format!("portcullis {}\n", env!("CARGO_PKG_VERSION"))),
     }
 }
 
