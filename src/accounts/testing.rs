@@ -62,7 +62,8 @@ pub(crate) fn config(folder: &Path) -> Config {
     Config {
         listen: vec![],
         admin: checked::Admin {
-            address: ([127, 0, 0, 1], 0).into(),
+            address: Some(([127, 0, 0, 1], 0).into()),
+            socket: None,
         },
         workers: 1,
         trusted_proxies: vec![],

@@ -8,12 +8,18 @@ mod run;
 use std::path::Path;
 
 use crate::api;
-use crate::config::{self, Loaded, Report};
+use crate::config::{self, File, Loaded, Report};
 
 pub use api::{compat_paths, endpoints, openapi};
+pub use reload::Origin;
 pub use run::{BootError, Serving, serve};
 
 /// Reads a file, and warns of routes that the auth API hides.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
     config::load_with(path, &api::hidden_routes)
+}
+
+/// The same of a file that was read.
+fn parse(file: &File) -> Result<Loaded, Report> {
+    config::parse_file(file, &api::hidden_routes)
 }

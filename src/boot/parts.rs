@@ -99,10 +99,14 @@ impl Parts {
         self.accounts.reload(config);
     }
 
+    /// Where a configuration forwards to; names that are new have not been looked up.
+    pub fn upstreams(&self, config: &Config) -> Upstreams {
+        Upstreams::build(config, &self.directory)
+    }
+
     /// A configuration, ready to serve. Counters, pools and known tokens go on.
-    pub fn snapshot(&self, config: Config) -> Snapshot {
+    pub fn snapshot(&self, config: Config, upstreams: Upstreams) -> Snapshot {
         let endpoints = api::endpoints(&config.auth);
-        let upstreams = Upstreams::build(&config, &self.directory);
         let routes = config.routes.iter().map(|route| RouteNames {
             text: route.name.as_str().into(),
             label: self.metrics.label(&route.name),

@@ -1,5 +1,6 @@
 //! The command line: arguments as typed, one file per verb.
 
+mod admin;
 pub mod apikey;
 pub mod check;
 mod demo;
@@ -9,6 +10,7 @@ mod health;
 mod import;
 mod key;
 mod openapi;
+mod reload;
 mod serve;
 pub mod session;
 mod test;
@@ -26,7 +28,7 @@ use tracing_subscriber::EnvFilter;
 
 use self::told::Told;
 use self::user::UserError;
-use crate::config::{self, Config, Loaded};
+use crate::config::{self, Config, Loaded, checked};
 
 /// Exit codes beside clap's own 2 for bad usage.
 const GOOD: i32 = 0;
@@ -150,6 +152,17 @@ enum Verb {
     Schema,
     /// Ask a running gateway for its health; for a container's health check
     Health(File),
+    /// Have a running gateway read its configuration again, and say what changed
+    Reload {
+        #[command(flatten)]
+        file: File,
+        /// A superuser's access token; not needed where `admin.socket` is
+        #[arg(long, env = "PORTCULLIS_TOKEN", hide_env_values = true)]
+        token: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the version
     Version,
 }
@@ -247,9 +260,23 @@ pub fn run() -> i32 {
             json,
             command,
         } => with_config(file, |config| manage(json, apikey::run(config, command))),
-        Verb::Health(file) => with_config(file, |config| health::run(config.admin.address)),
+        Verb::Health(file) => with_admin(file, |admin| health::run(&admin)),
+        Verb::Reload { file, token, json } => {
+            with_admin(file, |admin| reload::run(&admin, token.as_deref(), json))
+        }
         Verb::Schema => print(&format!("{:#}\n", config::schema())),
         Verb::Version => print(&format!("portcullis {}\n", env!("CARGO_PKG_VERSION"))),
+    }
+}
+
+/// For a running gateway, whose file may not hold as it is now.
+fn with_admin(file: File, act: impl FnOnce(checked::Admin) -> i32) -> i32 {
+    match config::admin_of(&file.path()) {
+        Ok(admin) => act(admin),
+        Err(report) => {
+            eprint!("{}", report.render(colour()));
+            FAILED
+        }
     }
 }
 

@@ -73,9 +73,12 @@ pub struct Listen {
     pub address: SocketAddr,
 }
 
+/// Where health, metrics and administration are served: in one place at least.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
-    pub address: SocketAddr,
+    pub address: Option<SocketAddr>,
+    /// A Unix socket, for the process's own user alone.
+    pub socket: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

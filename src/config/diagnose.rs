@@ -222,6 +222,25 @@ impl Diagnostic {
             "source": self.excerpt.as_ref().map(Excerpt::text),
         })
     }
+
+    /// What `to_json` made elsewhere, without the line of the file.
+    pub fn from_json(value: &Value) -> Option<Diagnostic> {
+        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        let number = |key: &str| usize::try_from(value.get(key)?.as_u64()?).ok();
+        Some(Diagnostic {
+            severity: match text("severity")?.as_str() {
+                "warning" => Severity::Warning,
+                _ => Severity::Error,
+            },
+            file: text("file")?,
+            line: number("line")?,
+            column: number("column")?,
+            end_column: number("end_column")?,
+            message: text("message")?,
+            hint: text("hint"),
+            excerpt: None,
+        })
+    }
 }
 
 /// Why a configuration was refused: every error, and the warnings beside them.

@@ -14,7 +14,7 @@ use super::raw::{
 };
 use super::resolve::{METHODS, rate};
 use super::source::Source;
-use super::{Report, read, report, source, yaml};
+use super::{File, Report, environment, report, source, yaml};
 
 /// What is to come of a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,13 +99,10 @@ pub enum Credential {
 ///
 /// Everything that is wrong with it.
 pub fn load_tests(path: &Path, config: &Config) -> Result<Vec<PolicyTest>, Report> {
-    let bytes = read(path)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Report::of_file(path, "the file is not in UTF-8", "save it as UTF-8"))?;
-    let env = |name: &str| std::env::var(name).ok();
-    let source = source(&text, path);
+    let file = File::read(path)?;
+    let source = source(file.text()?, path);
     let mut findings = Findings::default();
-    let raw = yaml::read(&source, &env, &mut findings)
+    let raw = yaml::read(&source, &environment, &mut findings)
         .and_then(|root| RawTestFile::decode(&root, &mut findings));
     let tests = raw.map_or_else(Vec::new, |raw| {
         tests(&raw.tests, config, &source, &mut findings)

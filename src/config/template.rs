@@ -54,6 +54,35 @@ pub enum RequestField {
     Scheme,
 }
 
+impl Template {
+    /// As the file has it. `parameters` are those of the route's path.
+    pub fn text(&self, parameters: &[&str]) -> String {
+        let escaped = |text: &str| text.replace('{', "{{").replace('}', "}}");
+        let parts = match self {
+            Template::Fixed(value) => return escaped(&String::from_utf8_lossy(value.as_bytes())),
+            Template::Composed(parts) => parts.iter(),
+        };
+        let texts = parts.map(|part| match part {
+            Part::Text(text) => escaped(text),
+            Part::Value(Variable::User(field)) => format!("{{user.{}}}", name_of(&USER, field)),
+            Part::Value(Variable::Claim(name)) => format!("{{claims.{name}}}"),
+            Part::Value(Variable::Path(number)) => {
+                let name = parameters.get(*number).copied().unwrap_or_default();
+                format!("{{path.{name}}}")
+            }
+            Part::Value(Variable::Request(field)) => {
+                format!("{{request.{}}}", name_of(&REQUEST, field))
+            }
+        });
+        texts.collect()
+    }
+}
+
+fn name_of<T: PartialEq>(names: &[(&'static str, T)], field: &T) -> &'static str {
+    let known = names.iter().find(|(_, of)| of == field);
+    known.map_or("", |(name, _)| name)
+}
+
 const USER: [(&str, UserField); 9] = [
     ("id", UserField::Id),
     ("username", UserField::Username),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::body::{ApiBody, Body};
 use super::ledger::Ledger;
+use crate::config::Diagnostic;
 use crate::forward::X_REQUEST_ID;
 use crate::request::schema::{list, number, text, told};
 use crate::request::{Code, FieldError, Refusal, Shape};
@@ -33,6 +34,8 @@ struct Problem<'a> {
     policy: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    diagnostics: Vec<Value>,
 }
 
 /// The JSON Schema of a problem document.
@@ -135,6 +138,11 @@ fn problem_body(refusal: &Refusal, request_id: &HeaderValue) -> serde_json::Resu
         request_id: String::from_utf8_lossy(request_id.as_bytes()),
         policy: refusal.limit(),
         errors: refusal.fields(),
+        diagnostics: refusal
+            .diagnostics()
+            .iter()
+            .map(Diagnostic::to_json)
+            .collect(),
     };
     serde_json::to_vec(&problem)
 }

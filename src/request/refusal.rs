@@ -6,6 +6,8 @@ use std::fmt;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
+use crate::config::Diagnostic;
+
 /// The `code` member of a problem document (RFC 9457): stable names that programs may rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -167,6 +169,7 @@ struct Inner {
     cause: Option<String>,
     fields: Vec<FieldError>,
     part: Part,
+    diagnostics: Vec<Diagnostic>,
     headers: Vec<(HeaderName, HeaderValue)>,
     limit: Option<Box<str>>,
     close: bool,
@@ -181,6 +184,7 @@ impl Refusal {
             cause: None,
             fields: Vec::new(),
             part: Part::default(),
+            diagnostics: Vec::new(),
             headers: Vec::new(),
             limit: None,
             close: false,
@@ -255,6 +259,13 @@ impl Refusal {
         self
     }
 
+    /// What is wrong with a configuration, told in the problem's `diagnostics` member.
+    #[must_use]
+    pub fn with_diagnostics(mut self, diagnostics: Vec<Diagnostic>) -> Self {
+        self.0.diagnostics = diagnostics;
+        self
+    }
+
     #[must_use]
     pub fn in_shape(mut self, shape: Shape) -> Self {
         self.0.shape = shape;
@@ -292,6 +303,10 @@ impl Refusal {
     /// Where the [`Refusal::fields`] stood.
     pub fn part(&self) -> Part {
         self.0.part
+    }
+
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.0.diagnostics
     }
 
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {

@@ -12,7 +12,10 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
     let hour = Duration::from_secs(3600);
     Config {
         listen: vec![Listen { address }],
-        admin: Admin { address },
+        admin: Admin {
+            address: Some(address),
+            socket: None,
+        },
         workers: 1,
         trusted_proxies: Vec::new(),
         shutdown_grace: hour,

@@ -199,7 +199,7 @@ pub(super) enum Located {
     Nowhere,
 }
 
-/// The place of a `{parameter}` among a pattern's parameters, as [`Matched::param`] counts them.
+/// The place of a `{parameter}` among a pattern's parameters, as [`super::Matched::param`] counts them.
 pub fn parameter_index(pattern: &Pattern, name: &str) -> Option<usize> {
     pattern.parameters().iter().position(|known| *known == name)
 }

@@ -39,7 +39,10 @@ fn defaults() {
     assert_eq!(loaded.warnings, []);
     let config = loaded.config;
     assert_eq!(config.listen[0].address, "0.0.0.0:8080".parse().unwrap());
-    assert_eq!(config.admin.address, "127.0.0.1:9901".parse().unwrap());
+    assert_eq!(
+        config.admin.address,
+        Some("127.0.0.1:9901".parse().unwrap())
+    );
     assert!(config.workers >= 1);
     assert_eq!(config.trusted_proxies, []);
     assert_eq!(config.shutdown_grace, Duration::from_secs(30));

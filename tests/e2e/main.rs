@@ -18,6 +18,7 @@ mod limits;
 mod members;
 mod policy;
 mod proxying;
+mod reload;
 mod routing;
 mod rules;
 mod signing;

@@ -1,6 +1,11 @@
 //! Changes of the configuration that must not open anything.
 
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+
 use crate::harness::client::get;
+use crate::harness::eventually;
 use crate::harness::gateway::Settings;
 use crate::harness::origin::Origin;
 
@@ -42,6 +47,67 @@ fn truncated_config() {
     assert!(origin.requests().iter().all(|r| r.target() != "/admin"));
     gateway.send(&get("/admin")).expect(401);
     gateway.still_serves("/x");
+}
+
+/// As Kubernetes puts a changed ConfigMap in place.
+#[test]
+fn config_reload_symlink() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes("- { name: all, prefix: /, auth: none, upstream: app }")
+        .start();
+    let open = gateway.yaml();
+    let closed = open.replace("auth: none", "auth: required");
+    let folder = gateway.directory();
+    let reloads = |result: &str| {
+        gateway.metric(&format!(
+            "portcullis_config_reloads_total{{result=\"{result}\"}}"
+        ))
+    };
+    let version = |name: &str, text: &str| {
+        fs::create_dir(folder.join(name)).unwrap();
+        fs::write(folder.join(name).join("gateway.yaml"), text).unwrap();
+        symlink(name, folder.join("..data_tmp")).unwrap();
+        fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+    };
+    version("..v1", &open);
+    symlink("..data/gateway.yaml", folder.join("link")).unwrap();
+    fs::rename(folder.join("link"), gateway.file()).unwrap();
+    gateway.send(&get("/")).expect(200);
+
+    for (name, text, status) in [
+        ("..v2", &closed, 401),
+        ("..v3", &open, 200),
+        ("..v4", &closed, 401),
+    ] {
+        version(name, text);
+        eventually("the swap is seen", || {
+            (gateway.send(&get("/")).status == status).then_some(())
+        });
+    }
+    // Where it leads now, somebody writes: half of a file is no file, though it would hold.
+    let half = open.replace("prefix: /", "prefix: /half");
+    let mut file = fs::File::create(folder.join("..v4/gateway.yaml")).unwrap();
+    file.write_all(half.as_bytes()).unwrap();
+    let failures = reloads("failure");
+    gateway.signal("HUP");
+    eventually("a reload that is refused", || {
+        (reloads("failure") > failures).then_some(())
+    });
+    gateway.send(&get("/")).expect(401);
+    drop(file);
+    eventually("the end of it is seen", || {
+        (gateway.send(&get("/")).status == 404).then_some(())
+    });
+    // And a swap to nothing leaves what is in force.
+    symlink("..none", folder.join("..data_tmp")).unwrap();
+    fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+    gateway.send(&get("/half")).expect(200);
+    version("..v5", &closed);
+    eventually("the next swap is seen", || {
+        (gateway.send(&get("/")).status == 401).then_some(())
+    });
+    gateway.still_serves("/");
 }
 
 #[test]

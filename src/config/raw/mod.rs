@@ -77,6 +77,8 @@ section! {
 section! {
     RawAdmin, "`admin`" {
         address: SocketAddr;
+        /// A Unix socket that only the gateway's own user may open.
+        socket: String;
     }
 }
 

@@ -3,6 +3,7 @@
 //! When something is wrong these functions report it and go on with a stand-in, so that one run
 //! finds everything; the result counts only if nothing was reported.
 
+mod admin;
 mod auth;
 mod claim;
 mod headers;
@@ -24,13 +25,11 @@ pub use quota::rate;
 pub use route::{METHODS, route_span};
 
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use super::checked::{
-    AccessLog, Admin, Config, Identity, LimitsHeaders, Listen, Log, Preset, UserId,
-};
+use super::checked::{AccessLog, Config, Identity, LimitsHeaders, Listen, Log, Preset, UserId};
 use super::decode::{At, Field};
 use super::diagnose::{Findings, shown};
 use super::raw::{LimitsHeader, MOST_WORKERS, RawConfig, RawListen, RawLog, Workers};
@@ -59,7 +58,7 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     let store = store::store(raw, dir, findings);
     store::check_keys(raw, &store, findings);
     Config {
-        admin: admin(raw, &listen, findings),
+        admin: admin::admin(raw, &listen, dir, findings),
         listen,
         workers: workers(&raw.workers, findings),
         trusted_proxies: raw.trusted_proxies.get().map_or_else(Vec::new, |networks| {
@@ -106,31 +105,6 @@ fn listen(
         });
     }
     all
-}
-
-fn admin(raw: &RawConfig, listen: &[Listen], findings: &mut Findings) -> Admin {
-    let Some(given) = raw.admin.get().and_then(|admin| admin.address.given()) else {
-        return Admin {
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9901)),
-        };
-    };
-    let address = given.value;
-    let is_taken = listen.iter().any(|l| covers(l.address, address));
-    if address.port() != 0 && is_taken {
-        findings
-            .error(
-                given.span,
-                format!("`{address}` is an address of `listen` as well"),
-            )
-            .hint("administration is never served where the public comes in: use another port");
-    }
-    Admin { address }
-}
-
-/// Both cannot be bound at once.
-fn covers(a: SocketAddr, b: SocketAddr) -> bool {
-    let any = |ip: IpAddr| ip.is_unspecified();
-    a.port() == b.port() && (a.ip() == b.ip() || any(a.ip()) || any(b.ip()))
 }
 
 fn workers(raw: &Field<Workers>, findings: &mut Findings) -> usize {
