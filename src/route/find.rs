@@ -41,12 +41,7 @@ pub fn find(table: &Table, facts: &Facts<'_>) -> Result<Matched, Refusal> {
         method: &facts.head.method,
         headers: &facts.head.headers,
     };
-    let located = match readings::is_plain(path) {
-        true if !table.folds => table.locate(&target, path, Case::AsAsked),
-        true => locate_in_any_case(table, &target, path)?,
-        false => locate_under_all_readings(table, &target, path)?,
-    };
-    match located {
+    match locate(table, &target, path)? {
         Located::At(destination, params) => Ok(Matched {
             destination,
             params,
@@ -56,6 +51,19 @@ pub fn find(table: &Table, facts: &Facts<'_>) -> Result<Matched, Refusal> {
             Code::NotFound,
             "There is nothing at this path.",
         )),
+    }
+}
+
+/// Where all readings of a path lead.
+///
+/// # Errors
+///
+/// 400 when they do not lead to one place.
+pub(super) fn locate(table: &Table, target: &Target<'_>, path: &[u8]) -> Result<Located, Refusal> {
+    match readings::is_plain(path) {
+        true if !table.folds => Ok(table.locate(target, path, Case::AsAsked)),
+        true => locate_in_any_case(table, target, path),
+        false => locate_under_all_readings(table, target, path),
     }
 }
 

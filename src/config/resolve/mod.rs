@@ -18,6 +18,7 @@ mod secret;
 mod signing;
 mod store;
 mod ties;
+mod unused_tiers;
 mod upstream;
 mod users;
 
@@ -57,6 +58,8 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     let listen = listen(&raw.listen, findings);
     let store = store::store(raw, dir, findings);
     store::check_keys(raw, &store, findings);
+    let auth = auth::auth(raw, &tiers, dir, findings);
+    unused_tiers::warn(&raw.tiers, &tiers, &auth.default_tier, &routes, findings);
     Config {
         admin: admin::admin(raw, &listen, dir, findings),
         listen,
@@ -70,7 +73,7 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
             .and_then(|s| s.grace.copied())
             .unwrap_or(Duration::from_secs(30)),
         store,
-        auth: auth::auth(raw, &tiers, dir, findings),
+        auth,
         anonymous: raw
             .anonymous
             .get()
