@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use http::{HeaderMap, Request, Response};
-use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
@@ -17,7 +16,7 @@ use crate::authz::Policies;
 use crate::config::Config;
 use crate::config::checked;
 use crate::forward::{ASSERTION_TYPE, AssertionClaims, Assertions, Directory, Sign, Upstreams};
-use crate::gateway::{ApiBody, AuthApi, AuthApiFuture, RouteNames, Snapshot};
+use crate::gateway::{ApiBody, ApiRequestBody, AuthApi, AuthApiFuture, RouteNames, Snapshot};
 use crate::limit::{AddressLimit, Clock, Limits, Slots};
 use crate::request::{Code, Refusal};
 use crate::route::Table;
@@ -200,7 +199,7 @@ fn api_keys(
 /// client that is slow to send it keeps no place from others.
 fn hand_over(router: Router, control: Handle) -> AuthApi {
     let room = Arc::new(Semaphore::new(AUTH_API_CONCURRENCY));
-    Arc::new(move |request: Request<Incoming>| -> AuthApiFuture {
+    Arc::new(move |request: Request<ApiRequestBody>| -> AuthApiFuture {
         let router = router.clone();
         let room = Arc::clone(&room);
         let control = control.clone();

@@ -547,7 +547,7 @@ pub enum TrailingSlash {
 }
 
 /// A header that a request has to have for a route, in one of its lines.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RouteHeader {
     pub name: HeaderName,
     pub value: HeaderValue,

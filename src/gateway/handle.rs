@@ -90,7 +90,7 @@ async fn serve(
     }
     let matched = route::find(&snapshot.table, &facts)?;
     let Destination::Route(index) = matched.destination else {
-        let mut request = Request::from_parts(head, body);
+        let mut request = Request::from_parts(head, ledger.counting(body));
         if additions.cors.is_listed() {
             request.extensions_mut().insert(ListedOrigin);
         }

@@ -12,7 +12,7 @@ mod snapshot;
 mod worker;
 
 pub use additions::Additions;
-pub use body::{ApiBody, Body};
+pub use body::{ApiBody, ApiRequestBody, Body};
 pub use handle::handle;
 pub use ingress::Connection;
 pub use security::Security;

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::{Request, Response};
-use hyper::body::Incoming;
 
-use super::body::ApiBody;
+use super::body::{ApiBody, ApiRequestBody};
 use crate::authn::Authenticator;
 use crate::authz::Policies;
 use crate::config::Config;
@@ -18,7 +17,7 @@ use crate::telemetry::{AccessLog, Label};
 
 /// The auth API, as the data plane sees it: a request goes over to the control plane, a response
 /// comes back. A refusal comes back as an extension of its response.
-pub type AuthApi = Arc<dyn Fn(Request<Incoming>) -> AuthApiFuture + Send + Sync>;
+pub type AuthApi = Arc<dyn Fn(Request<ApiRequestBody>) -> AuthApiFuture + Send + Sync>;
 pub type AuthApiFuture = Pin<Box<dyn Future<Output = Response<ApiBody>> + Send>>;
 
 /// One configuration, with the tiers and limit rules of the store, ready to serve.

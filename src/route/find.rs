@@ -21,7 +21,7 @@ use super::table::{Located, Table, Target};
 /// 404 when no route has the path and the headers, 405 with `Allow` when none of those that have them
 /// admits the method.
 pub fn find(table: &Table, facts: &Facts<'_>) -> Result<Matched, Refusal> {
-    locate(table, facts, &facts.head.method, &[])
+    find_announced(table, facts, &facts.head.method, &[])
 }
 
 /// Finds where a request would go that has this method and, with values not known yet, these headers
@@ -30,15 +30,6 @@ pub fn find(table: &Table, facts: &Facts<'_>) -> Result<Matched, Refusal> {
 /// # Errors
 /// Those of [`find`].
 pub fn find_announced(
-    table: &Table,
-    facts: &Facts<'_>,
-    method: &Method,
-    announced: &[HeaderName],
-) -> Result<Matched, Refusal> {
-    locate(table, facts, method, announced)
-}
-
-fn locate(
     table: &Table,
     facts: &Facts<'_>,
     method: &Method,
@@ -67,12 +58,7 @@ fn locate(
         headers: &facts.head.headers,
         announced,
     };
-    let located = match readings::is_plain(path) {
-        true if !table.folds => table.locate(&target, path, Case::AsAsked),
-        true => locate_in_any_case(table, &target, path)?,
-        false => locate_under_all_readings(table, &target, path)?,
-    };
-    match located {
+    match locate(table, &target, path)? {
         Located::At(destination, params) => Ok(Matched {
             destination,
             params,
@@ -82,6 +68,19 @@ fn locate(
             Code::NotFound,
             "There is nothing at this path.",
         )),
+    }
+}
+
+/// Where all readings of a path lead.
+///
+/// # Errors
+///
+/// 400 when they do not lead to one place.
+pub(super) fn locate(table: &Table, target: &Target<'_>, path: &[u8]) -> Result<Located, Refusal> {
+    match readings::is_plain(path) {
+        true if !table.folds => Ok(table.locate(target, path, Case::AsAsked)),
+        true => locate_in_any_case(table, target, path),
+        false => locate_under_all_readings(table, target, path),
     }
 }
 

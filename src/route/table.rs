@@ -128,6 +128,27 @@ impl Table {
         self.hosts.search(host, &mut search).or_else(|| search(0))
     }
 
+    /// Every route that has the path and the host, in the order in which they are tried.
+    pub(super) fn candidates(&self, request: &Target<'_>, path: &[u8]) -> Vec<usize> {
+        let forms = Forms::new(path, self.folds, self.merges);
+        let mut all = Vec::new();
+        let mut collect = |group: usize| -> Option<()> {
+            let start = all.len();
+            self.groups[group].search(&forms, Case::AsAsked, &self.standings, &mut |route| {
+                if !all.contains(&route) {
+                    all.push(route);
+                }
+                false
+            });
+            // The forms of a path are searched one after the other.
+            all[start..].sort_by_key(|route| self.standings[*route].place);
+            None
+        };
+        self.hosts.search(&request.host, &mut collect);
+        collect(0);
+        all
+    }
+
     /// Two readings lead to the same route, and say the same of what decides who may pass.
     pub(super) fn agree(&self, one: (&Located, &[u8]), other: (&Located, &[u8])) -> bool {
         match (one, other) {

@@ -315,7 +315,7 @@ fn everything_that_can_be_said() {
     };
     assert_eq!(
         one.headers,
-        [header("x-beta", "1"), header("accept", "a b")]
+        [header("accept", "a b"), header("x-beta", "1")]
     );
     assert_eq!(one.allow[0].superuser, Some(true));
     assert_eq!(one.allow[0].tiers, ["basic", "gold"]);
@@ -471,8 +471,52 @@ fn routes_that_differ_do_not_tie() {
         + &route("l", "path: /x/y, hosts: ['a.example:81', a.example]")
         + &route("m", "regex: /x/y")
         + &route("n", "regex: /x/y., headers: { X-Beta: 1 }")
-        + &route("o", "regex: /x/y.");
-    assert_eq!(config(&text).routes.len(), 15);
+        + &route("o", "regex: /x/y.")
+        + &route("p", "path: /p, path_options: { trailing_slash: ignore }")
+        + &route("q", "path: /P")
+        + &route("r", "prefix: /p")
+        + &route(
+            "s",
+            "path: '/p/{*rest}', path_options: { case_insensitive: true }, methods: [GET], hosts: [p.example]",
+        );
+    assert_eq!(config(&text).routes.len(), 19);
+}
+
+#[test]
+fn a_tier_that_makes_no_difference_is_told() {
+    let warned = |tiers: &str, route: &str| {
+        let text = format!(
+            "version: 1\ntiers: {{ {tiers} }}\nupstreams: {{ app: {{ targets: http://a }} }}\n\
+             routes: [{{ name: all, prefix: /, upstream: app, {route} }}]\n"
+        );
+        let warnings = load(&text).warnings.into_iter();
+        warnings
+            .map(|w| (w.line, w.column, w.message))
+            .collect::<Vec<_>>()
+    };
+    let told = |column| {
+        vec![(
+            2,
+            column,
+            "the tier `gold` makes no difference on any route".into(),
+        )]
+    };
+    let plain = "free: {}, gold: { rank: 1 }";
+    let limited = "free: { rate: 1/s }, gold: {}";
+    assert_eq!(warned(plain, "auth: required"), told(20));
+    assert_eq!(warned(limited, "auth: none"), told(31));
+    assert_eq!(warned(limited, "auth: required, limits: []"), told(31));
+    for (tiers, route) in [
+        (limited, "auth: required"),
+        (plain, "auth: required, allow: [{ tiers: [gold] }]"),
+        (plain, "auth: required, allow: [{ min_tier: free }]"),
+        (
+            plain,
+            "auth: required, limits: [{ name: x, rate: 1/s, tiers: { gold: 2/s } }]",
+        ),
+    ] {
+        assert_eq!(warned(tiers, route), [], "{tiers} {route}");
+    }
 }
 
 #[test]

@@ -203,9 +203,14 @@ fn what_the_command_line_changes_acts_within_a_second_or_so() {
     tier(&["delete", "gold"]);
     let bad = gateway.cli(&["tier", "add", "a b", "--rate", "x"], "");
     assert!(
-        bad.stderr.contains("name must") && bad.stderr.contains("rate "),
+        bad.stderr.contains("name must") && bad.stderr.contains("rate is not taken: "),
         "{bad:?}"
     );
+    // Nothing could ever ask for them by their path.
+    for name in [".", ".."] {
+        let bad = gateway.cli(&["tier", "add", name], "");
+        assert!(bad.code == 1 && bad.stderr.contains("name must"), "{bad:?}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::super::diagnose::{Findings, shown};
 use super::super::field_names;
 use super::headers::Taken;
 
-/// `None` when one of them is unusable, so that nothing can be said about what the route matches.
+/// By their names; `None` when one of them is unusable, so that nothing can be said about what the route matches.
 pub fn headers(
     raw: &Field<Named<String>>,
     taken: &Taken,
@@ -45,6 +45,7 @@ pub fn headers(
             });
         }
     }
+    all.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
     (all.len() == entries.len()).then_some(all)
 }
 

@@ -21,6 +21,7 @@ mod secret;
 mod signing;
 mod store;
 mod ties;
+mod unused_tiers;
 mod upstream;
 mod users;
 
@@ -64,6 +65,7 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     let store = store::store(raw, dir, findings);
     store::check_keys(raw, &store, findings);
     let auth = auth::auth(raw, &tiers, dir, findings);
+    unused_tiers::warn(&raw.tiers, &tiers, &auth.default_tier, &routes, findings);
     Config {
         admin: admin::admin(raw, &listen, dir, findings),
         listen,
@@ -209,6 +211,6 @@ fn check_name(name: &At<String>, what: &str, findings: &mut Findings) {
         let message = format!("{} cannot be the name of {what}", shown(text));
         findings
             .error(name.span, message)
-            .hint("a name has 1 to 64 of `A-Z a-z 0-9 - _ .`");
+            .hint("a name has 1 to 64 of `A-Z a-z 0-9 - _ .`, and is not `.` or `..`");
     }
 }
