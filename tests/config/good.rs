@@ -183,7 +183,7 @@ auth:
   refresh_token: { ttl: 30d, reuse_grace: 0s, delivery: body }
   cookie: { name: __Host-r, secure: true, same_site: strict, path: /, domain: null }
   signing: { algorithm: HS256, secret: "Zt1kq8V0mJxw2c5yHn7LrQe4UoSbGdAf" }
-  password: { min_length: 12, complexity: false, bcrypt_cost: 31 }
+  password: { min_length: 12, complexity: false, bcrypt_cost: 16 }
   registration: open
   default_tier: basic
   lockout: { failures: 3, window: 10s, base: 1s, max: 2s }
