@@ -14,6 +14,7 @@ pub mod forward;
 pub mod gateway;
 pub mod limit;
 pub mod listener;
+pub mod policy;
 pub mod request;
 pub mod route;
 pub mod telemetry;

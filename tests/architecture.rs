@@ -57,10 +57,14 @@ fn may_know(module: &str, other: &str) -> bool {
         "listener" => is_leaf || other == "gateway",
         // The gateway calls the stages; who calls the gateway is none of its business.
         "gateway" => is_leaf || stage(other).is_some(),
-        "api" | "admin" | "accounts" => !matches!(other, "boot" | "cli" | "api" | "admin"),
+        // It asks the stages what they would do, and nobody but the command line asks it.
+        "policy" => is_leaf || other == "gateway" || stage(other).is_some(),
+        "api" | "admin" | "accounts" => {
+            !matches!(other, "boot" | "cli" | "api" | "admin" | "policy")
+        }
         _ => match stage(module) {
             Some(own) => is_leaf || stage(other).is_some_and(|other| other < own),
-            None => true,
+            None => other != "policy" || module == "cli",
         },
     }
 }
@@ -116,13 +120,18 @@ const HEADER_WRITES: [&str; 9] = [
 ];
 
 /// Files of the data plane that write headers, and why that is not the upstream's business.
-const HEADER_WRITERS: [(&str, &str); 4] = [
+const HEADER_WRITERS: [(&str, &str); 6] = [
     ("forward/headers.rs", "the one place"),
     (
         "forward/identity.rs",
         "the presets, called by headers.rs alone",
     ),
+    ("gateway/cors.rs", "toward the client: whose pages may read"),
     ("gateway/respond.rs", "toward the client: problem documents"),
+    (
+        "gateway/security.rs",
+        "toward the client: what browsers may do",
+    ),
     ("gateway/ledger.rs", "toward the client: the request's id"),
 ];
 

@@ -20,6 +20,9 @@ use crate::authn::{ApiKey, Found, KEY_PREFIX, id_of};
 use crate::config::Secret;
 use crate::request::FieldError;
 
+/// The scope of keys that are told what tokens stand for. A key that a superuser made with it ends when its
+/// owner is none any more.
+pub const INTROSPECT: &str = "introspect";
 /// Keys that an account may have at once.
 pub(super) const MOST_KEYS: i64 = 100;
 /// Uses noted in one transaction.
@@ -157,6 +160,8 @@ impl Accounts {
                 return Ok(Found::Ended);
             }
             match self.users.store.api_key(id).await? {
+                // What the owner has become may have ended it.
+                Some(again) if again.has_ended => return Ok(Found::Ended),
                 Some(again) => stored = again,
                 None => return Ok(Found::Unknown),
             }

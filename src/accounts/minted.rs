@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::error::AccountsError;
 use super::store::{By, Key, Millis, NewSession};
 use super::{Accounts, tokens};
+use crate::authn::Further;
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -27,8 +28,14 @@ pub struct Minted {
 
 impl Accounts {
     /// An access token for an account. It is in a session of its own, because what ends tokens is
-    /// remembered for as long as sessions say that there are any; no refresh token is given out.
-    pub async fn mint(&self, username: &str, ttl: Duration) -> Result<Minted, MintError> {
+    /// remembered for as long as sessions say that there are any; no refresh token is given out. No
+    /// other token of the gateway has `further` claims.
+    pub async fn mint(
+        &self,
+        username: &str,
+        ttl: Duration,
+        further: Further,
+    ) -> Result<Minted, MintError> {
         let settings = self.users.settings.load_full();
         let now = self.now();
         let ttl = Millis::try_from(ttl.as_millis()).unwrap_or(Millis::MAX);
@@ -50,7 +57,9 @@ impl Accounts {
             .ok_or(AccountsError::NoSuchAccount)?
             .ok_or(MintError::MayNotSignIn)?;
         let keys = self.keys.load_full();
-        let token = tokens::mint(&keys, &settings, &account, session.id, now, expires_at);
+        let token = tokens::mint(
+            &keys, &settings, &account, session.id, now, expires_at, further,
+        );
         Ok(Minted {
             access_token: token.map_err(AccountsError::from)?,
             expires_in: tokens::seconds(expires_at).saturating_sub(tokens::seconds(now)),

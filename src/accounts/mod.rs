@@ -42,6 +42,7 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -51,11 +52,11 @@ use self::plans::Published;
 use self::sessions::RefreshToken;
 use self::settings::Settings;
 use self::store::{Session, Step};
-use crate::authn::{Changes, VerifyingKeys};
+use crate::authn::{Changes, Further, VerifyingKeys};
 use crate::config::Config;
 use crate::config::checked::Registration;
 
-pub use api_keys::{MadeKey, NewKey};
+pub use api_keys::{INTROSPECT, MadeKey, NewKey};
 pub use clock::Clock;
 pub use error::{AccountsError, OpenError};
 pub use hashes::{MakeError, hash as hash_password};
@@ -161,6 +162,15 @@ impl Accounts {
         self.keys.load().verifying.clone()
     }
 
+    /// A token of another kind, signed with the key that signs access tokens.
+    pub fn sign(
+        &self,
+        kind: &str,
+        claims: &impl Serialize,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
+        tokens::sign(&self.keys.load(), kind, claims)
+    }
+
     /// The public keys as a JSON Web Key Set.
     pub fn jwks(&self) -> Value {
         self.keys.load().jwks.clone()
@@ -264,7 +274,15 @@ impl Accounts {
         let keys = self.keys.load();
         let expires_at = tokens::expiry(now, settings);
         Ok(Granted {
-            access_token: tokens::mint(&keys, settings, account, token.session, now, expires_at)?,
+            access_token: tokens::mint(
+                &keys,
+                settings,
+                account,
+                token.session,
+                now,
+                expires_at,
+                Further::default(),
+            )?,
             expires_in: tokens::seconds(expires_at) - tokens::seconds(now),
             refresh_token: token.encode(keys.refresh.first()),
             refresh_expires_in: tokens::seconds(refresh_expires_at.saturating_sub(now)),

@@ -62,7 +62,8 @@ pub(crate) fn config(folder: &Path) -> Config {
     Config {
         listen: vec![],
         admin: checked::Admin {
-            address: ([127, 0, 0, 1], 0).into(),
+            address: Some(([127, 0, 0, 1], 0).into()),
+            socket: None,
         },
         workers: 1,
         trusted_proxies: vec![],
@@ -117,9 +118,12 @@ pub(crate) fn config(folder: &Path) -> Config {
         tiers: BTreeMap::from([("free".into(), tier(0)), ("pro".into(), tier(1))]),
         anonymous: None,
         upstreams: vec![],
+        cors: None,
         identity: checked::Identity {
             user_id: checked::UserId::Id,
             preset: checked::Preset::XUser,
+            headers: Vec::new(),
+            assertion: None,
             forward_authorization: false,
         },
         routes: vec![],

@@ -521,8 +521,56 @@ async fn claims_about_a_person_are_those_that_somebody_needs() {
         config.identity.preset = preset;
         assert_eq!(TokenContents::of(&config), expected, "{preset:?}");
     }
+    let mut route = crate::route::sample::route(checked::Pattern::Prefix(Vec::new()));
+    for (name, expected) in [
+        ("email", with(true, false, false)),
+        ("name", with(false, true, false)),
+        ("external_id", with(false, false, true)),
+        ("org", with(false, false, false)),
+    ] {
+        let claim = checked::ClaimRule {
+            name: name.into(),
+            value: "x".into(),
+        };
+        let owner = checked::Owner {
+            parameter: "id".into(),
+            equals: checked::OwnerField::Claim(name.into()),
+        };
+        for rule in [
+            checked::Rule {
+                claims: vec![claim],
+                ..checked::Rule::default()
+            },
+            checked::Rule {
+                owner: Some(owner),
+                ..checked::Rule::default()
+            },
+        ] {
+            route.allow = vec![rule];
+            config.routes = vec![route.clone()];
+            assert_eq!(TokenContents::of(&config), expected, "{name}");
+        }
+    }
+    config.routes = Vec::new();
     config.identity.user_id = checked::UserId::ExternalId;
     assert!(TokenContents::of(&config).external_id);
+
+    config.identity.user_id = checked::UserId::Id;
+    let template = |field| checked::HeaderLine {
+        name: http::HeaderName::from_static("x-it"),
+        value: checked::Template::Composed(vec![checked::Part::Value(checked::Variable::User(
+            field,
+        ))]),
+    };
+    config.identity.headers = vec![template(checked::UserField::Email)];
+    let pattern = checked::Pattern::Prefix(vec![]);
+    let mut route = crate::route::sample::route(pattern);
+    route.request_headers.add = vec![template(checked::UserField::Name)];
+    config.routes = vec![route.clone()];
+    assert_eq!(TokenContents::of(&config), with(true, true, false));
+    route.response_headers.set = vec![template(checked::UserField::ExternalId)];
+    config.routes.push(route);
+    assert_eq!(TokenContents::of(&config), with(true, true, true));
 }
 
 #[test]

@@ -1,14 +1,15 @@
 //! Access tokens: what they say and how they are signed.
 
 use jsonwebtoken::Header;
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::keys::Keys;
 use super::settings::Settings;
 use super::store::{Account, Millis};
-use crate::authn::{ACCESS_TOKEN_TYPE, Claims, TokenType};
+use crate::authn::{ACCESS_TOKEN_TYPE, Claims, Further, TokenType};
 use crate::config::Config;
-use crate::config::checked::{OwnerField, Preset, UserId};
+use crate::config::checked::{Preset, UserField, UserId};
 
 /// Which of the claims that tell of a person a token carries: those that somebody needs and no others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,22 +20,23 @@ pub struct TokenContents {
 }
 
 impl TokenContents {
-    /// What the preset of identity headers and the routes' rules use.
+    /// What the preset of identity headers, the routes' rules and templates use.
     pub fn of(config: &Config) -> TokenContents {
         let identity = &config.identity;
-        let rules = config.routes.iter().flat_map(|route| &route.allow);
-        let is_by_external_id =
-            |owner: &crate::config::checked::Owner| owner.equals == OwnerField::ExternalId;
-        let mut owners = rules.filter_map(|rule| rule.owner.as_ref());
+        let named = |name, field| {
+            let mut rules = config.routes.iter().flat_map(|route| &route.allow);
+            rules.any(|rule| rule.names_claim(name))
+                || config.templates().any(|template| template.uses(field))
+        };
         TokenContents {
             email: matches!(
                 identity.preset,
                 Preset::XUser | Preset::XForwarded | Preset::XAuthRequest | Preset::RemoteUser
-            ),
-            name: identity.preset == Preset::RemoteUser,
+            ) || named("email", UserField::Email),
+            name: identity.preset == Preset::RemoteUser || named("name", UserField::Name),
             external_id: identity.preset == Preset::XConsumer
                 || identity.user_id == UserId::ExternalId
-                || owners.any(is_by_external_id),
+                || named("external_id", UserField::ExternalId),
         }
     }
 }
@@ -57,6 +59,7 @@ pub(super) fn mint(
     session: Uuid,
     now: Millis,
     expires_at: Millis,
+    further: Further,
 ) -> jsonwebtoken::errors::Result<String> {
     let contents = settings.contents;
     let claims = Claims {
@@ -81,11 +84,20 @@ pub(super) fn mint(
             .filter(|email| !email.is_empty()),
         name: contents.name.then(|| account.name.clone()),
         external_id: account.external_id.clone().filter(|_| contents.external_id),
+        further,
     };
+    sign(keys, ACCESS_TOKEN_TYPE, &claims)
+}
+
+pub(super) fn sign(
+    keys: &Keys,
+    kind: &str,
+    claims: &impl Serialize,
+) -> jsonwebtoken::errors::Result<String> {
     let mut header = Header::new(keys.algorithm);
-    header.typ = Some(ACCESS_TOKEN_TYPE.to_owned());
+    header.typ = Some(kind.to_owned());
     header.kid = Some(keys.kid.clone());
-    jsonwebtoken::encode(&header, &claims, &keys.signing)
+    jsonwebtoken::encode(&header, claims, &keys.signing)
 }
 
 pub(super) fn seconds(millis: Millis) -> u64 {

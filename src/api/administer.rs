@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use http::header::LINK;
 use serde_json::{Value, json};
 
 use super::ApiState;
 use super::body::{Accepts, Members};
 use super::boilerplate;
 use super::caller::{Named, by, superuser};
-use super::page::Page;
+use super::page::{self, Page};
 use super::refused::Refused;
 use crate::accounts::{Account, Edit, Key, Listing, Prefix};
 use crate::config::Secret;
@@ -28,31 +29,63 @@ pub(super) async fn list(State(api): Api, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
     superuser(&api, &parts)?;
     let mut query = Members::of_query(&parts)?;
+    let after = query.optional("after");
     let page = Page::of(&mut query, PAGE);
+    if after.is_some() && page.offset > 0 {
+        query.reject("after", "stands in place of `page`, not beside it");
+    }
     let tier = query.optional("tier");
     let is_deleted = query.flag("deleted");
-    let prefix = query.optional("q").unwrap_or_default();
+    let q = query.optional("q").unwrap_or_default();
     query.finish()?;
-    let prefix = prefix.trim().to_lowercase();
+    let (searched, after) = (
+        q.trim().to_lowercase(),
+        after.map(|last| last.to_lowercase()),
+    );
     let listing = Listing {
-        prefix: Prefix::of(&prefix),
+        prefix: Prefix::of(&searched),
         tier: tier.as_deref(),
         is_deleted,
+        after: after.as_deref(),
         offset: page.offset,
-        limit: page.limit,
+        // One more tells whether there is more.
+        limit: page.limit + 1,
     };
-    let listed = api.accounts.users().list(&listing).await?;
+    let mut listed = api.accounts.users().list(&listing).await?;
+    let limit = usize::try_from(page.limit).unwrap_or_default();
+    let has_more = listed.accounts.len() > limit;
+    listed.accounts.truncate(limit);
     let data = if api.compat.contains(&Compat::FastapiBoilerplate) {
         boilerplate::with_tier_ids(api.accounts.users(), &listed.accounts).await?
     } else {
         listed.accounts.iter().map(Account::to_json).collect()
     };
-    Ok(Json(page.told(data, listed.total)).into_response())
+    let told = Json(page.told_with(data, listed.total, has_more));
+    let last = listed.accounts.last().filter(|_| has_more);
+    let link = last.and_then(|last| {
+        let limit = page.limit.to_string();
+        let same = [
+            ("items_per_page", limit.as_str()),
+            ("tier", listing.tier.unwrap_or_default()),
+            ("deleted", if is_deleted { "true" } else { "" }),
+            ("q", q.as_str()),
+        ];
+        let last = match listing.prefix {
+            Some(Prefix::Email(_)) => &last.email,
+            _ => &last.username,
+        };
+        page::next(&same, ("after", last))
+    });
+    Ok(match link {
+        Some(link) => ([(LINK, link)], told).into_response(),
+        None => told.into_response(),
+    })
 }
 
 pub(super) fn list_query() -> Value {
     json!({
         "page": number(1),
+        "after": text(),
         "items_per_page": number(1),
         "tier": text(),
         "deleted": flag(),
@@ -61,7 +94,7 @@ pub(super) fn list_query() -> Value {
 }
 
 /// What [`list`] tells.
-pub(super) fn page(compat: &[Compat]) -> Value {
+pub(super) fn listed(compat: &[Compat]) -> Value {
     let account = match compat.contains(&Compat::FastapiBoilerplate) {
         true => boilerplate::with_tier_id(Account::schema()),
         false => Account::schema(),

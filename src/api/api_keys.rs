@@ -14,8 +14,9 @@ use super::ApiState;
 use super::body::{Accepts, Members};
 use super::caller::{Named, by, caller};
 use super::refused::Refused;
-use super::tokens::INTROSPECT;
-use crate::accounts::{AccountsError, Key, KeyEdit, KeyInfo, Millis, NewKey, from_timestamp};
+use crate::accounts::{
+    AccountsError, INTROSPECT, Key, KeyEdit, KeyInfo, Millis, NewKey, from_timestamp,
+};
 use crate::authn::User;
 use crate::request::schema::{self, asked, text, time_or_null, told};
 

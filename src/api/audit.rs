@@ -5,14 +5,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use http::header::LINK;
 use serde_json::{Value, json};
 
 use super::ApiState;
 use super::body::Members;
 use super::caller::superuser;
+use super::page;
 use super::refused::Refused;
-use crate::accounts::{Action, Entry, Trail, from_timestamp};
-use crate::request::schema::{flag, list as listed, number, text, time, told};
+use crate::accounts::{Action, Entry, Trail, from_timestamp, timestamp};
+use crate::request::schema::{flag, list as entries, number, text, time, told};
 
 /// Entries on a page, unless asked otherwise, and at most.
 const PAGE: i64 = 50;
@@ -59,7 +61,22 @@ pub(super) async fn list(
     entries.truncate(limit);
     let next = entries.last().filter(|_| has_more).map(|entry| entry.seq);
     let data: Vec<Value> = entries.iter().map(|entry| entry.to_json()).collect();
-    Ok(Json(json!({ "data": data, "has_more": has_more, "next": next })).into_response())
+    let told = Json(json!({ "data": data, "has_more": has_more, "next": next }));
+    let link = next.and_then(|next| {
+        let since = since.and_then(timestamp).unwrap_or_default();
+        let same = [
+            ("user", user.as_deref().unwrap_or_default()),
+            ("by", actor.as_deref().unwrap_or_default()),
+            ("action", action.map_or("", Action::as_str)),
+            ("since", &since),
+            ("limit", &limit.to_string()),
+        ];
+        page::next(&same, ("before", &next.to_string()))
+    });
+    Ok(match link {
+        Some(link) => ([(LINK, link)], told).into_response(),
+        None => told.into_response(),
+    })
 }
 
 pub(super) fn query() -> Value {
@@ -74,9 +91,9 @@ pub(super) fn query() -> Value {
 }
 
 /// What [`list`] tells.
-pub(super) fn page() -> Value {
+pub(super) fn listed() -> Value {
     let properties = json!({
-        "data": listed(Entry::schema()),
+        "data": entries(Entry::schema()),
         "has_more": flag(),
         "next": { "type": ["integer", "null"] },
     });

@@ -13,6 +13,7 @@ use crate::request::schema;
 const BEARER: &str = "bearer";
 const PASSWORD: &str = "password";
 const COOKIE: &str = "refresh_cookie";
+const API_KEY: &str = "api_key";
 
 /// Describes the API as `auth` has it served.
 pub fn openapi(auth: &Auth) -> Value {
@@ -51,6 +52,7 @@ pub fn openapi(auth: &Auth) -> Value {
             "securitySchemes": {
                 BEARER: { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" },
                 COOKIE: { "type": "apiKey", "in": "cookie", "name": auth.cookie.name },
+                API_KEY: { "type": "apiKey", "in": "header", "name": auth.api_keys.header.as_str() },
                 PASSWORD: {
                     "type": "oauth2",
                     "flows": { "password": {
@@ -114,6 +116,7 @@ fn security(who: Who) -> Value {
         Who::RefreshToken => json!([{ COOKIE: [] }, {}]),
         Who::AnyToken => json!([{ COOKIE: [] }, { BEARER: [] }, { PASSWORD: [] }, {}]),
         Who::Bearer | Who::Owner | Who::Superuser => json!([{ BEARER: [] }, { PASSWORD: [] }]),
+        Who::Introspector => json!([{ BEARER: [] }, { PASSWORD: [] }, { API_KEY: [] }]),
     }
 }
 
@@ -126,6 +129,7 @@ fn told_of(who: Who) -> Option<&'static str> {
         Who::AnyToken => Some("Takes a refresh token, an access token, both or neither."),
         Who::Owner => Some("For the account's owner and superusers."),
         Who::Superuser => Some("For superusers."),
+        Who::Introspector => Some("For superusers, and API keys with the scope `introspect`."),
     }
 }
 

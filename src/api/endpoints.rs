@@ -30,7 +30,7 @@ pub(super) const JWKS: &str = "/.well-known/jwks.json";
 fn table(auth: &Auth) -> Vec<Operation> {
     use Code::{Conflict, CredentialsInvalid, Forbidden, NotFound, RateLimited, TooManyAttempts};
     use Group::{ApiKeys, Audit, Session, Tiers, Users};
-    use Who::{AnyToken, Anyone, Bearer, Owner, RefreshToken, Superuser};
+    use Who::{AnyToken, Anyone, Bearer, Introspector, Owner, RefreshToken, Superuser};
     let registrar = match auth.registration {
         Registration::Open => Anyone,
         Registration::Closed => Superuser,
@@ -40,7 +40,7 @@ fn table(auth: &Auth) -> Vec<Operation> {
             .query(session::delivery())
             .json_or_form(session::login_body())
             .gives(session::tokens())
-            .refuses(&[CredentialsInvalid, RateLimited, TooManyAttempts]),
+            .refuses(&[CredentialsInvalid, Forbidden, RateLimited, TooManyAttempts]),
         post(Session, "/refresh", RefreshToken, "Take new tokens for a refresh token", session::refresh)
             .json_or_form(session::refresh_body())
             .gives(session::tokens()),
@@ -55,7 +55,7 @@ fn table(auth: &Auth) -> Vec<Operation> {
         delete(Session, "/sessions/{id}", Bearer, "End one of the caller's sessions", sessions::end_own)
             .gives_nothing(),
 
-        post(Session, "/introspect", Superuser, "What a token or an API key stands for (RFC 7662)", tokens::introspect)
+        post(Session, "/introspect", Introspector, "What a token or an API key stands for (RFC 7662)", tokens::introspect)
             .json_or_form(tokens::body())
             .gives(tokens::told_schema())
             .refuses(&[RateLimited]),
@@ -78,7 +78,7 @@ fn table(auth: &Auth) -> Vec<Operation> {
 
         get(Users, "/users", Superuser, "List accounts", administer::list)
             .query(administer::list_query())
-            .gives(administer::page(&auth.compat)),
+            .gives(administer::listed(&auth.compat)),
         post(Users, "/users", registrar, "Create an account", users::register)
             .json(users::body())
             .creates(Account::schema())
@@ -171,7 +171,7 @@ fn table(auth: &Auth) -> Vec<Operation> {
 
         get(Audit, "/audit", Superuser, "Who did what to whom, when and from where, the latest first", audit::list)
             .query(audit::query())
-            .gives(audit::page()),
+            .gives(audit::listed()),
 
         get(Session, metadata::PATH, Anyone, "Where to find what (RFC 8414)", metadata::get)
             .gives(json!({ "type": "object" })),

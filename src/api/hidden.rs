@@ -17,7 +17,7 @@ pub fn hidden_routes(config: &Config) -> Vec<Doubt> {
         let covering = |(path, _): &&(String, Operation)| covers(path, &r.pattern);
         let (path, operation) = operations.iter().find(covering)?;
         let left = match r.pattern {
-            Pattern::Path(_) => "nothing reaches this route",
+            Pattern::Path(_) | Pattern::Regex(_) => "nothing reaches this route",
             Pattern::Prefix(_) => "this route gets only what lies below and is no endpoint",
         };
         let hint = match operation.group {
@@ -39,6 +39,9 @@ pub fn hidden_routes(config: &Config) -> Vec<Doubt> {
     doubts.collect()
 }
 
+/// So many paths of a regex stand for all of them.
+const EXAMPLES: usize = 8;
+
 /// Whether the endpoint takes every path of the pattern; of a prefix, the prefix itself.
 fn covers(endpoint: &str, pattern: &Pattern) -> bool {
     let own = endpoint.split('/').skip(1);
@@ -55,6 +58,20 @@ fn covers(endpoint: &str, pattern: &Pattern) -> bool {
         Pattern::Prefix(literals) => {
             own.clone().count() == literals.len()
                 && own.zip(literals).all(|(own, literal)| takes(own, literal))
+        }
+        Pattern::Regex(regex) => {
+            let mut examples = (0..EXAMPLES)
+                .filter_map(|choice| regex.example(choice))
+                .peekable();
+            examples.peek().is_some()
+                && examples.all(|path| {
+                    let segments = path.split('/').skip(1);
+                    own.clone().count() == segments.clone().count()
+                        && own
+                            .clone()
+                            .zip(segments)
+                            .all(|(own, segment)| takes(own, segment))
+                })
         }
     }
 }
@@ -95,6 +112,10 @@ mod tests {
             ),
             ("path: /.well-known/jwks.json", "/.well-known/jwks.json"),
             ("path: /api/v1/openapi.json", "/api/v1/openapi.json"),
+            (
+                "regex: \"/api/v1/users/[a-z]+\"",
+                "/api/v1/users/{username}",
+            ),
         ] {
             let said = doubt(pattern, &Group::ALL).unwrap();
             let begins = format!("the auth API answers `{endpoint}`: nothing reaches");
@@ -123,6 +144,8 @@ mod tests {
             "path: /api/v1/users/bob/posts",
             "path: /api/v2/login",
             "path: /api/v1/login/",
+            "regex: \"/api/v1/users/[a-z]+(/posts)?\"",
+            "regex: /api/v./login",
         ] {
             assert_eq!(doubt(pattern, &Group::ALL), None, "{pattern}");
         }

@@ -26,6 +26,8 @@ pub(super) enum Who {
     /// The account that the path names, and superusers.
     Owner,
     Superuser,
+    /// Superusers, and API keys with the scope `introspect`.
+    Introspector,
 }
 
 /// What the body of a request may be, by JSON Schema.
@@ -153,7 +155,9 @@ impl Operation {
         codes.extend(match self.who {
             Who::Anyone => &[][..],
             Who::Bearer => &[Code::TokenMissing],
-            Who::Owner | Who::Superuser => &[Code::TokenMissing, Code::Forbidden],
+            Who::Owner | Who::Superuser | Who::Introspector => {
+                &[Code::TokenMissing, Code::Forbidden]
+            }
             Who::RefreshToken => &[Code::TokenMissing, Code::Forbidden, Code::RateLimited],
             Who::AnyToken => &[Code::Forbidden, Code::RateLimited],
         });

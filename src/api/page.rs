@@ -1,5 +1,6 @@
 //! Pages of a list: which one is asked for, and how it is told.
 
+use http::HeaderValue;
 use serde_json::{Value, json};
 
 use super::body::Members;
@@ -38,6 +39,14 @@ impl Page {
         })
     }
 
+    /// The same when it is known whether there is more: a page that begins after an entry has no number
+    /// that would tell.
+    pub fn told_with(&self, data: Vec<Value>, total: i64, has_more: bool) -> Value {
+        let mut told = self.told(data, total);
+        told["has_more"] = json!(has_more);
+        told
+    }
+
     /// The entries of a whole list that are on the page.
     pub fn cut<T>(&self, all: Vec<T>) -> impl Iterator<Item = T> {
         let size = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
@@ -45,4 +54,12 @@ impl Page {
             .skip(size(self.offset))
             .take(size(self.limit))
     }
+}
+
+/// Where the next page is (RFC 8288), relative to this one: with the same parameters, but after `last`.
+pub(super) fn next(parameters: &[(&str, &str)], (name, last): (&str, &str)) -> Option<HeaderValue> {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(parameters.iter().filter(|(_, value)| !value.is_empty()));
+    query.append_pair(name, last);
+    HeaderValue::try_from(format!("<?{}>; rel=\"next\"", query.finish())).ok()
 }

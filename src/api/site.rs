@@ -1,4 +1,4 @@
-//! Whether a call that bears the refresh cookie comes from a page that may make it.
+//! Whether a call that bears the refresh cookie, or is to be given it, comes from a page that may make it.
 //!
 //! A browser sends the cookie along from wherever the call is made. It also says from where: by
 //! `Origin`, and by `Sec-Fetch-Site` when it sends no origin.
@@ -7,7 +7,7 @@ use http::header::{HOST, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, Uri};
 
-use crate::request::{Code, Peer, Refusal};
+use crate::request::{Code, ListedOrigin, Peer, Refusal};
 
 /// Scheme, host and port, with the port filled in (RFC 6454, section 4).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,9 +46,11 @@ impl Site {
     }
 }
 
-/// 403 for a call by cookie from a foreign page.
+/// 403 for a call by or for a cookie from a foreign page.
 pub(super) fn check(parts: &Parts, peer: &Peer, issuer: Option<&Site>) -> Result<(), Refusal> {
-    let is_allowed = if parts.headers.contains_key(ORIGIN) {
+    let is_allowed = if parts.extensions.get::<ListedOrigin>().is_some() {
+        true
+    } else if parts.headers.contains_key(ORIGIN) {
         let origin = only(&parts.headers, ORIGIN.as_str()).and_then(Site::of);
         origin.is_some_and(|origin| {
             Some(&origin) == issuer || Some(origin) == Site::of_request(parts, peer)
@@ -62,7 +64,7 @@ pub(super) fn check(parts: &Parts, peer: &Peer, issuer: Option<&Site>) -> Result
     }
     Err(Refusal::new(
         Code::Forbidden,
-        "The refresh cookie is not taken from another site's page.",
+        "The refresh cookie is neither taken from another site's page nor given to one.",
     ))
 }
 
@@ -149,6 +151,20 @@ mod tests {
                 ("origin", "http://evil.test"),
             ]
         ));
+    }
+
+    #[test]
+    fn an_origin_that_the_file_lists_passes() {
+        let request = http::Request::builder().header("origin", "https://app.example");
+        let peer = Peer {
+            socket: ([127, 0, 0, 1], 1).into(),
+            client: [127, 0, 0, 1].into(),
+            is_trusted: false,
+        };
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        assert!(check(&parts, &peer, None).is_err());
+        parts.extensions.insert(ListedOrigin);
+        assert!(check(&parts, &peer, None).is_ok());
     }
 
     #[test]

@@ -11,14 +11,11 @@ use serde_json::{Value, json};
 use super::body::{Accepts, Members};
 use super::refused::Refused;
 use super::{ApiState, peer};
-use crate::accounts::{Accounts, By};
+use crate::accounts::{Accounts, By, INTROSPECT};
 use crate::authn::{ApiKey, Expiry, Found, Principal, claims_of};
 use crate::config::Secret;
 use crate::request::schema::{asked, flag, list, number, text, text_or_null, told, uuid};
 use crate::request::{Code, Refusal};
-
-/// What an API key has to have among its scopes for being told what tokens stand for.
-pub(super) const INTROSPECT: &str = "introspect";
 
 type Api = State<Arc<ApiState>>;
 

@@ -54,8 +54,8 @@ struct Known {
 struct ByBytes;
 
 impl Weighter<Box<str>, Arc<Known>> for ByBytes {
-    fn weight(&self, token: &Box<str>, _: &Arc<Known>) -> u64 {
-        token.len() as u64 + PRINCIPAL_BYTES
+    fn weight(&self, token: &Box<str>, known: &Arc<Known>) -> u64 {
+        token.len() as u64 + PRINCIPAL_BYTES + known.user.further.bytes()
     }
 }
 

@@ -3,7 +3,9 @@
 mod api_keys;
 mod authenticator;
 mod changes;
+mod claim;
 mod claims;
+mod further;
 mod jwt;
 mod keys;
 mod principal;
@@ -17,7 +19,9 @@ pub use api_keys::{
 };
 pub use authenticator::{Authenticator, bearer, missing};
 pub use changes::{AccountState, Changes};
-pub use claims::{ACCESS_TOKEN_TYPE, Claims, TokenType};
+pub use claim::{Claim, TELLING_CLAIMS};
+pub use claims::{ACCESS_TOKEN_TYPE, Claims, STANDARD_CLAIMS, TokenType};
+pub use further::Further;
 pub use jwt::{Expiry, JwtError, Verifier, claims_of};
 pub use keys::{VerifyingKey, VerifyingKeys};
 pub use principal::{Method, Principal, Told, User};

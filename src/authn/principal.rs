@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::api_keys::ApiKey;
 use super::changes::AccountState;
 use super::claims::Claims;
+use super::further::Further;
 
 /// What the identify stage gives out.
 #[derive(Debug, Clone)]
@@ -61,6 +62,8 @@ pub struct User {
     pub is_superuser: bool,
     /// When the token or key expires, in seconds since 1970.
     pub expires_at: u64,
+    /// What the token says beside that; nothing for an API key.
+    pub further: Further,
     pub told: Told,
 }
 
@@ -105,6 +108,7 @@ impl User {
             roles: claims.roles,
             is_superuser: claims.is_superuser,
             expires_at: claims.exp,
+            further: claims.further,
         };
         user.told = Told::of(&user)?;
         Ok(user)
@@ -126,6 +130,7 @@ impl User {
             scopes: key.scopes,
             is_superuser: false,
             expires_at: key.expires_at.unwrap_or(u64::MAX),
+            further: Further::default(),
             told: Told::default(),
         };
         user.take(&key.account);

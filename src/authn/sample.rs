@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::claims::{Claims, TokenType};
+use super::further::Further;
 
 /// An access token of the account with this number, from 2096.
 pub(crate) fn claims(account: u128) -> Claims {
@@ -25,5 +26,6 @@ pub(crate) fn claims(account: u128) -> Claims {
         email: None,
         name: None,
         external_id: None,
+        further: Further::default(),
     }
 }

@@ -147,16 +147,25 @@ fn claims_of_the_wrong_kind_are_refused() {
 fn a_claim_that_stands_twice_is_refused() {
     let authenticator = authenticator(&Arc::default());
     let claims = serde_json::to_string(&claims(7)).unwrap();
-    let twice = claims.replacen('{', "{\"is_superuser\":true,", 1);
-    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
-    let message = format!("{}.{}", part(&header().to_string()), part(&twice));
-    let key = EncodingKey::from_secret(SECRET);
-    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
-    let token = format!("{message}.{signature}");
-    assert_eq!(
-        code(authenticator.verify(&token, Expiry::Enforced)),
-        Some(Code::TokenInvalid)
-    );
+    let with = |more: &str| {
+        let claims = claims.replacen('{', &format!("{{{more},"), 1);
+        let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let message = format!("{}.{}", part(&header().to_string()), part(&claims));
+        let key = EncodingKey::from_secret(SECRET);
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256);
+        let token = format!("{message}.{}", signature.unwrap());
+        code(authenticator.verify(&token, Expiry::Enforced))
+    };
+    assert_eq!(with(r#""org":"acme","team":"red""#), None);
+    for twice in [
+        r#""is_superuser":true"#,
+        r#""org":"acme","org":"acme""#,
+        r#""org":"acme","or\u0067":"other""#,
+        r#""a":{"b":1,"b":2}"#,
+        r#""a":[{"b":{"c":1,"c":2}}]"#,
+    ] {
+        assert_eq!(with(twice), Some(Code::TokenInvalid), "{twice}");
+    }
 }
 
 #[test]

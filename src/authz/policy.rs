@@ -1,24 +1,18 @@
-//! The `allow` rules of each route, compiled from the configuration.
+//! The `allow` rules of each route, compiled from the configuration, and the decision that they make.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use crate::authn::{Principal, User, missing};
-use crate::config::checked::{OwnerField, Route, Rule, Tier};
+use super::judge::{Case, Compiled, Key, Outcome, compile};
+use crate::authn::{Principal, missing};
+use crate::config::checked::Tier;
 use crate::config::{Config, Plans};
-use crate::request::{Code, Refusal};
-use crate::route::{Matched, parameter_index};
+use crate::request::{Code, Facts, Refusal};
+use crate::route::Matched;
 
 /// The rules of every route, by the route's index.
 pub struct Policies {
     routes: Vec<Vec<Compiled>>,
     ranks: BTreeMap<String, u32>,
-}
-
-struct Compiled {
-    rule: Rule,
-    /// The number of the owner's parameter in the route's path, counted from 0.
-    parameter: Option<usize>,
 }
 
 /// Proof that a request passed its route's rules. Only [`decide`] makes one.
@@ -56,56 +50,13 @@ impl Policies {
         }
     }
 
-    fn holds(&self, compiled: &Compiled, user: &Arc<User>, matched: &Matched, path: &str) -> bool {
-        let rule = &compiled.rule;
-        rule.superuser
-            .is_none_or(|asked| asked == user.is_superuser)
-            && (rule.tiers.is_empty() || rule.tiers.contains(&user.tier))
-            && rule.min_rank.is_none_or(|asked| {
-                self.ranks
-                    .get(&user.tier)
-                    .is_some_and(|rank| *rank >= asked)
-            })
-            && (rule.roles.is_empty() || rule.roles.iter().any(|role| user.roles.contains(role)))
-            && rule.scopes.iter().all(|scope| user.scopes.contains(scope))
-            && rule.owner.as_ref().is_none_or(|owner| {
-                let value = compiled
-                    .parameter
-                    .and_then(|number| matched.param(path, number));
-                value.is_some_and(|value| owns(user, owner.equals, value))
-            })
-    }
-}
-
-fn compile(route: &Route) -> Vec<Compiled> {
-    route
-        .allow
-        .iter()
-        .map(|rule| Compiled {
-            parameter: rule
-                .owner
-                .as_ref()
-                .and_then(|owner| parameter_index(&route.pattern, &owner.parameter)),
-            rule: rule.clone(),
-        })
-        .collect()
-}
-
-fn owns(user: &User, field: OwnerField, value: &str) -> bool {
-    match field {
-        OwnerField::Username => user.username == value,
-        OwnerField::ExternalId => user.external_id.as_deref() == Some(value),
-        // Only the canonical spelling: an upstream that compares text must not see another one.
-        OwnerField::Id => {
-            let mut buffer = uuid::Uuid::encode_buffer();
-            &*user.id.hyphenated().encode_lower(&mut buffer) == value
-        }
+    /// `None` for what is no route of this configuration.
+    fn rules(&self, matched: &Matched) -> Option<&[Compiled]> {
+        self.routes.get(matched.route()?).map(Vec::as_slice)
     }
 }
 
 /// Lets a request through when its route has no rules or one of them holds.
-///
-/// `path` is the request's path as it was matched.
 ///
 /// # Errors
 /// `token-missing` for a caller without identity, `forbidden` for any other.
@@ -113,21 +64,24 @@ pub fn decide(
     policies: &Policies,
     matched: Matched,
     principal: Principal,
-    path: &str,
+    facts: &Facts<'_>,
 ) -> Result<Permit, Refusal> {
     // A route without an entry would be a bug; it must not open the route.
-    let rules = matched.route().and_then(|route| policies.routes.get(route));
-    let Some(rules) = rules else {
+    let Some(rules) = policies.rules(&matched) else {
         return Err(Refusal::new(Code::Internal, "The gateway failed.").because("no policy"));
     };
     if !rules.is_empty() {
         let Some(user) = principal.user() else {
             return Err(missing());
         };
-        let allowed = rules
-            .iter()
-            .any(|rule| policies.holds(rule, user, &matched, path));
-        if !allowed {
+        let case = Case {
+            user,
+            matched: &matched,
+            facts,
+            ranks: &policies.ranks,
+        };
+        let holds = |rule: &Compiled| rule.judge(&case) == Outcome::Holds;
+        if !rules.iter().any(holds) {
             return Err(Refusal::new(
                 Code::Forbidden,
                 "Your account may not do this.",
@@ -135,4 +89,25 @@ pub fn decide(
         }
     }
     Ok(Permit { matched, principal })
+}
+
+/// What each rule of the request's route says, in the order of the file; empty for a route without
+/// rules, which lets everybody through whom `auth` admits.
+pub fn explain(
+    policies: &Policies,
+    matched: &Matched,
+    principal: &Principal,
+    facts: &Facts<'_>,
+) -> Vec<Outcome> {
+    let rules = policies.rules(matched).unwrap_or_default().iter();
+    let Some(user) = principal.user() else {
+        return rules.map(|_| Outcome::Fails(Key::Identity)).collect();
+    };
+    let case = Case {
+        user,
+        matched,
+        facts,
+        ranks: &policies.ranks,
+    };
+    rules.map(|rule| rule.judge(&case)).collect()
 }

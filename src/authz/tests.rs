@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::Request;
+use serde_json::json;
 
-use super::{Policies, decide};
+use super::{Key, Outcome, Policies, decide, explain};
 use crate::authn::sample::claims;
 use crate::authn::{Claims, Principal, User};
 use crate::config::Plans;
@@ -22,6 +23,11 @@ fn caller(change: impl FnOnce(&mut Claims)) -> Principal {
 
 /// The answer's code, or `allowed`, for a route `/users/{username}/posts/{id}`.
 fn ask(allow: &[Rule], principal: &Principal, path: &str) -> &'static str {
+    asked(allow, principal, path).0
+}
+
+/// The same with what is told of each rule.
+fn asked(allow: &[Rule], principal: &Principal, path: &str) -> (&'static str, Vec<Outcome>) {
     let literal = |text: &str| Segment::Literal(text.into());
     let param = |name: &str| Segment::Param(name.into());
     let mut route = sample::route(Pattern::Path(vec![
@@ -61,8 +67,12 @@ fn ask(allow: &[Rule], principal: &Principal, path: &str) -> &'static str {
         rules: Vec::new(),
     };
     let policies = Policies::build(&config, &stored.under(&config));
-    let decided = decide(&policies, matched, principal.clone(), path);
-    decided.map_or_else(|refusal| refusal.code().as_str(), |_| "allowed")
+    let outcomes = explain(&policies, &matched, principal, &facts);
+    let decided = decide(&policies, matched, principal.clone(), &facts);
+    let is_allowed = allow.is_empty() || outcomes.contains(&Outcome::Holds);
+    assert_eq!(decided.is_ok(), is_allowed, "{outcomes:?}");
+    let code = decided.map_or_else(|refusal| refusal.code().as_str(), |_| "allowed");
+    (code, outcomes)
 }
 
 const PATH: &str = "/users/alice/posts/1";
@@ -84,7 +94,25 @@ fn with_rules_a_caller_without_identity_is_asked_for_one() {
 #[test]
 fn each_key_of_a_rule_is_asked() {
     type Change = fn(&mut Claims);
-    let cases: [(Rule, Change); 6] = [
+    let claim = |name: &str, value| ClaimRule {
+        name: name.into(),
+        value,
+    };
+    let cases: [(Rule, Change); 7] = [
+        (
+            Rule {
+                claims: vec![
+                    claim("org", json!("acme")),
+                    claim("realm_access.roles", json!("admin")),
+                    claim("username", json!("alice")),
+                ],
+                ..Rule::default()
+            },
+            |claims| {
+                let further = json!({ "org": "acme", "realm_access": { "roles": ["x", "admin"] } });
+                claims.further = serde_json::from_value(further).unwrap();
+            },
+        ),
         (
             Rule {
                 superuser: Some(true),
@@ -201,6 +229,23 @@ fn owners_are_told_by_the_path() {
     // Nobody owns what has no owner: an account without an external id matches no value.
     assert_eq!(ask(&by_external, &caller(|_| {}), PATH), "forbidden");
 
+    let acme = caller(|claims| {
+        let further = json!({ "team": 7, "id": "42", "teams": ["7"], "none": "" });
+        claims.further = serde_json::from_value(further).unwrap();
+    });
+    let by_claim = |name: &str| [owner("id", OwnerField::Claim(name.into()))];
+    for (name, value, answer) in [
+        ("team", "7", "allowed"),
+        ("team", "8", "forbidden"),
+        ("teams", "7", "forbidden"),
+        ("id", "42", "allowed"),
+        ("missing", "42", "forbidden"),
+        ("username", "alice", "allowed"),
+    ] {
+        let path = format!("/users/x/posts/{value}");
+        assert_eq!(ask(&by_claim(name), &acme, &path), answer, "{name} {value}");
+    }
+
     let by_id = [owner("id", OwnerField::Id)];
     let id = claims(7).sub.to_string();
     assert_eq!(
@@ -211,4 +256,84 @@ fn owners_are_told_by_the_path() {
     assert_eq!(ask(&by_id, &alice, &upper), "forbidden");
     let bare = format!("/users/x/posts/{}", id.replace('-', ""));
     assert_eq!(ask(&by_id, &alice, &bare), "forbidden");
+}
+
+#[test]
+fn the_first_key_that_fails_is_told() {
+    let nothing = Rule::default;
+    let failing = [
+        (
+            Rule {
+                superuser: Some(true),
+                ..nothing()
+            },
+            Key::Superuser,
+        ),
+        (
+            Rule {
+                tiers: vec!["pro".into()],
+                roles: vec!["editor".into()],
+                ..nothing()
+            },
+            Key::Tiers,
+        ),
+        (
+            Rule {
+                min_rank: Some(1),
+                ..nothing()
+            },
+            Key::MinTier,
+        ),
+        (
+            Rule {
+                roles: vec!["editor".into()],
+                ..nothing()
+            },
+            Key::Roles,
+        ),
+        (
+            Rule {
+                scopes: vec!["a".into()],
+                ..nothing()
+            },
+            Key::Scopes,
+        ),
+        (
+            Rule {
+                claims: vec![ClaimRule {
+                    name: "org".into(),
+                    value: json!("acme"),
+                }],
+                ..nothing()
+            },
+            Key::Claims,
+        ),
+        (
+            Rule {
+                owner: Some(Owner {
+                    parameter: "id".into(),
+                    equals: OwnerField::Username,
+                }),
+                ..nothing()
+            },
+            Key::Owner,
+        ),
+    ];
+    let (rules, keys): (Vec<Rule>, Vec<Key>) = failing.into_iter().unzip();
+    let mut expected: Vec<Outcome> = keys.into_iter().map(Outcome::Fails).collect();
+    assert_eq!(
+        asked(&rules, &caller(|_| {}), PATH),
+        ("forbidden", expected.clone())
+    );
+    let with_one_that_holds = [rules.clone(), vec![nothing()]].concat();
+    expected.push(Outcome::Holds);
+    assert_eq!(
+        asked(&with_one_that_holds, &caller(|_| {}), PATH),
+        ("allowed", expected)
+    );
+    let nobody = vec![Outcome::Fails(Key::Identity); rules.len()];
+    assert_eq!(
+        asked(&rules, &Principal::Anonymous, PATH),
+        ("token-missing", nobody)
+    );
 }

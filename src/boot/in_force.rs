@@ -4,6 +4,8 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::parts::Parts;
+use crate::config::Config;
+use crate::forward::Upstreams;
 use crate::gateway::{Snapshot, Snapshots};
 
 pub struct InForce {
@@ -22,10 +24,11 @@ impl InForce {
         }
     }
 
-    /// Serves by `next` from the next request on. Tiers and rules may have changed since it was made.
-    pub fn replace(&self, next: &Snapshot) {
+    /// Serves by another configuration from the next request on, with the tiers and rules of now.
+    pub fn replace(&self, config: Config, upstreams: Upstreams) {
         let _turn = self.turn();
-        self.snapshots.store(Arc::new(self.parts.with_plans(next)));
+        let next = self.parts.snapshot(config, upstreams);
+        self.snapshots.store(Arc::new(next));
     }
 
     /// Takes the tiers and limit rules that the store has now.

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
@@ -15,11 +15,11 @@ use tokio::task::JoinSet;
 
 use super::in_force::InForce;
 use super::parts::Parts;
-use super::reload::reload;
+use super::reload::{Asker, Origin, Reloader};
 use crate::accounts::{Accounts, OpenError};
-use crate::admin;
+use crate::admin::{self, Door};
 use crate::authn::Changes;
-use crate::config::Config;
+use crate::config::{Config, checked};
 use crate::listener::{Acceptor, Settings, Workers, connection_limit};
 use crate::telemetry::{AccessLog, Metrics};
 
@@ -35,6 +35,8 @@ const STORE_WATCH: Duration = Duration::from_secs(1);
 pub enum BootError {
     #[error("can't listen on {0}: {1}")]
     Listen(SocketAddr, #[source] io::Error),
+    #[error("can't listen on {path}: {source}", path = .path.display())]
+    Socket { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Accounts(#[from] OpenError),
     #[error("starting: {0}")]
@@ -44,16 +46,16 @@ pub enum BootError {
 /// What `started` is told.
 pub struct Serving<'a> {
     pub listen: &'a [SocketAddr],
-    pub admin: SocketAddr,
+    pub admin: Option<SocketAddr>,
     pub accounts: &'a Arc<Accounts>,
     pub control: &'a Runtime,
 }
 
-/// Serves until SIGTERM or SIGINT has drained it. `path` is what a SIGHUP reads again; without one
-/// it is ignored. `started` is called once requests are served.
+/// Serves until SIGTERM or SIGINT has drained it. `origin` is watched and read again by a reload; without
+/// one there is none. `started` is called once requests are served.
 pub fn serve(
     config: Config,
-    path: Option<PathBuf>,
+    origin: Option<Origin>,
     started: impl AsyncFnOnce(Serving<'_>) -> Result<(), BootError>,
 ) -> Result<(), BootError> {
     let control = tokio::runtime::Builder::new_multi_thread()
@@ -62,7 +64,7 @@ pub fn serve(
         .enable_all()
         .build()?;
     let (access_log, log_thread) = AccessLog::start(io::stdout())?;
-    let outcome = control.block_on(run(&control, config, path, access_log, started));
+    let outcome = control.block_on(run(&control, config, origin, access_log, started));
     // Whatever still runs has had its grace.
     control.shutdown_timeout(Duration::from_millis(100));
     let drained = outcome?;
@@ -81,7 +83,7 @@ pub fn serve(
 async fn run(
     control: &Runtime,
     config: Config,
-    path: Option<PathBuf>,
+    origin: Option<Origin>,
     access_log: AccessLog,
     started: impl AsyncFnOnce(Serving<'_>) -> Result<(), BootError>,
 ) -> Result<bool, BootError> {
@@ -97,11 +99,12 @@ async fn run(
         Arc::clone(&metrics),
         control.handle().clone(),
     );
-    let (workers, admin_address) = (config.workers, config.admin.address);
+    let (workers, admin) = (config.workers, config.admin.clone());
     let (listen, max_header) = (config.listen.clone(), config.max_header);
     parts.warn_of_idle_plans(&config);
-    let first = parts.snapshot(config);
+    let upstreams = parts.upstreams(&config);
     parts.directory.look_up().await;
+    let first = parts.snapshot(config, upstreams);
     let in_force = Arc::new(InForce::new(parts, first));
     let snapshots = Arc::clone(&in_force.snapshots);
     accounts.on_plans({
@@ -124,10 +127,8 @@ async fn run(
         .iter()
         .map(Acceptor::address)
         .collect::<io::Result<Vec<_>>>()?;
-    let admin_listener = TcpListener::bind(admin_address)
-        .await
-        .map_err(|error| BootError::Listen(admin_address, error))?;
-    let admin_address = admin_listener.local_addr()?;
+    let admin = AdminListeners::bind(&admin).await?;
+    let admin_address = admin.address;
 
     let (drain, draining) = watch::channel(false);
     let settings = Settings {
@@ -148,15 +149,15 @@ async fn run(
     });
     background.spawn(watch_store(Arc::clone(&accounts), Arc::clone(&metrics)));
     background.spawn(watch_members(Arc::clone(&accounts), Arc::clone(&metrics)));
-    background.spawn({
-        let readiness = readiness(Arc::clone(&accounts), Arc::clone(&is_draining));
-        let router = admin::router(admin_address, readiness, metrics);
-        async move {
-            if let Err(error) = axum::serve(admin_listener, router).await {
-                tracing::error!(%error, "the admin listener ended");
-            }
-        }
-    });
+    let (reloader, asker) = Reloader::new(origin, Arc::clone(&in_force));
+    background.spawn(reloader.run());
+    let sources = admin::Sources {
+        readiness: readiness(Arc::clone(&accounts), Arc::clone(&is_draining)),
+        metrics,
+        snapshots: Arc::clone(&snapshots),
+        reload: asker.reload(),
+    };
+    let _socket = admin.serve(&sources, &mut background);
     let room = Arc::new(Semaphore::new(connection_limit()));
     let mut accepting = JoinSet::new();
     for acceptor in acceptors {
@@ -173,7 +174,7 @@ async fn run(
     })
     .await?;
 
-    signals.until_stopped(path.as_deref(), &in_force).await;
+    signals.until_stopped(&asker).await;
     let grace = snapshots.load().config.shutdown_grace;
     tracing::info!(?grace, "draining");
     is_draining.store(true, Ordering::Relaxed);
@@ -186,6 +187,58 @@ async fn run(
     };
     background.shutdown().await;
     Ok(drained)
+}
+
+/// Where administration comes in.
+struct AdminListeners {
+    tcp: Option<TcpListener>,
+    /// What `tcp` listens on.
+    address: Option<SocketAddr>,
+    socket: Option<(UnixListener, admin::Place)>,
+}
+
+impl AdminListeners {
+    async fn bind(admin: &checked::Admin) -> Result<Self, BootError> {
+        let tcp = match admin.address {
+            Some(at) => {
+                let bound = TcpListener::bind(at).await;
+                Some(bound.map_err(|error| BootError::Listen(at, error))?)
+            }
+            None => None,
+        };
+        let socket = match &admin.socket {
+            Some(path) => {
+                let bound = admin::bind(path).await;
+                Some(bound.map_err(|source| BootError::Socket {
+                    path: path.clone(),
+                    source,
+                })?)
+            }
+            None => None,
+        };
+        Ok(AdminListeners {
+            address: tcp.as_ref().map(TcpListener::local_addr).transpose()?,
+            tcp,
+            socket,
+        })
+    }
+
+    /// The socket's place is to be kept for as long as it is served.
+    fn serve(self, sources: &admin::Sources, tasks: &mut JoinSet<()>) -> Option<admin::Place> {
+        fn ended(outcome: io::Result<()>) {
+            if let Err(error) = outcome {
+                tracing::error!(%error, "an admin listener ended");
+            }
+        }
+        if let (Some(listener), Some(address)) = (self.tcp, self.address) {
+            let router = admin::router(Door::Address(address), sources.clone());
+            tasks.spawn(async move { ended(axum::serve(listener, router).await) });
+        }
+        let (listener, place) = self.socket?;
+        let router = admin::router(Door::Socket, sources.clone());
+        tasks.spawn(async move { ended(axum::serve(listener, router).await) });
+        Some(place)
+    }
 }
 
 /// Waits for the worker threads without holding up a thread that runs tasks.
@@ -245,16 +298,12 @@ impl Signals {
         }
     }
 
-    async fn until_stopped(&mut self, path: Option<&Path>, in_force: &InForce) {
+    async fn until_stopped(&mut self, asker: &Asker) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => {
-                    if let Some(path) = path {
-                        reload(path, in_force).await;
-                    }
-                }
+                _ = self.hangup.recv() => asker.ask(),
             }
         }
     }

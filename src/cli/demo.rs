@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{FAILED, GOOD, fail, log_at};
 use crate::accounts::{Accounts, AccountsError, By, NewUser, random_password};
-use crate::boot::{self, BootError, Serving};
+use crate::boot::{self, BootError, Origin, Serving};
 use crate::config;
 
 /// Addresses that the demo takes when they are free.
@@ -89,47 +89,53 @@ fn demo(args: &DemoArgs) -> Result<(), DemoError> {
     let text = gateway_yaml(port, free_port(ADMIN_PORT)?, backend.local_addr()?);
     let path = folder.path().join("gateway.yaml");
     std::fs::write(&path, &text)?;
-    let config = config::load(&path)
-        .map_err(|report| DemoError::Config(report.render(false)))?
-        .config;
+    let loaded = config::load(&path).map_err(|report| DemoError::Config(report.render(false)))?;
+    let (config, digest) = (loaded.config, loaded.digest);
     let policy = config.auth.password.clone();
-    boot::serve(config, Some(path), async |serving: Serving<'_>| {
-        backend.set_nonblocking(true)?;
-        let backend = tokio::net::TcpListener::from_std(backend)?;
-        serving.control.spawn(async move {
-            if let Err(error) = axum::serve(backend, Router::new().fallback(echo)).await {
-                tracing::error!(%error, "the sample backend ended");
-            }
-        });
-        let mut introduction = format!(
-            "A gateway with a sample backend, until Ctrl-C. Everything is in {}.\n\n",
-            folder.path().display()
-        );
-        let mut passwords = Vec::new();
-        for user in &USERS {
-            let password = random_password(&policy);
-            let _ = writeln!(
-                introduction,
-                "  {:<6} {:<11} password {}",
-                user.name,
-                if user.is_superuser {
-                    "superuser"
-                } else {
-                    user.tier
-                },
-                password.expose()
+    boot::serve(
+        config,
+        Some(Origin { path, digest }),
+        async |serving: Serving<'_>| {
+            backend.set_nonblocking(true)?;
+            let backend = tokio::net::TcpListener::from_std(backend)?;
+            serving.control.spawn(async move {
+                if let Err(error) = axum::serve(backend, Router::new().fallback(echo)).await {
+                    tracing::error!(%error, "the sample backend ended");
+                }
+            });
+            let mut introduction = format!(
+                "A gateway with a sample backend, until Ctrl-C. Everything is in {}.\n\n",
+                folder.path().display()
             );
-            add(serving.accounts, user, password.clone()).await?;
-            passwords.push(password);
-        }
-        let address = serving.listen.first().copied();
-        let address = address.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        let alice = passwords.first().map_or("", |password| password.expose());
-        introduction.push_str(&commands(address, serving.admin, alice));
-        // One write, so that it stands together whatever else is printed.
-        io::Write::write_all(&mut io::stdout(), introduction.as_bytes())?;
-        Ok(())
-    })?;
+            let mut passwords = Vec::new();
+            for user in &USERS {
+                let password = random_password(&policy);
+                let _ = writeln!(
+                    introduction,
+                    "  {:<6} {:<11} password {}",
+                    user.name,
+                    if user.is_superuser {
+                        "superuser"
+                    } else {
+                        user.tier
+                    },
+                    password.expose()
+                );
+                add(serving.accounts, user, password.clone()).await?;
+                passwords.push(password);
+            }
+            let address = serving.listen.first().copied();
+            let address = address.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+            let alice = passwords.first().map_or("", |password| password.expose());
+            introduction.push_str(&commands(address, alice));
+            if let Some(admin) = serving.admin {
+                let _ = writeln!(introduction, "  curl -s http://{admin}/metrics");
+            }
+            // One write, so that it stands together whatever else is printed.
+            io::Write::write_all(&mut io::stdout(), introduction.as_bytes())?;
+            Ok(())
+        },
+    )?;
     Ok(())
 }
 
@@ -150,7 +156,7 @@ async fn add(
     added.map(drop).map_err(io::Error::other)
 }
 
-fn commands(address: SocketAddr, admin: SocketAddr, password: &str) -> String {
+fn commands(address: SocketAddr, password: &str) -> String {
     format!(
         r#"
 Paste these:
@@ -171,7 +177,6 @@ Paste these:
   # the free tier is limited to 10 requests a minute
   for i in $(seq 12); do curl -s -o /dev/null -w '%{{http_code}}\n' http://{address}/hello -H "Authorization: Bearer $TOKEN"; done
 
-  curl -s http://{admin}/metrics
 "#
     )
 }

@@ -1,22 +1,26 @@
 //! The command line: arguments as typed, one file per verb.
 
+mod admin;
 pub mod apikey;
 pub mod check;
 mod demo;
+mod explain;
 mod hash;
 mod health;
 mod import;
 mod key;
 mod openapi;
+mod reload;
 mod serve;
 pub mod session;
+mod test;
 pub mod tier;
 mod token;
 mod told;
 pub mod user;
 mod user_args;
 
-use std::io::{IsTerminal, stderr};
+use std::io::{self, IsTerminal, Write as _, stderr};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
@@ -24,11 +28,14 @@ use tracing_subscriber::EnvFilter;
 
 use self::told::Told;
 use self::user::UserError;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Loaded, checked};
 
 /// Exit codes beside clap's own 2 for bad usage.
 const GOOD: i32 = 0;
 const FAILED: i32 = 1;
+const USAGE: i32 = 2;
+/// The request would be refused.
+const REFUSED: i32 = 3;
 
 const DEFAULT_FILE: &str = "gateway.yaml";
 
@@ -55,6 +62,20 @@ enum Verb {
         /// Connect to the database of auth.users too, and hold its query to what it must give
         #[arg(long)]
         online: bool,
+    },
+    /// What would become of a request, and why: 0 when it would be served, 3 when refused
+    Explain {
+        #[command(flatten)]
+        file: File,
+        #[command(flatten)]
+        args: explain::ExplainArgs,
+    },
+    /// Hold the policy to its tests, in the file and beside it
+    Test {
+        #[command(flatten)]
+        file: File,
+        #[command(flatten)]
+        args: test::TestArgs,
     },
     /// Accounts, straight on the store
     User {
@@ -131,6 +152,17 @@ enum Verb {
     Schema,
     /// Ask a running gateway for its health; for a container's health check
     Health(File),
+    /// Have a running gateway read its configuration again, and say what changed
+    Reload {
+        #[command(flatten)]
+        file: File,
+        /// A superuser's access token; not needed where `admin.socket` is
+        #[arg(long, env = "PORTCULLIS_TOKEN", hide_env_values = true)]
+        token: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the version
     Version,
 }
@@ -177,6 +209,13 @@ pub fn run() -> i32 {
             format,
             online,
         } => check::run(&file.path(), format, online, colour()),
+        Verb::Explain { file, args } => {
+            with_loaded(file, |loaded| explain::run(loaded.config, &args))
+        }
+        Verb::Test { file, args } => {
+            let path = file.path();
+            with_path(&path, |loaded| test::run(loaded, &path, &args))
+        }
         Verb::User {
             file,
             json,
@@ -221,21 +260,37 @@ pub fn run() -> i32 {
             json,
             command,
         } => with_config(file, |config| manage(json, apikey::run(config, command))),
-        Verb::Health(file) => with_config(file, |config| health::run(config.admin.address)),
-        Verb::Schema => {
-            println!("{:#}", config::schema());
-            GOOD
+        Verb::Health(file) => with_admin(file, |admin| health::run(&admin)),
+        Verb::Reload { file, token, json } => {
+            with_admin(file, |admin| reload::run(&admin, token.as_deref(), json))
         }
-        Verb::Version => {
-            println!("portcullis {}", env!("CARGO_PKG_VERSION"));
-            GOOD
+        Verb::Schema => print(&format!("{:#}\n", config::schema())),
+        Verb::Version => print(&format!("portcullis {}\n", env!("CARGO_PKG_VERSION"))),
+    }
+}
+
+/// For a running gateway, whose file may not hold as it is now.
+fn with_admin(file: File, act: impl FnOnce(checked::Admin) -> i32) -> i32 {
+    match config::admin_of(&file.path()) {
+        Ok(admin) => act(admin),
+        Err(report) => {
+            eprint!("{}", report.render(colour()));
+            FAILED
         }
     }
 }
 
 fn with_config(file: File, act: impl FnOnce(&Config) -> i32) -> i32 {
-    match config::load(&file.path()) {
-        Ok(loaded) => act(&loaded.config),
+    with_loaded(file, |loaded| act(&loaded.config))
+}
+
+fn with_loaded(file: File, act: impl FnOnce(Loaded) -> i32) -> i32 {
+    with_path(&file.path(), act)
+}
+
+fn with_path(path: &Path, act: impl FnOnce(Loaded) -> i32) -> i32 {
+    match config::load(path) {
+        Ok(loaded) => act(loaded),
         Err(report) => {
             eprint!("{}", report.render(colour()));
             FAILED
@@ -258,6 +313,22 @@ fn manage(json: bool, work: impl Future<Output = Result<Told, UserError>>) -> i3
     match outcome {
         Ok(false) => GOOD,
         Ok(true) => FAILED,
+        Err(error) => fail(&error),
+    }
+}
+
+fn print_json(value: &serde_json::Value) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// A text on stdout. Whoever closed the pipe has seen enough.
+fn print(text: &str) -> i32 {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => GOOD,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => FAILED,
         Err(error) => fail(&error),
     }
 }

@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use super::{FAILED, GOOD, colour, fail, log_at};
-use crate::boot;
+use crate::boot::{self, Origin};
 use crate::config::Loaded;
 
 /// Serves by the file until a signal ends it; returns the exit code.
 pub fn run(path: PathBuf) -> i32 {
     let Loaded {
-        config, warnings, ..
+        config,
+        warnings,
+        digest,
+        ..
     } = match boot::load(&path) {
         Ok(loaded) => loaded,
         Err(report) => {
@@ -21,7 +24,7 @@ pub fn run(path: PathBuf) -> i32 {
     for warning in &warnings {
         tracing::warn!("{}", warning.render(false));
     }
-    match boot::serve(config, Some(path), async |_| Ok(())) {
+    match boot::serve(config, Some(Origin { path, digest }), async |_| Ok(())) {
         Ok(()) => GOOD,
         Err(error) => fail(&error),
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::told::Told;
 use super::user::UserError;
 use crate::accounts::{Accounts, KeyRing, MintError, timestamp};
-use crate::authn::{Changes, Expiry, JwtError, User, Verifier};
+use crate::authn::{Changes, Expiry, Further, JwtError, STANDARD_CLAIMS, User, Verifier};
 use crate::config::{Config, parse_duration};
 
 /// No token is this long; whatever else stands on standard input is not kept.
@@ -33,6 +33,9 @@ pub enum TokenCommand {
         /// How long it lives: 30s, 5m, 2h
         #[arg(long, default_value = "5m", value_parser = lifetime)]
         ttl: Duration,
+        /// A further claim; VALUE is JSON, or else text as it is. May be given more than once
+        #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
+        claims: Vec<(String, Value)>,
     },
 }
 
@@ -46,13 +49,21 @@ pub async fn run(config: &Config, command: TokenCommand) -> Result<Told, UserErr
             };
             inspect(config, text.trim()).await
         }
-        TokenCommand::Mint { user, ttl } => mint(config, &user, ttl).await,
+        TokenCommand::Mint { user, ttl, claims } => {
+            let further = Further::new(claims.into_iter().collect());
+            mint(config, &user, ttl, further).await
+        }
     }
 }
 
-async fn mint(config: &Config, user: &str, ttl: Duration) -> Result<Told, UserError> {
+async fn mint(
+    config: &Config,
+    user: &str,
+    ttl: Duration,
+    further: Further,
+) -> Result<Told, UserError> {
     let accounts = Accounts::open(config, Arc::<Changes>::default()).await?;
-    let minted = accounts.mint(user, ttl).await;
+    let minted = accounts.mint(user, ttl, further).await;
     let minted = minted.map_err(|error| match error {
         MintError::Accounts(error) => UserError::of(error, user),
         error => error.into(),
@@ -138,6 +149,19 @@ fn lifetime(text: &str) -> Result<Duration, String> {
         ttl if ttl < Duration::from_secs(1) => Err("expected at least `1s`".to_owned()),
         ttl => Ok(ttl),
     }
+}
+
+fn claim(text: &str) -> Result<(String, Value), String> {
+    let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+        return Err("expected a name and a value such as `org=acme`".to_owned());
+    };
+    if STANDARD_CLAIMS.contains(&name) {
+        return Err(format!(
+            "`{name}` says what the account and the settings say"
+        ));
+    }
+    let value = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    Ok((name.to_owned(), value))
 }
 
 fn decoded(part: &str) -> Option<Value> {

@@ -133,6 +133,7 @@ async fn list(config: &Config, args: &ListArgs) -> Result<Told, UserError> {
         prefix: Prefix::of(&prefix),
         tier: args.tier.as_deref(),
         is_deleted: args.deleted,
+        after: None,
         offset: args.offset,
         limit: args.limit,
     };

@@ -61,24 +61,25 @@ pub struct ListArgs {
 }
 
 #[derive(Debug, Default, clap::Args)]
+#[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
 pub struct SetArgs {
     pub username: String,
     /// The new name to sign in with; the old one stays reserved
-    #[arg(long = "username", value_name = "USERNAME")]
+    #[arg(long = "username", value_name = "USERNAME", group = "change")]
     pub rename: Option<String>,
-    #[arg(long)]
+    #[arg(long, group = "change")]
     pub name: Option<String>,
-    #[arg(long)]
+    #[arg(long, group = "change")]
     pub email: Option<String>,
-    #[arg(long)]
+    #[arg(long, group = "change")]
     pub tier: Option<String>,
     /// All roles, with commas between; an empty text takes them away
-    #[arg(long)]
+    #[arg(long, group = "change")]
     pub roles: Option<String>,
-    #[arg(long, value_name = "BOOL")]
+    #[arg(long, value_name = "BOOL", group = "change")]
     pub superuser: Option<bool>,
     /// The id in the application behind; an empty text takes it away
-    #[arg(long)]
+    #[arg(long, group = "change")]
     pub external_id: Option<String>,
 }
 
@@ -93,7 +94,7 @@ pub struct AddArgs {
     pub name: Option<String>,
     #[arg(long)]
     pub superuser: bool,
-    /// A tier that gateway.yaml declares [default: auth.default_tier]
+    /// A tier of gateway.yaml or of the store [default: auth.default_tier]
     #[arg(long)]
     pub tier: Option<String>,
     /// Read the password from the first line of standard input

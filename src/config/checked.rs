@@ -8,14 +8,17 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
 use super::secret::Secret;
 
+pub use super::path_regex::{Case, PathRegex};
 pub use super::private_key::{KeyAlgorithm, KeyFault, PrivateKey};
+pub use super::template::{Part, RequestField, Template, UserField, Variable};
 
 /// One gateway.yaml, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +38,8 @@ pub struct Config {
     pub anonymous: Option<Rate>,
     pub upstreams: Vec<Upstream>,
     pub identity: Identity,
+    /// Of the auth API and of routes that say nothing else.
+    pub cors: Option<Arc<Cors>>,
     pub routes: Vec<Route>,
     /// Bytes that a request's head may take, at least 8 KiB.
     pub max_header: usize,
@@ -42,14 +47,41 @@ pub struct Config {
     pub log: Log,
 }
 
+impl Config {
+    /// The headers that upstreams are told beside the preset's, on whatever route.
+    pub fn headers_told(&self) -> impl Iterator<Item = &HeaderLine> {
+        let routes = self.routes.iter();
+        let routes = routes.flat_map(|route| route.request_headers.lines());
+        self.identity.headers.iter().chain(routes)
+    }
+
+    /// Every template of the file.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        let routes = self.routes.iter();
+        let answers = routes.flat_map(|route| route.response_headers.lines());
+        self.headers_told().chain(answers).map(|line| &line.value)
+    }
+}
+
+impl Config {
+    /// Whether some route ignores case, so that every path is read in that way as well.
+    pub fn folds_paths(&self) -> bool {
+        let mut options = self.routes.iter().map(|route| route.path_options);
+        options.any(|options| options.case_insensitive)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
     pub address: SocketAddr,
 }
 
+/// Where health, metrics and administration are served: in one place at least.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
-    pub address: SocketAddr,
+    pub address: Option<SocketAddr>,
+    /// A Unix socket, for the process's own user alone.
+    pub socket: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -305,7 +337,42 @@ pub struct Target {
 pub struct Identity {
     pub user_id: UserId,
     pub preset: Preset,
+    /// Set beside the preset's, where they have a value.
+    pub headers: Vec<HeaderLine>,
+    /// Never with [`Signing::Hs256`].
+    pub assertion: Option<Assertion>,
     pub forward_authorization: bool,
+}
+
+/// A signed token that tells the caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assertion {
+    pub header: HeaderName,
+    /// Whole seconds.
+    pub ttl: Duration,
+}
+
+/// A header and what its value is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderLine {
+    pub name: HeaderName,
+    pub value: Template,
+}
+
+/// What a route changes about the headers of a message, in this order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HeaderEdits {
+    pub remove: Vec<HeaderName>,
+    /// In place of whatever has the name.
+    pub set: Vec<HeaderLine>,
+    /// Beside whatever has the name.
+    pub add: Vec<HeaderLine>,
+}
+
+impl HeaderEdits {
+    pub fn lines(&self) -> impl Iterator<Item = &HeaderLine> {
+        self.set.iter().chain(&self.add)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -330,8 +397,10 @@ pub struct Route {
     pub pattern: Pattern,
     /// Empty admits every method. HEAD is admitted where GET is.
     pub methods: Vec<Method>,
-    /// Lower case, without port; empty admits every host.
+    /// Lower case; empty admits every host.
     pub hosts: Vec<HostPattern>,
+    /// Admitted are requests that have each of these; no name stands twice.
+    pub headers: Vec<RouteHeader>,
     pub auth: AuthMode,
     /// Alternatives; empty admits every caller that `auth` admits.
     pub allow: Vec<Rule>,
@@ -343,6 +412,64 @@ pub struct Route {
     pub max_body: u64,
     /// To the response's headers; `None` takes the upstream's.
     pub timeout: Option<Duration>,
+    pub rewrite: Rewrite,
+    pub security_headers: SecurityHeaders,
+    pub path_options: PathOptions,
+    pub request_headers: HeaderEdits,
+    pub response_headers: HeaderEdits,
+    /// The route's own or the file's.
+    pub cors: Option<Arc<Cors>>,
+}
+
+/// Headers of responses that hold browsers to what the response says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SecurityHeaders {
+    #[default]
+    Off,
+    Standard,
+}
+
+/// Which pages of other origins may call, and with what (the Fetch standard, section 3.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cors {
+    pub origins: Origins,
+    /// Empty: every one that is asked for.
+    pub methods: Vec<Method>,
+    /// Of requests, beside those that need no permission.
+    pub headers: Vec<HeaderName>,
+    /// Of responses, beside the gateway's own.
+    pub expose: Vec<HeaderName>,
+    /// Never with [`Origins::Any`].
+    pub credentials: bool,
+    pub max_age: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origins {
+    Any,
+    /// As browsers send them.
+    Listed(Vec<HeaderValue>),
+}
+
+/// What the upstream is asked for in place of what the client asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rewrite {
+    /// Begins with `/` and does not end with one, or is empty. Every plain path of the route begins with it.
+    pub strip_prefix: String,
+    /// Whether the route, and so the prefix, is without regard to case.
+    pub strip_any_case: bool,
+    /// The same as the prefix that is stripped, and comes in its place.
+    pub set_prefix: String,
+    pub host: HostRewrite,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum HostRewrite {
+    #[default]
+    Preserve,
+    /// The first target's.
+    Upstream,
+    Name(HeaderValue),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -350,6 +477,25 @@ pub enum Pattern {
     Path(Vec<Segment>),
     /// The literal segments of a prefix; empty for `/`.
     Prefix(Vec<String>),
+    /// Of the whole path.
+    Regex(PathRegex),
+}
+
+impl Pattern {
+    /// The names of its parameters, in the order in which their values are found.
+    pub fn parameters(&self) -> Vec<&str> {
+        match self {
+            Pattern::Path(segments) => {
+                let names = segments.iter().filter_map(|segment| match segment {
+                    Segment::Literal(_) => None,
+                    Segment::Param(name) | Segment::Rest(name) => Some(name.as_str()),
+                });
+                names.collect()
+            }
+            Pattern::Prefix(_) => Vec::new(),
+            Pattern::Regex(regex) => regex.groups().collect(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -363,9 +509,48 @@ pub enum Segment {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HostPattern {
+    /// A name or an address, an IPv6 address in brackets.
     Exact(String),
     /// `*.example.com` as `example.com`: one or more labels in front.
     Wildcard(String),
+    /// With the port that clients name.
+    ExactPort(String, u16),
+    WildcardPort(String, u16),
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HostPattern::Exact(name) => f.write_str(name),
+            HostPattern::Wildcard(suffix) => write!(f, "*.{suffix}"),
+            HostPattern::ExactPort(name, port) => write!(f, "{name}:{port}"),
+            HostPattern::WildcardPort(suffix, port) => write!(f, "*.{suffix}:{port}"),
+        }
+    }
+}
+
+/// Which other spellings of its paths a route takes. They are forwarded as they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct PathOptions {
+    pub case_insensitive: bool,
+    /// Slashes side by side count as one.
+    pub merge_slashes: bool,
+    pub trailing_slash: TrailingSlash,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum TrailingSlash {
+    #[default]
+    Strict,
+    /// With one or without.
+    Ignore,
+}
+
+/// A header that a request has to have for a route, in one of its lines.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RouteHeader {
+    pub name: HeaderName,
+    pub value: HeaderValue,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -388,6 +573,33 @@ pub struct Rule {
     pub roles: Vec<String>,
     /// Every one of these.
     pub scopes: Vec<String>,
+    /// Every one of these.
+    pub claims: Vec<ClaimRule>,
+}
+
+impl Rule {
+    /// Whether an answer depends on this claim of the caller's.
+    pub fn names_claim(&self, name: &str) -> bool {
+        self.claims.iter().any(|claim| claim.name == name)
+            || self
+                .owner
+                .as_ref()
+                .is_some_and(|owner| match &owner.equals {
+                    OwnerField::Id => name == "sub",
+                    OwnerField::Username => name == "username",
+                    OwnerField::ExternalId => name == "external_id",
+                    OwnerField::Claim(claim) => claim == name,
+                })
+    }
+}
+
+/// A claim that must be a value, or a list that has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimRule {
+    /// The name, or the way to it: `realm_access.roles`.
+    pub name: String,
+    /// Text, a number or a boolean.
+    pub value: serde_json::Value,
 }
 
 /// A path parameter that must be equal to what is known of the caller.
@@ -398,11 +610,13 @@ pub struct Owner {
     pub equals: OwnerField,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OwnerField {
     Id,
     Username,
     ExternalId,
+    /// The text of a claim, which may be named by the way to it.
+    Claim(String),
 }
 
 #[derive(Debug, Clone, PartialEq)]

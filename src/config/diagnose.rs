@@ -142,10 +142,12 @@ impl Findings {
             })
             .collect();
         if self.omitted_count > 0 {
-            diagnostics.push(Diagnostic::of_file(
-                source.name(),
-                format!("{} more findings are not shown", self.omitted_count),
-            ));
+            let message = format!("{} more findings are not shown", self.omitted_count);
+            let mut omitted = Diagnostic::of_file(source.name(), message);
+            if self.errors == 0 {
+                omitted.severity = Severity::Warning;
+            }
+            diagnostics.push(omitted);
         }
         diagnostics
     }
@@ -220,6 +222,25 @@ impl Diagnostic {
             "message": self.message,
             "hint": self.hint,
             "source": self.excerpt.as_ref().map(Excerpt::text),
+        })
+    }
+
+    /// What `to_json` made elsewhere, without the line of the file.
+    pub fn from_json(value: &Value) -> Option<Diagnostic> {
+        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        let number = |key: &str| usize::try_from(value.get(key)?.as_u64()?).ok();
+        Some(Diagnostic {
+            severity: match text("severity")?.as_str() {
+                "warning" => Severity::Warning,
+                _ => Severity::Error,
+            },
+            file: text("file")?,
+            line: number("line")?,
+            column: number("column")?,
+            end_column: number("end_column")?,
+            message: text("message")?,
+            hint: text("hint"),
+            excerpt: None,
         })
     }
 }

@@ -1,8 +1,13 @@
 //! The names of fields that mean something to the gateway, for those who remove them from requests
 //! and those who let a file name another.
 
+use super::checked::Preset;
+
 /// Where API keys are, unless the file names another field. No backend is to see it either way.
 pub const API_KEY: &str = "x-api-key";
+
+/// Where assertions are, unless the file names another field.
+pub const ASSERTION: &str = "x-portcullis-assertion";
 
 /// Removed from every client, whatever the preset: identity and request id.
 pub const IDENTITY: &[&str] = &[
@@ -121,13 +126,76 @@ const FAMILIES: &[&str] = &[
     "x-ratelimit-",
 ];
 
+/// What one hop says to the next, and where a message ends.
+const HOP: &[&str] = &[
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Whether a field says how its message is to be read. Names from here on are in lower case, with `-`.
+pub fn is_framing(name: &str) -> bool {
+    HOP.contains(&name) || name.starts_with("proxy-")
+}
+
+/// Whether a field means something by itself, whoever sends it.
+pub fn is_of_message(name: &str) -> bool {
+    [FRAMING, MESSAGE].iter().any(|list| list.contains(&name))
+        || FAMILIES.iter().any(|family| name.starts_with(family))
+}
+
+/// Whether a preset tells the caller by it.
+pub fn is_of_preset(name: &str, preset: Preset) -> bool {
+    let begins = |with: &str| name.starts_with(with);
+    IDENTITY.contains(&name)
+        && match preset {
+            Preset::XUser => begins("x-user-") || name == "x-auth-method",
+            Preset::XForwarded => begins("x-forwarded-"),
+            Preset::XAuthRequest => begins("x-auth-request-"),
+            Preset::RemoteUser => begins("remote-"),
+            Preset::XConsumer => {
+                begins("x-consumer-")
+                    || matches!(name, "x-credential-identifier" | "x-anonymous-consumer")
+            }
+            Preset::None => false,
+        }
+}
+
+/// Whether the gateway tells clients something by it.
+pub fn is_told_to_clients(name: &str) -> bool {
+    name == "x-request-id" || name.starts_with("ratelimit") || name.starts_with("x-ratelimit-")
+}
+
+/// A name as the lists here have it, whatever its spelling.
+pub fn folded(name: &str) -> String {
+    let name = name.to_ascii_lowercase();
+    name.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+}
+
 /// Whether a field of that name has a use already, in whatever spelling.
 pub fn is_in_use(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let name = name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-    let lists = [IDENTITY, OVERRIDES, PROXY, FRAMING, MESSAGE];
-    lists.iter().any(|list| list.contains(&name.as_str()))
-        || FAMILIES.iter().any(|family| name.starts_with(family))
+    let name = folded(name);
+    let lists = [IDENTITY, OVERRIDES, PROXY];
+    lists.iter().any(|list| list.contains(&name.as_str())) || is_of_message(&name)
+}
+
+/// What says who is calling, and is for nothing else.
+const CREDENTIALS: &[&str] = &["authorization", "cookie", "proxy-authorization"];
+
+/// Whether a route may go by a field of that name: one that means the same from whoever it comes, and that
+/// the gateway does not read, set or remove by itself.
+pub fn may_choose_route(name: &str) -> bool {
+    let name = folded(name);
+    let is_framing = FRAMING.contains(&name.as_str()) && name != "content-type";
+    let lists = [IDENTITY, OVERRIDES, PROXY, CREDENTIALS];
+    !is_framing && !lists.iter().any(|list| list.contains(&name.as_str()))
 }
 
 /// Whether two names, in lower case, are one to servers that map fields to variables (CGI, WSGI, PHP).

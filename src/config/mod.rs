@@ -3,52 +3,70 @@
 //! `yaml` makes a tree that knows its places, `decode` and `raw` give it types, `resolve` compares
 //! and fills in; all of them report to `diagnose` and go on, so that one run tells everything.
 
+mod admission;
+mod changes;
 pub mod checked;
 mod decode;
 mod diagnose;
 mod expand;
 pub mod field_names;
+mod file;
+mod path_regex;
 mod plans;
+pub mod policy_test;
 mod private_key;
 mod raw;
+mod regex_shape;
 mod resolve;
 mod restart;
 mod schema;
 mod secret;
 mod section;
+mod shown;
 mod source;
+mod template;
 pub mod text;
 mod units;
+#[cfg(target_os = "linux")]
+mod watch;
+#[cfg(not(target_os = "linux"))]
+#[path = "unwatched.rs"]
+mod watch;
 mod yaml;
 
-use std::io::Read;
 use std::path::Path;
 
+pub use admission::{admits_headers, admits_method};
+pub use changes::{Change, Kind, Subject, changes};
 pub use checked::Config;
 pub use checked::{KeyAlgorithm, KeyFault, PrivateKey};
 pub use diagnose::{Diagnostic, Report, Severity, counted};
+pub use file::{Digest, File};
 pub use plans::{LimitRule, Plans, RuleScope};
 pub use restart::needs_restart;
 pub use schema::schema;
 pub use secret::Secret;
+pub use shown::{shown, shown_routes};
 pub use units::parse_duration;
+pub use watch::Watch;
 
 use decode::Decode;
 use diagnose::Findings;
-use source::{Source, Span};
+use source::Source;
 
 /// Keys that are judged by a database.
 pub const USERS_STORE: &str = "auth.users.store";
 pub const USERS_QUERY: &str = "auth.users.query";
-
-/// Bytes of a file; a gateway.yaml of ten thousand routes has two million.
-const LARGEST_FILE: u64 = 4 * 1024 * 1024;
 
 /// A configuration that holds, and what is doubtful about it.
 #[derive(Debug)]
 pub struct Loaded {
     pub config: Config,
     pub warnings: Vec<Diagnostic>,
+    /// Of the text that it was read from.
+    pub digest: Digest,
+    /// What the file itself says is to come of requests.
+    pub tests: Vec<policy_test::PolicyTest>,
     /// Where the keys stand of which only a database can say that they hold, each as an error yet
     /// without its message.
     places: Vec<(&'static str, Diagnostic)>,
@@ -97,23 +115,42 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 
 /// The same, and warns of what `doubts` finds in a file that holds.
 pub fn load_with(path: &Path, doubts: &dyn Fn(&Config) -> Vec<Doubt>) -> Result<Loaded, Report> {
-    let bytes = read(path)?;
-    let env = |name: &str| std::env::var(name).ok();
-    match String::from_utf8(bytes) {
-        Ok(text) => parse_with(&text, path, &env, doubts),
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            let mut findings = Findings::default();
-            findings
-                .error(
-                    Span::new(at, at + 1),
-                    "the file is not in UTF-8 from here on",
-                )
-                .hint("save it as UTF-8");
-            Err(report(findings, &source(&text, path)))
+    parse_file(&File::read(path)?, doubts)
+}
+
+/// The configuration of a file that was read, with the environment of this process.
+pub fn parse_file(file: &File, doubts: &dyn Fn(&Config) -> Vec<Doubt>) -> Result<Loaded, Report> {
+    parse_with(file.text()?, file.path(), &environment, doubts)
+}
+
+/// Where a file wants administration to be served, though the rest of it may not hold.
+pub fn admin_of(path: &Path) -> Result<checked::Admin, Report> {
+    let file = File::read(path)?;
+    let source = source(file.text()?, path);
+    let mut findings = Findings::default();
+    let raw = yaml::read(&source, &environment, &mut findings)
+        .and_then(|root| raw::RawConfig::decode(&root, &mut findings));
+    let is_known = |raw: &raw::RawConfig| match &raw.admin {
+        decode::Field::Absent => true,
+        decode::Field::Invalid => false,
+        decode::Field::Given(at) => {
+            let (address, socket) = (&at.value.address, &at.value.socket);
+            let is_invalid = matches!(address, decode::Field::Invalid)
+                || matches!(socket, decode::Field::Invalid);
+            !is_invalid
         }
+    };
+    match raw {
+        Some(raw) if is_known(&raw) => {
+            let dir = path.parent().unwrap_or(Path::new(""));
+            Ok(resolve::resolve(&raw, dir, &mut findings).admin)
+        }
+        _ => Err(report(findings, &source)),
     }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Reads a text as if it stood in the file `path`, from which relative paths begin.
@@ -140,6 +177,7 @@ fn parse_with(
     };
     let dir = path.parent().unwrap_or(Path::new(""));
     let config = resolve::resolve(&raw, dir, &mut findings);
+    let tests = policy_test::tests(&raw.tests, &config, &source, &mut findings);
     if findings.has_errors() {
         return Err(report(findings, &source));
     }
@@ -149,6 +187,8 @@ fn parse_with(
     }
     Ok(Loaded {
         config,
+        digest: Digest::of(text.as_bytes()),
+        tests,
         places: places(&raw, &findings, &source),
         warnings: findings.into_diagnostics(&source),
     })
@@ -174,29 +214,6 @@ fn places(
     spans
         .filter_map(|(key, span)| Some((key, findings.place(span?, source))))
         .collect()
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Report> {
-    let refuse = |error: std::io::Error| {
-        let (message, hint) = match error.kind() {
-            std::io::ErrorKind::NotFound => (
-                "there is no such file".to_owned(),
-                "name one with `-c FILE`",
-            ),
-            _ => (format!("cannot read the file: {error}"), ""),
-        };
-        Report::of_file(path, message, hint)
-    };
-    let file = std::fs::File::open(path).map_err(refuse)?;
-    let mut bytes = Vec::new();
-    file.take(LARGEST_FILE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(refuse)?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        let message = "the file is larger than 4 MiB";
-        return Err(Report::of_file(path, message, "is this a configuration?"));
-    }
-    Ok(bytes)
 }
 
 fn source(text: &str, path: &Path) -> Source {

@@ -17,18 +17,18 @@ macro_rules! section {
 
         impl $name {
             /// Every key that this mapping may have.
-            pub const KEYS: &'static [&'static str] = &[$( stringify!($key) ),*];
+            pub const KEYS: &'static [&'static str] = &[$( $crate::config::section::key!($key) ),*];
         }
 
         impl $crate::config::decode::Decode for $name {
             fn schema() -> serde_json::Value {
                 let mut object = $crate::config::schema::Object::default();
                 $( object.key(
-                    stringify!($key),
+                    $crate::config::section::key!($key),
                     <$type as $crate::config::decode::Decode>::schema(),
                     concat!($($doc),*),
                 ); )*
-                $( $( object.require(stringify!($key), $hint); )? )*
+                $( $( object.require($crate::config::section::key!($key), $hint); )? )*
                 object.into_schema()
             }
 
@@ -41,22 +41,32 @@ macro_rules! section {
                 $( let mut $key = Field::Absent; )*
                 for entry in entries {
                     match entry.key.text.as_str() {
-                        $( stringify!($key) => $key = Field::decode(entry, findings), )*
+                        $( $crate::config::section::key!($key) => $key = Field::decode(entry, findings), )*
                         // A mistyped key is not also a missing one.
                         _ => match decode::unknown_key(entry, $title, Self::KEYS, findings) {
-                            $( Some(stringify!($key)) if $key.is_absent() => $key = Field::Invalid, )*
+                            $( Some($crate::config::section::key!($key)) if $key.is_absent() => $key = Field::Invalid, )*
                             _ => {}
                         },
                     }
                 }
                 $( $(
                     if $key.is_absent() {
-                        decode::missing_key(node, $title, stringify!($key), $hint, findings);
+                        decode::missing_key(node, $title, $crate::config::section::key!($key), $hint, findings);
                     }
                 )? )*
                 Some($name { $( $key ),* })
             }
         }
+    };
+}
+
+/// The key that a field stands for, which may be a word of Rust.
+macro_rules! key {
+    (r#as) => {
+        "as"
+    };
+    ($key:ident) => {
+        stringify!($key)
     };
 }
 
@@ -78,4 +88,4 @@ macro_rules! choice {
     };
 }
 
-pub(super) use {choice, section};
+pub(super) use {choice, key, section};

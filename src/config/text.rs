@@ -2,14 +2,15 @@
 
 use http::Method;
 
-use super::checked::Pattern;
+use super::checked::{Pattern, Rate, Segment};
 use super::resolve::{METHODS, pattern};
 use super::units::{self, Pace};
 
-/// 1 to 64 of `A-Z a-z 0-9 - _ .`: what can stand in headers, labels and logs as it is.
+/// 1 to 64 of `A-Z a-z 0-9 - _ .`: what can stand in headers, labels, logs and paths as it is.
 pub fn is_name(text: &str) -> bool {
     let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    (1..=64).contains(&text.len()) && text.chars().all(is_fit)
+    // In a path the two that are left out are steps.
+    (1..=64).contains(&text.len()) && text.chars().all(is_fit) && !matches!(text, "." | "..")
 }
 
 /// The requests of a rate such as `100/min`, and the seconds of its period; `None` for `unlimited`.
@@ -35,6 +36,34 @@ pub fn pace_text(count: u32, seconds: u64) -> String {
         || format!("{count}/{seconds}s"),
         |(unit, _)| format!("{count}{unit}"),
     )
+}
+
+/// A rate as the file has it, with its burst where that is not the count: `30/min, burst 10`.
+pub fn rate_text(rate: Option<Rate>) -> String {
+    let Some(rate) = rate else {
+        return "unlimited".to_owned();
+    };
+    let pace = pace_text(rate.count.get(), rate.period.as_secs());
+    match rate.burst == rate.count {
+        true => pace,
+        false => format!("{pace}, burst {}", rate.burst),
+    }
+}
+
+/// A route's pattern as the file has it: `path /users/{name}` or `prefix /`.
+pub fn pattern_text(pattern: &Pattern) -> String {
+    match pattern {
+        Pattern::Prefix(segments) => format!("prefix /{}", segments.join("/")),
+        Pattern::Regex(regex) => format!("regex {}", regex.text()),
+        Pattern::Path(segments) => {
+            let segments = segments.iter().map(|segment| match segment {
+                Segment::Literal(text) => text.clone(),
+                Segment::Param(name) => format!("{{{name}}}"),
+                Segment::Rest(name) => format!("{{*{name}}}"),
+            });
+            format!("path /{}", segments.collect::<Vec<_>>().join("/"))
+        }
+    }
 }
 
 /// A path's template such as `/users/{name}/{*rest}`.
@@ -67,11 +96,13 @@ mod tests {
             let (count, seconds) = pace(text).unwrap().unwrap();
             assert_eq!(pace_text(count, seconds), text);
         }
-        assert!(is_name("a-B_0."));
-        for bad in ["", "a b", "a/b", "é", &"a".repeat(65)] {
+        assert!(is_name("a-B_0.") && is_name("..."));
+        for bad in ["", "a b", "a/b", "é", ".", "..", &"a".repeat(65)] {
             assert!(!is_name(bad), "{bad}");
         }
-        assert!(path("/a/{b}").is_ok());
+        for text in ["/a/{b}", "/", "/a/", "/a/{b}/{*c}"] {
+            assert_eq!(pattern_text(&path(text).unwrap()), format!("path {text}"));
+        }
         assert!(path("/a/{b").unwrap_err().contains("parameter"));
         assert_eq!(method("PATCH"), Some(Method::PATCH));
         for bad in ["", "patch", "CONNECT", "FOO", "GET "] {

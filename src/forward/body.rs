@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use hyper::body::Incoming;
 
 use super::headers::clean_trailers;
 use super::pool::{Connection, Pool};
+use super::reserved::Names;
 
 /// A request's body toward the upstream.
 pub enum RequestBody {
@@ -23,8 +25,9 @@ pub enum RequestBody {
         /// Bytes that may still come.
         left: u64,
         progress: Rc<Progress>,
-        /// The field that carries API keys, to be gone from trailers.
-        api_key: HeaderName,
+        /// What is to be gone from trailers.
+        names: Arc<Names>,
+        removed: Vec<HeaderName>,
     },
 }
 
@@ -76,7 +79,8 @@ impl Body for RequestBody {
             body,
             left,
             progress,
-            api_key,
+            names,
+            removed,
         } = self.get_mut()
         else {
             return Poll::Ready(None);
@@ -101,7 +105,7 @@ impl Body for RequestBody {
                     *left = rest;
                     progress.bytes.set(progress.bytes.get() + data.len() as u64);
                 } else if let Some(trailers) = frame.trailers_mut() {
-                    clean_trailers(trailers, api_key);
+                    clean_trailers(trailers, names, removed);
                 }
                 Some(Ok(frame))
             }

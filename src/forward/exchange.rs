@@ -3,27 +3,35 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header;
-use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 
+use super::assertion::Assertions;
 use super::body::{Progress, RequestBody, ResponseBody, Upload};
 use super::headers::{self, Hop, Told};
 use super::pool::{ConnectError, Connection, Pool};
+use super::reserved::Names;
+use super::rewrite;
 use super::target::{Directory, Target};
+use super::template::{self, Filled, Scene};
+use crate::authn::Principal;
 use crate::config::Config;
 use crate::config::checked::{self, Identity, Route};
 use crate::limit::{Limits, Ticket};
 use crate::request::{Code, Refusal};
 
 /// The upstreams of one configuration, by their index there.
-pub struct Upstreams(Vec<Upstream>);
+pub struct Upstreams {
+    all: Vec<Upstream>,
+    names: Arc<Names>,
+}
 
 struct Upstream {
     name: Arc<str>,
@@ -50,11 +58,29 @@ impl Upstreams {
                 idle_timeout: upstream.idle_timeout,
             }
         };
-        Upstreams(config.upstreams.iter().map(upstream).collect())
+        Upstreams {
+            all: config.upstreams.iter().map(upstream).collect(),
+            names: Arc::new(Names::of(config)),
+        }
     }
 
     pub fn name(&self, index: usize) -> Option<&Arc<str>> {
-        self.0.get(index).map(|upstream| &upstream.name)
+        self.all.get(index).map(|upstream| &upstream.name)
+    }
+
+    pub(super) fn host(&self, index: usize) -> Option<&HeaderValue> {
+        self.all.get(index).map(|upstream| &upstream.host)
+    }
+
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// `host:port` of each.
+    pub(super) fn targets(&self, index: usize) -> Vec<String> {
+        let upstream = self.all.get(index);
+        let targets = upstream.into_iter().flat_map(|upstream| &upstream.targets);
+        targets.map(|target| target.name.to_string()).collect()
     }
 }
 
@@ -84,7 +110,7 @@ impl WorkerPools {
                 .or_insert_with(|| Pool::new(Arc::clone(target)));
             Rc::clone(known)
         };
-        let upstreams = upstreams.0.iter().map(|upstream| Balanced {
+        let upstreams = upstreams.all.iter().map(|upstream| Balanced {
             pools: upstream.targets.iter().map(&mut pool).collect(),
             next: Cell::new(0),
             idle_timeout: upstream.idle_timeout,
@@ -120,13 +146,15 @@ pub struct Context<'a> {
     pub pools: &'a WorkerPools,
     pub limits: &'a Limits,
     pub identity: &'a Identity,
+    /// `None` where the file asks for none.
+    pub assertions: Option<&'a Assertions>,
     pub hop: &'a Hop,
     pub is_trusted: bool,
     pub request_id: &'a HeaderValue,
     /// The name of the cookie that carries refresh tokens.
     pub refresh_cookie: &'a str,
-    /// The field that carries API keys.
-    pub api_key: &'a HeaderName,
+    /// Where the request comes from.
+    pub client: IpAddr,
     pub trace: &'a mut Trace,
 }
 
@@ -148,21 +176,47 @@ impl Trace {
 /// Sends a request that may pass and waits for the head of its response.
 ///
 /// # Errors
-/// `upstream-unreachable`, `upstream-timeout`, `body-too-large`, `request-timeout`, `bad-request`.
+/// `upstream-unreachable`, `upstream-timeout`, `body-too-large`, `request-timeout`, `bad-request`, and
+/// `ambiguous-path` for a path that cannot be rewritten as every server would read it.
 pub async fn send(
     ticket: Ticket,
     request: Request<Incoming>,
     context: Context<'_>,
 ) -> Result<Response<ResponseBody>, Refusal> {
     let (Some(upstream), Some(balanced)) = (
-        context.upstreams.0.get(context.route.upstream),
+        context.upstreams.all.get(context.route.upstream),
         context.pools.upstreams.get(context.route.upstream),
     ) else {
         return Err(Refusal::new(Code::Internal, "The gateway failed.").because("no upstream"));
     };
     let (mut head, body) = request.into_parts();
+    let names = &context.upstreams.names;
+    let scene = Scene {
+        principal: ticket.permit().principal(),
+        matched: ticket.permit().matched(),
+        method: &head.method,
+        path: head.uri.path(),
+        host: head.headers.get(header::HOST),
+        scheme: headers::scheme(&head.headers, context.is_trusted),
+        ip: context.client,
+        request_id: context.request_id,
+    };
+    let assertion = match (context.assertions, scene.principal) {
+        (Some(assertions), Principal::User(user)) => {
+            let signed = assertions.value(user, context.route.upstream, &upstream.name);
+            let signed = signed.map_err(|error| {
+                Refusal::new(Code::Internal, "The gateway failed.").because(error)
+            })?;
+            Some((&assertions.header, signed))
+        }
+        _ => None,
+    };
+    let identity_values = template::values(&context.identity.headers, &scene);
+    let edits = Filled::of(&context.route.request_headers, &scene);
+    let edits_of_response = Filled::of(&context.route.response_headers, &scene);
     let told = Told {
         host: &upstream.host,
+        host_rewrite: &context.route.rewrite.host,
         hop: context.hop,
         is_trusted: context.is_trusted,
         request_id: context.request_id,
@@ -170,13 +224,16 @@ pub async fn send(
         principal: ticket.permit().principal(),
         auth: context.route.auth,
         refresh_cookie: context.refresh_cookie,
-        api_key: context.api_key,
+        names,
+        identity_values: &identity_values,
+        assertion,
+        edits: &edits,
     };
     headers::toward_upstream(&mut head.headers, &told);
-    head.uri = origin_form(&head.uri);
+    head.uri = rewrite::target(&context.route.rewrite, &head.uri)?;
     head.version = Version::HTTP_11;
 
-    let (body, progress) = request_body(body, context.route.max_body, context.api_key)?;
+    let (body, progress) = request_body(body, context.route, names)?;
     if progress.is_some() {
         headers::frame(&mut head.headers);
     }
@@ -203,7 +260,7 @@ pub async fn send(
         return Err(unreachable(fault));
     }
     *response.version_mut() = Version::HTTP_11;
-    headers::toward_client(response.headers_mut());
+    headers::toward_client(response.headers_mut(), &edits_of_response);
     ticket.write_headers(context.limits, response.headers_mut());
     Ok(response)
 }
@@ -354,21 +411,22 @@ impl Deadline {
 
 fn request_body(
     body: Incoming,
-    limit: u64,
-    api_key: &HeaderName,
+    route: &Route,
+    names: &Arc<Names>,
 ) -> Result<(RequestBody, Option<Rc<Progress>>), Refusal> {
     if body.is_end_stream() {
         return Ok((RequestBody::Empty, None));
     }
-    if body.size_hint().lower() > limit {
+    if body.size_hint().lower() > route.max_body {
         return Err(too_large());
     }
     let progress = Progress::start();
     let body = RequestBody::Streaming {
         body,
-        left: limit,
+        left: route.max_body,
         progress: Rc::clone(&progress),
-        api_key: api_key.clone(),
+        names: Arc::clone(names),
+        removed: route.request_headers.remove.clone(),
     };
     Ok((body, Some(progress)))
 }
@@ -380,14 +438,6 @@ fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
     *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
     copy
-}
-
-/// Path and query alone, byte for byte as they came (RFC 9112, section 3.2.1).
-fn origin_form(uri: &Uri) -> Uri {
-    match uri.path_and_query() {
-        Some(target) => Uri::from(target.clone()),
-        None => Uri::from(PathAndQuery::from_static("/")),
-    }
 }
 
 fn too_large() -> Refusal {

@@ -7,9 +7,11 @@ use http::header::{self, Entry, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Authority;
 
 use super::identity;
-use super::reserved::{Reserved, reserved};
+use super::reserved::{Names, Reserved, reserved};
+use super::template::{Filled, Values};
 use crate::authn::Principal;
-use crate::config::checked::{AuthMode, Identity};
+use crate::config::checked::{AuthMode, HeaderLine, HostRewrite, Identity};
+use crate::config::field_names::are_one;
 
 /// Hop-by-hop fields (RFC 9110, section 7.6.1). `Upgrade` is listed there too.
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -46,6 +48,7 @@ pub struct Hop {
 pub struct Told<'a> {
     /// The upstream's own name, for requests that name none.
     pub host: &'a HeaderValue,
+    pub host_rewrite: &'a HostRewrite,
     pub hop: &'a Hop,
     pub is_trusted: bool,
     pub request_id: &'a HeaderValue,
@@ -54,14 +57,18 @@ pub struct Told<'a> {
     pub auth: AuthMode,
     /// The name of the cookie that carries refresh tokens.
     pub refresh_cookie: &'a str,
-    /// The field that carries API keys.
-    pub api_key: &'a HeaderName,
+    pub names: &'a Names,
+    /// Of the identity's own headers.
+    pub identity_values: &'a Values,
+    /// Where it goes, and itself.
+    pub assertion: Option<(&'a HeaderName, HeaderValue)>,
+    pub edits: &'a Filled<'a>,
 }
 
 /// Turns a client's headers into those for the upstream.
 pub fn toward_upstream(headers: &mut HeaderMap, told: &Told<'_>) {
     remove_hop_by_hop(headers);
-    remove_reserved(headers, told.api_key, told.is_trusted);
+    remove_reserved(headers, told.names, told.is_trusted);
     if told.auth != AuthMode::None && !told.identity.forward_authorization {
         headers.remove(header::AUTHORIZATION);
     }
@@ -73,10 +80,51 @@ pub fn toward_upstream(headers: &mut HeaderMap, told: &Told<'_>) {
     if let Some(host) = headers.get(header::HOST).cloned() {
         keep_or_insert(headers, X_FORWARDED_HOST, &host);
     }
+    match told.host_rewrite {
+        HostRewrite::Preserve => {}
+        HostRewrite::Upstream => drop(headers.insert(header::HOST, told.host.clone())),
+        HostRewrite::Name(name) => drop(headers.insert(header::HOST, name.clone())),
+    }
     keep_or_insert(headers, X_FORWARDED_PROTO, &HTTP);
     keep_or_insert(headers, X_FORWARDED_PORT, &told.hop.port);
     headers.insert(X_REQUEST_ID, told.request_id.clone());
     identity::tell(told.identity, told.principal, headers);
+    set(headers, &told.identity.headers, told.identity_values);
+    if let Some((name, assertion)) = &told.assertion {
+        headers.insert(*name, assertion.clone());
+    }
+    for name in &told.edits.edits.remove {
+        remove_spellings(headers, name);
+    }
+    edit(headers, told.edits);
+}
+
+/// Sets and adds what a route says.
+fn edit(headers: &mut HeaderMap, filled: &Filled<'_>) {
+    set(headers, &filled.edits.set, &filled.set);
+    for (line, value) in filled.edits.add.iter().zip(&filled.add) {
+        if let Some(value) = value {
+            headers.append(line.name.clone(), value.clone());
+        }
+    }
+}
+
+/// What stood there goes in any case: where there is no value of ours, no other one counts.
+fn set(headers: &mut HeaderMap, lines: &[HeaderLine], values: &Values) {
+    for (line, value) in lines.iter().zip(values) {
+        match value {
+            Some(value) => drop(headers.insert(line.name.clone(), value.clone())),
+            None => drop(headers.remove(&line.name)),
+        }
+    }
+}
+
+fn remove_spellings(headers: &mut HeaderMap, name: &HeaderName) {
+    let name = name.as_str().as_bytes();
+    let is_one = |known: &&HeaderName| are_one(known.as_str().as_bytes(), name);
+    while let Some(known) = headers.keys().find(is_one).cloned() {
+        headers.remove(known);
+    }
 }
 
 /// Says how a body ends whose length is not known: hyper would take a GET that does not for one
@@ -104,15 +152,31 @@ pub fn framing_fault(headers: &HeaderMap) -> Option<&'static str> {
         .then_some("the upstream used a transfer coding that is not `chunked`")
 }
 
-/// Removes what an upstream said to the gateway alone.
-pub fn toward_client(headers: &mut HeaderMap) {
+/// Removes what an upstream said to the gateway alone, and makes the route's edits.
+pub fn toward_client(headers: &mut HeaderMap, edits: &Filled<'_>) {
     remove_hop_by_hop(headers);
+    for name in &edits.edits.remove {
+        headers.remove(name);
+    }
+    edit(headers, edits);
+}
+
+/// The scheme that the upstream is told. Only a trusted proxy may say that it was https.
+pub fn scheme(headers: &HeaderMap, is_trusted: bool) -> &'static str {
+    let mut claimed = headers.get_all(X_FORWARDED_PROTO).iter();
+    match (claimed.next(), claimed.next()) {
+        (Some(one), None) if is_trusted && one.as_bytes().eq_ignore_ascii_case(b"https") => "https",
+        _ => "http",
+    }
 }
 
 /// The same for trailers, which may carry nothing but the client's own fields.
-pub fn clean_trailers(trailers: &mut HeaderMap, api_key: &HeaderName) {
+pub fn clean_trailers(trailers: &mut HeaderMap, names: &Names, removed: &[HeaderName]) {
     remove_hop_by_hop(trailers);
-    remove_reserved(trailers, api_key, false);
+    remove_reserved(trailers, names, false);
+    for name in removed {
+        remove_spellings(trailers, name);
+    }
     for framing in [
         header::AUTHORIZATION,
         header::CONTENT_LENGTH,
@@ -144,8 +208,8 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-fn remove_reserved(headers: &mut HeaderMap, api_key: &HeaderName, is_trusted: bool) {
-    let is_removed = |name: &HeaderName| match reserved(name, api_key) {
+fn remove_reserved(headers: &mut HeaderMap, names: &Names, is_trusted: bool) {
+    let is_removed = |name: &HeaderName| match reserved(name, names) {
         None => false,
         Some(Reserved::Always) => true,
         Some(Reserved::Proxy) => !is_trusted,

@@ -6,7 +6,10 @@
 
 use http::HeaderName;
 
-use crate::config::field_names::{API_KEY, FRAMING, IDENTITY, OVERRIDES, PROXY, are_one, is_odd};
+use crate::config::Config;
+use crate::config::field_names::{
+    API_KEY, FRAMING, IDENTITY, OVERRIDES, PROXY, are_one, folded, is_odd, is_of_message,
+};
 
 /// Whose word a header is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,15 +20,45 @@ pub enum Reserved {
     Proxy,
 }
 
-/// Says whether a name, in whatever spelling, is reserved. `api_key` is where clients put their keys.
-pub fn reserved(name: &HeaderName, api_key: &HeaderName) -> Option<Reserved> {
+/// What a configuration reserves beside the names that always are.
+#[derive(Debug)]
+pub struct Names {
+    /// Where clients put their API keys.
+    api_key: HeaderName,
+    /// What the file sets on some route.
+    own: Vec<HeaderName>,
+}
+
+impl Names {
+    /// A field with a meaning of its own is not reserved where a route sets it: it says nothing of the
+    /// caller, and the other routes' clients go on needing it.
+    pub fn of(config: &Config) -> Names {
+        let assertion = config.identity.assertion.iter();
+        let own = config.headers_told().map(|line| &line.name);
+        let own = own
+            .chain(assertion.map(|assertion| &assertion.header))
+            .cloned();
+        let mut own: Vec<HeaderName> = own
+            .filter(|name| !is_of_message(&folded(name.as_str())))
+            .collect();
+        own.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        own.dedup();
+        Names {
+            api_key: config.auth.api_keys.header.clone(),
+            own,
+        }
+    }
+}
+
+/// Says whether a name, in whatever spelling, is reserved.
+pub fn reserved(name: &HeaderName, names: &Names) -> Option<Reserved> {
     let name = name.as_str().as_bytes();
     let is_one = |entry: &&str| are_one(name, entry.as_bytes());
     if is_odd(name) && FRAMING.iter().any(is_one) {
         return Some(Reserved::Always);
     }
     // A credential for the gateway, which no backend is to see.
-    if is_one(&api_key.as_str()) {
+    if is_one(&names.api_key.as_str()) || names.own.iter().any(|own| is_one(&own.as_str())) {
         return Some(Reserved::Always);
     }
     // Nearly every header of an ordinary request ends here.
@@ -49,10 +82,43 @@ pub fn reserved(name: &HeaderName, api_key: &HeaderName) -> Option<Reserved> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::checked::{Assertion, HeaderLine, Pattern, Template};
 
     fn of(name: &str) -> Option<Reserved> {
-        let api_key = HeaderName::from_static("app-key");
-        reserved(&HeaderName::from_bytes(name.as_bytes()).unwrap(), &api_key)
+        let names = Names {
+            api_key: HeaderName::from_static("app-key"),
+            own: vec![HeaderName::from_static("acme_org-id")],
+        };
+        reserved(&HeaderName::from_bytes(name.as_bytes()).unwrap(), &names)
+    }
+
+    #[test]
+    fn what_the_file_sets_is_the_gateway_s_in_every_spelling() {
+        for spelling in ["Acme-Org-Id", "ACME_ORG_ID", "acme_org-id", "acme-org_id"] {
+            assert_eq!(of(spelling), Some(Reserved::Always), "{spelling}");
+        }
+        assert_eq!(of("acme-org"), None);
+    }
+
+    #[test]
+    fn fields_with_a_meaning_of_their_own_stay_the_clients() {
+        let mut config = crate::route::sample::config(Vec::new());
+        let line = |name| HeaderLine {
+            name: HeaderName::from_static(name),
+            value: Template::Fixed(http::HeaderValue::from_static("x")),
+        };
+        let mut route = crate::route::sample::route(Pattern::Prefix(vec![]));
+        route.request_headers.set = vec![line("accept-language"), line("x-a"), line("x-a")];
+        route.request_headers.add = vec![line("authorization"), line("x-b")];
+        route.response_headers.set = vec![line("x-c")];
+        config.routes = vec![route];
+        config.identity.headers = vec![line("x-d")];
+        config.identity.assertion = Some(Assertion {
+            header: HeaderName::from_static("x-e"),
+            ttl: std::time::Duration::from_secs(60),
+        });
+        let own = Names::of(&config).own;
+        assert_eq!(own, ["x-a", "x-b", "x-d", "x-e"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod address;
 mod clock;
+mod explain;
 mod headers;
 mod meter;
 mod policy;
@@ -25,6 +26,7 @@ mod word;
 
 pub use address::AddressLimit;
 pub use clock::{Clock, Hands};
+pub use explain::{Bucket, explain};
 pub use policy::Limits;
 pub use slots::Slots;
 pub use stage::{Admission, Ticket, admit, take};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::config::checked::{self, LimitKey, LimitsHeaders, Rate};
+use crate::config::checked::{self, LimitKey, LimitsHeaders, PathOptions, Rate};
 use crate::config::{Config, Plans};
 
 use super::clock::Clock;
@@ -34,6 +34,8 @@ pub struct Limits {
 }
 
 pub(super) struct RouteLimits {
+    /// Which spellings of a path are one to rules that go by path.
+    pub(super) path_options: PathOptions,
     /// By address, header and route: charged before authentication.
     pub(super) early: Vec<Limit>,
     /// By user: charged when the caller is known. `None` when the route says nothing of limits.
@@ -94,6 +96,8 @@ impl Limits {
             by_tier: BTreeMap::new(),
             cost: NonZeroU32::MIN,
         };
+        // A server that ignores case is behind other routes as well.
+        let folds = config.folds_paths();
         let routes = config.routes.iter().map(|route| {
             let mut compile = |limit: &checked::Limit| Limit {
                 name: limit.name.clone(),
@@ -113,6 +117,10 @@ impl Limits {
             let own = route.limits.as_deref();
             let early = own.unwrap_or_default().iter().filter(|l| !is_late(l));
             RouteLimits {
+                path_options: PathOptions {
+                    case_insensitive: folds,
+                    ..route.path_options
+                },
                 early: early.map(&mut compile).collect(),
                 late: own.map(|own| own.iter().filter(is_late).map(&mut compile).collect()),
             }

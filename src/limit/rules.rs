@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use http::Method;
 use smallvec::SmallVec;
 
-use crate::config::checked::LimitKey;
+use crate::config::checked::{LimitKey, PathOptions};
 use crate::config::{Config, LimitRule, Plans, RuleScope};
 use crate::request::Facts;
 use crate::route::Templates;
@@ -97,15 +97,20 @@ impl Rules {
     }
 
     /// What callers of this tier are charged for the path besides. Of rules of one name the one with
-    /// the tightest template counts.
-    pub(super) fn on_path(&self, tier: &str, facts: &Facts<'_>) -> SmallVec<[&Limit; 2]> {
+    /// the tightest template counts. `options` are those of the path's route.
+    pub(super) fn on_path(
+        &self,
+        tier: &str,
+        options: PathOptions,
+        facts: &Facts<'_>,
+    ) -> SmallVec<[&Limit; 2]> {
         let mut found: SmallVec<[usize; 4]> = SmallVec::new();
         let Some(by_path) = self.by_path.get(tier) else {
             return SmallVec::new();
         };
         let rule = |number: usize| &by_path.rules[number];
         let path = facts.head.uri.path().as_bytes();
-        by_path.templates.visit(path, |numbers| {
+        by_path.templates.visit(path, options, |numbers| {
             let mut names: SmallVec<[&str; 4]> = SmallVec::new();
             for &number in numbers
                 .iter()

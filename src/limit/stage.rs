@@ -11,7 +11,7 @@ use crate::route::Matched;
 use super::clock::whole_seconds;
 use super::headers::{self, Entry};
 use super::meter::{Denied, Standing};
-use super::policy::{Limit, Limits, Policy};
+use super::policy::{Limit, Limits, Policy, RouteLimits};
 use super::pool::Charge;
 use super::slots::{Key, Network, Value};
 
@@ -54,15 +54,7 @@ pub fn admit(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<Ad
     };
     let early = &limits.routes.get(route).ok_or_else(unknown_route)?.early;
     let due = early.iter().filter_map(|limit| {
-        let address = Value::Address(admission.client);
-        let value = match &limit.key {
-            LimitKey::Route => Value::Route,
-            LimitKey::Header(name) => match facts.head.headers.get(name) {
-                Some(value) => Value::Header(value.as_bytes()),
-                None => address,
-            },
-            LimitKey::Ip | LimitKey::User => address,
-        };
+        let value = early_value(limit, admission.client, facts);
         due_of(limits, limit, None, value)
     });
     limits.charge(due, &mut admission.charged)?;
@@ -91,16 +83,7 @@ pub fn take(
         let user = permit.principal().user();
         let tier = user.map(|user| user.tier.as_str());
         let value = || user.map_or(Value::Address(client), |user| Value::User(user.id));
-        let mut late = match (&route.late, user) {
-            (Some(own), _) => own.as_slice(),
-            (None, Some(_)) => std::slice::from_ref(&limits.by_tier),
-            (None, None) => std::slice::from_ref(&limits.anonymous),
-        };
-        let mut by_path: SmallVec<[&Limit; 2]> = SmallVec::new();
-        if let (Some(rules), Some(tier)) = (&limits.rules, tier) {
-            late = rules.on_route(index, tier).unwrap_or(late);
-            by_path = rules.on_path(tier, facts);
-        }
+        let (late, by_path) = late(limits, route, index, tier, facts);
         let stays = |limit: &&Limit| by_path.iter().all(|rule| rule.name != limit.name);
         let late = late.iter().filter(stays);
         let due = late.chain(by_path.iter().copied());
@@ -127,6 +110,42 @@ impl Ticket {
     pub fn write_headers(&self, limits: &Limits, headers: &mut HeaderMap) {
         let set = |name: &HeaderName, value: HeaderValue| drop(headers.insert(name, value));
         headers::write(limits.headers, &limits.policies, &self.entries, set);
+    }
+}
+
+/// Whose counter a limit charges that need not know the caller.
+pub(super) fn early_value<'f>(limit: &Limit, client: Network, facts: &Facts<'f>) -> Value<'f> {
+    let address = Value::Address(client);
+    match &limit.key {
+        LimitKey::Route => Value::Route,
+        LimitKey::Header(name) => match facts.head.headers.get(name) {
+            Some(value) => Value::Header(value.as_bytes()),
+            None => address,
+        },
+        LimitKey::Ip | LimitKey::User => address,
+    }
+}
+
+/// The limits by user of the route with this index, and the rules by path, each of which takes the place
+/// of the one of its name. Callers without identity have no tier.
+pub(super) fn late<'l>(
+    limits: &'l Limits,
+    route: &'l RouteLimits,
+    index: usize,
+    tier: Option<&str>,
+    facts: &Facts<'_>,
+) -> (&'l [Limit], SmallVec<[&'l Limit; 2]>) {
+    let late = match (&route.late, tier) {
+        (Some(own), _) => own.as_slice(),
+        (None, Some(_)) => std::slice::from_ref(&limits.by_tier),
+        (None, None) => std::slice::from_ref(&limits.anonymous),
+    };
+    match (&limits.rules, tier) {
+        (Some(rules), Some(tier)) => (
+            rules.on_route(index, tier).unwrap_or(late),
+            rules.on_path(tier, route.path_options, facts),
+        ),
+        _ => (late, SmallVec::new()),
     }
 }
 

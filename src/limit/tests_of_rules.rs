@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::config::checked::{LimitKey, Rate, Tier};
+use crate::config::checked::{LimitKey, PathOptions, Rate, Tier, TrailingSlash};
 use crate::config::{LimitRule, Plans, RuleScope, text};
 use crate::route::sample;
 
@@ -95,6 +95,30 @@ fn a_tier_of_the_store_has_its_rate_and_its_rules() {
     assert_eq!(gateway.passes(&at("/none"), &user(1, "gold")), 4);
     // No such tier: the default one's rate, not none.
     assert_eq!(gateway.passes(&at("/silent"), &user(2, "gone")), 3);
+}
+
+#[test]
+fn a_rule_by_path_holds_for_the_spellings_that_a_route_takes() {
+    let mut own = route("posts", None);
+    own.path_options = PathOptions {
+        case_insensitive: true,
+        merge_slashes: true,
+        trailing_slash: TrailingSlash::Ignore,
+    };
+    let mut config = sample::config(vec![own]);
+    config.tiers = tiers(&[("pro", None)]);
+    let rules = stored(vec![under("pro", "", "/posts", "y", only(4))]);
+    let mut gateway = Gateway::new(&config);
+    gateway.reload_with(&config, &rules);
+    let pro = user(1, "pro");
+    assert_eq!(gateway.passes(&at("/POSTS/"), &pro), 4);
+    for path in ["/posts", "/Posts", "//posts", "/posts/"] {
+        assert_eq!(gateway.passes(&at(path), &pro), 0, "{path}");
+    }
+    config.routes[0].path_options = PathOptions::default();
+    gateway.reload_with(&config, &rules);
+    assert_eq!(gateway.passes(&at("/posts"), &pro), 0);
+    assert_eq!(gateway.passes(&at("/posts/"), &pro), 20);
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::fmt;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
+use crate::config::Diagnostic;
+
 /// The `code` member of a problem document (RFC 9457): stable names that programs may rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -122,11 +124,28 @@ impl Code {
     }
 }
 
-/// One member of a request body that was not acceptable.
+/// One member of a request's body or query that was not acceptable.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct FieldError {
     pub field: Cow<'static, str>,
     pub message: Cow<'static, str>,
+}
+
+/// Where members that were not acceptable stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Part {
+    #[default]
+    Body,
+    Query,
+}
+
+impl Part {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Part::Body => "body",
+            Part::Query => "query",
+        }
+    }
 }
 
 /// How the body of a refusal is written.
@@ -149,6 +168,8 @@ struct Inner {
     detail: Cow<'static, str>,
     cause: Option<String>,
     fields: Vec<FieldError>,
+    part: Part,
+    diagnostics: Vec<Diagnostic>,
     headers: Vec<(HeaderName, HeaderValue)>,
     limit: Option<Box<str>>,
     close: bool,
@@ -162,6 +183,8 @@ impl Refusal {
             detail: detail.into(),
             cause: None,
             fields: Vec::new(),
+            part: Part::default(),
+            diagnostics: Vec::new(),
             headers: Vec::new(),
             limit: None,
             close: false,
@@ -169,13 +192,20 @@ impl Refusal {
         }))
     }
 
-    /// 422 with the members at fault.
+    /// 422 with the members of the body at fault.
     pub fn invalid(fields: Vec<FieldError>) -> Self {
-        let mut refusal = Refusal::new(
-            Code::ValidationFailed,
-            "The request's body was not acceptable.",
-        );
+        Refusal::invalid_in(Part::Body, fields)
+    }
+
+    /// 422 with the members at fault.
+    pub fn invalid_in(part: Part, fields: Vec<FieldError>) -> Self {
+        let detail = match part {
+            Part::Body => "The request's body was not acceptable.",
+            Part::Query => "The request's query was not acceptable.",
+        };
+        let mut refusal = Refusal::new(Code::ValidationFailed, detail);
         refusal.0.fields = fields;
+        refusal.0.part = part;
         refusal
     }
 
@@ -229,6 +259,13 @@ impl Refusal {
         self
     }
 
+    /// What is wrong with a configuration, told in the problem's `diagnostics` member.
+    #[must_use]
+    pub fn with_diagnostics(mut self, diagnostics: Vec<Diagnostic>) -> Self {
+        self.0.diagnostics = diagnostics;
+        self
+    }
+
     #[must_use]
     pub fn in_shape(mut self, shape: Shape) -> Self {
         self.0.shape = shape;
@@ -261,6 +298,15 @@ impl Refusal {
 
     pub fn fields(&self) -> &[FieldError] {
         &self.0.fields
+    }
+
+    /// Where the [`Refusal::fields`] stood.
+    pub fn part(&self) -> Part {
+        self.0.part
+    }
+
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.0.diagnostics
     }
 
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {

@@ -3,10 +3,13 @@
 use http::Method;
 use proptest::prelude::*;
 
-use crate::config::checked::{Pattern, Route, Segment};
+use crate::config::checked::{
+    Case, PathOptions, PathRegex, Pattern, Route, Segment, TrailingSlash,
+};
 use crate::request::Code;
 
-use super::tests::{ask, owned, route, table, with_methods};
+use super::sample;
+use super::tests::{ask, owned, pattern, route, table};
 
 /// A route's rank for a path, smaller is tighter; `None` when it does not match. Written from the
 /// rules and not from the trie: every segment is compared, one class for each.
@@ -19,6 +22,13 @@ fn rank(pattern: &Pattern, path: &str) -> Option<Vec<u8>> {
                 return None;
             }
             classes.resize(prefix.len(), 0);
+            classes.push(3);
+        }
+        Pattern::Regex(regex) => {
+            if !regex.is_match(path.as_bytes(), Case::AsAsked) {
+                return None;
+            }
+            classes.resize(regex.leading_segments().len(), 0);
             classes.push(2);
         }
         Pattern::Path(parts) => {
@@ -31,7 +41,7 @@ fn rank(pattern: &Pattern, path: &str) -> Option<Vec<u8>> {
                         classes.push(1);
                     }
                     Segment::Rest(_) if !segments.get(index..)?.join("/").is_empty() => {
-                        classes.push(2);
+                        classes.push(3);
                         return Some(classes);
                     }
                     _ => return None,
@@ -45,9 +55,54 @@ fn rank(pattern: &Pattern, path: &str) -> Option<Vec<u8>> {
     Some(classes)
 }
 
+/// The same with what the route says of spellings, to a server that ignores case or not.
+fn rank_by_options(route: &Route, path: &str, case: Case) -> Option<Vec<u8>> {
+    let options = route.path_options;
+    let is_caseless = case == Case::Any || options.case_insensitive;
+    let (pattern, path) = match is_caseless {
+        true => (lowered(&route.pattern, options), path.to_lowercase()),
+        false => (route.pattern.clone(), path.to_owned()),
+    };
+    let toggled = match path.strip_suffix('/') {
+        Some(without) => without.to_owned(),
+        None => format!("{path}/"),
+    };
+    // A regex sees to it by itself.
+    let is_ignored = options.trailing_slash == TrailingSlash::Ignore
+        && path != "/"
+        && !matches!(pattern, Pattern::Regex(_));
+    rank(&pattern, &path).or_else(|| rank(&pattern, &toggled).filter(|_| is_ignored))
+}
+
+fn lowered(pattern: &Pattern, options: PathOptions) -> Pattern {
+    match pattern {
+        Pattern::Regex(regex) => {
+            let options = PathOptions {
+                case_insensitive: true,
+                ..options
+            };
+            Pattern::Regex(PathRegex::new(regex.text(), options, false).unwrap())
+        }
+        Pattern::Prefix(segments) => {
+            Pattern::Prefix(segments.iter().map(|s| s.to_lowercase()).collect())
+        }
+        Pattern::Path(segments) => {
+            let lower = |segment: &Segment| match segment {
+                Segment::Literal(text) => Segment::Literal(text.to_lowercase()),
+                other => other.clone(),
+            };
+            Pattern::Path(segments.iter().map(lower).collect())
+        }
+    }
+}
+
 fn naive(routes: &[Route], path: &str, method: &Method) -> Result<usize, Code> {
+    naive_in_case(routes, path, method, Case::AsAsked)
+}
+
+fn naive_in_case(routes: &[Route], path: &str, method: &Method, case: Case) -> Result<usize, Code> {
     let matching = routes.iter().enumerate().filter_map(|(index, route)| {
-        let rank = rank(&route.pattern, path)?;
+        let rank = rank_by_options(route, path, case)?;
         Some((rank, index, route))
     });
     let mut matching: Vec<_> = matching.collect();
@@ -149,9 +204,60 @@ fn any_route() -> impl Strategy<Value = Route> {
     ];
     let end = prop::sample::select(vec!["", "**", "/{*rest}", "/"]);
     let methods = prop::sample::subsequence(vec![Method::GET, Method::POST, Method::PUT], 0..=2);
-    (prop::collection::vec(segment, 1..4), end, methods).prop_map(|(segments, end, methods)| {
-        with_methods(&format!("/{}{end}", segments.join("/")), &methods)
+    let path = (prop::collection::vec(segment, 1..4), end);
+    let path = path.prop_map(|(segments, end)| pattern(&format!("/{}{end}", segments.join("/"))));
+    let regex = prop::sample::select(vec![
+        "/.*",
+        "/a/.*",
+        "/a/[a-z]+",
+        "/(?P<x>[^/]+)/b",
+        "/(a|admin)(/.*)?",
+        "/admin/?b?",
+        "/a/b",
+    ]);
+    let regex = regex.prop_map(|text| {
+        Pattern::Regex(PathRegex::new(text, PathOptions::default(), false).unwrap())
+    });
+    let pattern = prop_oneof![5 => path, 1 => regex];
+    (pattern, methods).prop_map(|(pattern, methods)| Route {
+        methods,
+        ..sample::route(pattern)
     })
+}
+
+/// Routes that take other spellings; a file in which one ignores case.
+fn routes_with_options() -> impl Strategy<Value = Vec<Route>> {
+    let options = (any::<bool>(), any::<bool>(), any::<bool>());
+    let options = options.prop_map(|(case_insensitive, merge_slashes, ignores)| PathOptions {
+        case_insensitive,
+        merge_slashes,
+        trailing_slash: match ignores {
+            true => TrailingSlash::Ignore,
+            false => TrailingSlash::Strict,
+        },
+    });
+    let route = (any_route(), options, any::<bool>());
+    let route = route.prop_map(|(mut route, options, is_capital)| {
+        route.path_options = options;
+        match &mut route.pattern {
+            Pattern::Regex(regex) => {
+                *regex = PathRegex::new(regex.text(), options, true).unwrap();
+            }
+            Pattern::Prefix(segments) if is_capital => {
+                segments.iter_mut().for_each(|s| *s = s.to_uppercase());
+            }
+            Pattern::Path(segments) if is_capital => {
+                for segment in segments {
+                    if let Segment::Literal(text) = segment {
+                        *text = text.to_uppercase();
+                    }
+                }
+            }
+            Pattern::Prefix(_) | Pattern::Path(_) => {}
+        }
+        route
+    });
+    prop::collection::vec(route, 1..10)
 }
 
 fn plain_path() -> impl Strategy<Value = String> {
@@ -182,6 +288,49 @@ proptest! {
     }
 
     #[test]
+    fn a_plain_path_goes_by_case_only_where_all_servers_do(
+        routes in routes_with_options(),
+        path in plain_path(),
+        capital in any::<bool>(),
+        method in prop::sample::select(vec![Method::GET, Method::POST]),
+    ) {
+        let path = if capital { path.to_uppercase() } else { path };
+        let found = ask(&table(routes.clone()), method.clone(), "", &path);
+        let found = found.map(|m| m.route()).map_err(|refusal| refusal.code());
+        let asked = naive(&routes, &path, &method);
+        let folds = routes.iter().any(|route| route.path_options.case_insensitive);
+        let expected = match folds && naive_in_case(&routes, &path, &method, Case::Any) != asked {
+            true => Err(Code::AmbiguousPath),
+            false => asked.map(Some),
+        };
+        prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn merged_slashes_lead_where_one_leads(
+        routes in routes_with_options(),
+        path in plain_path(),
+        doubled in prop::collection::vec(1usize..4, 5),
+    ) {
+        let mut counts = doubled.into_iter().cycle();
+        let many: String = path
+            .split_inclusive('/')
+            .map(|part| part.replace('/', &"/".repeat(counts.next().unwrap())))
+            .collect();
+        let table = table(routes.clone());
+        let merged = ask(&table, Method::GET, "", &path).ok().and_then(|m| m.route());
+        if let Ok(matched) = ask(&table, Method::GET, "", &many) {
+            prop_assert_eq!(matched.route(), merged);
+        } else if let Some(route) = merged {
+            // What stands in the way is a route to which the two are not one.
+            prop_assert!(
+                !routes[route].path_options.merge_slashes
+                    || routes.iter().any(|route| !route.path_options.merge_slashes)
+            );
+        }
+    }
+
+    #[test]
     fn an_accepted_path_is_the_same_route_to_every_server(
         routes in prop::collection::vec(any_route(), 1..8),
         path in awkward_path(),
@@ -191,6 +340,29 @@ proptest! {
             for (server, read) in servers(&path) {
                 let there = naive(&routes, &read, &Method::GET);
                 prop_assert_eq!(there.ok(), matched.route(), "{} reads {}", server, read);
+            }
+        }
+    }
+
+    #[test]
+    fn and_to_those_that_ignore_case_where_a_route_asks(
+        mut routes in routes_with_options(),
+        path in awkward_path(),
+        capital in any::<bool>(),
+    ) {
+        for route in &mut routes {
+            route.path_options.merge_slashes = false;
+        }
+        let path = if capital { path.to_ascii_uppercase() } else { path };
+        let folds = routes.iter().any(|route| route.path_options.case_insensitive);
+        if let Ok(matched) = ask(&table(routes.clone()), Method::GET, "", &path) {
+            for (server, read) in servers(&path) {
+                let there = naive(&routes, &read, &Method::GET);
+                prop_assert_eq!(there.ok(), matched.route(), "{} reads {}", server, &read);
+                if folds {
+                    let there = naive_in_case(&routes, &read, &Method::GET, Case::Any);
+                    prop_assert_eq!(there.ok(), matched.route(), "{} in any case", server);
+                }
             }
         }
     }

@@ -12,7 +12,10 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
     let hour = Duration::from_secs(3600);
     Config {
         listen: vec![Listen { address }],
-        admin: Admin { address },
+        admin: Admin {
+            address: Some(address),
+            socket: None,
+        },
         workers: 1,
         trusted_proxies: Vec::new(),
         shutdown_grace: hour,
@@ -69,8 +72,11 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
         identity: Identity {
             user_id: UserId::Id,
             preset: Preset::XUser,
+            headers: Vec::new(),
+            assertion: None,
             forward_authorization: false,
         },
+        cors: None,
         routes,
         max_header: 32 * 1024,
         limits_headers: LimitsHeaders {
@@ -91,11 +97,18 @@ pub(crate) fn route(pattern: Pattern) -> Route {
         pattern,
         methods: Vec::new(),
         hosts: Vec::new(),
+        headers: Vec::new(),
         auth: AuthMode::Optional,
         allow: Vec::new(),
         limits: None,
         upstream: 0,
         max_body: 0,
         timeout: None,
+        rewrite: Rewrite::default(),
+        security_headers: SecurityHeaders::Off,
+        path_options: PathOptions::default(),
+        request_headers: HeaderEdits::default(),
+        response_headers: HeaderEdits::default(),
+        cors: None,
     }
 }

@@ -1,31 +1,37 @@
 //! All routes, and the search for the one that a request takes.
 
-use std::ops::ControlFlow;
+use http::{HeaderMap, HeaderName, Method};
 
-use http::Method;
-
-use crate::config::Config;
-use crate::config::checked::{Pattern, Segment};
-use crate::request::{Code, Facts, Refusal};
+use crate::config::checked::{Case, PathOptions, Pattern, RouteHeader, Segment};
+use crate::config::{Config, admits_headers, admits_method};
 
 use super::escape;
-use super::hosts::{self, Hosts};
-use super::matched::{Destination, Matched};
-use super::readings::{self, Unreadable};
+use super::forms::Forms;
+use super::group::{Group, Standing};
+use super::hosts::{Authority, Hosts};
+use super::matched::Destination;
+use super::order;
 use super::trie::{Params, Trie};
 
 /// The routes of one configuration and the endpoints of the auth API.
 pub struct Table {
     routes: Vec<Entry>,
+    /// Of the same routes.
+    standings: Vec<Standing>,
     endpoints: Trie,
-    hosts: Hosts,
+    pub(super) hosts: Hosts,
     /// The first holds the routes that name no host.
-    groups: Vec<Trie>,
+    groups: Vec<Group>,
+    /// Some route asks for `case_insensitive`, so every path is read in that way as well.
+    pub(super) folds: bool,
+    /// Some route asks for `merge_slashes`.
+    merges: bool,
 }
 
 struct Entry {
     /// Empty admits every method.
     methods: Vec<Method>,
+    headers: Vec<RouteHeader>,
     /// The parameters that an owner rule compares.
     deciding: Vec<usize>,
 }
@@ -34,11 +40,16 @@ impl Table {
     /// `endpoints` are the paths of the auth API, a segment in braces being a parameter: `/users/{name}`.
     /// They win over every route, on every host and for every method.
     pub fn build(config: &Config, endpoints: &[String]) -> Table {
+        let mut options = config.routes.iter().map(|route| route.path_options);
+        let folds = config.folds_paths();
         let mut table = Table {
             routes: Vec::with_capacity(config.routes.len()),
-            endpoints: Trie::new(),
+            standings: Vec::with_capacity(config.routes.len()),
+            endpoints: Trie::new(Case::AsAsked),
             hosts: Hosts::default(),
-            groups: vec![Trie::new()],
+            groups: vec![Group::new(folds)],
+            folds,
+            merges: options.any(|options| options.merge_slashes),
         };
         for (index, path) in endpoints.iter().enumerate() {
             let segments = path.split('/').skip(1).map(|text| {
@@ -49,38 +60,53 @@ impl Table {
                 }
             });
             let pattern = Pattern::Path(segments.collect());
-            table.endpoints.insert(&pattern, index);
+            let options = PathOptions::default();
+            table.endpoints.insert(&pattern, options, index);
         }
-        for (index, route) in config.routes.iter().enumerate() {
+        for route in &config.routes {
             let owners = route.allow.iter().filter_map(|rule| rule.owner.as_ref());
             let deciding = owners.filter_map(|o| parameter_index(&route.pattern, &o.parameter));
+            table.standings.push(Standing {
+                place: 0,
+                merges_slashes: route.path_options.merge_slashes,
+            });
             table.routes.push(Entry {
                 methods: route.methods.clone(),
+                headers: route.headers.clone(),
                 deciding: deciding.collect(),
             });
+        }
+        for (place, index) in order::of(&config.routes).into_iter().enumerate() {
+            let route = &config.routes[index];
+            table.standings[index].place = place;
             if route.hosts.is_empty() {
-                table.groups[0].insert(&route.pattern, index);
+                table.groups[0].insert(route, index);
             }
             for host in &route.hosts {
                 let count = table.groups.len();
                 let group = table.hosts.group(host, || count);
                 if group == count {
-                    table.groups.push(Trie::new());
+                    table.groups.push(Group::new(folds));
                 }
-                table.groups[group].insert(&route.pattern, index);
+                table.groups[group].insert(route, index);
             }
         }
         table
     }
 
-    fn locate(&self, request: &Target<'_>, path: &[u8]) -> Located {
+    /// Where one reading of a path leads.
+    pub(super) fn locate(&self, request: &Target<'_>, path: &[u8], case: Case) -> Located {
         if let Some((_, params)) = self.endpoints.search(path, &mut |_| true) {
             return Located::At(Destination::AuthApi, params);
         }
         let mut is_path_known = false;
-        let found = self.search(request.host, path, &mut |route| {
+        let found = self.search(&request.host, path, case, &mut |route| {
+            let entry = &self.routes[route];
+            if !entry.admits_headers(request) {
+                return false;
+            }
             is_path_known = true;
-            self.routes[route].admits(request.method)
+            entry.admits(request)
         });
         match found {
             Some((route, params)) => Located::At(Destination::Route(route), params),
@@ -91,25 +117,42 @@ impl Table {
 
     fn search(
         &self,
-        host: &str,
+        host: &Authority<'_>,
         path: &[u8],
+        case: Case,
         admit: &mut impl FnMut(usize) -> bool,
     ) -> Option<(usize, Params)> {
-        let in_group = self
-            .hosts
-            .search(host, |group| self.groups[group].search(path, admit));
-        in_group.or_else(|| self.groups[0].search(path, admit))
+        let forms = Forms::new(path, self.folds, self.merges);
+        let mut search =
+            |group: usize| self.groups[group].search(&forms, case, &self.standings, admit);
+        self.hosts.search(host, &mut search).or_else(|| search(0))
+    }
+
+    /// Every route that has the path and the host, in the order in which they are tried.
+    pub(super) fn candidates(&self, request: &Target<'_>, path: &[u8]) -> Vec<usize> {
+        let forms = Forms::new(path, self.folds, self.merges);
+        let mut all = Vec::new();
+        let mut collect = |group: usize| -> Option<()> {
+            let start = all.len();
+            self.groups[group].search(&forms, Case::AsAsked, &self.standings, &mut |route| {
+                if !all.contains(&route) {
+                    all.push(route);
+                }
+                false
+            });
+            // The forms of a path are searched one after the other.
+            all[start..].sort_by_key(|route| self.standings[*route].place);
+            None
+        };
+        self.hosts.search(&request.host, &mut collect);
+        collect(0);
+        all
     }
 
     /// Two readings lead to the same route, and say the same of what decides who may pass.
-    fn agree(&self, one: (&Located, &[u8]), other: (&Located, &[u8])) -> bool {
+    pub(super) fn agree(&self, one: (&Located, &[u8]), other: (&Located, &[u8])) -> bool {
         match (one, other) {
             ((Located::At(a, params_a), path_a), (Located::At(b, params_b), path_b)) => {
-                let value = |params: &Params, path: &[u8], index: usize| {
-                    let (start, end) = *params.get(index)?;
-                    path.get(usize::from(start)..usize::from(end))
-                        .map(<[u8]>::to_vec)
-                };
                 let same = |index: &usize| {
                     value(params_a, path_a, *index) == value(params_b, path_b, *index)
                 };
@@ -125,13 +168,17 @@ impl Table {
         }
     }
 
-    /// Every method that some route admits for this path, once it is known that none admits the
-    /// request's.
-    fn allowed(&self, host: &str, path: &[u8]) -> Vec<Method> {
+    /// Every method that some route admits for this path and these headers, once it is known that none
+    /// admits the request's.
+    pub(super) fn allowed(&self, request: &Target<'_>, path: &[u8]) -> Vec<Method> {
         let mut allowed = Vec::new();
         let path = escape::with_upper_case_escapes(path);
-        self.search(host, &path, &mut |route| {
-            for method in &self.routes[route].methods {
+        self.search(&request.host, &path, Case::AsAsked, &mut |route| {
+            let entry = &self.routes[route];
+            if !entry.admits_headers(request) {
+                return false;
+            }
+            for method in &entry.methods {
                 let head = (*method == Method::GET).then_some(&Method::HEAD);
                 for method in [method].into_iter().chain(head) {
                     if !allowed.contains(method) {
@@ -146,112 +193,36 @@ impl Table {
 }
 
 impl Entry {
-    fn admits(&self, method: &Method) -> bool {
-        self.methods.is_empty()
-            || self.methods.contains(method)
-            || (*method == Method::HEAD && self.methods.contains(&Method::GET))
+    fn admits(&self, request: &Target<'_>) -> bool {
+        admits_method(&self.methods, request.method)
+    }
+
+    fn admits_headers(&self, request: &Target<'_>) -> bool {
+        admits_headers(&self.headers, request.headers, request.announced)
     }
 }
 
-/// What a search goes by, beside the path.
-struct Target<'a> {
-    host: &'a str,
-    method: &'a Method,
+fn value<'p>(params: &Params, path: &'p [u8], index: usize) -> Option<&'p [u8]> {
+    let (start, end) = *params.get(index)?;
+    path.get(usize::from(start)..usize::from(end))
 }
 
-enum Located {
+/// What a search goes by, beside the path.
+pub(super) struct Target<'a> {
+    pub(super) host: Authority<'a>,
+    pub(super) method: &'a Method,
+    pub(super) headers: &'a HeaderMap,
+    /// Headers that it will have, with whatever values.
+    pub(super) announced: &'a [HeaderName],
+}
+
+pub(super) enum Located {
     At(Destination, Params),
     WrongMethod,
     Nowhere,
 }
 
-/// The place of a `{parameter}` among a pattern's parameters, as [`Matched::param`] counts them.
+/// The place of a `{parameter}` among a pattern's parameters, as [`super::Matched::param`] counts them.
 pub fn parameter_index(pattern: &Pattern, name: &str) -> Option<usize> {
-    let Pattern::Path(segments) = pattern else {
-        return None;
-    };
-    let mut names = segments.iter().filter_map(|segment| match segment {
-        Segment::Literal(_) => None,
-        Segment::Param(name) | Segment::Rest(name) => Some(name),
-    });
-    names.position(|known| known == name)
-}
-
-/// Finds where a request goes.
-///
-/// # Errors
-///
-/// 400 `bad-request` for a target that is no path, a broken escape or a malformed host,
-/// 400 `ambiguous-path` when readings of the path disagree or one holds a control byte,
-/// 404 when no route has the path, 405 with `Allow` when none of those that have it admits the method.
-pub fn find(table: &Table, facts: &Facts<'_>) -> Result<Matched, Refusal> {
-    let path = facts.head.uri.path().as_bytes();
-    if path.first() != Some(&b'/') {
-        return Err(Refusal::new(
-            Code::BadRequest,
-            "The request's target has to be a path that begins with a slash.",
-        ));
-    }
-    let host = if table.hosts.is_empty() {
-        ""
-    } else {
-        hosts::name_in(facts.host).ok_or_else(|| {
-            Refusal::new(
-                Code::BadRequest,
-                "The request's host has to be a name or an address, with or without a port.",
-            )
-        })?
-    };
-    let method = &facts.head.method;
-    let target = Target { host, method };
-    let located = if readings::is_plain(path) {
-        table.locate(&target, path)
-    } else {
-        locate_under_all_readings(table, &target, path)?
-    };
-    match located {
-        Located::At(destination, params) => Ok(Matched {
-            destination,
-            params,
-        }),
-        Located::WrongMethod => Err(Refusal::method_not_allowed(&table.allowed(host, path))),
-        Located::Nowhere => Err(Refusal::new(
-            Code::NotFound,
-            "There is nothing at this path.",
-        )),
-    }
-}
-
-fn locate_under_all_readings(
-    table: &Table,
-    target: &Target<'_>,
-    path: &[u8],
-) -> Result<Located, Refusal> {
-    let ambiguous = |cause: &str| {
-        Refusal::new(
-            Code::AmbiguousPath,
-            "Servers read this path in different ways; send it in its plain form.",
-        )
-        .because(cause)
-    };
-    let mut first: Option<Located> = None;
-    let visited = readings::visit(path, |reading| {
-        let located = table.locate(target, reading);
-        match &first {
-            None => first = Some(located),
-            Some(known) if table.agree((known, path), (&located, reading)) => {}
-            Some(_) => return ControlFlow::Break(()),
-        }
-        ControlFlow::Continue(())
-    });
-    match (visited, first) {
-        (Ok(ControlFlow::Continue(())), Some(located)) => Ok(located),
-        (Ok(_), _) => Err(ambiguous("readings lead to different routes or parameters")),
-        (Err(Unreadable::ControlByte), _) => Err(ambiguous("a control byte when decoded")),
-        (Err(Unreadable::TooManyReadings), _) => Err(ambiguous("too many readings")),
-        (Err(Unreadable::BrokenEscape), _) => Err(Refusal::new(
-            Code::BadRequest,
-            "A percent sign in the path has to be followed by two hexadecimal digits.",
-        )),
-    }
+    pattern.parameters().iter().position(|known| *known == name)
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use smallvec::SmallVec;
 
-use crate::config::checked::{Pattern, Segment};
+use crate::config::checked::{Case, PathOptions, PathRegex, Pattern, Segment, TrailingSlash};
 
 use super::escape;
 
@@ -14,6 +14,8 @@ use super::escape;
 pub(super) type Params = SmallVec<[(u16, u16); 6]>;
 
 pub(super) struct Trie {
+    /// For any case, paths are searched in lower case.
+    case: Case,
     /// The first is the root.
     nodes: Vec<Node>,
 }
@@ -22,9 +24,11 @@ pub(super) struct Trie {
 struct Node {
     literals: HashMap<Box<[u8]>, usize>,
     param: Option<usize>,
-    /// Routes whose path ends here, in the order of the file.
+    /// Routes whose path ends here, in the order in which they were inserted.
     ends: Vec<usize>,
-    /// Routes that take all from here on, in the order of the file.
+    /// Routes whose regex leads here, in that order.
+    regexes: Vec<(PathRegex, usize)>,
+    /// Routes that take all from here on, in that order.
     tails: Vec<Tail>,
 }
 
@@ -35,14 +39,15 @@ struct Tail {
 }
 
 impl Trie {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(case: Case) -> Self {
         Trie {
+            case,
             nodes: vec![Node::default()],
         }
     }
 
     /// Adds a route; of routes that tie, the one inserted first is visited first.
-    pub(super) fn insert(&mut self, pattern: &Pattern, route: usize) {
+    pub(super) fn insert(&mut self, pattern: &Pattern, options: PathOptions, route: usize) {
         let mut at = 0;
         match pattern {
             Pattern::Prefix(segments) => {
@@ -53,7 +58,9 @@ impl Trie {
                 self.nodes[at].tails.push(Tail { route, is_rest });
             }
             Pattern::Path(segments) => {
+                let mut before = at;
                 for segment in segments {
+                    before = at;
                     at = match segment {
                         Segment::Literal(text) => self.literal(at, text),
                         Segment::Param(_) => self.param(at),
@@ -64,19 +71,40 @@ impl Trie {
                         }
                     };
                 }
-                if segments.is_empty() {
+                let ignores_slash = options.trailing_slash == TrailingSlash::Ignore;
+                match segments.last() {
                     // The path `/` has one segment, an empty one.
-                    at = self.literal(at, "");
+                    None => at = self.literal(at, ""),
+                    Some(Segment::Literal(last)) if last.is_empty() => {
+                        if ignores_slash {
+                            self.nodes[before].ends.push(route);
+                        }
+                    }
+                    Some(_) if ignores_slash => {
+                        let slashed = self.literal(at, "");
+                        self.nodes[slashed].ends.push(route);
+                    }
+                    Some(_) => {}
                 }
                 self.nodes[at].ends.push(route);
+            }
+            Pattern::Regex(regex) => {
+                for segment in regex.leading_segments() {
+                    at = self.literal(at, segment);
+                }
+                self.nodes[at].regexes.push((regex.clone(), route));
             }
         }
     }
 
     fn literal(&mut self, at: usize, text: &str) -> usize {
         // `é` is `%C3%A9` to a server that does not decode: one segment under both spellings.
-        let plain = escape::decode(text.as_bytes(), |_| true);
-        let encoded = escape::encode_segment(&plain);
+        let mut plain = escape::decode(text.as_bytes(), |_| true);
+        let mut encoded = escape::encode_segment(&plain);
+        if self.case == Case::Any {
+            plain.make_ascii_lowercase();
+            encoded.make_ascii_lowercase();
+        }
         if let Some(&child) = self.nodes[at].literals.get(encoded.as_slice()) {
             return child;
         }
@@ -124,9 +152,16 @@ impl Trie {
     ) -> Option<usize> {
         let node = &self.nodes[node];
         let Some(start) = start else {
-            let prefixes = node.tails.iter().filter(|tail| !tail.is_rest);
-            let mut candidates = node.ends.iter().copied().chain(prefixes.map(|t| t.route));
-            return candidates.find(|route| admit(*route));
+            if let Some(route) = node.ends.iter().find(|route| admit(**route)) {
+                return Some(*route);
+            }
+            if let Some(route) = node.try_regexes(path, self.case, params, admit) {
+                return Some(route);
+            }
+            let mut prefixes = node.tails.iter().filter(|tail| !tail.is_rest);
+            return prefixes
+                .find(|tail| admit(tail.route))
+                .map(|tail| tail.route);
         };
         let slash = path[start..].iter().position(|byte| *byte == b'/');
         let end = slash.map_or(path.len(), |n| start + n);
@@ -146,6 +181,9 @@ impl Trie {
             }
             params.pop();
         }
+        if let Some(route) = node.try_regexes(path, self.case, params, admit) {
+            return Some(route);
+        }
         for tail in &node.tails {
             if tail.is_rest && start == path.len() {
                 continue;
@@ -160,6 +198,30 @@ impl Trie {
         None
     }
 }
+
+impl Node {
+    /// The whole path is tried, whatever led here: what did is part of the regex.
+    fn try_regexes(
+        &self,
+        path: &[u8],
+        case: Case,
+        params: &mut Params,
+        admit: &mut impl FnMut(usize) -> bool,
+    ) -> Option<usize> {
+        let mut matching = self
+            .regexes
+            .iter()
+            .filter(|(regex, _)| regex.is_match(path, case));
+        let (regex, route) = matching.find(|(_, route)| admit(*route))?;
+        regex.locate(path, case, |place| {
+            params.push(place.map_or(ABSENT, |place| range(place.start, place.end)));
+        });
+        Some(*route)
+    }
+}
+
+/// The place of a group that took no part: no text has one that ends before it begins.
+const ABSENT: (u16, u16) = (1, 0);
 
 fn range(start: usize, end: usize) -> (u16, u16) {
     let short = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);

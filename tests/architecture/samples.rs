@@ -80,6 +80,7 @@ fn a_later_stage_is_found_out() {
             "admin",
             "boot",
             "cli",
+            "policy",
         ];
         let modules = names
             .iter()
@@ -111,6 +112,10 @@ fn a_later_stage_is_found_out() {
     assert_eq!(rules("gateway/mod.rs", "use crate::accounts::Accounts;"), 1);
     assert_eq!(rules("authn/mod.rs", "use crate::accounts::Accounts;"), 1);
     assert_eq!(rules("accounts/mod.rs", "use crate::api::Api;"), 1);
+    assert_eq!(rules("policy/mod.rs", "use crate::{route, limit};"), 0);
+    assert_eq!(rules("policy/mod.rs", "use crate::accounts::Accounts;"), 1);
+    assert_eq!(rules("boot/mod.rs", "use crate::policy::Stages;"), 1);
+    assert_eq!(rules("cli/explain.rs", "use crate::policy::Stages;"), 0);
     assert_eq!(
         rules("boot/mod.rs", "use crate::{api, admin, gateway, accounts};"),
         0

@@ -115,6 +115,7 @@ fn the_readme_s_file_holds_and_its_session_runs() {
 fn the_file_of_the_root_holds() {
     let output = portcullis(root()).arg("check").output().unwrap();
     assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
 #[test]
@@ -142,7 +143,7 @@ fn every_key_of_the_file_is_explained() {
         .flat_map(|code| code.split(|c: char| !(c.is_ascii_lowercase() || c == '_')))
         .collect();
     let mut keys = 0;
-    for file in ["mod", "auth", "route"] {
+    for file in ["mod", "auth", "headers", "route"] {
         let source = read(&format!("src/config/raw/{file}.rs"));
         for section in source.split("section! {").skip(1) {
             let section = section.split("\n}").next().unwrap();

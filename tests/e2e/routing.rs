@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::harness::client::{get, post, request};
+use crate::harness::client::{Request, get, post, request};
 use crate::harness::gateway::{Gateway, Settings};
 use crate::harness::origin::Origin;
 
@@ -149,6 +149,180 @@ fn hosts_choose_before_paths() {
     assert_eq!(ask("notexample.test", literal), (200, "any".into()));
     assert_eq!(ask("example.test", "/other").0, 404);
     assert_eq!(ask("evilapi.example.test.attacker.test", "/other").0, 404);
+}
+
+#[test]
+fn a_regex_covers_whole_paths_and_names_parameters() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            r#"
+            - name: versioned
+              regex: '/svc/v(?P<version>[0-9]+)/users/(?P<username>[a-z0-9_]+)(/.*)?'
+              auth: required
+              allow: [{ owner: "{username}" }]
+              upstream: app
+            - { name: literal, path: /svc/v1/users/all, auth: none, upstream: app }
+            - { name: below, prefix: /svc, auth: none, upstream: app }
+            - { name: images, regex: '/.*[.](png|svg)', auth: none, upstream: app }
+            - { name: first, regex: '/x/[a-z]+', auth: none, upstream: app }
+            - { name: second, regex: '/x/[a-z0-9]+', auth: none, upstream: app }
+            "#,
+        )
+        .start();
+    let alice = gateway.user("alice", &[]);
+
+    for (path, status) in [
+        ("/svc/v2/users/alice", 200),
+        ("/svc/v2/users/alice/posts/1", 200),
+        ("/svc/v2/users/bob", 403),
+        ("/svc/v2/users/bob/posts/1", 403),
+        ("/svc/v2/users/%61lice", 400),
+        ("/svc/v2/users/alice/../bob", 400),
+    ] {
+        let mut client = gateway.connect();
+        client.send(get(path).bearer(&alice.access).to_bytes());
+        assert_eq!(client.read_response().status, status, "{path}");
+    }
+    gateway
+        .send(&get("/svc/v2/users/alice"))
+        .expect_problem(401, "token-missing");
+    for (path, route) in [
+        ("/svc/v1/users/all", "literal"),
+        ("/svc/v1/users", "below"),
+        ("/svc/vx/users/alice", "below"),
+        ("/xx/svc/v1/users/alice.png", "images"),
+        ("/x/abc", "first"),
+        ("/x/abc1", "second"),
+    ] {
+        assert_eq!(route_of(&gateway, path), route, "{path}");
+    }
+    for path in ["/x/abc/d", "/a.png/b", "/y/x/abc"] {
+        gateway.send(&get(path)).expect_problem(404, "not-found");
+    }
+}
+
+#[test]
+fn a_header_chooses_among_routes_of_one_path() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            r#"
+            - { name: stable, prefix: /x, auth: none, upstream: app }
+            - { name: beta, prefix: /x, headers: { X-Beta: "1" }, auth: none, upstream: app }
+            - { name: only, path: /only, headers: { X-Beta: "1" }, auth: none, upstream: app }
+            - { name: write, path: /w, methods: [POST], headers: { X-Beta: "1" }, auth: none, upstream: app }
+            "#,
+        )
+        .start();
+
+    let ask = |request: Request| {
+        let response = gateway.connect().exchange(&request);
+        let log = gateway.log_of(&response);
+        (
+            response.status,
+            log["route"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    assert_eq!(ask(get("/x/y")), (200, "stable".into()));
+    assert_eq!(
+        ask(get("/x/y").header("X-Beta", "2")),
+        (200, "stable".into())
+    );
+    assert_eq!(ask(get("/x/y").header("x-beta", "1")), (200, "beta".into()));
+    let two_lines = get("/x").header("X-Beta", "0").header("X-Beta", "1");
+    assert_eq!(ask(two_lines), (200, "beta".into()));
+    assert_eq!(
+        ask(get("/only").header("X-Beta", "1")),
+        (200, "only".into())
+    );
+    gateway.send(&get("/only")).expect_problem(404, "not-found");
+    gateway.send(&get("/w")).expect_problem(404, "not-found");
+    let response = gateway
+        .send(&get("/w").header("X-Beta", "1"))
+        .expect_problem(405, "method-not-allowed");
+    assert_eq!(response.header("allow"), Some("POST"));
+}
+
+#[test]
+fn a_host_with_a_port_beats_the_host() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            r#"
+            - { name: ported, prefix: /, hosts: ["api.example.test:8443"], auth: none, upstream: app }
+            - { name: exact, prefix: /, hosts: [api.example.test], auth: none, upstream: app }
+            - { name: any, prefix: /, auth: none, upstream: app }
+            "#,
+        )
+        .start();
+
+    let ask = |host: &str| {
+        let response = gateway.connect().exchange(&get("/").header("Host", host));
+        let log = gateway.log_of(&response);
+        (
+            response.status,
+            log["route"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    assert_eq!(ask("API.example.test:8443"), (200, "ported".into()));
+    assert_eq!(ask("api.example.test.:8443"), (200, "ported".into()));
+    assert_eq!(ask("api.example.test:443"), (200, "exact".into()));
+    assert_eq!(ask("api.example.test"), (200, "exact".into()));
+    assert_eq!(ask("example.test:8443"), (200, "any".into()));
+}
+
+#[test]
+fn other_spellings_count_where_a_route_asks_and_go_on_as_they_came() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            r#"
+            - name: all
+              path: /a/b
+              auth: none
+              upstream: app
+              path_options: { case_insensitive: true, merge_slashes: true, trailing_slash: ignore }
+            - { name: slashed, path: "/s/{id}", auth: none, upstream: app, path_options: { trailing_slash: ignore } }
+            - { name: merged, prefix: /m, auth: none, upstream: app, path_options: { merge_slashes: true } }
+            - name: pages
+              regex: '/pages/[a-z]+'
+              auth: none
+              upstream: app
+              path_options: { case_insensitive: true, merge_slashes: true, trailing_slash: ignore }
+            - { name: strict, path: /strict, auth: none, upstream: app, path_options: { trailing_slash: strict } }
+            - { name: guarded, path: /guarded, auth: required, upstream: app }
+            "#,
+        )
+        .start();
+
+    for (path, route) in [
+        ("/a/b", "all"),
+        ("/A/B/", "all"),
+        ("/A//b/", "all"),
+        ("//a/b//?q=//X", "all"),
+        ("/s/1/", "slashed"),
+        ("/s/1", "slashed"),
+        ("//m//x", "merged"),
+        ("//PAGES//Intro/", "pages"),
+        ("/strict", "strict"),
+    ] {
+        assert_eq!(route_of(&gateway, path), route, "{path}");
+        assert_eq!(origin.last_request().target(), path);
+    }
+    for (path, status) in [
+        ("/strict/", 404),
+        ("/GUARDED", 400),
+        ("/STRICT", 400),
+        ("/s//1", 400),
+        ("//strict", 400),
+    ] {
+        assert_eq!(
+            gateway.connect().exchange(&get(path)).status,
+            status,
+            "{path}"
+        );
+    }
 }
 
 #[test]

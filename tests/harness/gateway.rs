@@ -31,6 +31,7 @@ pub struct Settings {
     store: String,
     /// The largest file that the process may write, in KiB.
     file_limit: Option<u64>,
+    admin_socket: Option<String>,
     top: String,
     auth: String,
     tiers: String,
@@ -52,6 +53,7 @@ impl Settings {
             upstream_options: String::new(),
             store: "sqlite:portcullis.db".to_owned(),
             file_limit: None,
+            admin_socket: None,
             top: String::new(),
             auth: String::new(),
             tiers: "free: { rank: 0 }\npro: { rank: 1 }\nenterprise: { rank: 2 }".to_owned(),
@@ -83,6 +85,12 @@ impl Settings {
     /// As on a disk that is nearly full: no file gets larger than so many KiB.
     pub fn file_limit(mut self, kib: u64) -> Self {
         self.file_limit = Some(kib);
+        self
+    }
+
+    /// A Unix socket for administration, beside the address.
+    pub fn admin_socket(mut self, path: &str) -> Self {
+        self.admin_socket = Some(path.to_owned());
         self
     }
 
@@ -133,10 +141,12 @@ impl Settings {
                 auth.push_str(&format!("  {line}\n"));
             }
         }
+        let socket = self.admin_socket.as_ref();
+        let socket = socket.map_or_else(String::new, |path| format!(", socket: {path}"));
         let mut yaml = format!(
             "version: 1\n\
              listen:\n  - address: {public}\n\
-             admin: {{ address: {admin} }}\n\
+             admin: {{ address: {admin}{socket} }}\n\
              workers: 2\n\
              shutdown: {{ grace: {} }}\n\
              store: {}\n\
@@ -562,6 +572,15 @@ impl Gateway {
 
     pub fn stderr(&self) -> Vec<String> {
         self.stderr.get()
+    }
+
+    /// Waits until the log, which another thread reads, has these words.
+    #[track_caller]
+    pub fn says(&self, words: &str) {
+        eventually(&format!("{words:?} in the log"), || {
+            let lines = self.stderr();
+            lines.iter().any(|line| line.contains(words)).then_some(())
+        });
     }
 
     /// Waits for the access log's line of a request, by its id.

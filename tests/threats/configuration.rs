@@ -1,6 +1,11 @@
 //! Changes of the configuration that must not open anything.
 
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+
 use crate::harness::client::get;
+use crate::harness::eventually;
 use crate::harness::gateway::Settings;
 use crate::harness::origin::Origin;
 
@@ -44,6 +49,67 @@ fn truncated_config() {
     gateway.still_serves("/x");
 }
 
+/// As Kubernetes puts a changed ConfigMap in place.
+#[test]
+fn config_reload_symlink() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes("- { name: all, prefix: /, auth: none, upstream: app }")
+        .start();
+    let open = gateway.yaml();
+    let closed = open.replace("auth: none", "auth: required");
+    let folder = gateway.directory();
+    let reloads = |result: &str| {
+        gateway.metric(&format!(
+            "portcullis_config_reloads_total{{result=\"{result}\"}}"
+        ))
+    };
+    let version = |name: &str, text: &str| {
+        fs::create_dir(folder.join(name)).unwrap();
+        fs::write(folder.join(name).join("gateway.yaml"), text).unwrap();
+        symlink(name, folder.join("..data_tmp")).unwrap();
+        fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+    };
+    version("..v1", &open);
+    symlink("..data/gateway.yaml", folder.join("link")).unwrap();
+    fs::rename(folder.join("link"), gateway.file()).unwrap();
+    gateway.send(&get("/")).expect(200);
+
+    for (name, text, status) in [
+        ("..v2", &closed, 401),
+        ("..v3", &open, 200),
+        ("..v4", &closed, 401),
+    ] {
+        version(name, text);
+        eventually("the swap is seen", || {
+            (gateway.send(&get("/")).status == status).then_some(())
+        });
+    }
+    // Where it leads now, somebody writes: half of a file is no file, though it would hold.
+    let half = open.replace("prefix: /", "prefix: /half");
+    let mut file = fs::File::create(folder.join("..v4/gateway.yaml")).unwrap();
+    file.write_all(half.as_bytes()).unwrap();
+    let failures = reloads("failure");
+    gateway.signal("HUP");
+    eventually("a reload that is refused", || {
+        (reloads("failure") > failures).then_some(())
+    });
+    gateway.send(&get("/")).expect(401);
+    drop(file);
+    eventually("the end of it is seen", || {
+        (gateway.send(&get("/")).status == 404).then_some(())
+    });
+    // And a swap to nothing leaves what is in force.
+    symlink("..none", folder.join("..data_tmp")).unwrap();
+    fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+    gateway.send(&get("/half")).expect(200);
+    version("..v5", &closed);
+    eventually("the next swap is seen", || {
+        (gateway.send(&get("/")).status == 401).then_some(())
+    });
+    gateway.still_serves("/");
+}
+
 #[test]
 fn reload_keeps_old_limits() {
     let origin = Origin::start();
@@ -79,4 +145,61 @@ fn reload_keeps_old_limits() {
         assert_eq!(status(&gateway), 200, "no limit acts at once");
     }
     gateway.still_serves("/");
+}
+
+#[test]
+fn cors_wildcard_credentials() {
+    let origin = Origin::start();
+    let settings = |cors: &str| {
+        Settings::new(&origin)
+            .top(&format!("cors: {{ {cors} }}"))
+            .routes("- { name: all, prefix: /, auth: none, upstream: app }")
+    };
+    for origins in [
+        "['*']",
+        "['*', 'https://app.test']",
+        "['https://app.test', '*']",
+    ] {
+        let cors = format!("origins: {origins}, credentials: true");
+        let output = settings(&cors).refused();
+        assert!(output.stderr.contains("exclude each other"), "{output:?}");
+    }
+    let own = "- { name: all, prefix: /, auth: none, upstream: app, cors: { origins: ['*'], credentials: true } }";
+    let output = Settings::new(&origin).routes(own).refused();
+    assert!(output.stderr.contains("exclude each other"), "{output:?}");
+    let output = settings("origins: ['null']").refused();
+    assert!(output.stderr.contains("`null`"), "{output:?}");
+
+    let gateway = settings("origins: ['https://app.test'], credentials: true").start();
+    let app = get("/x").header("origin", "https://app.test");
+    let response = gateway.send(&app).expect(200);
+    let allowed = response.header("access-control-allow-origin");
+    assert_eq!(allowed, Some("https://app.test"));
+    for foreign in [
+        "null",
+        "NULL",
+        "",
+        "*",
+        "https://app.test.evil.test",
+        "https://evil.test#https://app.test",
+        "https://app.test ,https://evil.test",
+        "http://app.test",
+    ] {
+        let request = get("/x").header("origin", foreign);
+        let mut preflight = crate::harness::client::request("OPTIONS", "/x");
+        preflight = preflight.header("origin", foreign);
+        preflight = preflight.header("access-control-request-method", "GET");
+        for request in [request, preflight] {
+            let response = gateway.send(&request);
+            let told = response.headers.iter();
+            let mut told = told.filter(|(name, _)| name.starts_with("access-control-"));
+            assert_eq!(told.next(), None, "{foreign:?}");
+            assert_eq!(response.header("vary"), Some("origin"));
+        }
+    }
+    // Two lines are two words on who asks.
+    let request = get("/x").header("origin", "https://app.test");
+    let response = gateway.send(&request.header("origin", "https://evil.test"));
+    assert_eq!(response.header("access-control-allow-origin"), None);
+    gateway.still_serves("/x");
 }

@@ -7,11 +7,18 @@ use crate::harness::origin::{Origin, Received};
 const ROUTES: &str = "
     - { name: open, prefix: /open, auth: none, upstream: app }
     - { name: optional, prefix: /optional, auth: optional, upstream: app }
+    - name: told
+      prefix: /told
+      auth: none
+      upstream: app
+      request_headers: { set: { Acme-Team: red, X-Nothing: \"{user.id}\" }, add: { X_Added: one } }
     - { name: all, prefix: /, auth: required, upstream: app }
 ";
 
+const TOP: &str = "identity: { headers: { X-Org: \"{user.username}\", Acme-Mail: \"{claims.mail}\" }, assertion: { header: X-Proof } }";
+
 /// Headers by which an upstream is told who is calling and from where.
-const IDENTITY: [&str; 43] = [
+const IDENTITY: [&str; 57] = [
     "X-User-Id",
     "X-User-Name",
     "X-User-Email",
@@ -55,6 +62,21 @@ const IDENTITY: [&str; 43] = [
     "X~User~Id",
     "Remote'User",
     "X.Forwarded.For",
+    // What the file of these tests sets, on whatever route.
+    "X-Org",
+    "x_org",
+    "Acme-Mail",
+    "ACME_MAIL",
+    "acme_mail",
+    "Acme-Team",
+    "ACME_TEAM",
+    "X-Nothing",
+    "x_nothing",
+    "X_Added",
+    "x-added",
+    "X-Proof",
+    "x_proof",
+    "X.PROOF",
 ];
 
 fn holds_forgery(received: &Received) -> bool {
@@ -68,11 +90,11 @@ fn holds_forgery(received: &Received) -> bool {
 #[test]
 fn underscore_header_spoof() {
     let origin = Origin::start();
-    let gateway = Settings::new(&origin).routes(ROUTES).start();
+    let gateway = Settings::new(&origin).top(TOP).routes(ROUTES).start();
     let alice = gateway.user("alice", &[]);
 
     let mut client = gateway.connect();
-    for path in ["/open", "/optional", "/guarded"] {
+    for path in ["/open", "/optional", "/told", "/guarded"] {
         for name in IDENTITY {
             let mut request = get(path).header(name, "forged").header(name, "forged");
             if path == "/guarded" {
@@ -113,7 +135,7 @@ fn underscore_header_spoof() {
 #[test]
 fn connection_nominates_identity() {
     let origin = Origin::start();
-    let gateway = Settings::new(&origin).routes(ROUTES).start();
+    let gateway = Settings::new(&origin).top(TOP).routes(ROUTES).start();
     let alice = gateway.user("alice", &[]);
 
     for nominated in [
@@ -122,6 +144,7 @@ fn connection_nominates_identity() {
         "keep-alive, x-user-name , x-user-id",
         "x_user_id, x_user_name",
         "x-forwarded-for, x-request-id, x-user-name",
+        "x-org, X_ORG, acme-team",
     ] {
         for lines in [
             format!("Connection: {nominated}\r\n"),
@@ -144,6 +167,11 @@ fn connection_nominates_identity() {
             let received = origin.last_request();
             assert_eq!(
                 received.header("x-user-name").as_deref(),
+                Some("alice"),
+                "{lines}"
+            );
+            assert_eq!(
+                received.header("x-org").as_deref(),
                 Some("alice"),
                 "{lines}"
             );

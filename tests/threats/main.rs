@@ -4,6 +4,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod accounts;
 mod configuration;
 mod exposure;
 mod floods;

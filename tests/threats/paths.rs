@@ -240,3 +240,116 @@ fn forwarded_uri_spoof() {
     assert_eq!(origin.last_request().method(), "POST");
     gateway.still_serves("/public");
 }
+
+#[test]
+fn dotdot_public_prefix_rewritten() {
+    let origin = Origin::start();
+    let routes = "
+        - { name: files, prefix: /files, auth: none, upstream: app,
+            rewrite: { strip_prefix: /files, set_prefix: /public } }
+        - { name: bare, prefix: /bare, auth: none, upstream: app, rewrite: { strip_prefix: /bare } }
+    ";
+    let gateway = Settings::new(&origin).routes(routes).start();
+
+    // Each is a path of one route however it is read, and would climb out with another beginning.
+    for path in [
+        "/files/../files/x",
+        "/files/%2e%2e/files/x",
+        "/files/..%2ffiles/x",
+        "/files/..;/files/x",
+        "/files/..\\files/x",
+        "/files/%252e%252e/files/x",
+        "/files/./../files/x",
+        "/bare/../bare/x",
+        "/bare//evil.test/x",
+        "/bare/\\evil.test/x",
+    ] {
+        let mut client = gateway.connect();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        client.read_response().expect_problem(400, "ambiguous-path");
+    }
+    assert_eq!(origin.requests().len(), 0);
+    gateway.send(&get("/files/a/../b")).expect(200);
+    let received = origin.only_request();
+    assert!(received.target().starts_with("/public/"), "{received:?}");
+    gateway.still_serves("/files/x");
+}
+
+#[test]
+fn case_split_view() {
+    let (guarded, open) = (Origin::start(), Origin::start());
+    let gateway = Settings::new(&guarded)
+        .more_upstreams(&format!("open: {{ targets: [\"{}\"] }}", open.url()))
+        .routes(
+            "
+            - { name: admin, prefix: /admin, auth: required, upstream: app }
+            - { name: files, prefix: /files, auth: none, upstream: open, path_options: { case_insensitive: true } }
+            - { name: rest, prefix: /, auth: none, upstream: open }
+            ",
+        )
+        .start();
+
+    for path in [
+        "/ADMIN",
+        "/Admin/x",
+        "/FILES/../Admin",
+        "/%41dmin",
+        "/x//..//ADMIN/x",
+        "//ADMIN",
+    ] {
+        gateway
+            .connect()
+            .exchange(&get(path))
+            .expect_problem(400, "ambiguous-path");
+    }
+    gateway
+        .send(&get("/admin"))
+        .expect_problem(401, "token-missing");
+    assert!(open.requests().is_empty() && guarded.requests().is_empty());
+    gateway.connect().exchange(&get("/FILES/x")).expect(200);
+    gateway.connect().exchange(&get("/Other")).expect(200);
+    gateway.still_serves("/files");
+}
+
+#[test]
+fn host_in_disguise() {
+    let (guarded, open) = (Origin::start(), Origin::start());
+    let gateway = Settings::new(&guarded)
+        .more_upstreams(&format!("open: {{ targets: [\"{}\"] }}", open.url()))
+        .routes(
+            "
+            - { name: secret, prefix: /, hosts: [secret.example], auth: required, upstream: app }
+            - { name: loose, prefix: /, auth: none, upstream: open }
+            ",
+        )
+        .start();
+
+    for host in [
+        "secret%2eexample",
+        "secret%2Eexample",
+        "%73ecret.example",
+        "secret..example",
+        "secret.example..",
+        ".secret.example",
+        "secret.example%00",
+        "secret~.example",
+        "secret.example(x)",
+        "secret.example:80:80",
+        "[secret.example]",
+        "x@secret.example",
+    ] {
+        let response = gateway.connect().exchange(&get("/").header("Host", host));
+        assert_eq!(response.status, 400, "{host}: {response:?}");
+    }
+    for host in [
+        "secret.example",
+        "SECRET.EXAMPLE",
+        "secret.example.",
+        "secret.example:1",
+    ] {
+        let response = gateway.connect().exchange(&get("/").header("Host", host));
+        assert_eq!(response.status, 401, "{host}: {response:?}");
+    }
+    assert!(open.requests().is_empty() && guarded.requests().is_empty());
+    gateway.still_serves("/");
+}

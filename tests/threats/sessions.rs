@@ -282,6 +282,19 @@ fn csrf_refresh_cookie() {
             }
         }
     }
+    // Nor is the cookie given to a page elsewhere, whosever password it knows.
+    let credentials = [("username", "alice"), ("password", PASSWORD)];
+    for (name, value) in [
+        ("origin", "https://evil.test"),
+        ("sec-fetch-site", "cross-site"),
+    ] {
+        let login = post("/api/v1/login").form(&credentials).header(name, value);
+        let refused = gateway.send(&login).expect_problem(403, "forbidden");
+        assert_eq!(refused.header("set-cookie"), None);
+        let by_body = post("/api/v1/login?delivery=body").form(&credentials);
+        let given = gateway.send(&by_body.header(name, value)).expect(200);
+        assert_eq!(given.header("set-cookie"), None);
+    }
     // One origin does not make up for another.
     let twice = post("/api/v1/refresh")
         .header("host", &gateway.public.to_string())

@@ -11,7 +11,7 @@ use super::{Home, KeysError, State};
 use crate::accounts::store::{Key, Store};
 use crate::accounts::testing::{StoppedClock, config_for, new_user};
 use crate::accounts::{Accounts, By, Granted, KeyRing, MintError, Origin};
-use crate::authn::{Changes, Claims, Expiry, Verifier};
+use crate::authn::{Changes, Claims, Expiry, Further, Verifier};
 use crate::config::checked::{self, KeyAlgorithm, PrivateKey, Signing, SigningKey};
 use crate::config::{Config, Secret};
 
@@ -341,7 +341,7 @@ async fn a_minted_token_lives_as_long_as_asked_and_ends_like_any_other() {
     let ann = accounts.add_user(ann, &By::command_line()).await.unwrap();
     // Longer than any token of a login: what revokes it must be remembered as long.
     let ttl = Duration::from_secs(5 * 3600);
-    let minted = accounts.mint("ann", ttl).await.unwrap();
+    let minted = accounts.mint("ann", ttl, Further::default()).await.unwrap();
     assert!((5 * 3600 - 1..=5 * 3600).contains(&minted.expires_in));
     assert!(believes(&config, &accounts, &minted.access_token));
     let sessions = accounts.users().sessions(ann.id).await.unwrap();
@@ -364,7 +364,11 @@ async fn a_minted_token_lives_as_long_as_asked_and_ends_like_any_other() {
     later.forget_before(now() + 5 * 3600 - 60);
     assert!(later.has_ended(minted.session));
 
-    let unknown = accounts.mint("nobody", ttl).await.err().unwrap();
+    let unknown = accounts
+        .mint("nobody", ttl, Further::default())
+        .await
+        .err()
+        .unwrap();
     assert!(matches!(unknown, MintError::Accounts(_)), "{unknown}");
     let deleted = accounts.users();
     let edit = crate::accounts::Edit {
@@ -376,7 +380,11 @@ async fn a_minted_token_lives_as_long_as_asked_and_ends_like_any_other() {
         .edit(Key::Username("ann"), &edit, may_go, &by)
         .await
         .unwrap();
-    let disabled = accounts.mint("ann", ttl).await.err().unwrap();
+    let disabled = accounts
+        .mint("ann", ttl, Further::default())
+        .await
+        .err()
+        .unwrap();
     assert!(matches!(disabled, MintError::MayNotSignIn), "{disabled}");
     assert_ne!(minted.session, Uuid::nil());
 }

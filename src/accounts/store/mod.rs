@@ -117,6 +117,8 @@ pub struct Mirrored<'a> {
     pub account: &'a Account,
     /// Stands for the hash of its password, and says nothing of it to whoever has only the database.
     pub fingerprint: &'a str,
+    /// Of which it may have a tier, beside those of the store.
+    pub tiers: &'a FileTiers,
 }
 
 /// The account of a session that a refresh token was presented for.
@@ -230,6 +232,8 @@ pub struct Listing<'a> {
     pub tier: Option<&'a str>,
     /// The deleted ones or the others.
     pub is_deleted: bool,
+    /// Only those that come after this name or e-mail, in lower case.
+    pub after: Option<&'a str>,
     pub offset: i64,
     pub limit: i64,
 }

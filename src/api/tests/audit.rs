@@ -138,7 +138,15 @@ async fn the_trail_is_read_in_pages_from_a_time_on() {
         let answer = api
             .call("GET", &format!("/audit{query}"), &root, NOTHING)
             .await;
-        let page = answer.expect(200).json();
+        let answer = answer.expect(200);
+        let page = answer.json();
+        let link = answer
+            .headers
+            .get("link")
+            .map(|link| link.to_str().unwrap());
+        let told = page["next"].as_i64();
+        let told = told.map(|next| format!("<?limit=3&before={next}>; rel=\"next\""));
+        assert_eq!(link, told.as_deref());
         pages.extend(page["data"].as_array().unwrap().clone());
         assert_eq!(page["has_more"].as_bool().unwrap(), !page["next"].is_null());
         match page["next"].as_i64() {

@@ -213,7 +213,7 @@ async fn every_operation_and_member_of_the_document_is_there() {
     let made = api.call("POST", "/api-keys", &root, of_key.clone()).await;
     let key = format!("/api-keys/{}", made.json()["id"].as_str().unwrap());
     let asked = json!({ "token": made.json()["key"], "token_type_hint": "api_key" });
-    let users = "/users?page=1&items_per_page=5&tier=free&deleted=false&q=a";
+    let users = "/users?page=1&after=a&items_per_page=5&tier=free&deleted=false&q=a";
     let tier = json!({ "name": "gold", "rank": 2, "rate": "5/s", "burst": 9 });
     let audit = "/audit?user=ann&by=root&action=user.update&since=2027-01-01T00:00:00Z\
                  &before=999&limit=5";

@@ -137,6 +137,40 @@ async fn only_superusers_and_keys_for_it_may_ask() {
 }
 
 #[tokio::test]
+async fn keys_that_may_ask_end_with_their_owners_rank() {
+    let api = Api::start().await;
+    let (ann, _) = api.sign_in("ann").await;
+    let (root, _) = api.sign_in("root").await;
+    let rank = async |is: bool| {
+        let body = json!({ "is_superuser": is });
+        let put = api.call("PUT", "/users/ann/superuser", &root, body);
+        put.await.expect(200);
+    };
+    rank(true).await;
+    let lent = make(
+        &api,
+        &ann,
+        json!({ "name": "x", "scopes": ["a", "introspect"] }),
+    )
+    .await;
+    let own = make(
+        &api,
+        &ann,
+        json!({ "name": "y", "scopes": ["introspection"] }),
+    )
+    .await;
+    let by = ("x-api-key", lent.as_str());
+    introspect(&api, by, &root).await.expect(200);
+    rank(false).await;
+    introspect(&api, by, &root).await.expect(401);
+    rank(true).await;
+    introspect(&api, by, &root).await.expect(401);
+    introspect(&api, ("x-api-key", &own), &root)
+        .await
+        .expect(403);
+}
+
+#[tokio::test]
 async fn whoever_holds_a_token_ends_it() {
     let api = Api::start().await;
     let (root, _) = api.sign_in("root").await;

@@ -452,6 +452,39 @@ async fn accounts_are_listed_in_pages() {
         assert_eq!(page["total_count"], total, "{query}");
         assert_eq!(page["has_more"], has_more, "{query}");
     }
+    // From link to link, whichever way they are sorted.
+    for (query, expected) in [
+        ("?items_per_page=5", 13),
+        ("?q=x.&items_per_page=4&tier=free", 10),
+    ] {
+        let (mut query, mut names) = (query.to_owned(), Vec::new());
+        loop {
+            let path = format!("/users{query}");
+            let answer = api.call("GET", &path, &root, Value::Null);
+            let answer = answer.await.expect(200);
+            let page = answer.json();
+            let data = page["data"].as_array().unwrap().iter();
+            names.extend(data.map(|u| u["username"].as_str().unwrap().to_owned()));
+            assert_eq!(page["total_count"], expected);
+            let link = answer
+                .headers
+                .get("link")
+                .map(|link| link.to_str().unwrap());
+            assert_eq!(page["has_more"], link.is_some(), "{query}");
+            let Some(link) = link else { break };
+            let next = link
+                .strip_prefix('<')
+                .unwrap()
+                .strip_suffix(">; rel=\"next\"");
+            query = next.unwrap().to_owned();
+            assert!(!query.contains("page=1"), "{query}");
+        }
+        assert_eq!(names.len(), expected, "{names:?}");
+        assert!(
+            names.is_sorted() && !names.contains(&"bob05".to_owned()),
+            "{names:?}"
+        );
+    }
     let answer = api.call("GET", "/users?items_per_page=1000", &root, Value::Null);
     let page = answer.await.expect(200).json();
     assert_eq!(
@@ -462,6 +495,7 @@ async fn accounts_are_listed_in_pages() {
         ("?page=0", "page"),
         ("?items_per_page=x", "items_per_page"),
         ("?deleted=maybe", "deleted"),
+        ("?page=2&after=ann", "after"),
         ("?pgae=2", "pgae"),
     ] {
         let path = format!("/users{query}");

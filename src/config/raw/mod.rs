@@ -1,6 +1,9 @@
 //! The file as typed: units are read and keys are known, but nothing is resolved or compared.
 
 mod auth;
+mod claim;
+mod headers;
+mod policy_test;
 mod route;
 
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +14,11 @@ use serde_json::{Value as Json, json};
 
 pub use auth::{
     Algorithm, RawApiKeys, RawAuth, RawCookie, RawLockout, RawPassword, RawSigning, RawSigningKey,
+};
+pub use claim::{RawClaimValue, RawOwnerField};
+pub use headers::{RawCors, RawHeaderEdits, RawRewrite};
+pub use policy_test::{
+    RawCaller, RawExpect, RawExpectedLimit, RawRequest, RawTest, RawTestFile, RawUser,
 };
 pub use route::{RawLimit, RawOwner, RawQuota, RawRoute, RawRule};
 
@@ -49,12 +57,16 @@ section! {
         anonymous: RawQuota;
         upstreams: Named<RawUpstream>, required "say where the backend is: `upstreams: { app: { targets: [http://127.0.0.1:8000] } }`";
         identity: RawIdentity;
+        /// Pages of other origins that may call.
+        cors: RawCors;
         routes: AtLeastOne<RawRoute>, required "nothing is forwarded unless a route says so";
         /// The largest head of a request.
         max_header: Size;
         /// Which headers tell callers of their limits.
         limits_headers: Vec<super::decode::At<LimitsHeader>>;
         log: RawLog;
+        /// What `portcullis test` holds the policy to.
+        tests: AtLeastOne<RawTest>;
     }
 }
 
@@ -67,6 +79,8 @@ section! {
 section! {
     RawAdmin, "`admin`" {
         address: SocketAddr;
+        /// A Unix socket that only the gateway's own user may open.
+        socket: String;
     }
 }
 
@@ -103,7 +117,20 @@ section! {
         user_id: UserId;
         /// The set of headers that tell it.
         preset: Preset;
+        /// Headers beside the preset's, whose values are templates.
+        headers: Named<String>;
+        /// A short-lived signed token that tells the caller.
+        assertion: RawAssertion;
         forward_authorization: bool;
+    }
+}
+
+section! {
+    RawAssertion, "`identity.assertion`" {
+        /// The header that holds it.
+        header: String;
+        /// How long it is good for.
+        ttl: Duration;
     }
 }
 

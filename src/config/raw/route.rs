@@ -6,13 +6,15 @@ use std::time::Duration;
 use http::HeaderName;
 use serde_json::{Value as Json, json};
 
-use super::super::checked::{AuthMode, LimitKey, OwnerField};
+use super::super::checked::{AuthMode, LimitKey, SecurityHeaders, TrailingSlash};
 use super::super::decode::{At, AtLeastOne, Decode, Field, Named, expected, scalar};
 use super::super::diagnose::{Findings, nearest, shown};
 use super::super::schema;
 use super::super::section::{choice, section};
 use super::super::units::{Pace, Size};
 use super::super::yaml::{Node, Value};
+use super::claim::{RawClaimValue, RawOwnerField};
+use super::headers::{RawCors, RawHeaderEdits, RawRewrite};
 
 section! {
     RawRoute, "a route" {
@@ -21,8 +23,12 @@ section! {
         path: String;
         /// The beginning of a path.
         prefix: String;
+        /// A regular expression of a whole path.
+        regex: String;
         methods: AtLeastOne<String>;
         hosts: AtLeastOne<String>;
+        /// Headers that a request has to have, with their values.
+        headers: Named<String>;
         auth: AuthMode, required "nothing is public unless a route says so: `auth: required`, `optional` or `none`";
         /// Alternatives, one of which a caller must meet.
         allow: AtLeastOne<RawRule>;
@@ -32,6 +38,29 @@ section! {
         max_body: Size;
         /// To the response's headers.
         timeout: Duration;
+        /// What the upstream is asked for instead.
+        rewrite: RawRewrite;
+        /// Whether responses hold browsers to what they say.
+        security_headers: SecurityHeaders;
+        /// Which other spellings of a path count as the same.
+        path_options: RawPathOptions;
+        /// Changes to what the upstream is sent.
+        request_headers: RawHeaderEdits;
+        /// Changes to what the upstream answers.
+        response_headers: RawHeaderEdits;
+        /// In place of the file's.
+        cors: RawCors;
+    }
+}
+
+section! {
+    RawPathOptions, "`path_options`" {
+        /// The case of the path's letters does not count.
+        case_insensitive: bool;
+        /// Slashes side by side count as one.
+        merge_slashes: bool;
+        /// Whether a slash at the end counts.
+        trailing_slash: TrailingSlash;
     }
 }
 
@@ -43,6 +72,8 @@ section! {
         min_tier: String;
         roles: AtLeastOne<String>;
         scopes: AtLeastOne<String>;
+        /// What claims must be, or, being lists, have: `{ org: acme }`. Every one must hold.
+        claims: Named<RawClaimValue>;
     }
 }
 
@@ -68,9 +99,19 @@ section! {
 section! {
     RawOwnerOf, "`owner`" {
         path: String, required "a parameter of the route's path such as `path: \"{username}\"`";
-        equals: OwnerField, required "`{user.id}`, `{user.username}` or `{user.external_id}`";
+        equals: RawOwnerField, required "`{user.id}`, `{user.username}`, `{user.external_id}` or a claim such as `{claims.org}`";
     }
 }
+
+choice! { SecurityHeaders {
+    "off" => SecurityHeaders::Off,
+    "standard" => SecurityHeaders::Standard,
+} }
+
+choice! { TrailingSlash {
+    "strict" => TrailingSlash::Strict,
+    "ignore" => TrailingSlash::Ignore,
+} }
 
 choice! { AuthMode {
     "required" => AuthMode::Required,
@@ -78,18 +119,13 @@ choice! { AuthMode {
     "none" => AuthMode::None,
 } }
 
-choice! { OwnerField {
-    "{user.id}" => OwnerField::Id,
-    "{user.username}" => OwnerField::Username,
-    "{user.external_id}" => OwnerField::ExternalId,
-} }
-
 /// `"{parameter}"`, which is compared with the username, or a mapping that says with what.
 #[derive(Debug)]
 pub struct RawOwner {
     /// With its braces.
     pub parameter: At<String>,
-    pub equals: OwnerField,
+    /// `None` is the username.
+    pub equals: Option<At<RawOwnerField>>,
 }
 
 impl Decode for RawOwner {
@@ -97,7 +133,7 @@ impl Decode for RawOwner {
         if let Value::Scalar(_) = node.value {
             return Some(RawOwner {
                 parameter: At::decode(node, findings)?,
-                equals: OwnerField::Username,
+                equals: None,
             });
         }
         // `owner: {id}` without quotes is a mapping with the key `id` and no value.
@@ -112,10 +148,13 @@ impl Decode for RawOwner {
             return None;
         }
         let owner = RawOwnerOf::decode(node, findings)?;
-        let (Field::Given(parameter), Some(equals)) = (owner.path, owner.equals.copied()) else {
+        let (Field::Given(parameter), Field::Given(equals)) = (owner.path, owner.equals) else {
             return None;
         };
-        Some(RawOwner { parameter, equals })
+        Some(RawOwner {
+            parameter,
+            equals: Some(equals),
+        })
     }
 
     fn schema() -> Json {

@@ -1,9 +1,9 @@
-//! Templates of paths, prefixes and hosts.
+//! Templates of paths, prefixes, regular expressions and hosts.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::Ipv6Addr;
 
-use super::super::checked::{HostPattern, Pattern, Segment};
+use super::super::checked::{HostPattern, PathOptions, PathRegex, Pattern, Segment};
 use super::super::diagnose::shown;
 
 /// What is wrong, which bytes of the text, and what to do about it.
@@ -75,7 +75,25 @@ pub fn prefix(text: &str) -> Result<Pattern, Fault> {
     Ok(Pattern::Prefix(segments))
 }
 
-pub fn name_of(segment: &Segment) -> Option<&str> {
+/// `/v[0-9]+/(?P<name>[a-z]+)`, which covers whole paths.
+///
+/// `folds` says that some route asks for paths to be read without regard to case.
+pub fn regex(text: &str, options: PathOptions, folds: bool) -> Result<Pattern, Fault> {
+    let regex = match PathRegex::new(text, options, folds) {
+        Ok(regex) => regex,
+        Err(bad) => {
+            let range = bad.range.unwrap_or(0..text.len());
+            return fault(bad.message, range, bad.hint);
+        }
+    };
+    if let Some(name) = regex.groups().find(|name| !is_parameter(name)) {
+        let at = text.find(name).unwrap_or_default();
+        return no_parameter(name, at..at + name.len());
+    }
+    Ok(Pattern::Regex(regex))
+}
+
+fn name_of(segment: &Segment) -> Option<&str> {
     match segment {
         Segment::Literal(_) => None,
         Segment::Param(name) | Segment::Rest(name) => Some(name),
@@ -113,16 +131,8 @@ fn parameter(
 ) -> Result<Segment, Fault> {
     let rest = inside.strip_prefix('*');
     let name = rest.unwrap_or(inside);
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        || !name.chars().all(is_word)
-    {
-        let message = format!("{} is no name of a parameter", shown(name));
-        return fault(
-            message,
-            range.clone(),
-            "letters, digits and `_`, as in `{user_id}`",
-        );
+    if !is_parameter(name) {
+        return no_parameter(name, range.clone());
     }
     match rest {
         None => Ok(Segment::Param(name.to_owned())),
@@ -132,6 +142,16 @@ fn parameter(
             fault(message, range.clone(), "it can only stand at the end")
         }
     }
+}
+
+fn is_parameter(name: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(is_word)
+}
+
+fn no_parameter<T>(name: &str, range: std::ops::Range<usize>) -> Result<T, Fault> {
+    let message = format!("{} is no name of a parameter", shown(name));
+    fault(message, range, "letters, digits and `_`, as in `{user_id}`")
 }
 
 /// A segment that is compared as it is: RFC 3986's `pchar` without escapes, and without what some
@@ -180,41 +200,52 @@ fn literal(part: &str, range: &std::ops::Range<usize>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// `api.example.com`, an address, or `*.example.com`; compared in lower case and without port.
+/// `api.example.com`, an address, or `*.example.com`, each with or without a port; compared in lower case.
 pub fn host(text: &str) -> Result<HostPattern, Fault> {
-    let whole = 0..text.len();
     let lower = text.to_ascii_lowercase();
-    let bare = lower.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-    if bare.unwrap_or(&lower).parse::<IpAddr>().is_ok() {
-        let is_v6 = bare.is_none() && lower.contains(':');
-        return match is_v6 {
-            true => fault(
-                "an IPv6 address needs brackets",
-                whole,
-                format!("write `[{lower}]`"),
-            ),
-            false => Ok(HostPattern::Exact(lower)),
-        };
+    let whole = 0..text.len();
+    if lower.parse::<Ipv6Addr>().is_ok() {
+        let hint = format!("write `[{lower}]`");
+        return fault("an IPv6 address needs brackets", whole, hint);
     }
-    if lower == "*" {
+    let colon = match lower.rfind(']') {
+        Some(bracket) => lower[bracket..].find(':').map(|at| bracket + at),
+        None => lower
+            .find(':')
+            .filter(|at| !lower[*at..].starts_with("://")),
+    };
+    let port = match colon {
+        None => None,
+        Some(colon) => match lower[colon + 1..].parse::<u16>() {
+            Ok(port) if port > 0 && lower.as_bytes()[colon + 1].is_ascii_digit() => Some(port),
+            _ => {
+                let message = format!("{} is no port", shown(&lower[colon + 1..]));
+                return fault(
+                    message,
+                    colon..text.len(),
+                    "for example `api.example.com:8443`",
+                );
+            }
+        },
+    };
+    let name = &lower[..colon.unwrap_or(lower.len())];
+    let exact = |name: String| match port {
+        Some(port) => HostPattern::ExactPort(name, port),
+        None => HostPattern::Exact(name),
+    };
+    if let Some(inside) = name.strip_prefix('[').and_then(|n| n.strip_suffix(']'))
+        && let Ok(address) = inside.parse::<Ipv6Addr>()
+    {
+        return Ok(exact(format!("[{address}]")));
+    }
+    if name == "*" {
         let hint = "remove the key: without it every host is admitted";
         return fault("`*` alone is no host", whole, hint);
     }
-    let (name, is_wildcard) = match lower.strip_prefix("*.") {
+    let (name, is_wildcard) = match name.strip_prefix("*.") {
         Some(name) => (name, true),
-        None => (lower.as_str(), false),
+        None => (name, false),
     };
-    if let Some((before, port)) = name.rsplit_once(':')
-        && !before.contains(['/', ':'])
-        && port.bytes().all(|b| b.is_ascii_digit())
-    {
-        let at = text.len() - port.len() - 1..text.len();
-        return fault(
-            "a host is given without port",
-            at,
-            "the port takes no part in matching: remove it",
-        );
-    }
     let is_label = |label: &str| {
         let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
         (1..=63).contains(&label.len())
@@ -230,9 +261,10 @@ pub fn host(text: &str) -> Result<HostPattern, Fault> {
         return fault(format!("{} is no host name", shown(text)), whole, hint);
     }
     let name = name.to_owned();
-    Ok(match is_wildcard {
-        true => HostPattern::Wildcard(name),
-        false => HostPattern::Exact(name),
+    Ok(match (is_wildcard, port) {
+        (true, Some(port)) => HostPattern::WildcardPort(name, port),
+        (true, None) => HostPattern::Wildcard(name),
+        (false, _) => exact(name),
     })
 }
 
@@ -248,7 +280,7 @@ mod tests {
     fn paths() {
         let segments = |text| match path(text).unwrap() {
             Pattern::Path(segments) => segments,
-            Pattern::Prefix(_) => unreachable!(),
+            Pattern::Prefix(_) | Pattern::Regex(_) => unreachable!(),
         };
         assert_eq!(segments("/"), []);
         assert_eq!(segments("/users"), [literal("users")]);
@@ -333,6 +365,12 @@ mod tests {
             host("*.example.com"),
             Ok(HostPattern::Wildcard("example.com".into()))
         );
+        let with_port = |text: &str| host(text).unwrap().to_string();
+        for text in ["a.b:80", "*.a.b:8443", "[::1]:65535", "10.0.0.1:1"] {
+            assert_eq!(with_port(text), text);
+        }
+        assert_eq!(host("[0:0:0:0::1]"), exact("[::1]"));
+        assert_eq!(host("A:80"), Ok(HostPattern::ExactPort("a".into(), 80)));
         for bad in [
             "",
             "*",
@@ -347,14 +385,22 @@ mod tests {
             "a b",
             "a/b",
             "http://a",
-            "a:80",
-            "*.a:80",
+            "*:80",
+            "a:",
+            "a:0",
+            "a:+80",
+            "a:65536",
+            "a:80:80",
+            ":80",
             "::1",
             "é.example",
-            "[::1]:80",
+            "[::1]:",
+            "[::1]x",
+            "[::1",
+            "[a]",
         ] {
             assert!(host(bad).is_err(), "{bad}");
         }
-        assert_eq!(host("a.b:80").unwrap_err().range, 3..6);
+        assert_eq!(host("a.b:x").unwrap_err().range, 3..5);
     }
 }

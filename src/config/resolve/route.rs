@@ -1,15 +1,18 @@
 //! Routes: their patterns, rules, limits and the names they refer to.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use http::Method;
 
-use super::super::checked::{AuthMode, HostPattern, Pattern, Route, Tier};
+use super::super::checked::{AuthMode, Cors, HostPattern, PathOptions, Pattern, Route, Tier};
 use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
 use super::super::raw::{RawConfig, RawRoute};
 use super::super::source::Span;
-use super::{check_name, limit, pattern, positive, rule, ties};
+use super::{
+    check_name, cors, headers, limit, match_headers, pattern, positive, rewrite, rule, ties,
+};
 
 const DEFAULT_MAX_BODY: u64 = 10 * 1024 * 1024;
 
@@ -64,11 +67,20 @@ pub struct Names<'a> {
     /// In the order of the file; `None` when they could not be read.
     upstreams: Option<Vec<&'a str>>,
     upstream_index: HashMap<&'a str, usize>,
+    headers: headers::Taken,
+    /// Of routes that say nothing of it.
+    cors: Option<Arc<Cors>>,
+    /// Some route asks for paths to be read without regard to case.
+    folds: bool,
 }
 
 impl<'a> Names<'a> {
     /// `tiers` are the resolved ones.
-    pub fn new(raw: &'a RawConfig, tiers: &'a BTreeMap<String, Tier>) -> Names<'a> {
+    pub fn new(
+        raw: &'a RawConfig,
+        tiers: &'a BTreeMap<String, Tier>,
+        cors: Option<Arc<Cors>>,
+    ) -> Names<'a> {
         let upstreams = raw.upstreams.get().map(|u| u.names().collect::<Vec<_>>());
         let places = upstreams.iter().flatten().enumerate();
         Names {
@@ -76,6 +88,12 @@ impl<'a> Names<'a> {
             tiers_are_known: !matches!(raw.tiers, Field::Invalid),
             upstream_index: places.map(|(i, name)| (*name, i)).collect(),
             upstreams,
+            headers: headers::Taken::of(raw),
+            cors,
+            folds: raw.routes.get().is_some_and(|routes| {
+                let options = routes.0.iter().map(|at| path_options(&at.value));
+                options.into_iter().any(|options| options.case_insensitive)
+            }),
         }
     }
 
@@ -153,13 +171,18 @@ pub fn route_span(raw: &RawConfig, route: usize) -> Span {
 
 fn pattern_span(at: &At<RawRoute>) -> Span {
     let raw = &at.value;
-    raw.path.span().or(raw.prefix.span()).unwrap_or(at.span)
+    let patterns = [&raw.path, &raw.prefix, &raw.regex];
+    patterns
+        .iter()
+        .find_map(|field| field.span())
+        .unwrap_or(at.span)
 }
 
 /// `None` when the pattern is unusable, so that nothing can be said about what it matches.
 fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Option<Route> {
     let raw = &at.value;
-    let pattern = pattern(raw, at.span, findings);
+    let path_options = path_options(raw);
+    let pattern = pattern(raw, at.span, path_options, names, findings);
     let auth = raw.auth.copied();
     let allow = match raw.allow.given() {
         None => Vec::new(),
@@ -181,6 +204,7 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
         .map(|list| limit::limits(list, names, findings));
     let methods = methods(&raw.methods, findings);
     let hosts = hosts(&raw.hosts, findings);
+    let headers = match_headers::headers(&raw.headers, &names.headers, findings);
     let upstream = raw
         .upstream
         .given()
@@ -189,11 +213,22 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
         .timeout
         .copied()
         .map(|t| positive(&raw.timeout, t, findings));
+    let edits = |field, what, findings: &mut Findings| {
+        headers::edits(field, what, pattern.as_ref(), &names.headers, findings)
+    };
+    let request_headers = edits(&raw.request_headers, headers::Of::Request, findings);
+    let response_headers = edits(&raw.response_headers, headers::Of::Response, findings);
+    let cors = match raw.cors.is_absent() {
+        true => names.cors.clone(),
+        false => cors::cors(&raw.cors, findings),
+    };
+    let rewrite = rewrite::rewrite(&raw.rewrite, pattern.as_ref(), path_options, findings);
     Some(Route {
         name: raw.name.get().cloned().unwrap_or_default(),
         pattern: pattern?,
         methods: methods?,
         hosts: hosts?,
+        headers: headers?,
         auth: auth.unwrap_or(AuthMode::Required),
         allow,
         limits,
@@ -203,26 +238,45 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
             .copied()
             .map_or(DEFAULT_MAX_BODY, |size| size.0),
         timeout,
+        rewrite,
+        security_headers: raw.security_headers.copied().unwrap_or_default(),
+        path_options,
+        request_headers,
+        response_headers,
+        cors,
     })
 }
 
-fn pattern(raw: &RawRoute, at: Span, findings: &mut Findings) -> Option<Pattern> {
-    if raw.path.is_absent() && raw.prefix.is_absent() {
-        findings.error(at, "a route needs `path` or `prefix`").hint(
-            "`path: /users/{id}` for exactly that, `prefix: /users` for all below it as well",
-        );
-        return None;
-    }
-    if !raw.path.is_absent() && !raw.prefix.is_absent() {
-        let span = raw.prefix.span().unwrap_or(at);
+fn pattern(
+    raw: &RawRoute,
+    at: Span,
+    options: PathOptions,
+    names: &Names<'_>,
+    findings: &mut Findings,
+) -> Option<Pattern> {
+    let regex = |text: &str| pattern::regex(text, options, names.folds);
+    type Read<'r> = &'r dyn Fn(&str) -> Result<Pattern, pattern::Fault>;
+    let kinds: [(&Field<String>, Read<'_>); 3] = [
+        (&raw.path, &pattern::path),
+        (&raw.prefix, &pattern::prefix),
+        (&raw.regex, &regex),
+    ];
+    let mut given = kinds.iter().filter(|(field, _)| !field.is_absent());
+    let Some((field, read)) = given.next() else {
         findings
-            .error(span, "a route has `path` or `prefix`, not both")
+            .error(at, "a route needs `path`, `prefix` or `regex`")
+            .hint(
+                "`path: /users/{id}` for exactly that, `prefix: /users` for all below it as well",
+            );
+        return None;
+    };
+    if let Some((other, _)) = given.next() {
+        let span = other.span().unwrap_or(at);
+        findings
+            .error(span, "a route has one of `path`, `prefix` and `regex`")
             .hint("make two routes of it");
     }
-    let (text, read): (_, fn(&str) -> _) = match raw.path.given() {
-        Some(path) => (path, pattern::path),
-        None => (raw.prefix.given()?, pattern::prefix),
-    };
+    let text = field.given()?;
     match read(&text.value) {
         Ok(pattern) => Some(pattern),
         Err(fault) => {
@@ -232,8 +286,19 @@ fn pattern(raw: &RawRoute, at: Span, findings: &mut Findings) -> Option<Pattern>
     }
 }
 
+fn path_options(raw: &RawRoute) -> PathOptions {
+    let Some(raw) = raw.path_options.get() else {
+        return PathOptions::default();
+    };
+    PathOptions {
+        case_insensitive: raw.case_insensitive.copied().unwrap_or_default(),
+        merge_slashes: raw.merge_slashes.copied().unwrap_or_default(),
+        trailing_slash: raw.trailing_slash.copied().unwrap_or_default(),
+    }
+}
+
 /// Points into the text where the file has it as it is, else at the whole of it.
-fn report(text: &At<String>, fault: pattern::Fault, findings: &mut Findings) {
+pub fn report(text: &At<String>, fault: pattern::Fault, findings: &mut Findings) {
     let length = text.span.end.saturating_sub(text.span.start);
     // Quotes are one byte on either side, unless something within is escaped.
     let start = match length.checked_sub(text.value.len()) {
@@ -250,7 +315,7 @@ fn report(text: &At<String>, fault: pattern::Fault, findings: &mut Findings) {
     findings.error(span, fault.message).hint(fault.hint);
 }
 
-fn methods(raw: &Field<AtLeastOne<String>>, findings: &mut Findings) -> Option<Vec<Method>> {
+pub fn methods(raw: &Field<AtLeastOne<String>>, findings: &mut Findings) -> Option<Vec<Method>> {
     let list = match raw {
         Field::Absent => return Some(Vec::new()),
         Field::Invalid => return None,

@@ -1,10 +1,10 @@
 //! The rules of a route's `allow`.
 
-use super::super::checked::{Owner, Pattern, Rule, Segment};
+use super::super::checked::{Owner, OwnerField, Pattern, Rule, Segment};
 use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
-use super::super::raw::{RawOwner, RawRule};
-use super::pattern;
+use super::super::raw::{RawOwner, RawOwnerField, RawRule};
+use super::claim::{claims, is_told};
 use super::route::Names;
 
 /// `pattern` is the route's, when it could be read: owners name its parameters.
@@ -20,7 +20,8 @@ pub fn rule(
         && raw.tiers.is_absent()
         && raw.min_tier.is_absent()
         && raw.roles.is_absent()
-        && raw.scopes.is_absent();
+        && raw.scopes.is_absent()
+        && raw.claims.is_absent();
     if says_nothing {
         findings
             .error(at.span, "a rule without conditions would admit everyone")
@@ -53,6 +54,7 @@ pub fn rule(
         min_rank: min_tier.map(|tier| tier.rank),
         roles: values(roles),
         scopes: values(scopes),
+        claims: claims(&raw.claims, findings),
     }
 }
 
@@ -87,8 +89,10 @@ fn owner(raw: &RawOwner, pattern: Option<&Pattern>, findings: &mut Findings) -> 
             .hint("it names a parameter of the route's path, with braces and in quotes");
         return None;
     };
-    let segments = match pattern? {
-        Pattern::Path(segments) => segments,
+    let pattern = pattern?;
+    let (what, rest) = match pattern {
+        Pattern::Path(segments) => ("path", segments.contains(&Segment::Rest(name.to_owned()))),
+        Pattern::Regex(_) => ("regex", false),
         Pattern::Prefix(_) => {
             findings
                 .error(*span, "a prefix has no parameters that could name an owner")
@@ -98,29 +102,49 @@ fn owner(raw: &RawOwner, pattern: Option<&Pattern>, findings: &mut Findings) -> 
             return None;
         }
     };
-    let is_param = |s: &&Segment| matches!(s, Segment::Param(_));
-    let params = || {
-        segments
-            .iter()
-            .filter(is_param)
-            .filter_map(pattern::name_of)
-    };
-    if !params().any(|p| p == name) {
-        let message = format!("the path has no parameter {}", shown(text));
+    let mut params = pattern.parameters();
+    if let Pattern::Path(segments) = pattern
+        && let Some(Segment::Rest(_)) = segments.last()
+    {
+        params.pop();
+    }
+    if !params.contains(&name) {
+        let message = format!("the {what} has no parameter {}", shown(text));
         let finding = findings.error(*span, message);
-        if let Some(near) = nearest(name, params()) {
+        if let Some(near) = nearest(name, params.iter().copied()) {
             finding.hint(format!("did you mean `{{{near}}}`?"));
-        } else if segments.contains(&Segment::Rest(name.to_owned())) {
+        } else if rest {
             finding.hint("`{*…}` covers several segments and cannot name an owner");
-        } else if params().next().is_none() {
+        } else if params.is_empty() && what == "regex" {
+            finding.hint(format!(
+                "a group that has a name is one: `(?P<{name}>[^/]+)`"
+            ));
+        } else if params.is_empty() {
             finding.hint("the path has no parameters at all");
         } else {
-            finding.hint(format!("it has {}", one_of(params())));
+            finding.hint(format!("it has {}", one_of(params)));
         }
         return None;
     }
     Some(Owner {
         parameter: name.to_owned(),
-        equals: raw.equals,
+        equals: equals(raw, findings)?,
+    })
+}
+
+fn equals(raw: &RawOwner, findings: &mut Findings) -> Option<OwnerField> {
+    let Some(At { value, span }) = &raw.equals else {
+        return Some(OwnerField::Username);
+    };
+    Some(match value {
+        RawOwnerField::Id => OwnerField::Id,
+        RawOwnerField::Username => OwnerField::Username,
+        RawOwnerField::ExternalId => OwnerField::ExternalId,
+        RawOwnerField::Claim(name) => {
+            if !is_told(name, *span, findings) {
+                return None;
+            }
+            OwnerField::Claim(name.clone())
+        }
     })
 }

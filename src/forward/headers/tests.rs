@@ -1,14 +1,26 @@
 //! What reaches an upstream of what a client and the gateway say.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Hop, Told, clean_trailers, toward_client, toward_upstream};
+use http::Request;
+
+use super::super::template::{Filled, Scene, values};
+use super::{Hop, Names, Told, clean_trailers, toward_client, toward_upstream};
 use crate::authn::sample::claims;
 use crate::authn::{Claims, Principal, User};
-use crate::config::checked::{AuthMode, Identity, Preset, UserId};
+use crate::config::checked::{
+    Assertion, AuthMode, HeaderEdits, HeaderLine, HostRewrite, Identity, Part, Preset,
+    RequestField, Template, UserField, UserId, Variable,
+};
+use crate::config::text as config_text;
+use crate::request::{Facts, Peer};
+use crate::route::{Table, find, sample};
 
+/// That every test asks for.
+const PATH: &str = "/users/al%20ice/x/y?q=1";
 const ID: HeaderValue = HeaderValue::from_static("the-request-id");
 
 fn headers(lines: &[(&str, &str)]) -> HeaderMap {
@@ -30,6 +42,15 @@ fn alice() -> Principal {
         email: Some("alice@example.com".into()),
         name: Some("Alice Äö".into()),
         external_id: Some("42".into()),
+        further: serde_json::from_value(serde_json::json!({
+            "org": "acme",
+            "level": 3,
+            "teams": ["red"],
+            "evil": "a\r\nX-User-Id: 1",
+            "tab": "a\tb",
+            "nul": "a\u{0}b",
+        }))
+        .unwrap(),
         ..claims(7)
     };
     Principal::User(Arc::new(User::new(claims).unwrap()))
@@ -41,6 +62,10 @@ struct Sent {
     auth: AuthMode,
     is_trusted: bool,
     forward_authorization: bool,
+    assertion: Option<(HeaderName, HeaderValue)>,
+    identity_headers: Vec<HeaderLine>,
+    edits: HeaderEdits,
+    host: HostRewrite,
 }
 
 impl Default for Sent {
@@ -51,6 +76,10 @@ impl Default for Sent {
             auth: AuthMode::Required,
             is_trusted: false,
             forward_authorization: false,
+            assertion: None,
+            identity_headers: Vec::new(),
+            edits: HeaderEdits::default(),
+            host: HostRewrite::Preserve,
         }
     }
 }
@@ -61,14 +90,47 @@ impl Sent {
         let identity = Identity {
             user_id: UserId::Id,
             preset: self.preset,
+            headers: self.identity_headers.clone(),
+            assertion: self.assertion.clone().map(|(header, _)| Assertion {
+                header,
+                ttl: Duration::from_secs(60),
+            }),
             forward_authorization: self.forward_authorization,
         };
         let hop = Hop {
             peer: HeaderValue::from_static("192.0.2.1"),
             port: HeaderValue::from_static("8080"),
         };
+        let mut route = sample::route(config_text::path("/users/{username}/{*rest}").unwrap());
+        route.request_headers = self.edits.clone();
+        let mut config = sample::config(vec![route]);
+        config.identity = identity.clone();
+        let head = Request::get(PATH).header("host", "a.test");
+        let (head, ()) = head.body(()).unwrap().into_parts();
+        let peer = Peer {
+            socket: ([192, 0, 2, 1], 5000).into(),
+            client: [192, 0, 2, 7].into(),
+            is_trusted: self.is_trusted,
+        };
+        let facts = Facts {
+            head: &head,
+            host: "a.test",
+            peer: &peer,
+        };
+        let matched = find(&Table::build(&config, &[]), &facts).unwrap();
+        let scene = Scene {
+            principal: &self.principal,
+            matched: &matched,
+            method: &head.method,
+            path: head.uri.path(),
+            host: head.headers.get("host"),
+            scheme: super::scheme(&headers, self.is_trusted),
+            ip: peer.client,
+            request_id: &ID,
+        };
         let told = Told {
             host: &HeaderValue::from_static("upstream:8000"),
+            host_rewrite: &self.host,
             hop: &hop,
             is_trusted: self.is_trusted,
             request_id: &ID,
@@ -76,7 +138,13 @@ impl Sent {
             principal: &self.principal,
             auth: self.auth,
             refresh_cookie: "refresh_token",
-            api_key: &HeaderName::from_static("x-api-key"),
+            names: &Names::of(&config),
+            assertion: self
+                .assertion
+                .as_ref()
+                .map(|(name, value)| (name, value.clone())),
+            identity_values: &values(&identity.headers, &scene),
+            edits: &Filled::of(&self.edits, &scene),
         };
         toward_upstream(&mut headers, &told);
         headers
@@ -279,9 +347,15 @@ fn trailers_say_nothing_that_headers_may_not() {
         ("content-length", "9"),
         ("authorization", "Bearer t"),
         ("app_key", "pck_1_2"),
+        ("x_org", "1"),
+        ("X_Inside", "1"),
         ("x-checksum", "abc"),
     ]);
-    clean_trailers(&mut trailers, &HeaderName::from_static("app-key"));
+    let mut config = sample::config(Vec::new());
+    config.auth.api_keys.header = HeaderName::from_static("app-key");
+    config.identity.headers = vec![line("x-org", &[])];
+    let removed = [HeaderName::from_static("x-inside")];
+    clean_trailers(&mut trailers, &Names::of(&config), &removed);
     assert_eq!(trailers, headers(&[("x-checksum", "abc")]));
 }
 
@@ -292,7 +366,209 @@ fn a_response_keeps_what_is_for_the_client() {
         ("x-internal", "1"),
         ("transfer-encoding", "chunked"),
         ("set-cookie", "a=1"),
+        ("server", "old"),
+        ("x-powered-by", "old"),
     ]);
-    toward_client(&mut response);
-    assert_eq!(response, headers(&[("set-cookie", "a=1")]));
+    let edits = HeaderEdits {
+        remove: vec![HeaderName::from_static("x-powered-by")],
+        set: vec![line("server", &[text("new")])],
+        add: vec![line("set-cookie", &[text("b=2")])],
+    };
+    let filled = Filled {
+        edits: &edits,
+        set: vec![Some(HeaderValue::from_static("new"))],
+        add: vec![Some(HeaderValue::from_static("b=2"))],
+    };
+    toward_client(&mut response, &filled);
+    let expected = headers(&[
+        ("set-cookie", "a=1"),
+        ("server", "new"),
+        ("set-cookie", "b=2"),
+    ]);
+    assert_eq!(response, expected);
+}
+
+fn line(name: &'static str, parts: &[Part]) -> HeaderLine {
+    HeaderLine {
+        name: HeaderName::from_static(name),
+        value: Template::Composed(parts.to_vec()),
+    }
+}
+
+fn text(text: &str) -> Part {
+    Part::Text(text.to_owned())
+}
+
+fn user(field: UserField) -> Part {
+    Part::Value(Variable::User(field))
+}
+
+fn claim(name: &str) -> Part {
+    Part::Value(Variable::Claim(name.to_owned()))
+}
+
+fn of_request(field: RequestField) -> Part {
+    Part::Value(Variable::Request(field))
+}
+
+#[test]
+fn templates_are_filled_in() {
+    let id = claims(7).sub.to_string();
+    let cases = [
+        (vec![user(UserField::Id)], &*id),
+        (vec![user(UserField::Username), text("!")], "alice!"),
+        (vec![user(UserField::Email)], "alice@example.com"),
+        (vec![user(UserField::Name)], "Alice Äö"),
+        (vec![user(UserField::ExternalId)], "42"),
+        (vec![user(UserField::Tier)], "free"),
+        (vec![user(UserField::Roles)], "editor,writer"),
+        (vec![user(UserField::Scopes)], "a b"),
+        (vec![text("s="), user(UserField::IsSuperuser)], "s=false"),
+        (vec![claim("org"), text("/"), claim("level")], "acme/3"),
+        (vec![Part::Value(Variable::Path(0))], "al%20ice"),
+        (vec![Part::Value(Variable::Path(1))], "x/y"),
+        (vec![of_request(RequestField::Id)], "the-request-id"),
+        (vec![of_request(RequestField::Method)], "GET"),
+        (vec![of_request(RequestField::Host)], "a.test"),
+        (vec![of_request(RequestField::Path)], "/users/al%20ice/x/y"),
+        (vec![of_request(RequestField::Ip)], "192.0.2.7"),
+        (vec![of_request(RequestField::Scheme)], "http"),
+    ];
+    for (parts, expected) in cases {
+        let sent = Sent {
+            identity_headers: vec![line("x-it", &parts)],
+            ..Sent::default()
+        };
+        let headers = sent.with(&[("host", "a.test"), ("X_It", "forged")]);
+        assert_eq!(lines(&headers, "x-it"), [expected], "{parts:?}");
+        assert!(!headers.contains_key("x_it"));
+    }
+}
+
+#[test]
+fn without_a_value_there_is_no_header_and_never_a_broken_one() {
+    for parts in [
+        vec![claim("nothing")],
+        vec![text("org="), claim("nothing")],
+        vec![claim("teams")],
+        vec![claim("evil")],
+        vec![claim("tab")],
+        vec![text("x"), claim("nul")],
+        vec![Part::Value(Variable::Path(9))],
+    ] {
+        let sent = Sent {
+            identity_headers: vec![line("x-it", &parts)],
+            edits: HeaderEdits {
+                set: vec![line("accept-language", &parts)],
+                add: vec![line("x-added", &parts)],
+                ..HeaderEdits::default()
+            },
+            ..Sent::default()
+        };
+        let claimed = [
+            ("x-it", "forged"),
+            ("accept-language", "en"),
+            ("x_added", "1"),
+        ];
+        let headers = sent.with(&claimed);
+        for gone in ["x-it", "accept-language", "x-added", "x_added"] {
+            assert!(!headers.contains_key(gone), "{gone} {parts:?}");
+        }
+        assert_ne!(lines(&headers, "x-user-id"), ["1"]);
+    }
+    let anonymous = Sent {
+        principal: Principal::Anonymous,
+        identity_headers: vec![
+            line("x-who", &[user(UserField::Username)]),
+            line("x-org", &[claim("org")]),
+            line("x-from", &[of_request(RequestField::Ip)]),
+        ],
+        ..Sent::default()
+    };
+    let headers = anonymous.with(&[("x-who", "root"), ("x_org", "root")]);
+    assert!(!headers.contains_key("x-who") && !headers.contains_key("x_org"));
+    assert_eq!(lines(&headers, "x-from"), ["192.0.2.7"]);
+}
+
+#[test]
+fn a_route_removes_sets_and_adds_in_this_order() {
+    let sent = Sent {
+        edits: HeaderEdits {
+            remove: ["x-user-email", "x-secret", "x-both"]
+                .map(HeaderName::from_static)
+                .to_vec(),
+            set: vec![
+                line("x-both", &[text("1")]),
+                line("user-agent", &[text("gw")]),
+            ],
+            add: vec![line("x-both", &[text("2")]), line("accept", &[text("a/b")])],
+        },
+        ..Sent::default()
+    };
+    let headers = sent.with(&[
+        ("X_Secret", "1"),
+        ("x-secret", "1"),
+        ("x-both", "0"),
+        ("user-agent", "curl"),
+        ("accept", "c/d"),
+    ]);
+    for gone in ["x_secret", "x-secret", "x-user-email"] {
+        assert!(!headers.contains_key(gone), "{gone}");
+    }
+    assert_eq!(lines(&headers, "x-both"), ["1", "2"]);
+    assert_eq!(lines(&headers, "user-agent"), ["gw"]);
+    assert_eq!(lines(&headers, "accept"), ["c/d", "a/b"]);
+    assert_eq!(lines(&headers, "x-user-name"), ["alice"]);
+}
+
+#[test]
+fn only_a_trusted_proxy_s_one_word_makes_it_https() {
+    let scheme = |lines: &[(&str, &str)], is_trusted| super::scheme(&headers(lines), is_trusted);
+    let https = [("x-forwarded-proto", "HTTPS")];
+    assert_eq!(scheme(&https, true), "https");
+    assert_eq!(scheme(&https, false), "http");
+    assert_eq!(scheme(&[], true), "http");
+    assert_eq!(scheme(&[("x-forwarded-proto", "x, https")], true), "http");
+    let twice = [
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-proto", "http"),
+    ];
+    assert_eq!(scheme(&twice, true), "http");
+}
+
+#[test]
+fn the_host_that_the_upstream_is_told_is_the_route_s_to_say() {
+    let name = HostRewrite::Name(HeaderValue::from_static("app.internal:81"));
+    for (host, expected) in [
+        (HostRewrite::Preserve, "a.test"),
+        (HostRewrite::Upstream, "upstream:8000"),
+        (name, "app.internal:81"),
+    ] {
+        let sent = Sent {
+            host,
+            ..Sent::default()
+        };
+        let headers = sent.with(&[("host", "a.test")]);
+        assert_eq!(lines(&headers, "host"), [expected]);
+        assert_eq!(lines(&headers, "x-forwarded-host"), ["a.test"]);
+    }
+}
+
+#[test]
+fn an_assertion_is_the_gateway_s_word_and_a_route_may_keep_it_back() {
+    let name = HeaderName::from_static("x-proof");
+    let mut sent = Sent {
+        assertion: Some((name.clone(), HeaderValue::from_static("a.b.c"))),
+        ..Sent::default()
+    };
+    let forged = [
+        ("x-proof", "forged"),
+        ("X_PROOF", "forged"),
+        ("connection", "x-proof"),
+    ];
+    let headers = sent.with(&forged);
+    assert_eq!(lines(&headers, "x-proof"), ["a.b.c"]);
+    assert!(!headers.contains_key("x_proof"));
+    sent.edits.remove = vec![name];
+    assert!(!sent.with(&forged).contains_key("x-proof"));
 }

@@ -8,6 +8,7 @@ use super::accounts::find_to_change;
 use super::audit::log_event;
 use super::changes::{keys_hear_until, log_session};
 use super::rows;
+use crate::accounts::INTROSPECT;
 use crate::accounts::store::db::{Tx, query};
 use crate::accounts::store::{
     Action, By, EndedSession, Event, Key, KeyEdit, KeyInfo, Millis, NotKept, Store, StoreError,
@@ -257,6 +258,31 @@ pub(super) async fn end_api_keys(
     )
     .bind(now)
     .bind(user)
+    .fetch_all(tx)
+    .await?;
+    rows.iter()
+        .map(|row| Ok(over(row.uuid("grant_id")?, now)))
+        .collect()
+}
+
+/// Revokes the keys of an account that lend what only superusers may lend. Gives what the change log has
+/// to say of it.
+pub(super) async fn end_lent_api_keys(
+    tx: &mut Tx,
+    user: Uuid,
+    now: Millis,
+) -> Result<Vec<EndedSession>, sqlx::Error> {
+    // No scope has a quotation mark in it.
+    let lent = format!("%\"{INTROSPECT}\"%");
+    let locked = query("SELECT id FROM api_keys WHERE user_id = $1 ORDER BY id").bind(user);
+    locked.for_update().fetch_all(&mut *tx).await?;
+    let rows = query(
+        "UPDATE api_keys SET ended_at = $1 WHERE user_id = $2 AND ended_at IS NULL \
+         AND scopes LIKE $3 RETURNING grant_id",
+    )
+    .bind(now)
+    .bind(user)
+    .bind(lent)
     .fetch_all(tx)
     .await?;
     rows.iter()

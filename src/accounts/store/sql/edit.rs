@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::accounts::{email_key, find_to_change, is_external_id_taken};
-use super::api_keys::end_api_keys;
+use super::api_keys::{end_api_keys, end_lent_api_keys};
 use super::audit::log_event;
 use super::changes::{log_account, log_session};
 use super::names;
@@ -64,11 +64,19 @@ impl Store {
                     names::release(&mut tx, &before.username, now).await?;
                     names::reserve(&mut tx, &after.username, after.id, now).await?;
                 }
-                let ended = if before.may_sign_in() && !after.may_sign_in() {
+                let mut ended = if before.may_sign_in() && !after.may_sign_in() {
                     end_sessions(&mut tx, after.id, None, now).await?
                 } else {
                     Vec::new()
                 };
+                let mut details = edit::details(&before, &after);
+                if before.is_superuser && !after.is_superuser {
+                    let keys = end_lent_api_keys(&mut tx, after.id, now).await?;
+                    if !keys.is_empty() {
+                        details["keys_ended"] = json!(keys.len());
+                    }
+                    ended.extend(keys);
+                }
                 log_account(&mut tx, after.id, now).await?;
                 for session in ended {
                     log_session(&mut tx, session).await?;
@@ -78,7 +86,7 @@ impl Store {
                     action: edit::action(&before, &after),
                     by,
                     subject: Some((after.id, &after.username)),
-                    details: edit::details(&before, &after),
+                    details,
                 };
                 log_event(&mut tx, &event).await?;
                 tx.commit().await?;

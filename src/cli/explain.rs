@@ -1,0 +1,112 @@
+//! `portcullis explain`: what would become of a request, and why.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
+
+use super::{GOOD, REFUSED, USAGE, fail, print_json};
+use crate::accounts::KeyRing;
+use crate::authn::{Authenticator, Changes};
+use crate::boot;
+use crate::config::Config;
+use crate::policy::{Asked, Caller, Explanation, Stages, parse_caller, principal};
+
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// GET, POST, …
+    method: String,
+    /// A path, or a URL whose host counts
+    url: String,
+    /// A header of the request: `Name: value`
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    headers: Vec<String>,
+    /// An access token, which is checked; whether its session has ended only a running gateway knows
+    #[arg(long, conflicts_with = "caller")]
+    token: Option<String>,
+    /// The caller as stated: user=alice,tier=pro,roles=a+b,scopes=x,superuser,id=…,key=api, or anonymous
+    #[arg(long = "as", value_name = "CALLER")]
+    caller: Option<String>,
+    /// The client's address
+    #[arg(long)]
+    ip: Option<IpAddr>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Returns 0 when the request would be served, 3 when it would be refused.
+pub fn run(config: Config, args: &ExplainArgs) -> i32 {
+    let mut asked = match Asked::new(&args.method, &args.url, &args.headers, args.ip) {
+        Ok(asked) => asked,
+        Err(error) => return bad_usage(&error),
+    };
+    if let Some(token) = &args.token {
+        match HeaderValue::from_str(&format!("Bearer {token}")) {
+            Ok(mut value) => {
+                value.set_sensitive(true);
+                asked.headers.push((AUTHORIZATION, value));
+            }
+            Err(_) => return bad_usage(&"no token has such characters"),
+        }
+    }
+    let presents = |name| asked.headers.iter().any(|(known, _)| known == name);
+    let api_keys = &config.auth.api_keys;
+    if args.caller.is_none() && api_keys.enabled && presents(&api_keys.header) {
+        return bad_usage(
+            &"an API key is looked up by a running gateway: state its account with `--as user=…,key=api`",
+        );
+    }
+    let explanation = if args.caller.is_none() && presents(&AUTHORIZATION) {
+        let authenticator = match authenticator(&config) {
+            Ok(authenticator) => authenticator,
+            Err(error) => return fail(&*error),
+        };
+        explain(config, &asked, &Caller::Presented(&authenticator))
+    } else {
+        let stated = parse_caller(args.caller.as_deref().unwrap_or_default())
+            .and_then(|caller| principal(caller.as_ref(), &config));
+        match stated {
+            Ok(principal) => explain(config, &asked, &Caller::Stated(principal)),
+            Err(error) => return bad_usage(&error),
+        }
+    };
+    if args.json {
+        if let Err(error) = print_json(&explanation.to_json()) {
+            return fail(&error);
+        }
+    } else {
+        print!("{explanation}");
+    }
+    match explanation.is_refused() {
+        true => REFUSED,
+        false => GOOD,
+    }
+}
+
+fn explain(config: Config, asked: &Asked, caller: &Caller<'_>) -> Explanation {
+    let endpoints = boot::endpoints(&config.auth);
+    Stages::build(config, &endpoints).explain(asked, caller)
+}
+
+fn authenticator(config: &Config) -> Result<Authenticator, Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let keys = runtime.block_on(async {
+        let ring = KeyRing::open(config).await?;
+        Ok::<_, Box<dyn std::error::Error>>(ring.verifying().await?)
+    })?;
+    Ok(Authenticator::new(
+        &config.auth,
+        keys,
+        Arc::<Changes>::default(),
+    ))
+}
+
+fn bad_usage(why: &dyn std::fmt::Display) -> i32 {
+    eprintln!("error: {why}");
+    USAGE
+}

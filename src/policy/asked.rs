@@ -1,0 +1,109 @@
+//! A request that nobody has sent.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::{HOST, HeaderName, HeaderValue};
+use http::{Method, Request, Uri};
+
+use crate::config::policy_test::{DEFAULT_HOST, STRANGER, TestRequest};
+
+/// What is asked about.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub method: Method,
+    /// Path and query, as a client would write them.
+    pub target: Uri,
+    pub host: HeaderValue,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub ip: IpAddr,
+}
+
+/// Why something is no request.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAsked {
+    #[error("`{0}` is no method")]
+    Method(String),
+    #[error("`{0}` is no path or URL that a request can have: {1}")]
+    Url(String, String),
+    #[error("`{0}` is no header: write `Name: value`")]
+    Header(String),
+}
+
+impl Asked {
+    /// `url` is a path or an absolute URL; `headers` are written `Name: value`.
+    pub fn new(
+        method: &str,
+        url: &str,
+        headers: &[String],
+        ip: Option<IpAddr>,
+    ) -> Result<Asked, NotAsked> {
+        let bad_url = |why: &str| NotAsked::Url(url.to_owned(), why.to_owned());
+        let method = Method::from_bytes(method.as_bytes())
+            .map_err(|_| NotAsked::Method(method.to_owned()))?;
+        let uri: Uri = url
+            .parse()
+            .map_err(|e: http::uri::InvalidUri| bad_url(&e.to_string()))?;
+        let target = match (uri.path_and_query(), uri.authority()) {
+            (Some(target), Some(_)) => Uri::from(target.clone()),
+            (Some(target), None) if target.as_str().starts_with('/') => Uri::from(target.clone()),
+            _ => return Err(bad_url("it begins with `/` or `http://`")),
+        };
+        let mut asked = Asked {
+            method,
+            target,
+            host: HeaderValue::from_static(DEFAULT_HOST),
+            headers: Vec::new(),
+            ip: ip.unwrap_or(STRANGER),
+        };
+        for line in headers {
+            let header = line.split_once(':').and_then(|(name, value)| {
+                let name = HeaderName::from_bytes(name.trim().as_bytes()).ok()?;
+                Some((name, HeaderValue::from_str(value.trim()).ok()?))
+            });
+            match header {
+                Some((HOST, value)) => asked.host = value,
+                Some(header) => asked.headers.push(header),
+                None => return Err(NotAsked::Header(line.clone())),
+            }
+        }
+        if let Some(authority) = uri.authority() {
+            asked.host = HeaderValue::from_str(authority.as_str())
+                .map_err(|_| bad_url("its host cannot stand in a header"))?;
+        }
+        Ok(asked)
+    }
+
+    /// The request of a test.
+    pub fn of_test(test: &TestRequest) -> Result<Asked, NotAsked> {
+        let bad = |why: String| NotAsked::Url(test.target.clone(), why);
+        Ok(Asked {
+            method: test.method.clone(),
+            target: test
+                .target
+                .parse()
+                .map_err(|e: http::uri::InvalidUri| bad(e.to_string()))?,
+            host: HeaderValue::from_str(&test.host)
+                .map_err(|_| bad(format!("`{}` is no host", test.host)))?,
+            headers: test.headers.clone(),
+            ip: test.ip,
+        })
+    }
+
+    /// The request as the gateway would get it.
+    pub(super) fn request(&self) -> Request<()> {
+        let mut request = Request::new(());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.target.clone();
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.host.clone());
+        for (name, value) in &self.headers {
+            headers.append(name.clone(), value.clone());
+        }
+        request
+    }
+
+    /// The other end of the connection, without a port that would mean anything.
+    pub(super) fn socket(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, 0)
+    }
+}

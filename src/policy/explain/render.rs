@@ -1,0 +1,245 @@
+//! An explanation as text for people and as JSON for programs.
+
+use std::fmt::{self, Write as _};
+
+use serde_json::{Value, json};
+
+use super::{Explanation, Outcome, is_unstated};
+use crate::authn::Principal;
+use crate::config::text::rate_text;
+use crate::limit::Bucket;
+
+impl Explanation {
+    /// `allow` or `deny`.
+    pub fn decision(&self) -> &'static str {
+        match self.is_refused() {
+            true => "deny",
+            false => "allow",
+        }
+    }
+
+    /// What came of it in one line.
+    pub fn verdict(&self) -> String {
+        match &self.outcome {
+            Outcome::Forwarded => {
+                let upstream = self.outgoing.as_ref().map_or("", |o| o.upstream.as_str());
+                format!("forwarded to `{upstream}`")
+            }
+            Outcome::AuthApi => "served by the auth API".to_owned(),
+            Outcome::Preflight => "a preflight, answered by `cors`".to_owned(),
+            Outcome::Refused { stage, refusal } => format!(
+                "refused by {stage}: {} {}: {}",
+                refusal.code().status().as_u16(),
+                refusal.code().as_str(),
+                refusal.detail()
+            ),
+        }
+    }
+
+    /// The URLs that it may go to, one for each target.
+    fn urls(&self) -> Vec<String> {
+        let outgoing = self.outgoing.iter();
+        let urls = outgoing.flat_map(|outgoing| {
+            let target = &outgoing.target;
+            outgoing
+                .targets
+                .iter()
+                .map(move |host| format!("http://{host}{target}"))
+        });
+        urls.collect()
+    }
+
+    pub fn to_json(&self) -> Value {
+        let refusal = self.refusal();
+        let stage = match &self.outcome {
+            Outcome::Refused { stage, .. } => Some(*stage),
+            Outcome::Forwarded | Outcome::AuthApi | Outcome::Preflight => None,
+        };
+        let user = self.caller.as_ref().and_then(Principal::user);
+        let identity = match (&self.caller, user) {
+            (None, _) => Value::Null,
+            (Some(_), None) => json!({ "anonymous": true }),
+            (Some(_), Some(user)) => json!({
+                "anonymous": false,
+                "id": user.id,
+                "username": user.username,
+                "tier": user.tier,
+                "roles": user.roles,
+                "scopes": user.scopes,
+                "is_superuser": user.is_superuser,
+                "external_id": user.external_id,
+                "auth": user.method().as_str(),
+            }),
+        };
+        let added = |lines: &[(String, String)]| -> Vec<Value> {
+            let lines = lines.iter();
+            lines
+                .map(|(name, value)| json!({ "name": name, "value": value }))
+                .collect()
+        };
+        json!({
+            "decision": self.decision(),
+            "served_by": match self.outcome {
+                Outcome::Forwarded => Some("upstream"),
+                Outcome::AuthApi => Some("auth-api"),
+                Outcome::Preflight => Some("cors"),
+                Outcome::Refused { .. } => None,
+            },
+            "stage": stage,
+            "status": refusal.map(|r| r.code().status().as_u16()),
+            "code": refusal.map(|r| r.code().as_str()),
+            "detail": refusal.map(|r| r.detail()),
+            "cause": refusal.and_then(|r| r.cause()),
+            "request": {
+                "method": self.method, "path": self.path, "host": self.host, "client_ip": self.client,
+            },
+            "canonical_path": self.canonical,
+            "readings": self.readings,
+            "route": self.route,
+            "near": self.near.iter().map(|(route, why)| json!({ "route": route, "why": why })).collect::<Vec<_>>(),
+            "identity": identity,
+            "rules": self.rules.iter().map(|rule| json!({
+                "rule": rule.text,
+                "holds": rule.fails.is_none(),
+                "fails": rule.fails.as_ref().map(|(key, _)| key),
+                "why": rule.fails.as_ref().map(|(_, why)| why),
+            })).collect::<Vec<_>>(),
+            "limits": self.buckets.iter().map(bucket_json).collect::<Vec<_>>(),
+            "headers": { "removed": self.removed, "added": added(&self.added) },
+            "upstream": self.outgoing.as_ref().map(|outgoing| &outgoing.upstream),
+            "path": self.forwarded_path(),
+            "upstream_urls": self.urls(),
+            "response": { "removed": self.response.removed, "added": added(&self.response.lines()) },
+            "notes": self.notes,
+        })
+    }
+}
+
+fn bucket_json(bucket: &Bucket) -> Value {
+    json!({
+        "name": bucket.name,
+        "key": bucket.key,
+        "rate": rate_text(bucket.rate),
+        "limit": bucket.rate.map(|rate| rate.count),
+        "period": bucket.rate.map(|rate| rate.period.as_secs()),
+        "burst": bucket.rate.map(|rate| rate.burst),
+        "cost": bucket.cost,
+        "charged": charged(bucket),
+    })
+}
+
+fn charged(bucket: &Bucket) -> &'static str {
+    match bucket.is_early {
+        true => "before authentication",
+        false => "after authentication",
+    }
+}
+
+/// Nothing of it drives a terminal, whatever was asked.
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        self.write(&mut text)?;
+        f.write_str(&text.replace(|c: char| c.is_control() && c != '\n', "?"))
+    }
+}
+
+impl Explanation {
+    fn write(&self, out: &mut String) -> fmt::Result {
+        let row = |out: &mut String, name: &str, text: &str| writeln!(out, "{name:<10}{text}");
+        row(
+            out,
+            "request",
+            &format!(
+                "{} {} for {} from {}",
+                self.method, self.path, self.host, self.client
+            ),
+        )?;
+        row(out, "decision", &self.verdict())?;
+        if let Some(cause) = self.refusal().and_then(|refusal| refusal.cause()) {
+            row(out, "", cause)?;
+        }
+        match self.readings {
+            0 | 1 => row(out, "path", &self.canonical)?,
+            n => row(out, "path", &format!("{} ({n} readings)", self.canonical))?,
+        }
+        match (&self.route, &self.outcome) {
+            (Some(name), _) => row(out, "route", &format!("{name}: {}", self.route_text))?,
+            (None, Outcome::AuthApi) => row(out, "route", "none: the auth API comes first")?,
+            (None, _) => row(out, "route", "none")?,
+        }
+        for (name, why) in &self.near {
+            row(out, "", &format!("not {name}: {why}"))?;
+        }
+        self.write_caller(out)?;
+        for rule in &self.rules {
+            match &rule.fails {
+                None => row(out, "rule", &format!("holds: {}", rule.text))?,
+                Some((key, why)) => {
+                    row(out, "rule", &format!("fails: {}", rule.text))?;
+                    row(out, "", &format!("by {key}: {why}"))?;
+                }
+            }
+        }
+        for bucket in &self.buckets {
+            let cost = match bucket.cost.get() {
+                1 => String::new(),
+                cost => format!(", a request costs {cost}"),
+            };
+            let text = format!(
+                "{}: {} for {}{cost}, {}",
+                bucket.name,
+                rate_text(bucket.rate),
+                bucket.key,
+                charged(bucket)
+            );
+            row(out, "limit", &text)?;
+        }
+        if !self.removed.is_empty() {
+            row(out, "removed", &self.removed.join(", "))?;
+        }
+        for (name, value) in &self.added {
+            row(out, "added", &format!("{name}: {value}"))?;
+        }
+        for url in self.urls() {
+            row(out, "upstream", &url)?;
+        }
+        if !self.response.removed.is_empty() {
+            let removed = self.response.removed.join(", ");
+            row(out, "response", &format!("without {removed}"))?;
+        }
+        for (name, value) in self.response.lines() {
+            row(out, "response", &format!("with {name}: {value}"))?;
+        }
+        for note in &self.notes {
+            row(out, "note", note)?;
+        }
+        Ok(())
+    }
+
+    fn write_caller(&self, out: &mut String) -> fmt::Result {
+        let Some(caller) = &self.caller else {
+            return Ok(());
+        };
+        let Some(user) = caller.user() else {
+            return writeln!(out, "{:<10}anonymous", "caller");
+        };
+        let mut text = format!("{}, tier {}", user.username, user.tier);
+        for (name, values) in [("roles", &user.roles), ("scopes", &user.scopes)] {
+            if !values.is_empty() {
+                let _ = write!(text, ", {name} {}", values.join(" "));
+            }
+        }
+        if user.is_superuser {
+            text += ", superuser";
+        }
+        if !is_unstated(user.id) {
+            let _ = write!(text, ", id {}", user.id);
+        }
+        let _ = write!(text, ", by {}", user.method().as_str());
+        if self.is_stated {
+            text += " (as stated)";
+        }
+        writeln!(out, "{:<10}{text}", "caller")
+    }
+}

@@ -1,0 +1,15 @@
+//! Policy as something to look at: what would become of a request and why, whether that is as it should
+//! be, and what a change of the configuration changes. Every answer is the stages' own.
+
+mod asked;
+mod caller;
+mod explain;
+mod stages;
+mod test;
+mod wording;
+
+pub use asked::{Asked, NotAsked};
+pub use caller::{Caller, NotACaller, parse_caller, principal};
+pub use explain::Explanation;
+pub use stages::Stages;
+pub use test::{Tested, run as run_test};

@@ -1,0 +1,104 @@
+//! Rules and routes in the words of the file.
+
+use crate::config::Config;
+use crate::config::checked::{AuthMode, HostPattern, OwnerField, Route, Rule};
+use crate::config::text::pattern_text;
+
+pub fn auth(mode: AuthMode) -> &'static str {
+    match mode {
+        AuthMode::Required => "required",
+        AuthMode::Optional => "optional",
+        AuthMode::None => "none",
+    }
+}
+
+/// `path /a/{b}, methods GET POST, hosts a.example, auth required`
+pub fn route(route: &Route) -> String {
+    let mut text = pattern_text(&route.pattern);
+    if !route.methods.is_empty() {
+        text += &format!(", methods {}", methods(route));
+    }
+    if !route.hosts.is_empty() {
+        let hosts: Vec<String> = route.hosts.iter().map(HostPattern::to_string).collect();
+        text += &format!(", hosts {}", hosts.join(" "));
+    }
+    if !route.headers.is_empty() {
+        text += &format!(", headers {}", headers(route));
+    }
+    text + ", auth " + auth(route.auth)
+}
+
+/// `GET POST`, or `all`.
+pub fn methods(route: &Route) -> String {
+    match route.methods.is_empty() {
+        true => "all".to_owned(),
+        false => route
+            .methods
+            .iter()
+            .map(http::Method::as_str)
+            .collect::<Vec<_>>()
+            .join(" "),
+    }
+}
+
+/// `x-beta=1 x-gamma=2`
+pub fn headers(route: &Route) -> String {
+    let headers = route.headers.iter().map(|header| {
+        let value = String::from_utf8_lossy(header.value.as_bytes());
+        format!("{}={value}", header.name)
+    });
+    headers.collect::<Vec<_>>().join(" ")
+}
+
+/// `{ owner: {username}, tiers: [pro] }`
+pub fn rule(rule: &Rule, config: &Config) -> String {
+    let keys = KEYS.iter().filter_map(|name| key(rule, name, config));
+    format!("{{ {} }}", keys.collect::<Vec<_>>().join(", "))
+}
+
+/// Every key that a rule may have, in the order in which they are told.
+const KEYS: [&str; 7] = [
+    "superuser",
+    "owner",
+    "tiers",
+    "min_tier",
+    "roles",
+    "scopes",
+    "claims",
+];
+
+/// One key of a rule as the file has it; `None` for one that it does not have.
+pub fn key(rule: &Rule, name: &str, config: &Config) -> Option<String> {
+    let list = |values: &[String]| match values {
+        [] => None,
+        values => Some(format!("[{}]", values.join(", "))),
+    };
+    let value = match name {
+        "superuser" => rule.superuser?.to_string(),
+        "owner" => {
+            let owner = rule.owner.as_ref()?;
+            let field = match &owner.equals {
+                OwnerField::Id => "user.id".to_owned(),
+                OwnerField::Username => "user.username".to_owned(),
+                OwnerField::ExternalId => "user.external_id".to_owned(),
+                OwnerField::Claim(name) => format!("claims.{name}"),
+            };
+            format!("{{{}}} = {field}", owner.parameter)
+        }
+        "tiers" => list(&rule.tiers)?,
+        "min_tier" => {
+            let rank = rule.min_rank?;
+            let tier = config.tiers.iter().find(|(_, tier)| tier.rank == rank);
+            tier.map_or_else(|| format!("rank {rank}"), |(name, _)| name.clone())
+        }
+        "roles" => list(&rule.roles)?,
+        "scopes" => list(&rule.scopes)?,
+        "claims" if !rule.claims.is_empty() => {
+            let claims = rule.claims.iter();
+            let claims = claims.map(|claim| format!("{}: {}", claim.name, claim.value));
+            format!("{{ {} }}", claims.collect::<Vec<_>>().join(", "))
+        }
+        _ => return None,
+    };
+    Some(format!("{name}: {value}"))
+}

@@ -1,0 +1,136 @@
+//! The stage itself: a request's route, if every reading of its path leads there.
+
+use std::ops::ControlFlow;
+
+use http::{HeaderName, Method};
+
+use crate::config::checked::Case;
+use crate::request::{Code, Facts, Refusal};
+
+use super::hosts::Authority;
+use super::matched::Matched;
+use super::readings::{self, Unreadable};
+use super::table::{Located, Table, Target};
+
+/// Finds where a request goes.
+///
+/// # Errors
+///
+/// 400 `bad-request` for a target that is no path, a broken escape or a malformed host,
+/// 400 `ambiguous-path` when readings of the path disagree or one holds a control byte,
+/// 404 when no route has the path and the headers, 405 with `Allow` when none of those that have them
+/// admits the method.
+pub fn find(table: &Table, facts: &Facts<'_>) -> Result<Matched, Refusal> {
+    find_announced(table, facts, &facts.head.method, &[])
+}
+
+/// Finds where a request would go that has this method and, with values not known yet, these headers
+/// beside those that are here.
+///
+/// # Errors
+/// Those of [`find`].
+pub fn find_announced(
+    table: &Table,
+    facts: &Facts<'_>,
+    method: &Method,
+    announced: &[HeaderName],
+) -> Result<Matched, Refusal> {
+    let path = facts.head.uri.path().as_bytes();
+    if path.first() != Some(&b'/') {
+        return Err(Refusal::new(
+            Code::BadRequest,
+            "The request's target has to be a path that begins with a slash.",
+        ));
+    }
+    let host = if table.hosts.is_empty() {
+        Authority::UNASKED
+    } else {
+        Authority::read(facts.host).ok_or_else(|| {
+            Refusal::new(
+                Code::BadRequest,
+                "The request's host has to be a name or an address, with or without a port.",
+            )
+        })?
+    };
+    let target = Target {
+        host,
+        method,
+        headers: &facts.head.headers,
+        announced,
+    };
+    match locate(table, &target, path)? {
+        Located::At(destination, params) => Ok(Matched {
+            destination,
+            params,
+        }),
+        Located::WrongMethod => Err(Refusal::method_not_allowed(&table.allowed(&target, path))),
+        Located::Nowhere => Err(Refusal::new(
+            Code::NotFound,
+            "There is nothing at this path.",
+        )),
+    }
+}
+
+/// Where all readings of a path lead.
+///
+/// # Errors
+///
+/// 400 when they do not lead to one place.
+pub(super) fn locate(table: &Table, target: &Target<'_>, path: &[u8]) -> Result<Located, Refusal> {
+    match readings::is_plain(path) {
+        true if !table.folds => Ok(table.locate(target, path, Case::AsAsked)),
+        true => locate_in_any_case(table, target, path),
+        false => locate_under_all_readings(table, target, path),
+    }
+}
+
+/// The path as it is and as a server reads it that ignores case.
+fn locate_in_any_case(table: &Table, target: &Target<'_>, path: &[u8]) -> Result<Located, Refusal> {
+    let located = table.locate(target, path, Case::AsAsked);
+    let folded = table.locate(target, path, Case::Any);
+    match table.agree((&located, path), (&folded, path)) {
+        true => Ok(located),
+        false => Err(ambiguous("readings lead to different routes or parameters")),
+    }
+}
+
+fn locate_under_all_readings(
+    table: &Table,
+    target: &Target<'_>,
+    path: &[u8],
+) -> Result<Located, Refusal> {
+    let mut first: Option<Located> = None;
+    let cases: &[Case] = match table.folds {
+        true => &[Case::AsAsked, Case::Any],
+        false => &[Case::AsAsked],
+    };
+    let visited = readings::visit(path, |reading| {
+        for case in cases {
+            let located = table.locate(target, reading, *case);
+            match &first {
+                None => first = Some(located),
+                Some(known) if table.agree((known, path), (&located, reading)) => {}
+                Some(_) => return ControlFlow::Break(()),
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    match (visited, first) {
+        (Ok(ControlFlow::Continue(())), Some(located)) => Ok(located),
+        (Ok(_), _) => Err(ambiguous("readings lead to different routes or parameters")),
+        (Err(Unreadable::ControlByte), _) => Err(ambiguous("a control byte when decoded")),
+        (Err(Unreadable::TooManyReadings), _) => Err(ambiguous("too many readings")),
+        (Err(Unreadable::BrokenEscape), _) => Err(Refusal::new(
+            Code::BadRequest,
+            "A percent sign in the path has to be followed by two hexadecimal digits.",
+        )),
+    }
+}
+
+fn ambiguous(cause: &str) -> Refusal {
+    Refusal::new(
+        Code::AmbiguousPath,
+        "Servers read this path in different ways; send it in its plain form.",
+    )
+    .because(cause)
+}

@@ -1,0 +1,467 @@
+//! `explain`, `test`, `diff`, `import openapi` and `backtest`: what is said of a policy without serving
+//! by it.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::harness::gateway::{Output, portcullis, run};
+
+const POLICY: &str = r#"version: 1
+listen: [{ address: 127.0.0.1:8080 }]
+store: sqlite:portcullis.db
+tiers:
+  free: { rank: 0, rate: 100/min }
+  pro: { rank: 1, rate: 100/s, burst: 200 }
+anonymous: { rate: 60/min }
+identity: { assertion: { header: X-Proof } }
+upstreams:
+  app: { targets: [http://127.0.0.1:8000] }
+routes:
+  - { name: health, path: /healthz, methods: [GET], auth: none, upstream: app }
+  - name: own-posts
+    path: /users/{username}/posts/{id}
+    methods: [PATCH, DELETE]
+    auth: required
+    allow: [{ owner: "{username}" }, { superuser: true }, { tiers: [pro], roles: [editor] }]
+    limits: [{ name: writes, key: user, rate: 30/min, burst: 10, tiers: { pro: 300/min } }]
+    upstream: app
+  - { name: orgs, path: "/orgs/{org}", auth: required, allow: [{ owner: { path: "{org}", equals: "{claims.org}" }, claims: { level: 3 } }], upstream: app }
+  - { name: reports, prefix: /reports, hosts: [r.example.com], auth: optional, upstream: app }
+  - { name: files, prefix: /files, auth: none, upstream: app, cors: { origins: [https://app.test] }, rewrite: { strip_prefix: /files, set_prefix: /v2, host: upstream }, security_headers: standard, response_headers: { remove: [Server], set: { X-Shelf: "{request.path}" } } }
+  - { name: everything-else, prefix: /, auth: required, upstream: app }
+"#;
+
+fn write(dir: &Path, name: &str, text: &str) {
+    std::fs::write(dir.join(name), text).unwrap();
+}
+
+fn cli(dir: &Path, arguments: &[&str]) -> Output {
+    run(portcullis(dir).args(arguments), "")
+}
+
+/// What `explain` says in JSON of a request under [`POLICY`], and its exit code.
+fn explain(arguments: &[&str]) -> (i32, Value) {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "gateway.yaml", POLICY);
+    let all = [&["explain", "--json"], arguments].concat();
+    let output = cli(dir.path(), &all);
+    let json = serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
+    assert!(
+        !dir.path().join("portcullis.db").exists(),
+        "it has no effect"
+    );
+    (output.code, json)
+}
+
+#[test]
+fn a_request_that_passes_is_explained_to_its_last_header() {
+    let (code, told) = explain(&[
+        "DELETE",
+        "/users/alice/posts/1?x=1",
+        "-H",
+        "X-User-Id: forged",
+        "-H",
+        "Accept: */*",
+        "--as",
+        "user=alice,tier=pro",
+    ]);
+    assert_eq!(code, 0, "{told:#}");
+    assert_eq!(told["decision"], "allow");
+    assert_eq!(told["route"], "own-posts");
+    assert_eq!(told["canonical_path"], "/users/alice/posts/1");
+    assert_eq!(told["identity"]["username"], "alice");
+    assert_eq!(told["rules"][0]["holds"], true);
+    assert_eq!(told["rules"][1]["holds"], false);
+    assert_eq!(told["upstream"], "app");
+    assert_eq!(told["path"], "/users/alice/posts/1");
+    let url = "http://127.0.0.1:8000/users/alice/posts/1?x=1";
+    assert_eq!(told["upstream_urls"][0], url);
+    assert_eq!(told["limits"][0]["name"], "writes");
+    assert_eq!(told["limits"][0]["rate"], "300/min");
+    assert_eq!(told["limits"].as_array().unwrap().len(), 1);
+    assert_eq!(told["headers"]["removed"], serde_json::json!(["x-user-id"]));
+    let added = told["headers"]["added"].to_string();
+    for header in [
+        "x-user-name",
+        "alice",
+        "x-user-tier",
+        "x-forwarded-for",
+        "192.0.2.1",
+        "x-proof",
+    ] {
+        assert!(added.contains(header), "{header}: {added}");
+    }
+    assert!(
+        !added.contains("forged") && !added.contains("accept"),
+        "{added}"
+    );
+    let near = told["near"].to_string();
+    assert!(
+        near.contains("everything-else") && near.contains("tighter"),
+        "{near}"
+    );
+}
+
+#[test]
+fn what_the_upstream_is_asked_for_instead_is_told() {
+    let (code, told) = explain(&["GET", "/files/a%2Fb?x=/files"]);
+    assert_eq!(code, 0, "{told:#}");
+    assert_eq!(told["path"], "/v2/a%2Fb");
+    let url = "http://127.0.0.1:8000/v2/a%2Fb?x=/files";
+    assert_eq!(told["upstream_urls"][0], url);
+}
+
+#[test]
+fn a_preflight_is_told_as_one() {
+    let (code, told) = explain(&[
+        "OPTIONS",
+        "/files/x",
+        "-H",
+        "Origin: https://app.test",
+        "-H",
+        "Access-Control-Request-Method: GET",
+    ]);
+    assert_eq!(code, 0, "{told:#}");
+    assert_eq!(told["served_by"], "cors");
+    assert_eq!(told["route"], "files");
+    assert_eq!(told["upstream"], Value::Null);
+    let response = added(&told["response"]);
+    assert_eq!(response["access-control-allow-origin"], "https://app.test");
+    assert_eq!(response["access-control-allow-methods"], "GET");
+    assert_eq!(response["vary"], "origin");
+    assert_eq!(response["x-frame-options"], Value::Null);
+}
+
+/// Names and values of what is added.
+fn added(told: &Value) -> Value {
+    let lines = told["added"].as_array().unwrap().iter();
+    let lines = lines.map(|line| {
+        let name = line["name"].as_str().unwrap();
+        (name.to_owned(), line["value"].clone())
+    });
+    Value::Object(lines.collect())
+}
+
+#[test]
+fn what_the_file_says_in_responses_is_told() {
+    let from = |target, page| explain(&["GET", target, "-H", &format!("Origin: {page}")]).1;
+    let told = from("/files/x", "https://app.test");
+    let response = added(&told["response"]);
+    let removed = serde_json::json!(["server", "access-control-*"]);
+    assert_eq!(told["response"]["removed"], removed);
+    assert_eq!(response["x-shelf"], "/files/x");
+    assert_eq!(response["x-frame-options"], "DENY");
+    assert_eq!(response["strict-transport-security"], Value::Null);
+    assert_eq!(response["access-control-allow-origin"], "https://app.test");
+    let told = from("/files/x", "https://evil.test");
+    let response = added(&told["response"]);
+    assert_eq!(response["vary"], "origin");
+    assert_eq!(response["access-control-allow-origin"], Value::Null);
+    // A refusal has all but what is done to the upstream's response.
+    let told = from("/files/../files/x", "https://app.test");
+    assert_eq!(told["decision"], "deny");
+    let response = added(&told["response"]);
+    assert_eq!(response["access-control-allow-origin"], "https://app.test");
+    assert_eq!(response["x-frame-options"], "DENY");
+    assert_eq!(response["x-shelf"], Value::Null);
+    let told = from("/healthz", "https://app.test");
+    assert_eq!(
+        told["response"],
+        serde_json::json!({ "removed": [], "added": [] })
+    );
+}
+
+#[test]
+fn a_refusal_says_which_key_of_which_rule_failed() {
+    let (code, told) = explain(&["PATCH", "/users/bob/posts/1", "--as", "user=alice,tier=pro"]);
+    assert_eq!(code, 3, "{told:#}");
+    assert_eq!(told["decision"], "deny");
+    assert_eq!(told["status"], 403);
+    assert_eq!(told["code"], "forbidden");
+    assert_eq!(told["stage"], "authz");
+    assert_eq!(told["upstream"], Value::Null);
+    assert_eq!(told["rules"][0]["fails"], "owner");
+    assert!(told["rules"][0]["why"].as_str().unwrap().contains("`bob`"));
+    assert_eq!(told["rules"][1]["fails"], "superuser");
+    assert_eq!(told["rules"][2]["fails"], "roles", "the tier is right");
+}
+
+#[test]
+fn every_stage_can_refuse() {
+    for (arguments, code, stage) in [
+        (&["GET", "/x"][..], "token-missing", "authn"),
+        (
+            &["GET", "/x", "--as", "anonymous"],
+            "token-missing",
+            "authn",
+        ),
+        (&["GET", "/x", "--token", "a.b.c"], "token-invalid", "authn"),
+        (
+            &["GET", "/x", "-H", "Authorization: Basic eA=="],
+            "token-invalid",
+            "authn",
+        ),
+        (
+            &["GET", "/users/bob/..;/../healthz"],
+            "ambiguous-path",
+            "route",
+        ),
+        (&["GET", "/%zz"], "bad-request", "route"),
+        (&["GET", "/files/../files/x"], "ambiguous-path", "forward"),
+        (
+            &[
+                "OPTIONS",
+                "/files/x",
+                "-H",
+                "Origin: https://evil.test",
+                "-H",
+                "Access-Control-Request-Method: GET",
+            ],
+            "forbidden",
+            "cors",
+        ),
+        (&["TRACE", "/x"], "method-not-allowed", "ingress"),
+        (&["get", "/x"], "bad-request", "ingress"),
+    ] {
+        let (exit, told) = explain(arguments);
+        assert_eq!(exit, 3, "{arguments:?}: {told:#}");
+        assert_eq!(told["code"], code, "{arguments:?}: {told:#}");
+        assert_eq!(told["stage"], stage, "{arguments:?}: {told:#}");
+    }
+}
+
+#[test]
+fn hosts_and_the_auth_api_are_told_apart() {
+    let (code, told) = explain(&["GET", "http://r.example.com/reports/1"]);
+    assert_eq!((code, &told["route"]), (0, &Value::from("reports")));
+    assert_eq!(told["limits"][0]["name"], "anonymous");
+    assert_eq!(told["limits"][0]["key"], "ip 192.0.2.1");
+    let (code, told) = explain(&["GET", "/reports/1", "--as", "user=a"]);
+    assert_eq!((code, &told["route"]), (0, &Value::from("everything-else")));
+    let near = told["near"].to_string();
+    assert!(
+        near.contains("reports") && near.contains("other hosts"),
+        "{near}"
+    );
+    let (code, told) = explain(&["POST", "/api/v1/login"]);
+    assert_eq!((code, &told["served_by"]), (0, &Value::from("auth-api")));
+    let (_, told) = explain(&["GET", "/healthz", "--as", "user=a"]);
+    assert_eq!(
+        told["identity"]["anonymous"], true,
+        "auth: none reads no one"
+    );
+}
+
+#[test]
+fn people_are_told_the_same_and_bad_usage_is_2() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "gateway.yaml", POLICY);
+    let output = cli(dir.path(), &["explain", "GET", "/healthz/x"]);
+    assert_eq!(output.code, 3, "{output:?}");
+    for line in [
+        "refused by authn: 401 token-missing",
+        "everything-else",
+        "not health: its path is another",
+    ] {
+        assert!(
+            output.stdout.contains(line),
+            "{line} in:\n{}",
+            output.stdout
+        );
+    }
+    for arguments in [
+        &["explain", "GET"][..],
+        &["explain", "GET", "no-slash"],
+        &["explain", "G T", "/"],
+        &["explain", "GET", "/", "-H", "no colon"],
+        &["explain", "GET", "/", "--as", "usr=alice"],
+        &["explain", "GET", "/", "--as", "user=a", "--token", "t"],
+        &["explain", "GET", "/", "-H", "X-API-Key: pck_x"],
+    ] {
+        let output = cli(dir.path(), arguments);
+        assert_eq!(output.code, 2, "{arguments:?}: {output:?}");
+        assert!(!output.stderr.is_empty());
+    }
+    write(dir.path(), "gateway.yaml", "version: 2\n");
+    assert_eq!(cli(dir.path(), &["explain", "GET", "/"]).code, 1);
+}
+
+#[test]
+fn a_token_is_checked_by_the_gateway_s_keys() {
+    let origin = crate::harness::origin::Origin::start();
+    let gateway = crate::harness::gateway::Settings::new(&origin)
+        .routes("- { name: all, prefix: /, auth: required, upstream: app }")
+        .start();
+    let alice = gateway.user("alice", &[]);
+    let output = gateway.cli(&["explain", "GET", "/x", "--token", &alice.access], "");
+    assert_eq!(output.code, 0, "{output:?}");
+    assert!(output.stdout.contains("alice, tier free"), "{output:?}");
+    assert!(
+        !output.stdout.contains(&alice.access),
+        "no token is printed"
+    );
+}
+
+const TESTS: &str = r#"tests:
+  - name: a stranger cannot delete
+    request: { method: DELETE, path: /users/bob/posts/1 }
+    as: { user: alice, tier: free }
+    expect: { decision: deny, status: 403, code: forbidden, route: own-posts, limit: writes }
+  - name: the owner can
+    request: { method: DELETE, path: /users/alice/posts/1, headers: { X-User-Id: forged } }
+    as: { user: alice, tier: pro }
+    expect:
+      decision: allow
+      upstream: app
+      path: /users/alice/posts/1
+      headers: { X-User-Name: alice, X-User-Email: null }
+      limit: { name: writes, rate: 300/min }
+  - name: a claim is as good as a name
+    request: { path: /orgs/acme, ip: 10.0.0.1 }
+    as: { user: bob, claims: { org: acme, level: 3 } }
+    expect: { decision: allow, route: orgs }
+  - name: of another organisation it is not
+    request: { path: /orgs/acme }
+    as: { user: bob, claims: { org: other, level: 3 } }
+    expect: { decision: deny, code: forbidden }
+  - name: health is public
+    request: { path: /healthz }
+    as: anonymous
+    expect: { decision: allow, route: health }
+"#;
+
+#[test]
+fn tests_beside_the_file_and_in_it_are_run() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "gateway.yaml", &format!("{POLICY}{TESTS}"));
+    let output = cli(dir.path(), &["test"]);
+    assert_eq!(
+        (output.code, output.stdout.as_str()),
+        (0, "5 passed, 0 failed\n"),
+        "{output:?}"
+    );
+    write(
+        dir.path(),
+        "more.test.yaml",
+        &TESTS.replace("/users/alice/", "/users/carol/"),
+    );
+    let output = cli(dir.path(), &["test"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    for part in [
+        "more.test.yaml:6: the owner can: expected decision allow, found deny",
+        "refused by authz: 403 forbidden",
+        "the path has `carol`",
+        "9 passed, 1 failed\n",
+    ] {
+        assert!(
+            output.stdout.contains(part),
+            "{part} in:\n{}",
+            output.stdout
+        );
+    }
+    let output = cli(dir.path(), &["test", "--json", "more.test.yaml"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    let json: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(
+        (json["passed"].as_u64(), json["failed"].as_u64()),
+        (Some(4), Some(1))
+    );
+    assert_eq!(json["tests"][1]["explanation"]["code"], "forbidden");
+}
+
+#[test]
+fn each_expectation_can_fail() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "gateway.yaml", POLICY);
+    for (expect, said) in [
+        ("decision: deny", "expected decision deny, found allow"),
+        ("status: 403", "expected status 403, found none"),
+        ("code: forbidden", "expected code forbidden, found none"),
+        (
+            "route: own-posts",
+            "expected route own-posts, found everything-else",
+        ),
+        ("path: /y", "expected path /y, found /x"),
+        (
+            "headers: { X-User-Name: bob }",
+            "expected header x-user-name `bob`, found `alice`",
+        ),
+        (
+            "headers: { X-User-Name: null }",
+            "expected header x-user-name nothing, found `alice`",
+        ),
+        (
+            "headers: { X-None: a }",
+            "expected header x-none `a`, found nothing",
+        ),
+        ("limit: writes", "expected limit writes, found tier"),
+        (
+            "limit: { name: tier, rate: 1/s }",
+            "expected limit tier of 1/s, found 100/min",
+        ),
+    ] {
+        let test = format!(
+            "tests: [{{ name: one, request: {{ path: /x }}, as: {{ user: alice }}, expect: {{ {expect} }} }}]\n"
+        );
+        write(dir.path(), "a.test.yaml", &test);
+        let output = cli(dir.path(), &["test"]);
+        assert_eq!(output.code, 1, "{expect}: {output:?}");
+        assert!(output.stdout.contains(said), "{said} in:\n{output:?}");
+    }
+}
+
+#[test]
+fn tests_that_test_nothing_are_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "gateway.yaml", POLICY);
+    let output = cli(dir.path(), &["test"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("there are no tests"), "{output:?}");
+    assert_eq!(cli(dir.path(), &["test", "none.test.yaml"]).code, 1);
+    let one = |request: &str, rest: &str| {
+        format!("tests: [{{ name: a, request: {{ {request} }}, {rest} }}]\n")
+    };
+    for (file, said) in [
+        ("tests: []\n".to_owned(), "this list is empty"),
+        ("test: []\n".to_owned(), "did you mean `tests`?"),
+        (one("path: /", "expect: {}"), "this expects nothing"),
+        (
+            one("path: /", "expect: { decison: deny }"),
+            "did you mean `decision`?",
+        ),
+        (
+            one("path: /", "expect: { route: own-post }"),
+            "did you mean `own-posts`?",
+        ),
+        (
+            one("path: /", "expect: { decision: allow, status: 200 }"),
+            "the upstream's to choose",
+        ),
+        (
+            one("path: x", "expect: { decision: deny }"),
+            "begins with `/`",
+        ),
+        (
+            one("path: /", "as: { usr: a }, expect: { decision: deny }"),
+            "did you mean `user`?",
+        ),
+        (
+            one("path: /", "as: nobody, expect: { decision: deny }"),
+            "anonymous",
+        ),
+        (
+            one("path: /, ip: home", "expect: { decision: deny }"),
+            "an address such as",
+        ),
+    ] {
+        write(dir.path(), "a.test.yaml", &file);
+        let output = cli(dir.path(), &["test"]);
+        assert_eq!(output.code, 1, "{file}: {output:?}");
+        assert!(
+            output.stderr.contains(said),
+            "{said} for {file}: {output:?}"
+        );
+        assert!(output.stderr.contains("a.test.yaml:1:"), "{output:?}");
+    }
+}
