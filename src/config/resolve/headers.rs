@@ -26,6 +26,8 @@ pub struct Taken {
     api_key: String,
     /// That of assertions, if there are any.
     pub assertion: Option<String>,
+    /// Those of `identity`, in lower case.
+    identity: Vec<String>,
 }
 
 impl Taken {
@@ -45,6 +47,14 @@ impl Taken {
                 let name = raw.header.get().map_or(ASSERTION, String::as_str);
                 name.to_ascii_lowercase()
             }),
+            identity: identity
+                .and_then(|i| i.headers.get())
+                .map_or_else(Vec::new, |named| {
+                    let names = named.0.iter();
+                    names
+                        .map(|(name, _)| name.value.to_ascii_lowercase())
+                        .collect()
+                }),
         }
     }
 }
@@ -58,6 +68,12 @@ impl Taken {
     pub fn is_assertion(&self, name: &str) -> bool {
         let assertion = self.assertion.as_ref();
         assertion.is_some_and(|known| are_one(name.as_bytes(), known.as_bytes()))
+    }
+
+    /// The gateway says by it who is calling.
+    pub fn is_identity(&self, name: &HeaderName) -> bool {
+        let mut known = self.identity.iter();
+        known.any(|known| are_one(name.as_str().as_bytes(), known.as_bytes()))
     }
 }
 

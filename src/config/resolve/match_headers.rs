@@ -57,7 +57,9 @@ fn header_name(name: &At<String>, taken: &Taken, findings: &mut Findings) -> Opt
             .hint("for example `X-Beta`");
         return None;
     };
-    let is_taken = taken.is_api_key(&header) || taken.is_assertion(header.as_str());
+    let is_taken = taken.is_api_key(&header)
+        || taken.is_identity(&header)
+        || taken.is_assertion(header.as_str());
     if field_names::may_choose_route(header.as_str()) && !is_taken {
         return Some(header);
     }
