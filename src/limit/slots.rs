@@ -83,6 +83,12 @@ impl Slots {
         }
     }
 
+    /// Nothing is used up any more. For requests that nobody sent, which must not count against each other.
+    pub fn clear(&self) {
+        self.by_account.clear();
+        self.by_stranger.clear();
+    }
+
     pub(super) fn scope(&self, parts: &[&str]) -> Scope {
         Scope(self.hasher.hash_one(parts))
     }

@@ -18,6 +18,7 @@ pub struct Stages {
     pub(super) table: Table,
     pub(super) policies: Policies,
     pub(super) limits: Limits,
+    pub(super) slots: Arc<Slots>,
     pub(super) upstreams: Upstreams,
 }
 
@@ -29,8 +30,9 @@ impl Stages {
         Stages {
             table: Table::build(&config, endpoints),
             policies: Policies::build(&config, &plans),
-            limits: Limits::build(&config, &plans, slots, Clock::start()),
+            limits: Limits::build(&config, &plans, Arc::clone(&slots), Clock::start()),
             upstreams: Upstreams::build(&config, &Directory::default()),
+            slots,
             config,
         }
     }
