@@ -4,6 +4,7 @@ mod admin;
 pub mod apikey;
 pub mod check;
 mod demo;
+mod diff;
 mod explain;
 mod hash;
 mod health;
@@ -36,6 +37,8 @@ const FAILED: i32 = 1;
 const USAGE: i32 = 2;
 /// The request would be refused.
 const REFUSED: i32 = 3;
+/// The policy would be looser.
+const LOOSENED: i32 = 4;
 
 const DEFAULT_FILE: &str = "gateway.yaml";
 
@@ -77,6 +80,8 @@ enum Verb {
         #[command(flatten)]
         args: test::TestArgs,
     },
+    /// What a change of the configuration does to policy: 0 when nothing is looser, 4 when something is
+    Diff(diff::DiffArgs),
     /// Accounts, straight on the store
     User {
         #[command(flatten)]
@@ -216,6 +221,7 @@ pub fn run() -> i32 {
             let path = file.path();
             with_path(&path, |loaded| test::run(loaded, &path, &args))
         }
+        Verb::Diff(args) => diff::run(&args),
         Verb::User {
             file,
             json,

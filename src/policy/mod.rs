@@ -3,6 +3,7 @@
 
 mod asked;
 mod caller;
+mod diff;
 mod explain;
 mod stages;
 mod test;
@@ -10,6 +11,7 @@ mod wording;
 
 pub use asked::{Asked, NotAsked};
 pub use caller::{Caller, NotACaller, parse_caller, principal};
+pub use diff::{Change, Kind, diff};
 pub use explain::Explanation;
 pub use stages::Stages;
 pub use test::{Tested, run as run_test};

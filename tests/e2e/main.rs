@@ -12,6 +12,7 @@ mod bad_requests;
 mod command_line;
 mod cors;
 mod demo;
+mod diff;
 mod headers;
 mod keys;
 mod life;
