@@ -9,6 +9,7 @@ mod explain;
 mod hash;
 mod health;
 mod import;
+mod import_openapi;
 mod key;
 mod openapi;
 mod reload;
@@ -82,6 +83,11 @@ enum Verb {
     },
     /// What a change of the configuration does to policy: 0 when nothing is looser, 4 when something is
     Diff(diff::DiffArgs),
+    /// Routes made from what another tool has
+    Import {
+        #[command(subcommand)]
+        command: import_openapi::ImportVerb,
+    },
     /// Accounts, straight on the store
     User {
         #[command(flatten)]
@@ -222,6 +228,9 @@ pub fn run() -> i32 {
             with_path(&path, |loaded| test::run(loaded, &path, &args))
         }
         Verb::Diff(args) => diff::run(&args),
+        Verb::Import {
+            command: import_openapi::ImportVerb::Openapi(args),
+        } => import_openapi::run(&args),
         Verb::User {
             file,
             json,

@@ -14,6 +14,7 @@ mod cors;
 mod demo;
 mod diff;
 mod headers;
+mod import_openapi;
 mod keys;
 mod life;
 mod lifecycle;
