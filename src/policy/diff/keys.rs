@@ -21,7 +21,7 @@ pub enum Meaning {
     More,
     /// A number or a duration of which less is looser.
     Less,
-    /// A list of which each member admits something.
+    /// A list of which each member admits something, and `*` everything.
     Members,
     /// Words from the tightest to the loosest.
     Words(&'static [&'static str]),
@@ -83,7 +83,10 @@ fn kind(meaning: Option<Meaning>, was: Option<&Value>, is: Option<&Value>) -> Op
         Some(Meaning::Less) => by_number().map(Ordering::reverse).or(unknown),
         Some(Meaning::Members) => {
             let (was, is) = (members(was), members(is));
-            Some(match (is.is_subset(&was), was.is_subset(&is)) {
+            let is_within = |few: &BTreeSet<String>, many: &BTreeSet<String>| {
+                many.contains("*") || few.is_subset(many)
+            };
+            Some(match (is_within(&is, &was), is_within(&was, &is)) {
                 (true, true) => Ordering::Equal,
                 (true, false) => Ordering::Less,
                 _ => Ordering::Greater,
@@ -201,6 +204,8 @@ mod tests {
             ("list", json!(["x"]), json!(["x", "y"]), looser),
             ("list", json!(["x", "y"]), json!(["y"]), tighter),
             ("list", json!(["x", "y"]), json!(["y", "x"]), other),
+            ("list", json!(["x", "y"]), json!(["*"]), looser),
+            ("list", json!(["*"]), json!(["x", "y"]), tighter),
             ("secure", json!(true), json!(false), looser),
             ("secure", json!(false), json!(true), tighter),
             ("name", json!("x"), json!("y"), other),

@@ -29,6 +29,17 @@ const MEANINGS: &[(&str, Meaning)] = &[
     ("max_body", Meaning::More),
     ("request_headers", Meaning::Other),
     ("response_headers", Meaning::Other),
+    ("rewrite", Meaning::Other),
+    ("security_headers", Meaning::Words(&["standard", "off"])),
+    ("cors.origins", Meaning::Members),
+    ("cors.methods", Meaning::Members),
+    ("cors.headers", Meaning::Members),
+    ("cors.expose", Meaning::Members),
+    (
+        "cors.credentials",
+        Meaning::Words(&["nothing", "false", "true"]),
+    ),
+    ("cors.max_age", Meaning::Other),
 ];
 
 pub fn changes(old: &Stages, new: &Stages, pairs: &Pairs) -> Vec<Change> {

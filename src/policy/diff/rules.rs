@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Change, Kind, Part};
 use crate::config::Config;
+use crate::config::cel::{Expression, Variable};
 use crate::config::checked::{AuthMode, Owner, Pattern, Route, Rule, Segment};
 use crate::policy::wording;
 
@@ -108,6 +109,7 @@ fn covers(wide: (&Rule, Side<'_>), narrow: (&Rule, Side<'_>)) -> bool {
         roles,
         scopes,
         claims,
+        cel,
     } = wide.0;
     let other = narrow.0;
     let is_subset = |few: &[String], many: &[String]| few.iter().all(|f| many.contains(f));
@@ -115,32 +117,53 @@ fn covers(wide: (&Rule, Side<'_>), narrow: (&Rule, Side<'_>)) -> bool {
         let is_same = |other| is_same_owner((owner, wide.1.route), (other, narrow.1.route));
         other.owner.as_ref().is_some_and(is_same)
     });
+    let is_expression = cel.as_ref().is_none_or(|cel| {
+        let is_same = |other| is_same_expression((cel, wide.1.route), (other, narrow.1.route));
+        other.cel.as_ref().is_some_and(is_same)
+    });
     let has_role = roles.is_empty() || (!other.roles.is_empty() && is_subset(&other.roles, roles));
     (superuser.is_none() || *superuser == other.superuser)
         && is_owner
+        && is_expression
         && has_role
         && is_subset(scopes, &other.scopes)
         && claims.iter().all(|claim| other.claims.contains(claim))
         && tiers_cover(wide, narrow)
 }
 
-/// Both ask for the same value: of any path that both routes take, the same text.
+/// Both ask for the same value.
 fn is_same_owner(a: (&Owner, &Route), b: (&Owner, &Route)) -> bool {
-    let is_same_text = match (&a.1.pattern, &b.1.pattern) {
+    is_same_parameter((&a.0.parameter, a.1), (&b.0.parameter, b.1)) && a.0.equals == b.0.equals
+}
+
+/// Both ask the same of the same values; how an expression is written is all that is compared.
+fn is_same_expression(a: (&Expression, &Route), b: (&Expression, &Route)) -> bool {
+    let is_same = |variable: &Variable| match variable {
+        Variable::Path(name) => is_same_parameter((name, a.1), (name, b.1)),
+        _ => true,
+    };
+    a.0.source() == b.0.source() && a.0.variables().all(is_same)
+}
+
+/// Of any path that both routes take, the parameters have the same text.
+fn is_same_parameter(a: (&str, &Route), b: (&str, &Route)) -> bool {
+    match (&a.1.pattern, &b.1.pattern) {
         (Pattern::Path(own), Pattern::Path(other)) => {
             let place = |segments: &[Segment], name: &str| {
-                let is_it =
-                    |segment: &Segment| matches!(segment, Segment::Param(own) if own == name);
-                segments.iter().position(is_it)
+                let place = |(at, segment): (usize, &Segment)| match segment {
+                    Segment::Param(own) if own == name => Some((at, false)),
+                    Segment::Rest(own) if own == name => Some((at, true)),
+                    _ => None,
+                };
+                segments.iter().enumerate().find_map(place)
             };
-            let at = place(own, &a.0.parameter);
+            let at = place(own, a.0);
             at.is_some()
-                && at == place(other, &b.0.parameter)
+                && at == place(other, b.0)
                 && a.1.path_options.merge_slashes == b.1.path_options.merge_slashes
         }
-        (own, other) => own == other && a.0.parameter == b.0.parameter,
-    };
-    is_same_text && a.0.equals == b.0.equals
+        (own, other) => own == other && a.0 == b.0,
+    }
 }
 
 fn tiers_cover(wide: (&Rule, Side<'_>), narrow: (&Rule, Side<'_>)) -> bool {
