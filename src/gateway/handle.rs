@@ -11,6 +11,7 @@ use super::ingress::{self, Connection};
 use super::ledger::Ledger;
 use super::respond;
 use super::worker::{Current, Worker};
+use crate::authn::Identified;
 use crate::authz;
 use crate::forward;
 use crate::limit;
@@ -68,9 +69,12 @@ async fn serve(
     ledger.matched(index);
 
     let admission = limit::admit(&snapshot.limits, &matched, &facts)?;
+    ledger.admitted(&admission);
     let identified = snapshot.authenticator.identify(route.auth, &head.headers);
-    let principal = ledger.identified(identified.await, &head.headers)?;
+    let identified = Identified::of(identified.await, route.shadow);
+    let principal = ledger.identified(identified, &head.headers)?;
     let permit = authz::decide(&snapshot.policies, matched, principal, &facts)?;
+    ledger.decided(&permit);
     let ticket = limit::take(&snapshot.limits, admission, permit, &facts)?;
     ledger.limited(&ticket);
 

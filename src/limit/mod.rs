@@ -22,6 +22,8 @@ mod stage;
 mod tests;
 #[cfg(test)]
 mod tests_of_rules;
+#[cfg(test)]
+mod tests_of_shadow;
 mod word;
 
 pub use address::AddressLimit;

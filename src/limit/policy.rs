@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::config::checked::{self, LimitKey, LimitsHeaders, PathOptions, Rate};
+use crate::config::checked::{self, LimitKey, LimitsHeaders, Mode, PathOptions, Rate};
 use crate::config::{Config, Plans};
 
 use super::clock::Clock;
@@ -40,6 +40,8 @@ pub(super) struct RouteLimits {
     pub(super) early: Vec<Limit>,
     /// By user: charged when the caller is known. `None` when the route says nothing of limits.
     pub(super) late: Option<Vec<Limit>>,
+    /// Whatever limits a caller meets here, they only record what they would refuse.
+    pub(super) is_shadow: bool,
 }
 
 #[derive(Clone)]
@@ -52,6 +54,8 @@ pub(super) struct Limit {
     pub(super) by_tier: BTreeMap<String, Option<usize>>,
     /// What one request takes.
     pub(super) cost: NonZeroU32,
+    /// It only records what it would refuse, on every route that it is for.
+    pub(super) is_shadow: bool,
 }
 
 /// A quota, and how clients are told of it.
@@ -87,6 +91,7 @@ impl Limits {
                 })
                 .collect(),
             cost: NonZeroU32::MIN,
+            is_shadow: false,
         };
         let anonymous = Limit {
             name: "anonymous".to_owned(),
@@ -95,6 +100,7 @@ impl Limits {
             policy: policies.add("anonymous", config.anonymous, NonZeroU32::MIN),
             by_tier: BTreeMap::new(),
             cost: NonZeroU32::MIN,
+            is_shadow: false,
         };
         // A server that ignores case is behind other routes as well.
         let folds = config.folds_paths();
@@ -112,6 +118,7 @@ impl Limits {
                     })
                     .collect(),
                 cost: limit.cost,
+                is_shadow: route.shadow.limits || limit.mode == Mode::Shadow,
             };
             let is_late = |limit: &&checked::Limit| limit.key == LimitKey::User;
             let own = route.limits.as_deref();
@@ -123,6 +130,7 @@ impl Limits {
                 },
                 early: early.map(&mut compile).collect(),
                 late: own.map(|own| own.iter().filter(is_late).map(&mut compile).collect()),
+                is_shadow: route.shadow.limits,
             }
         });
         let routes: Vec<RouteLimits> = routes.collect();
@@ -145,6 +153,15 @@ impl Limit {
     pub(super) fn policy(&self, tier: Option<&str>) -> Option<usize> {
         let of_tier = tier.and_then(|tier| self.by_tier.get(tier));
         of_tier.copied().unwrap_or(self.policy)
+    }
+
+    /// The counters that it charges. What other routes share is not used up by one in shadow: that
+    /// would have them refuse.
+    pub(super) fn scope(&self, is_shadow: bool) -> Scope {
+        match is_shadow && !self.is_shadow {
+            true => self.scope.in_shadow(),
+            false => self.scope,
+        }
     }
 }
 

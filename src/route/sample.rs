@@ -105,5 +105,6 @@ pub(crate) fn route(pattern: Pattern) -> Route {
         path_options: PathOptions::default(),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
+        shadow: Shadow::default(),
     }
 }

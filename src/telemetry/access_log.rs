@@ -1,6 +1,7 @@
 //! One line for each request, written by a thread of its own. A worker fills in an [`Entry`] as the
 //! request goes along and hands it over; nothing is formatted on the request's path.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -57,8 +58,21 @@ pub struct Entry {
     pub limit: Option<Box<str>>,
     /// What went wrong inside.
     pub cause: Option<Box<str>>,
+    /// What guards in shadow would have refused, in the order in which they were asked.
+    pub would_refuse: Vec<WouldRefuse>,
     pub bytes_in: u64,
     pub bytes_out: u64,
+}
+
+/// A refusal that was only recorded.
+#[derive(Debug)]
+pub struct WouldRefuse {
+    /// `auth`, `allow` or `limits`.
+    pub part: &'static str,
+    /// The code that the refusal would have had.
+    pub reason: &'static str,
+    /// The limit that would have refused.
+    pub limit: Option<Box<str>>,
 }
 
 impl Default for Entry {
@@ -84,6 +98,7 @@ impl Default for Entry {
             reason: None,
             limit: None,
             cause: None,
+            would_refuse: Vec::new(),
             bytes_in: 0,
             bytes_out: 0,
         }
@@ -155,7 +170,7 @@ impl Entry {
         let user = self.user_id.map(|id| id.to_string());
         let _ = write!(
             lines,
-            "{} {} {} {} {:?} {} {:.3}ms {}->{} user={} route={} {}{}",
+            "{} {} {} {} {:?} {} {:.3}ms {}->{} user={} route={} {}{}{}",
             self.timestamp(),
             text(&self.request_id),
             self.client_ip,
@@ -170,6 +185,10 @@ impl Entry {
             self.decision,
             self.reason
                 .map_or_else(String::new, |reason| format!(" ({reason})")),
+            self.would_refuse
+                .iter()
+                .map(|refusal| format!(" (would refuse {refusal})"))
+                .collect::<String>(),
         );
     }
 
@@ -191,6 +210,23 @@ fn milliseconds(duration: Duration) -> f64 {
 
 fn text(value: &HeaderValue) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(value.as_bytes())
+}
+
+/// `auth: token-missing`, and with the name of a limit `limits: rate-limited: writes`.
+impl fmt::Display for WouldRefuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.part, self.reason)?;
+        match &self.limit {
+            Some(limit) => write!(f, ": {limit}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Serialize for WouldRefuse {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 impl Serialize for Entry {
@@ -217,6 +253,9 @@ impl Serialize for Entry {
         map.serialize_entry("limit", &self.limit)?;
         if let Some(cause) = &self.cause {
             map.serialize_entry("cause", cause)?;
+        }
+        if !self.would_refuse.is_empty() {
+            map.serialize_entry("would_refuse", &self.would_refuse)?;
         }
         map.serialize_entry("bytes_in", &self.bytes_in)?;
         map.serialize_entry("bytes_out", &self.bytes_out)?;
@@ -299,6 +338,31 @@ mod tests {
             "1970-01-01T00:00:00Z the-id 0.0.0.0 GET \"/a\\\"b\" 403 1.235ms 0->0 user=- \
              route=own-posts deny (forbidden)\n"
         );
+    }
+
+    #[test]
+    fn what_would_have_been_refused_is_told_where_there_was_something() {
+        let refusal = |limit: Option<&str>| WouldRefuse {
+            part: "limits",
+            reason: "rate-limited",
+            limit: limit.map(Into::into),
+        };
+        let entry = || Entry {
+            would_refuse: vec![refusal(Some("writes")), refusal(None)],
+            ..entry()
+        };
+        let text = written(Format::Json, vec![entry(), Entry::default()]);
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let told = ["limits: rate-limited: writes", "limits: rate-limited"];
+        assert_eq!(lines[0]["would_refuse"], serde_json::json!(told));
+        assert_eq!(lines[1].get("would_refuse"), None);
+        let text = written(Format::Text, vec![entry()]);
+        let end =
+            " (would refuse limits: rate-limited: writes) (would refuse limits: rate-limited)\n";
+        assert!(text.ends_with(end), "{text}");
     }
 
     #[test]

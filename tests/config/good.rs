@@ -95,8 +95,37 @@ fn defaults() {
         path_options: PathOptions::default(),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
+        shadow: Shadow::default(),
     };
     assert_eq!(config.routes, [all]);
+}
+
+#[test]
+fn what_is_in_shadow() {
+    let text = "version: 1
+upstreams: { app: { targets: http://127.0.0.1:8000 } }
+routes:
+  - { name: one, prefix: /one, auth: optional, shadow: [auth, limits], upstream: app }
+  - name: two
+    prefix: /two
+    auth: required
+    allow: [{ superuser: true }]
+    shadow: [allow]
+    limits: [{ name: a, rate: 1/s, mode: shadow }, { name: b, rate: 1/s, mode: enforce }]
+    upstream: app
+";
+    let loaded = load(text);
+    assert_eq!(loaded.warnings, []);
+    let [one, two] = loaded.config.routes.as_slice() else {
+        panic!("two routes");
+    };
+    assert_eq!(one.shadow, Shadow::of([Guard::Auth, Guard::Limits]));
+    assert_eq!(two.shadow, Shadow::of([Guard::Allow]));
+    let modes = two.limits.iter().flatten().map(|limit| limit.mode);
+    assert_eq!(modes.collect::<Vec<_>>(), [Mode::Shadow, Mode::Enforce]);
+    let shown = config::shown(&loaded.config);
+    assert_eq!(shown["routes"][0]["shadow"], json!(["auth", "limits"]));
+    assert_eq!(shown["routes"][1]["limits"][0]["mode"], "shadow");
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod proxying;
 mod reload;
 mod routing;
 mod rules;
+mod shadow;
 mod signing;
 mod stores;
 mod streaming;

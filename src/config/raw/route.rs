@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::HeaderName;
 use serde_json::{Value as Json, json};
 
-use super::super::checked::{AuthMode, LimitKey, TrailingSlash};
+use super::super::checked::{AuthMode, Guard, LimitKey, Mode, TrailingSlash};
 use super::super::decode::{At, AtLeastOne, Decode, Field, Named, expected, scalar};
 use super::super::diagnose::{Findings, nearest, shown};
 use super::super::schema;
@@ -44,6 +44,8 @@ section! {
         request_headers: RawHeaderEdits;
         /// Changes to what the upstream answers.
         response_headers: RawHeaderEdits;
+        /// What only records what it would refuse, and lets it pass.
+        shadow: Vec<At<Guard>>;
     }
 }
 
@@ -80,6 +82,8 @@ section! {
         tiers: Named<RawTierQuota>;
         /// What one request takes.
         cost: NonZeroU32;
+        /// Whether it refuses, or only records what it would refuse.
+        mode: Mode;
     }
 }
 
@@ -100,6 +104,17 @@ section! {
 choice! { TrailingSlash {
     "strict" => TrailingSlash::Strict,
     "ignore" => TrailingSlash::Ignore,
+} }
+
+choice! { Guard {
+    "auth" => Guard::Auth,
+    "allow" => Guard::Allow,
+    "limits" => Guard::Limits,
+} }
+
+choice! { Mode {
+    "enforce" => Mode::Enforce,
+    "shadow" => Mode::Shadow,
 } }
 
 choice! { AuthMode {

@@ -15,6 +15,7 @@ mod quota;
 mod route;
 mod rule;
 mod secret;
+mod shadow;
 mod signing;
 mod store;
 mod ties;

@@ -9,7 +9,7 @@ use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
 use super::super::raw::{RawConfig, RawRoute};
 use super::super::source::Span;
-use super::{check_name, headers, limit, match_headers, pattern, positive, rule, ties};
+use super::{check_name, headers, limit, match_headers, pattern, positive, rule, shadow, ties};
 
 const DEFAULT_MAX_BODY: u64 = 10 * 1024 * 1024;
 
@@ -226,6 +226,7 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
         path_options,
         request_headers,
         response_headers,
+        shadow: shadow::shadow(raw, findings),
     })
 }
 

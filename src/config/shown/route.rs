@@ -4,8 +4,8 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::super::checked::{
-    AuthMode, Config, HeaderEdits, HostPattern, Limit, LimitKey, Owner, OwnerField, PathOptions,
-    Pattern, Rate, Route, RouteHeader, Rule, Segment, TrailingSlash,
+    AuthMode, Config, Guard, HeaderEdits, HostPattern, Limit, LimitKey, Mode, Owner, OwnerField,
+    PathOptions, Pattern, Rate, Route, RouteHeader, Rule, Segment, TrailingSlash,
 };
 use super::{duration, lines, named, with_rate};
 
@@ -31,6 +31,7 @@ fn one(route: &Route, config: &Config) -> Value {
         path_options,
         request_headers,
         response_headers,
+        shadow,
     } = route;
     let parameters = pattern.parameters();
     let auth = match auth {
@@ -60,6 +61,7 @@ fn one(route: &Route, config: &Config) -> Value {
         "path_options": of_path_options(*path_options),
         "request_headers": of_edits(request_headers, &parameters),
         "response_headers": of_edits(response_headers, &parameters),
+        "shadow": shadow.guards().map(Guard::as_str).collect::<Vec<_>>(),
     })
 }
 
@@ -158,12 +160,17 @@ fn of_limit(limit: &Limit) -> Value {
         rate,
         tiers,
         cost,
+        mode,
     } = limit;
     let key = match key {
         LimitKey::User => "user".to_owned(),
         LimitKey::Ip => "ip".to_owned(),
         LimitKey::Route => "route".to_owned(),
         LimitKey::Header(name) => format!("header:{name}"),
+    };
+    let mode = match mode {
+        Mode::Enforce => "enforce",
+        Mode::Shadow => "shadow",
     };
     let quota = |rate: &Option<Rate>| with_rate(json!({}), rate.as_ref());
     let tiers = tiers.iter().map(|(tier, rate)| (tier, quota(rate)));
@@ -172,6 +179,7 @@ fn of_limit(limit: &Limit) -> Value {
         "key": key,
         "tiers": named(tiers),
         "cost": cost,
+        "mode": mode,
     });
     with_rate(shown, rate.as_ref())
 }
