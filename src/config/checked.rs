@@ -15,6 +15,7 @@ use ipnet::IpNet;
 
 use super::secret::Secret;
 
+pub use super::networks::{AddressRules, Networks};
 pub use super::path_regex::{Case, PathRegex};
 pub use super::private_key::{KeyAlgorithm, KeyFault, PrivateKey};
 pub use super::template::{Part, RequestField, Template, UserField, Variable};
@@ -403,6 +404,7 @@ pub struct Route {
     pub request_headers: HeaderEdits,
     pub response_headers: HeaderEdits,
     pub shadow: Shadow,
+    pub ip: AddressRules,
 }
 
 /// Which guards of a route only record what they would refuse.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::config::checked::{self, LimitKey, LimitsHeaders, Mode, PathOptions, Rate};
+use crate::config::checked::{
+    self, AddressRules, LimitKey, LimitsHeaders, Mode, PathOptions, Rate,
+};
 use crate::config::{Config, Plans};
 
 use super::clock::Clock;
@@ -34,6 +36,7 @@ pub struct Limits {
 }
 
 pub(super) struct RouteLimits {
+    pub(super) addresses: AddressRules,
     /// Which spellings of a path are one to rules that go by path.
     pub(super) path_options: PathOptions,
     /// By address, header and route: charged before authentication.
@@ -124,6 +127,7 @@ impl Limits {
             let own = route.limits.as_deref();
             let early = own.unwrap_or_default().iter().filter(|l| !is_late(l));
             RouteLimits {
+                addresses: route.ip.clone(),
                 path_options: PathOptions {
                     case_insensitive: folds,
                     ..route.path_options

@@ -53,11 +53,11 @@ struct Due {
     is_shadow: bool,
 }
 
-/// Charges the limits by address, header and route.
+/// Turns away addresses that the route is not for, and charges the limits by address, header and route.
 ///
 /// # Errors
 ///
-/// 429 `rate-limited` when one refuses; then none is charged. One in shadow does not refuse.
+/// 403 `forbidden` for an address that the route's `ip` keeps out; 429 `rate-limited` when one refuses; then none is charged. One in shadow does not refuse.
 pub fn admit(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<Admission, Refusal> {
     let mut admission = Admission {
         client: Network::from(facts.peer.client),
@@ -67,9 +67,12 @@ pub fn admit(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<Ad
     let Some(route) = matched.route() else {
         return Ok(admission);
     };
-    let early = &limits.routes.get(route).ok_or_else(unknown_route)?.early;
+    let route = limits.routes.get(route).ok_or_else(unknown_route)?;
+    if !route.addresses.admits(facts.peer.client) {
+        return Err(kept_out());
+    }
     let client = admission.client;
-    let due = early.iter().filter_map(|limit| {
+    let due = route.early.iter().filter_map(|limit| {
         let value = early_value(limit, client, facts);
         due_of(limits, limit, limit.is_shadow, None, value)
     });
@@ -293,6 +296,12 @@ pub(super) fn rate_limited(policy: &Policy, denied: Denied) -> Refusal {
     )
     .by_limit(&policy.name)
     .retry_after(seconds)
+}
+
+/// Says no more than any other 403: which addresses get in is nobody's business.
+fn kept_out() -> Refusal {
+    Refusal::new(Code::Forbidden, "You may not do this.")
+        .because("the client's address is not one that the route's `ip` lets in")
 }
 
 /// The table and the limits are of different configurations: better no answer than no limit.

@@ -160,6 +160,7 @@ impl Stages {
         told.buckets = limit::explain(&self.limits, &matched, &facts, None);
         let admission = match limit::admit(&self.limits, &matched, &facts) {
             Ok(admission) => admission,
+            Err(refusal) if refusal.code() == Code::Forbidden => return refused("ip", refusal),
             Err(refusal) => return refused("limit", refusal),
         };
         let identified = identify(caller, route, &head);

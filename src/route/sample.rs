@@ -106,5 +106,6 @@ pub(crate) fn route(pattern: Pattern) -> Route {
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
         shadow: Shadow::default(),
+        ip: AddressRules::default(),
     }
 }

@@ -96,6 +96,7 @@ fn defaults() {
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
         shadow: Shadow::default(),
+        ip: AddressRules::default(),
     };
     assert_eq!(config.routes, [all]);
 }
@@ -126,6 +127,33 @@ routes:
     let shown = config::shown(&loaded.config);
     assert_eq!(shown["routes"][0]["shadow"], json!(["auth", "limits"]));
     assert_eq!(shown["routes"][1]["limits"][0]["mode"], "shadow");
+}
+
+#[test]
+fn networks_of_a_route() {
+    let of = |ip: &str| {
+        let text = SMALLEST.replace("upstream: app", &format!("upstream: app, ip: {ip}"));
+        let loaded = load(&text);
+        assert_eq!(loaded.warnings, []);
+        loaded.config
+    };
+    let networks =
+        |list: &[&str]| -> Networks { list.iter().map(|n| n.parse().unwrap()).collect() };
+    let config =
+        of("{ allow: [10.0.0.0/8, '::ffff:192.0.2.1', '2001:db8::/32'], deny: [10.9.0.0/16] }");
+    let expected = AddressRules {
+        allow: networks(&["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]),
+        deny: networks(&["10.9.0.0/16"]),
+    };
+    assert_eq!(config.routes[0].ip, expected);
+    let shown = &config::shown(&config)["routes"][0]["ip"];
+    assert_eq!(
+        shown["allow"],
+        json!(["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"])
+    );
+    assert_eq!(shown["deny"], json!(["10.9.0.0/16"]));
+    let only_deny = &of("{ allow: [], deny: ['::/0'] }").routes[0].ip;
+    assert!(only_deny.allow.is_empty() && !only_deny.deny.is_empty());
 }
 
 #[test]

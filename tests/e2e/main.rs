@@ -4,6 +4,7 @@
 mod harness;
 
 mod access;
+mod addresses;
 mod admin;
 mod api_keys;
 mod auth_api;

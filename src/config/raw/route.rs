@@ -13,6 +13,7 @@ use super::super::schema;
 use super::super::section::{choice, section};
 use super::super::units::{Pace, Size};
 use super::super::yaml::{Node, Value};
+use super::address::RawAddressRules;
 use super::claim::{RawClaimValue, RawOwnerField};
 use super::headers::RawHeaderEdits;
 
@@ -46,6 +47,8 @@ section! {
         response_headers: RawHeaderEdits;
         /// What only records what it would refuse, and lets it pass.
         shadow: Vec<At<Guard>>;
+        /// From which addresses it may be used.
+        ip: RawAddressRules;
     }
 }
 

@@ -9,7 +9,9 @@ use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
 use super::super::raw::{RawConfig, RawRoute};
 use super::super::source::Span;
-use super::{check_name, headers, limit, match_headers, pattern, positive, rule, shadow, ties};
+use super::{
+    address, check_name, headers, limit, match_headers, pattern, positive, rule, shadow, ties,
+};
 
 const DEFAULT_MAX_BODY: u64 = 10 * 1024 * 1024;
 
@@ -227,6 +229,7 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
         request_headers,
         response_headers,
         shadow: shadow::shadow(raw, findings),
+        ip: address::rules(&raw.ip, findings),
     })
 }
 

@@ -4,8 +4,9 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::super::checked::{
-    AuthMode, Config, Guard, HeaderEdits, HostPattern, Limit, LimitKey, Mode, Owner, OwnerField,
-    PathOptions, Pattern, Rate, Route, RouteHeader, Rule, Segment, TrailingSlash,
+    AddressRules, AuthMode, Config, Guard, HeaderEdits, HostPattern, Limit, LimitKey, Mode,
+    Networks, Owner, OwnerField, PathOptions, Pattern, Rate, Route, RouteHeader, Rule, Segment,
+    TrailingSlash,
 };
 use super::{duration, lines, named, with_rate};
 
@@ -32,7 +33,11 @@ fn one(route: &Route, config: &Config) -> Value {
         request_headers,
         response_headers,
         shadow,
+        ip,
     } = route;
+    let AddressRules { allow: from, deny } = ip;
+    let networks =
+        |networks: &Networks| networks.iter().map(ToString::to_string).collect::<Vec<_>>();
     let parameters = pattern.parameters();
     let auth = match auth {
         AuthMode::Required => "required",
@@ -61,6 +66,7 @@ fn one(route: &Route, config: &Config) -> Value {
         "path_options": of_path_options(*path_options),
         "request_headers": of_edits(request_headers, &parameters),
         "response_headers": of_edits(response_headers, &parameters),
+        "ip": (ip != &AddressRules::default()).then(|| json!({ "allow": networks(from), "deny": networks(deny) })),
         "shadow": shadow.guards().map(Guard::as_str).collect::<Vec<_>>(),
     })
 }
