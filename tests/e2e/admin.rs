@@ -106,6 +106,44 @@ fn metrics_count_what_happens() {
 }
 
 #[test]
+fn what_the_documents_list_is_measured() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .auth("rate: 2/h")
+        .routes(
+            "- { name: all, prefix: /, auth: required, shadow: [auth], upstream: app, \
+             limits: [ { name: few, rate: 9/h } ] }",
+        )
+        .start();
+    gateway.send(&get("/")).expect(200);
+    let wrong = [("username", "nobody"), ("password", "Wrong-Horse-7")];
+    let login = post("/api/v1/login").form(&wrong);
+    for status in [401, 401, 429] {
+        gateway.send(&login).expect(status);
+    }
+    gateway.reload_with(&gateway.yaml());
+
+    let documented = include_str!("../../docs/operations.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `portcullis_")?.split('`').next());
+    let page = get("/metrics").send(gateway.admin).expect(200).text();
+    for name in documented {
+        let of_it = page.lines().filter(|line| {
+            let rest = line.strip_prefix(&format!("portcullis_{name}"));
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ', '_']))
+        });
+        let is_absent = name == "users_up";
+        assert_eq!(of_it.count() == 0, is_absent, "{name}: {page}");
+    }
+    // The limit of the auth API is counted like those of routes.
+    let limited = |decision: &str| {
+        let labels = format!("policy=\"auth\",tier=\"\",decision=\"{decision}\"");
+        gateway.metric(&format!("portcullis_limit_decisions_total{{{labels}}}"))
+    };
+    assert_eq!((limited("allowed"), limited("refused")), (2.0, 1.0));
+}
+
+#[test]
 fn the_metrics_page_is_well_formed() {
     let origin = Origin::start();
     let gateway = Settings::new(&origin).start();
