@@ -160,6 +160,8 @@ impl Accounts {
                 return Ok(Found::Ended);
             }
             match self.users.store.api_key(id).await? {
+                // What the owner has become may have ended it.
+                Some(again) if again.has_ended => return Ok(Found::Ended),
                 Some(again) => stored = again,
                 None => return Ok(Found::Unknown),
             }

@@ -25,6 +25,10 @@ use crate::config::{Config, Fault, Plans, Secret};
 const LABEL: &[u8] = b"portcullis fingerprint of a foreign hash\0";
 /// What stands where an own account has its hash. No password matches it.
 const MARK: &str = "mirror:";
+const NO_SUCH_TIER: RowFault = RowFault {
+    column: "tier",
+    why: "is not one of the tiers",
+};
 
 /// The table, and what has been said of it.
 pub(super) struct Members {
@@ -132,7 +136,7 @@ fn told(member: Member, settings: &Settings, plans: &Plans, now: Millis) -> Resu
         return Err(unfit("id", "is not 1 to 255 plain characters"));
     }
     if !validate::foreign_username(&member.username) {
-        let why = "is not 1 to 255 plain characters, the first of them no ~";
+        let why = "is not 1 to 255 plain characters, the first of them no ~, or is . or ..";
         return Err(unfit("username", why));
     }
     if member
@@ -147,7 +151,7 @@ fn told(member: Member, settings: &Settings, plans: &Plans, now: Millis) -> Resu
     }
     let tier = member.tier.unwrap_or_else(|| settings.default_tier.clone());
     if !settings.tiers.contains_key(&tier) && !plans.tiers.contains_key(&tier) {
-        return Err(unfit("tier", "is not one of the tiers"));
+        return Err(NO_SUCH_TIER);
     }
     let name = member.name.filter(|name| validate::foreign_name(name));
     Ok(Told {
@@ -246,7 +250,11 @@ impl Accounts {
         let newest = told.fingerprint(refresh.first());
         let user = match here {
             Some(here) if told.is_mirrored_by(&here, &fingerprint) => here.account.id,
-            _ => self.mirror(&told, &fingerprint, Some(origin.ip)).await?.id,
+            _ => {
+                let ip = Some(origin.ip);
+                let mirrored = self.mirror(members, &told, &fingerprint, ip).await?;
+                mirrored.ok_or(AccountsError::CredentialsInvalid)?.id
+            }
         };
         let basis = Basis {
             user,
@@ -306,7 +314,8 @@ impl Accounts {
                 let kept = Some(here.password_hash.as_str());
                 let fingerprint = told.fingerprint_beside(kept, &keys.refresh);
                 if !told.is_mirrored_by(here, &fingerprint) {
-                    self.mirror(&told, &fingerprint, ip).await?;
+                    let mirrored = self.mirror(members, &told, &fingerprint, ip).await?;
+                    return Ok(mirrored.is_some());
                 }
                 Ok(true)
             }
@@ -314,20 +323,26 @@ impl Accounts {
         }
     }
 
+    /// `None`: their tier has gone meanwhile.
     async fn mirror(
         &self,
+        members: &Members,
         told: &Told,
         fingerprint: &str,
         ip: Option<IpAddr>,
-    ) -> Result<Account, AccountsError> {
+    ) -> Result<Option<Account>, AccountsError> {
+        let settings = self.users.settings.load_full();
         let told = Mirrored {
             account: &told.account,
             fingerprint,
+            tiers: &settings.tiers,
         };
         let by = By::application(ip);
         let account = self.users.store.mirror(&told, &by, self.now()).await?;
-        self.publish().await;
-        Ok(account)
+        if account.is_some() {
+            self.publish().await;
+        }
+        Ok(members.noted(account.ok_or(NO_SUCH_TIER)))
     }
 }
 

@@ -16,7 +16,7 @@ const LONGEST_PERIOD: i64 = 31_536_000;
 /// Characters of a path's template.
 const PATH_CHARS: usize = 1024;
 
-const NAME: &str = "must have 1 to 64 of the characters A-Z a-z 0-9 - _ .";
+const NAME: &str = "must have 1 to 64 of the characters A-Z a-z 0-9 - _ . and not be . or ..";
 const REQUIRED: &str = "is required";
 
 /// A tier, or a change to one: what is not given stays as it was. An inner `None` takes a value away.
@@ -157,7 +157,7 @@ impl TierForm {
                     Some((count, seconds))
                 }),
                 Err(message) => {
-                    wrong.add("rate", message);
+                    wrong.add("rate", format!("is not taken: {message}"));
                     is_readable = false;
                     None
                 }
@@ -277,14 +277,14 @@ impl RuleForm {
 }
 
 fn name_schema() -> Value {
-    json!({ "type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$" })
+    json!({ "type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$", "not": { "enum": [".", ".."] } })
 }
 
 fn check_path(path: &str, method: Option<&str>, wrong: &mut Wrong) {
     if path.len() > PATH_CHARS {
         wrong.add("path", format!("must have at most {PATH_CHARS} characters"));
     } else if let Err(message) = text::path(path) {
-        wrong.add("path", message);
+        wrong.add("path", format!("is not taken: {message}"));
     }
     if method.is_some_and(|method| text::method(method).is_none()) {
         wrong.add("method", "must be a method in capitals, such as GET");

@@ -54,9 +54,10 @@ pub fn name(text: &str) -> Result<(), FieldError> {
 }
 
 /// A name that another application gave, and that its own upstreams take: only what can't stand in a
-/// header, or is a name of this gateway's making, is refused.
+/// header or as a segment of a path, or is a name of this gateway's making, is refused.
 pub fn foreign_username(text: &str) -> bool {
-    is_plain_line(text, FOREIGN_CHARS) && !text.starts_with(NAMELESS)
+    let is_path = matches!(text, "." | "..");
+    is_plain_line(text, FOREIGN_CHARS) && !text.starts_with(NAMELESS) && !is_path
 }
 
 /// A name shown to people, likewise.
@@ -278,6 +279,9 @@ mod tests {
             assert!(!foreign_username(bad) && !foreign_name(bad), "{bad:?}");
         }
         assert!(!foreign_username("~0198c5f0"), "names of the gateway's own");
+        for bad in [".", ".."] {
+            assert!(!foreign_username(bad), "{bad}: no segment of a path");
+        }
         assert!(foreign_email("root@localhost"));
         for bad in ["", "ann", "a b@c.de", "a@b.de\n"] {
             assert!(!foreign_email(bad), "{bad:?}");

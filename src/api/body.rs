@@ -17,7 +17,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::error::Category;
 
-use crate::request::{Code, FieldError, Refusal};
+use crate::request::{Code, FieldError, Part, Refusal};
 
 /// The largest body, in bytes.
 const MAX_BYTES: usize = 64 * 1024;
@@ -37,6 +37,7 @@ pub(super) enum Accepts {
 pub(super) struct Members {
     values: Vec<(String, Value)>,
     errors: Vec<FieldError>,
+    part: Part,
     /// RFC 6749, section 3.2: parameters of a form that are not known are ignored.
     ignores_unknown: bool,
 }
@@ -55,7 +56,7 @@ impl Members {
             _ if bytes.is_empty() && takes_form => Ok(Members::default()),
             Some("application/json") => Members::of_json(&bytes),
             Some("application/x-www-form-urlencoded") if takes_form => {
-                Members::of_form(text(&bytes)?)
+                Members::of_form(text(&bytes)?, Part::Body)
             }
             _ => Err(Refusal::new(
                 Code::UnsupportedMediaType,
@@ -64,18 +65,19 @@ impl Members {
         }
     }
 
-    pub fn of_form(text: &str) -> Result<Members, Refusal> {
+    fn of_form(text: &str, part: Part) -> Result<Members, Refusal> {
         let mut values = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             values.push((form_text(name)?, Value::String(form_text(value)?)));
         }
-        Members::unique(values, true)
+        Members::unique(values, part, true)
     }
 
     /// A query string, of which every parameter has to be known.
     pub fn of_query(parts: &Parts) -> Result<Members, Refusal> {
-        let mut members = Members::of_form(parts.uri.query().unwrap_or_default())?;
+        let query = parts.uri.query().unwrap_or_default();
+        let mut members = Members::of_form(query, Part::Query)?;
         members.ignores_unknown = false;
         Ok(members)
     }
@@ -89,24 +91,32 @@ impl Members {
                 bad(format!("The body is not JSON: {error}."))
             }
         })?;
-        Members::unique(object.0, false)
+        Members::unique(object.0, Part::Body, false)
     }
 
     /// Two readers may disagree on which of two members of one name counts.
-    fn unique(values: Vec<(String, Value)>, ignores_unknown: bool) -> Result<Members, Refusal> {
+    fn unique(
+        values: Vec<(String, Value)>,
+        part: Part,
+        ignores_unknown: bool,
+    ) -> Result<Members, Refusal> {
         let mut seen = HashSet::new();
         let twice = values
             .iter()
             .map(|(name, _)| name)
             .find(|name| !seen.insert(name.as_str()));
         match twice {
-            Some(name) => Err(Refusal::invalid(vec![FieldError {
-                field: name.clone().into(),
-                message: "must not be given twice".into(),
-            }])),
+            Some(name) => {
+                let twice = FieldError {
+                    field: name.clone().into(),
+                    message: "must not be given twice".into(),
+                };
+                Err(Refusal::invalid_in(part, vec![twice]))
+            }
             None => Ok(Members {
                 values,
                 errors: Vec::new(),
+                part,
                 ignores_unknown,
             }),
         }
@@ -269,7 +279,7 @@ impl Members {
         if self.errors.is_empty() {
             Ok(())
         } else {
-            Err(Refusal::invalid(self.errors))
+            Err(Refusal::invalid_in(self.part, self.errors))
         }
     }
 }
@@ -305,7 +315,7 @@ fn form_text(encoded: &str) -> Result<String, Refusal> {
     percent_decode_str(&spaced)
         .decode_utf8()
         .map(|text| text.into_owned())
-        .map_err(|_| bad("A form value is not UTF-8."))
+        .map_err(|_| bad("A value of the form or the query is not UTF-8."))
 }
 
 fn bad(detail: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {

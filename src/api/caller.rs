@@ -8,9 +8,9 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::refused::Refused;
-use super::{ApiState, bearer, peer};
+use super::{ApiState, peer};
 use crate::accounts::{By, Key};
-use crate::authn::{Expiry, User};
+use crate::authn::{Expiry, User, bearer};
 use crate::request::{Code, Refusal};
 
 /// A parameter of the path.
@@ -45,7 +45,7 @@ impl Whom {
 }
 
 pub(super) fn caller(api: &ApiState, parts: &Parts) -> Result<Arc<User>, Refusal> {
-    match bearer(parts)? {
+    match bearer(&parts.headers)? {
         Some(token) => (api.verify)(token, Expiry::Enforced),
         None => Err(Refusal::new(
             Code::TokenMissing,

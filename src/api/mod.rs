@@ -35,7 +35,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use http::request::Parts;
 use serde_json::Value;
 
@@ -114,24 +113,4 @@ fn peer(parts: &Parts) -> Result<Peer, Refusal> {
         Refusal::new(Code::Internal, "Something went wrong inside.")
             .because("the request came without its peer")
     })
-}
-
-/// The bearer token (RFC 6750, section 2.1), if the request has an `Authorization` at all.
-fn bearer(parts: &Parts) -> Result<Option<&str>, Refusal> {
-    let mut values = parts.headers.get_all(AUTHORIZATION).into_iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    let text = value.to_str().unwrap_or_default();
-    match text.split_once(' ') {
-        Some((scheme, token))
-            if scheme.eq_ignore_ascii_case("bearer") && values.next().is_none() =>
-        {
-            Ok(Some(token.trim_matches(' ')))
-        }
-        _ => Err(Refusal::new(
-            Code::TokenInvalid,
-            "The Authorization header is not one bearer token.",
-        )),
-    }
 }

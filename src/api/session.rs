@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use super::body::{Accepts, Members};
 use super::caller::{by, caller};
 use super::refused::Refused;
-use super::{ApiState, bearer, cookie, peer, site};
+use super::{ApiState, cookie, peer, site};
 use crate::accounts::{By, Granted, Key, Origin};
-use crate::authn::Expiry;
+use crate::authn::{Expiry, bearer};
 use crate::config::Secret;
 use crate::config::checked::Delivery;
 use crate::request::schema::{asked, flag, number, text, text_or_null, told};
@@ -45,18 +45,12 @@ pub(super) async fn login(
     }
     let identity = members.required("username");
     let password = Secret::new(members.required("password"));
-    let in_query = Members::of_form(parts.uri.query().unwrap_or_default())?.optional("delivery");
-    let asked = members.optional("delivery").or(in_query);
-    let delivery = match asked.as_deref() {
-        Some("body") => Delivery::Body,
-        Some("cookie") => Delivery::Cookie,
-        Some(_) => {
-            members.reject("delivery", "must be body or cookie");
-            api.delivery
-        }
-        None => api.delivery,
-    };
+    let mut query = Members::of_query(&parts)?;
+    query.ignore_unknown();
+    let (in_body, in_query) = (asked_delivery(&mut members), asked_delivery(&mut query));
+    let delivery = in_body.or(in_query).unwrap_or(api.delivery);
     members.finish()?;
+    query.finish()?;
     if delivery == Delivery::Cookie {
         // Another site's form could sign its visitor in as somebody else (login CSRF).
         site::check(&parts, &peer, api.issuer.as_ref())?;
@@ -76,6 +70,18 @@ pub(super) async fn login(
         Err(refusal) => refusal.code().as_str(),
     });
     answer(&api, granted?, delivery)
+}
+
+/// Which way of delivery is asked for.
+fn asked_delivery(members: &mut Members) -> Option<Delivery> {
+    match members.optional("delivery")?.as_str() {
+        "body" => Some(Delivery::Body),
+        "cookie" => Some(Delivery::Cookie),
+        _ => {
+            members.reject("delivery", "must be body or cookie");
+            None
+        }
+    }
 }
 
 /// The query of [`login`], for clients that can't add to the form.
@@ -190,7 +196,7 @@ pub(super) fn message() -> Value {
 /// Signing out works with what is left of a session: a token that is no longer good for anything
 /// else, or none.
 fn bearer_session(api: &ApiState, parts: &Parts) -> Option<uuid::Uuid> {
-    let token = bearer(parts).ok().flatten()?;
+    let token = bearer(&parts.headers).ok().flatten()?;
     let user = (api.verify)(token, Expiry::Ignored).ok()?;
     Some(user.session)
 }

@@ -265,10 +265,7 @@ pub fn run() -> i32 {
             with_admin(file, |admin| reload::run(&admin, token.as_deref(), json))
         }
         Verb::Schema => print(&format!("{:#}\n", config::schema())),
-        Verb::Version => {
-            println!("portcullis {}", env!("CARGO_PKG_VERSION"));
-            GOOD
-        }
+        Verb::Version => print(&format!("portcullis {}\n", env!("CARGO_PKG_VERSION"))),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `portcullis tier`: tiers of the store and their limit rules, also while the gateway runs on it.
 
+use clap::ArgGroup;
 use serde_json::json;
 
 use super::told::{self, Told};
@@ -16,12 +17,13 @@ pub enum TierCommand {
     List,
     /// Create a tier; a running gateway knows it within a second
     Add {
-        /// 1 to 64 of A-Z a-z 0-9 - _ .
+        /// 1 to 64 of A-Z a-z 0-9 - _ . but not . or ..
         name: String,
         #[command(flatten)]
         values: TierArgs,
     },
     /// Change a tier; what is not given stays
+    #[command(group = something_of(&["rename", "rank", "rate", "burst"]))]
     Set {
         name: String,
         /// The new name, for a tier that no account has
@@ -64,6 +66,7 @@ pub enum LimitCommand {
         values: RuleArgs,
     },
     /// Change a rule; what is not given stays
+    #[command(group = something_of(&["name", "route", "path", "method", "limit", "period", "burst"]))]
     Set {
         tier: String,
         id: i64,
@@ -96,6 +99,14 @@ pub struct RuleArgs {
     /// Requests that may come at once [default: the limit]
     #[arg(long)]
     pub burst: Option<i64>,
+}
+
+/// At least one of the arguments: a change of nothing is a mistake.
+fn something_of(arguments: &'static [&'static str]) -> ArgGroup {
+    ArgGroup::new("change")
+        .args(arguments)
+        .required(true)
+        .multiple(true)
 }
 
 impl TierArgs {

@@ -96,7 +96,7 @@ mod tests {
             let (count, seconds) = pace(text).unwrap().unwrap();
             assert_eq!(pace_text(count, seconds), text);
         }
-        assert!(is_name("a-B_0."));
+        assert!(is_name("a-B_0.") && is_name("..."));
         for bad in ["", "a b", "a/b", "é", ".", "..", &"a".repeat(65)] {
             assert!(!is_name(bad), "{bad}");
         }

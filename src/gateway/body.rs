@@ -1,11 +1,15 @@
 //! The body of a response to a client, wherever it comes from. Its end closes the request's ledger.
+//! And that of a request to the auth API, of which the ledger knows how much was read.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
 
 use super::ledger::Ledger;
 use crate::forward::ResponseBody;
@@ -14,6 +18,45 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A body of the auth API, which runs on other threads.
 pub type ApiBody = UnsyncBoxBody<Bytes, BoxError>;
+
+/// The body of a request to the auth API.
+pub struct ApiRequestBody {
+    body: Incoming,
+    read: Arc<AtomicU64>,
+}
+
+impl ApiRequestBody {
+    /// Adds to `read` what is read of the body, in bytes.
+    pub(super) fn counted(body: Incoming, read: Arc<AtomicU64>) -> Self {
+        ApiRequestBody { body, read }
+    }
+}
+
+impl HttpBody for ApiRequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Ok(frame)) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            self.read.fetch_add(data.len() as u64, Ordering::Relaxed);
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
 
 pub struct Body {
     source: Source,

@@ -3,11 +3,13 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use http::{HeaderMap, HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
 
-use super::body::Body;
+use super::body::{ApiRequestBody, Body};
 use super::ingress::Connection;
 use super::worker::{Current, Worker};
 use crate::authn::{Identified, Principal, User};
@@ -31,6 +33,8 @@ struct Inner {
     route: Label,
     user: Option<Arc<User>>,
     trace: Trace,
+    /// Bytes that the auth API has read.
+    read: Option<Arc<AtomicU64>>,
     entry: Entry,
 }
 
@@ -57,6 +61,7 @@ impl Ledger {
             route: Label::NONE,
             user: None,
             trace: Trace::default(),
+            read: None,
             entry: Entry {
                 time: SystemTime::now(),
                 request_id: kept.cloned().unwrap_or_else(|| worker.new_request_id()),
@@ -179,6 +184,12 @@ impl Ledger {
         &mut self.0.trace
     }
 
+    /// Notes how much the auth API reads of a body.
+    pub fn counting(&mut self, body: Incoming) -> ApiRequestBody {
+        let read = self.0.read.insert(Arc::default());
+        ApiRequestBody::counted(body, Arc::clone(read))
+    }
+
     pub fn sent(&mut self, bytes: usize) {
         self.0.entry.bytes_out += bytes as u64;
     }
@@ -216,7 +227,10 @@ impl Drop for Inner {
         self.connection.unused_since.set(now);
         self.entry.duration = now.duration_since(self.started);
         self.entry.upstream_time = self.trace.upstream_time;
-        self.entry.bytes_in = self.trace.bytes_in();
+        self.entry.bytes_in = match &self.read {
+            Some(read) => read.load(Ordering::Relaxed),
+            None => self.trace.bytes_in(),
+        };
         self.worker.shard.request_ended(
             self.route,
             &self.entry.method,

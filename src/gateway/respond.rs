@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::additions::Additions;
 use super::body::{ApiBody, Body};
 use super::ledger::Ledger;
 use crate::config::Diagnostic;
@@ -59,8 +60,9 @@ pub fn schema() -> Value {
 }
 
 /// The response to a refused request of the data plane.
-pub fn refuse(refusal: &Refusal, ledger: Ledger) -> Response<Body> {
-    let response = problem(refusal, &ledger.request_id()).map(Body::text);
+pub fn refuse(refusal: &Refusal, additions: &Additions, ledger: Ledger) -> Response<Body> {
+    let mut response = problem(refusal, &ledger.request_id()).map(Body::text);
+    additions.tell(response.headers_mut());
     ledger.refused(refusal, response)
 }
 
@@ -89,7 +91,7 @@ impl<'a> Detail<'a> {
     fn of(refusal: &'a Refusal) -> Self {
         let wrong = |error: &'a FieldError| Wrong {
             r#type: "value_error",
-            loc: ["body", &error.field],
+            loc: [refusal.part().as_str(), &error.field],
             msg: &error.message,
         };
         Detail {
@@ -180,6 +182,7 @@ pub fn api(mut response: Response<ApiBody>) -> Result<Response<Body>, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::Part;
 
     fn body(refusal: &Refusal) -> serde_json::Value {
         let response = problem(refusal, &HeaderValue::from_static("id"));
@@ -204,6 +207,15 @@ mod tests {
             { "type": "value_error", "loc": ["body", "name"], "msg": "is required" },
         ] });
         assert_eq!(body(&refusal), list);
+        let wrong = FieldError {
+            field: "page".into(),
+            message: "must be a positive number".into(),
+        };
+        let refusal = Refusal::invalid_in(Part::Query, vec![wrong]).in_shape(Shape::Detail);
+        assert_eq!(
+            body(&refusal)["detail"][0]["loc"],
+            serde_json::json!(["query", "page"])
+        );
     }
 
     #[test]

@@ -5,20 +5,19 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::{Request, Response};
-use hyper::body::Incoming;
 
-use super::body::ApiBody;
+use super::body::{ApiBody, ApiRequestBody};
 use crate::authn::Authenticator;
 use crate::authz::Policies;
 use crate::config::Config;
-use crate::forward::Upstreams;
+use crate::forward::{Assertions, Upstreams};
 use crate::limit::Limits;
 use crate::route::Table;
 use crate::telemetry::{AccessLog, Label};
 
 /// The auth API, as the data plane sees it: a request goes over to the control plane, a response
 /// comes back. A refusal comes back as an extension of its response.
-pub type AuthApi = Arc<dyn Fn(Request<Incoming>) -> AuthApiFuture + Send + Sync>;
+pub type AuthApi = Arc<dyn Fn(Request<ApiRequestBody>) -> AuthApiFuture + Send + Sync>;
 pub type AuthApiFuture = Pin<Box<dyn Future<Output = Response<ApiBody>> + Send>>;
 
 /// One configuration, with the tiers and limit rules of the store, ready to serve.
@@ -29,6 +28,7 @@ pub struct Snapshot {
     pub limits: Limits,
     pub authenticator: Arc<Authenticator>,
     pub upstreams: Arc<Upstreams>,
+    pub assertions: Option<Arc<Assertions>>,
     pub auth_api: AuthApi,
     /// Of the routes, by their index.
     pub routes: Arc<[RouteNames]>,

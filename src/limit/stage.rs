@@ -298,8 +298,9 @@ pub(super) fn rate_limited(policy: &Policy, denied: Denied) -> Refusal {
     .retry_after(seconds)
 }
 
-/// Says no more than any other 403: which addresses get in is nobody's business.
-fn kept_out() -> Refusal {
+/// The refusal of an address that the route's `ip` keeps out. It says no more than any other 403: which
+/// addresses get in is nobody's business.
+pub fn kept_out() -> Refusal {
     Refusal::new(Code::Forbidden, "You may not do this.")
         .because("the client's address is not one that the route's `ip` lets in")
 }

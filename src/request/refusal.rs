@@ -124,11 +124,28 @@ impl Code {
     }
 }
 
-/// One member of a request body that was not acceptable.
+/// One member of a request's body or query that was not acceptable.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct FieldError {
     pub field: Cow<'static, str>,
     pub message: Cow<'static, str>,
+}
+
+/// Where members that were not acceptable stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Part {
+    #[default]
+    Body,
+    Query,
+}
+
+impl Part {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Part::Body => "body",
+            Part::Query => "query",
+        }
+    }
 }
 
 /// How the body of a refusal is written.
@@ -151,6 +168,7 @@ struct Inner {
     detail: Cow<'static, str>,
     cause: Option<String>,
     fields: Vec<FieldError>,
+    part: Part,
     diagnostics: Vec<Diagnostic>,
     headers: Vec<(HeaderName, HeaderValue)>,
     limit: Option<Box<str>>,
@@ -165,6 +183,7 @@ impl Refusal {
             detail: detail.into(),
             cause: None,
             fields: Vec::new(),
+            part: Part::default(),
             diagnostics: Vec::new(),
             headers: Vec::new(),
             limit: None,
@@ -173,13 +192,20 @@ impl Refusal {
         }))
     }
 
-    /// 422 with the members at fault.
+    /// 422 with the members of the body at fault.
     pub fn invalid(fields: Vec<FieldError>) -> Self {
-        let mut refusal = Refusal::new(
-            Code::ValidationFailed,
-            "What the request says was not acceptable.",
-        );
+        Refusal::invalid_in(Part::Body, fields)
+    }
+
+    /// 422 with the members at fault.
+    pub fn invalid_in(part: Part, fields: Vec<FieldError>) -> Self {
+        let detail = match part {
+            Part::Body => "The request's body was not acceptable.",
+            Part::Query => "The request's query was not acceptable.",
+        };
+        let mut refusal = Refusal::new(Code::ValidationFailed, detail);
         refusal.0.fields = fields;
+        refusal.0.part = part;
         refusal
     }
 
@@ -272,6 +298,11 @@ impl Refusal {
 
     pub fn fields(&self) -> &[FieldError] {
         &self.0.fields
+    }
+
+    /// Where the [`Refusal::fields`] stood.
+    pub fn part(&self) -> Part {
+        self.0.part
     }
 
     pub fn diagnostics(&self) -> &[Diagnostic] {

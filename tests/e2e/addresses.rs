@@ -1,6 +1,6 @@
 //! From which addresses a route may be used.
 
-use crate::harness::client::get;
+use crate::harness::client::{get, request};
 use crate::harness::gateway::Settings;
 use crate::harness::origin::Origin;
 
@@ -85,6 +85,29 @@ fn who_is_kept_out_is_told_nothing_and_charged_nothing() {
         gateway.metric("portcullis_would_refuse_total{route=\"inside\",part=\"limits\"}"),
         0.0
     );
+}
+
+#[test]
+fn a_browser_that_asks_first_is_kept_out_as_well() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .top(&format!(
+            "{PROXIED}\ncors: {{ origins: [\"https://app.test\"] }}"
+        ))
+        .routes(
+            "- { name: inside, prefix: /, auth: none, ip: { allow: [10.0.0.0/8] }, upstream: app }",
+        )
+        .start();
+    let ask = |from: &str| {
+        let request = request("OPTIONS", "/")
+            .header("origin", "https://app.test")
+            .header("access-control-request-method", "GET")
+            .header("x-forwarded-for", from);
+        gateway.send(&request)
+    };
+    ask("10.0.0.1").expect(204);
+    ask("192.0.2.1").expect_problem(403, "forbidden");
+    assert_eq!(origin.requests().len(), 0);
 }
 
 #[test]

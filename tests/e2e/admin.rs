@@ -226,6 +226,12 @@ fn the_access_log_tells_of_each_request() {
         "RFC 3339 in UTC: {time}"
     );
 
+    let wrong = "username=alice&password=wrong";
+    let login = post("/api/v1/login").body("application/x-www-form-urlencoded", wrong);
+    let log = gateway.log_of(&gateway.send(&login).expect(401));
+    assert_eq!(log["bytes_in"], wrong.len());
+    assert_eq!(log["path"], "/api/v1/login");
+
     let refused = gateway.send(&get("/")).expect(401);
     let log = gateway.log_of(&refused);
     assert_eq!(log["status"], 401);

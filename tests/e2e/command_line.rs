@@ -210,6 +210,8 @@ fn bad_usage_is_2_and_help_is_0() {
         (&["serve", "--no-such-option"], 2),
         (&["user", "add"], 2),
         (&["user", "set", "alice"], 2),
+        (&["tier", "set", "gold"], 2),
+        (&["tier", "limit", "set", "gold", "7"], 2),
     ] {
         let output = run(portcullis(dir.path()).args(arguments), "");
         assert_eq!(output.code, code, "{arguments:?}: {output:?}");
@@ -224,13 +226,22 @@ fn bad_usage_is_2_and_help_is_0() {
 #[test]
 fn a_reader_that_closes_the_pipe_is_no_crash() {
     let dir = tempfile::tempdir().unwrap();
-    for verb in ["schema", "openapi"] {
+    for verb in ["schema", "openapi", "version"] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let child = portcullis(dir.path()).arg(verb).stdout(writer).output();
         let output = child.unwrap();
         assert_eq!(output.status.code(), Some(1), "{verb}: {output:?}");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{verb}");
+    }
+    // Nor is a disk that is full, of which one has to hear.
+    for verb in ["schema", "openapi", "version"] {
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let child = portcullis(dir.path()).arg(verb).stdout(full).output();
+        let output = child.unwrap();
+        assert_eq!(output.status.code(), Some(1), "{verb}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.starts_with("error: "), "{verb}: {said}");
     }
 }
 

@@ -117,6 +117,8 @@ pub struct Mirrored<'a> {
     pub account: &'a Account,
     /// Stands for the hash of its password, and says nothing of it to whoever has only the database.
     pub fingerprint: &'a str,
+    /// Of which it may have a tier, beside those of the store.
+    pub tiers: &'a FileTiers,
 }
 
 /// The account of a session that a refresh token was presented for.

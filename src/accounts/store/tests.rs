@@ -83,18 +83,15 @@ async fn a_file_is_opened_while_another_process_writes() {
     assert!(other.account(Key::Id(Uuid::nil())).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn whoever_finds_it_done_is_answered_when_it_is_kept() {
-    let (store, _folder) = temporary().await;
-    let by = By::command_line();
-    let account = Account {
+fn account(username: &str, tier: &str) -> Account {
+    Account {
         id: Uuid::now_v7(),
         external_id: None,
-        username: "ann".into(),
-        name: "Ann".into(),
-        email: "ann@example.com".into(),
+        username: username.into(),
+        name: username.into(),
+        email: format!("{username}@example.com"),
         profile_image_url: None,
-        tier: "free".into(),
+        tier: tier.into(),
         roles: vec![],
         is_superuser: false,
         is_active: true,
@@ -102,7 +99,14 @@ async fn whoever_finds_it_done_is_answered_when_it_is_kept() {
         created_at: 0,
         updated_at: None,
         deleted_at: None,
-    };
+    }
+}
+
+#[tokio::test]
+async fn whoever_finds_it_done_is_answered_when_it_is_kept() {
+    let (store, _folder) = temporary().await;
+    let by = By::command_line();
+    let account = account("ann", "free");
     let tier = checked::Tier {
         rank: 0,
         rate: None,
@@ -130,4 +134,79 @@ async fn whoever_finds_it_done_is_answered_when_it_is_kept() {
         };
         tokio::join!(set(), set(), set());
     }
+}
+
+fn tier(name: &str) -> TierValues {
+    TierValues {
+        name: name.into(),
+        rank: 0,
+        quota: None,
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_mirrored_with_a_tier_that_has_gone() {
+    let (store, _folder) = temporary().await;
+    let by = By::command_line();
+    let mut member = account("ann", "gold");
+    member.external_id = Some("1".into());
+    let mirror = async |member: &Account| {
+        let told = Mirrored {
+            account: member,
+            fingerprint: "mirror:x",
+            tiers: &FileTiers::new(),
+        };
+        store.mirror(&told, &by, 1).await.unwrap()
+    };
+    assert!(mirror(&member).await.is_none());
+    let key = Key::Username("ann");
+    assert!(store.account(key).await.unwrap().is_none());
+
+    for name in ["gold", "silver"] {
+        let made = store.insert_tier(&tier(name), &by, 1).await.unwrap();
+        made.unwrap();
+    }
+    mirror(&member).await.unwrap();
+    store.delete_tier("silver", &by, 1).await.unwrap().unwrap();
+    member.tier = "silver".into();
+    assert!(mirror(&member).await.is_none());
+    let here = store.account(key).await.unwrap().unwrap();
+    assert_eq!(here.tier, "gold", "as it was before");
+}
+
+#[tokio::test]
+async fn rules_that_a_tier_s_new_name_had_go_and_the_trail_says_so() {
+    let (store, _folder) = temporary().await;
+    let by = By::command_line();
+    let one = std::num::NonZeroU32::MIN;
+    let rule = RuleValues {
+        name: "calls".into(),
+        target: Target::Path("/a".into(), None),
+        quota: Quota {
+            count: one,
+            seconds: one,
+            burst: None,
+        },
+    };
+    // Of a tier that the file had then.
+    let made = store.insert_rule("platinum", false, &rule, &by, 1);
+    let orphan = made.await.unwrap().unwrap();
+    store
+        .insert_tier(&tier("gold"), &by, 1)
+        .await
+        .unwrap()
+        .unwrap();
+    let rename = |_: &TierValues| Ok(tier("platinum"));
+    let renamed = store.update_tier("gold", rename, &by, 2).await.unwrap();
+    assert_eq!(renamed.unwrap().name, "platinum");
+    assert!(store.rule("platinum", orphan.id).await.unwrap().is_none());
+    let trail = Trail {
+        limit: 10,
+        ..Trail::default()
+    };
+    let trail = store.trail(&trail).await.unwrap();
+    let said: Vec<_> = trail.iter().map(|entry| entry.action.clone()).collect();
+    let (update, delete) = (Action::TierUpdate, Action::TierLimitDelete);
+    assert_eq!(said[..2], [update, delete].map(|action| action.as_str()));
+    assert_eq!(trail[1].details["rule"], orphan.id);
 }

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Api, FORM, JSON, PASSWORD};
+use super::{Api, FORM, JSON, NOTHING, PASSWORD};
 use crate::config::checked::Registration;
+use crate::request::Part;
 
 const TEXT: (&str, &str) = ("content-type", "text/plain");
 const LOGIN: &str = "/api/v1/login";
@@ -167,6 +168,29 @@ async fn an_authorization_that_is_no_bearer_token_is_invalid() {
     let request = http::Request::get("/api/v1/users/me");
     let request = request.body(axum::body::Body::empty()).unwrap();
     api.send(request).await.assert_refused("token-missing");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_query_is_not_laid_to_the_body() {
+    let api = Api::start().await;
+    let (root, _) = api.sign_in("root").await;
+    for target in [
+        "/users?page=0",
+        "/users?page=1&page=2",
+        "/users?pages=2",
+        "/tiers?items_per_page=x",
+        "/audit?limit=0",
+    ] {
+        let answer = api.call("GET", target, &root, NOTHING).await;
+        answer.assert_refused("validation-failed");
+        let refusal = answer.refusal.unwrap();
+        assert_eq!(refusal.part(), Part::Query, "{target}");
+        assert!(refusal.detail().contains("query"), "{target}: {refusal:?}");
+    }
+    let login = json!({ "username": "ann", "password": PASSWORD });
+    let answer = api.post_json("/api/v1/login?delivery=mail", login).await;
+    answer.assert_refused("validation-failed");
+    assert_eq!(answer.refusal.unwrap().part(), Part::Query);
 }
 
 #[tokio::test]

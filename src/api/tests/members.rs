@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Answer, Api, NOTHING, PASSWORD};
+use super::{Answer, Api, FORM, NOTHING, PASSWORD};
 use crate::accounts::testing::{Application, QUERY, application_for, users_of};
 use crate::accounts::{Accounts, By, Edit, Key, LastSuperuser, Users};
 use crate::authn::Found;
@@ -509,5 +509,37 @@ async fn an_api_key_lives_no_longer_than_its_owner_in_the_table() {
     assert_eq!(account(found).tier, "free");
     application.set(1, "disabled_at = CURRENT_TIMESTAMP");
     let found = api.accounts.look_up_key(&key).await.unwrap();
+    assert!(matches!(found, Found::Ended));
+}
+
+#[tokio::test]
+async fn a_key_that_a_superuser_lent_introspection_ends_with_the_application_s_word() {
+    let (api, application, _folder) = start().await;
+    let (token, cookie) = api.sign_in("root").await;
+    let made = async |token: &str, scope: &str| {
+        let body = json!({ "name": scope, "scopes": [scope] });
+        let made = api.call("POST", "/api-keys", token, body).await.expect(201);
+        made.json()["key"].as_str().unwrap().to_owned()
+    };
+    let ask = async |key: &str| {
+        let form = format!("token={token}");
+        let by = ("x-api-key", key);
+        api.post("/api/v1/introspect", &[FORM, by], &form).await
+    };
+    let (lent, other) = (made(&token, "introspect").await, made(&token, "read").await);
+    ask(&lent).await.expect(200);
+    application.set(2, "is_admin = FALSE");
+    api.refresh(&cookie).await.expect(200);
+    ask(&lent).await.expect(401);
+    ask(&other).await.expect(403);
+    let found = api.accounts.look_up_key(&other).await.unwrap();
+    assert!(matches!(found, Found::Key(_)), "it lends nothing");
+
+    // Also when the key's own look-up is the first to notice.
+    application.set(2, "is_admin = TRUE");
+    let (token, _) = api.sign_in("root").await;
+    let lent = made(&token, "introspect").await;
+    application.set(2, "is_admin = FALSE");
+    let found = api.accounts.look_up_key(&lent).await.unwrap();
     assert!(matches!(found, Found::Ended));
 }

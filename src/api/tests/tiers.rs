@@ -239,6 +239,11 @@ async fn everything_wrong_with_a_tier_is_told_at_once() {
     let bad = json!({ "name": "a b", "rank": "1", "rate": "fast", "burst": 0, "color": "red" });
     let answer = api.call("POST", "/tiers", &root, bad).await;
     assert_eq!(fields(&answer), ["rank", "name", "rate", "burst", "color"]);
+    // They would be no segments of a path.
+    for name in [".", ".."] {
+        let answer = api.call("POST", "/tiers", &root, json!({ "name": name }));
+        assert_eq!(fields(&answer.await), ["name"], "{name}");
+    }
     let empty = api.call("POST", "/tiers", &root, json!({})).await;
     assert_eq!(fields(&empty), ["name"]);
     add_gold(&api, &root).await;

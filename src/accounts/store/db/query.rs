@@ -25,6 +25,9 @@ pub struct Query {
     lock: &'static str,
 }
 
+/// Goes before the parenthesis that closes the statement.
+const SKIP_LOCKED: &str = " FOR UPDATE SKIP LOCKED";
+
 pub fn query(sql: &'static str) -> Query {
     Query {
         sql: Cow::Borrowed(sql),
@@ -64,6 +67,13 @@ impl Query {
     /// Nobody changes the rows that are read before the transaction ends; others may read them so too.
     pub fn for_share(mut self) -> Self {
         self.lock = " FOR SHARE";
+        self
+    }
+
+    /// What the SELECT in the parentheses at the end reads is nobody else's meanwhile: rows that others
+    /// have locked are left to them. For work that several do at once and nobody has to wait for.
+    pub fn skip_locked(mut self) -> Self {
+        self.lock = SKIP_LOCKED;
         self
     }
 
@@ -118,9 +128,10 @@ impl Query {
     }
 
     fn postgres(self) -> Prepared<'static, Postgres, sqlx::postgres::PgArguments> {
-        let sql = match self.lock {
-            "" => self.sql,
-            lock => Cow::Owned(format!("{}{lock}", self.sql)),
+        let sql = match (self.lock, self.sql.strip_suffix(')')) {
+            ("", _) => self.sql,
+            (SKIP_LOCKED, Some(open)) => Cow::Owned(format!("{open}{SKIP_LOCKED})")),
+            (lock, _) => Cow::Owned(format!("{}{lock}", self.sql)),
         };
         bound(sql, self.values)
     }

@@ -25,12 +25,12 @@ impl Store {
         self.health
             .watch(async {
                 let mut tx = self.db.begin().await?;
-                let swept = query(SWEEP)
-                    .bind(before)
-                    .bind(SWEEP_ROWS)
-                    .bind(most)
-                    .execute(&mut tx)
-                    .await?;
+                let mut swept = 0;
+                for (statement, bound) in [(SWEEP_OLD, before), (SWEEP_MANY, most)] {
+                    // As in the other sweep.
+                    let some = query(statement).bind(bound).bind(SWEEP_ROWS).skip_locked();
+                    swept = swept.max(some.execute(&mut tx).await?);
+                }
                 tx.commit().await?;
                 Ok(swept >= SWEEP_ROWS.cast_unsigned())
             })
@@ -38,10 +38,10 @@ impl Store {
     }
 }
 
-const SWEEP: &str = "DELETE FROM audit WHERE seq IN (SELECT seq FROM (\
-     SELECT seq FROM audit WHERE at < $1 ORDER BY at LIMIT $2) AS old UNION SELECT seq FROM (\
-     SELECT seq FROM audit WHERE seq <= (SELECT max(seq) FROM audit) - $3 ORDER BY seq LIMIT $2) \
-     AS many)";
+const SWEEP_OLD: &str = "DELETE FROM audit WHERE seq IN (\
+     SELECT seq FROM audit WHERE at < $1 ORDER BY at LIMIT $2)";
+const SWEEP_MANY: &str = "DELETE FROM audit WHERE seq IN (\
+     SELECT seq FROM audit WHERE seq <= (SELECT max(seq) FROM audit) - $1 ORDER BY seq LIMIT $2)";
 
 fn selected(what: &'static str, trail: &Trail<'_>) -> Query {
     let mut selected = query(what);

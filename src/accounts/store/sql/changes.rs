@@ -38,43 +38,38 @@ impl Store {
     /// Deletes some of the sessions, changes, keys and failed attempts that mean nothing since `before`. True when
     /// there may be more.
     pub async fn sweep(&self, before: Millis) -> Result<bool, StoreError> {
+        let revoked = before.saturating_sub(REVOKED_KEPT);
         self.health
             .watch(async {
                 let mut tx = self.db.begin().await?;
-                let sessions = query(
-                    "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions \
-                     WHERE expires_at < $1 AND tokens_expire_at < $1 LIMIT $2)",
-                )
-                .bind(before)
-                .bind(SWEEP_ROWS)
-                .execute(&mut tx)
-                .await?;
-                let changes = query(
-                    "DELETE FROM changes WHERE seq IN (SELECT seq FROM changes \
-                     WHERE until < $1 LIMIT $2)",
-                )
-                .bind(before)
-                .bind(SWEEP_ROWS)
-                .execute(&mut tx)
-                .await?;
-                let attempts = query(
-                    "DELETE FROM attempts WHERE key IN (SELECT key FROM attempts \
-                     WHERE forget_at < $1 LIMIT $2)",
-                )
-                .bind(before)
-                .bind(SWEEP_ROWS)
-                .execute(&mut tx)
-                .await?;
-                let keys = query(
-                    "DELETE FROM api_keys WHERE id IN (SELECT id FROM api_keys \
-                     WHERE ended_at < $1 LIMIT $2)",
-                )
-                .bind(before.saturating_sub(REVOKED_KEPT))
-                .bind(SWEEP_ROWS)
-                .execute(&mut tx)
-                .await?;
+                let mut most = 0;
+                for (statement, before) in [
+                    (
+                        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions \
+                         WHERE expires_at < $1 AND tokens_expire_at < $1 LIMIT $2)",
+                        before,
+                    ),
+                    (
+                        "DELETE FROM changes WHERE seq IN (SELECT seq FROM changes \
+                         WHERE until < $1 LIMIT $2)",
+                        before,
+                    ),
+                    (
+                        "DELETE FROM attempts WHERE key IN (SELECT key FROM attempts \
+                         WHERE forget_at < $1 LIMIT $2)",
+                        before,
+                    ),
+                    (
+                        "DELETE FROM api_keys WHERE id IN (SELECT id FROM api_keys \
+                         WHERE ended_at < $1 LIMIT $2)",
+                        revoked,
+                    ),
+                ] {
+                    // Gateways that sweep at once would wait for each other's rows, and in a circle.
+                    let swept = query(statement).bind(before).bind(SWEEP_ROWS).skip_locked();
+                    most = most.max(swept.execute(&mut tx).await?);
+                }
                 tx.commit().await?;
-                let most = sessions.max(changes).max(attempts).max(keys);
                 Ok(most >= SWEEP_ROWS.cast_unsigned())
             })
             .await
@@ -112,4 +107,68 @@ pub(super) async fn log_account(tx: &mut Tx, user: Uuid, now: Millis) -> Result<
     .execute(tx)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::accounts::store::db::query;
+    use crate::accounts::store::{self, Action, By, Event, Trail};
+    use crate::accounts::testing::config_for;
+    use crate::config::checked::Store;
+    use serde_json::json;
+
+    /// On PostgreSQL, where there is one: SQLite has one writer.
+    #[tokio::test]
+    async fn a_sweep_leaves_what_another_has_locked_on_postgres() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config_for("on_postgres", folder.path());
+        if matches!(config.store, Store::Sqlite(_)) {
+            return;
+        }
+        let store = store::Store::open(&config.store).await.unwrap();
+        let by = By::command_line();
+        for key in ["a", "b", "c"] {
+            let mut tx = store.db.begin().await.unwrap();
+            let insert = query(
+                "INSERT INTO attempts (key, failures, since, locks, locked_until, forget_at) \
+                 VALUES ($1, 1, 0, 0, 0, 1)",
+            );
+            insert.bind(key).execute(&mut tx).await.unwrap();
+            let event = Event {
+                at: 1,
+                action: Action::TierCreate,
+                by: &by,
+                subject: None,
+                details: json!({ "tier": key }),
+            };
+            super::super::audit::log_event(&mut tx, &event)
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+        }
+        let mut other = store.db.begin().await.unwrap();
+        for statement in [
+            "SELECT key FROM attempts WHERE key = 'b'",
+            "SELECT seq FROM audit ORDER BY seq LIMIT 1",
+        ] {
+            let locked = query(statement).for_update();
+            locked.fetch_one(&mut other).await.unwrap();
+        }
+        assert!(!store.sweep(10).await.unwrap());
+        assert!(!store.sweep_trail(10, 1).await.unwrap());
+        let left = query("SELECT key FROM attempts").fetch_all(&store.db);
+        let left = left.await.unwrap();
+        assert_eq!((left.len(), left[0].text(0)), (1, "b".into()));
+        let trail = Trail {
+            limit: 10,
+            ..Trail::default()
+        };
+        assert_eq!(store.trail(&trail).await.unwrap().len(), 1);
+        drop(other);
+        store.sweep(10).await.unwrap();
+        store.sweep_trail(10, 1).await.unwrap();
+        let left = query("SELECT key FROM attempts").fetch_all(&store.db);
+        assert!(left.await.unwrap().is_empty());
+        assert!(store.trail(&trail).await.unwrap().is_empty());
+    }
 }

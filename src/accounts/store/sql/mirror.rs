@@ -1,13 +1,15 @@
 //! Accounts of another application, mirrored: what it says of them is the truth.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::accounts::{add, email_key};
+use super::api_keys::end_lent_api_keys;
 use super::audit::log_event;
 use super::changes::{log_account, log_session};
 use super::edit::write;
 use super::sessions::end_sessions;
+use super::tiers::is_tier;
 use super::{names, rows};
 use crate::accounts::store::db::{Section, Tx, query};
 use crate::accounts::store::{
@@ -60,13 +62,13 @@ impl Store {
 
     /// Makes the account what the application says that it is, and gives it. A name that another account
     /// has here is taken from it: the application has given it to somebody else. With another password
-    /// the account's sessions end.
+    /// the account's sessions end. `None`: there is no such tier any more, and nothing was done.
     pub async fn mirror(
         &self,
         told: &Mirrored<'_>,
         by: &By,
         now: Millis,
-    ) -> Result<Account, StoreError> {
+    ) -> Result<Option<Account>, StoreError> {
         self.health
             .watch(async {
                 let mut tx = self.db.begin().await?;
@@ -75,6 +77,11 @@ impl Store {
                 let known = known.bind(&told.account.external_id).for_update();
                 let known = known.fetch_optional(&mut tx).await?;
                 let known = known.as_ref().map(rows::credentials).transpose()?;
+                let tier = &told.account.tier;
+                let had = known.as_ref().map(|known| &known.account.tier);
+                if had != Some(tier) && !is_tier(&mut tx, tier, told.tiers).await? {
+                    return Ok(None);
+                }
                 let id = known.as_ref().map_or(told.account.id, |k| k.account.id);
                 let mut felt = Felt::default();
                 displace(&mut tx, told.account, id, &mut felt, by, now).await?;
@@ -88,7 +95,7 @@ impl Store {
                 give_address(&mut tx, &account).await?;
                 felt.log(&mut tx, now).await?;
                 tx.commit().await?;
-                Ok(account)
+                Ok(Some(account))
             })
             .await
     }
@@ -145,7 +152,8 @@ async fn displace(
     felt.accounts.push(after.id);
     felt.sessions
         .extend(end_sessions(tx, after.id, None, now).await?);
-    log_change(tx, &before, &after, by, now).await
+    let details = edit::details(&before, &after);
+    log_change(tx, &after, details, by, now).await
 }
 
 async fn change(
@@ -173,7 +181,15 @@ async fn change(
     }
     felt.accounts.push(after.id);
     if is_other_account {
-        log_change(tx, before, &after, by, now).await?;
+        let mut details = edit::details(before, &after);
+        if before.is_superuser && !after.is_superuser {
+            let keys = end_lent_api_keys(tx, after.id, now).await?;
+            if !keys.is_empty() {
+                details["keys_ended"] = json!(keys.len());
+            }
+            felt.sessions.extend(keys);
+        }
+        log_change(tx, &after, details, by, now).await?;
     }
     if is_other_password {
         query("UPDATE users SET password_hash = $1 WHERE id = $2")
@@ -197,8 +213,8 @@ async fn change(
 
 async fn log_change(
     tx: &mut Tx,
-    before: &Account,
     after: &Account,
+    details: Value,
     by: &By,
     now: Millis,
 ) -> Result<(), sqlx::Error> {
@@ -207,7 +223,7 @@ async fn log_change(
         action: Action::UserUpdate,
         by,
         subject: Some((after.id, &after.username)),
-        details: edit::details(before, after),
+        details,
     };
     log_event(tx, &event).await
 }

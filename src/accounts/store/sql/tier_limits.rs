@@ -262,6 +262,21 @@ fn compiled(rule: Rule) -> Option<LimitRule> {
     })
 }
 
+/// Removes the rules of a name that is another tier's from now on.
+pub(super) async fn drop_rules(
+    tx: &mut Tx,
+    tier: &str,
+    by: &By,
+    now: Millis,
+) -> Result<(), sqlx::Error> {
+    let dropped = query("DELETE FROM tier_limits WHERE tier = $1 RETURNING *").bind(tier);
+    for row in dropped.fetch_all(&mut *tx).await? {
+        let details = details(&rows::rule(&row)?);
+        log_plan(tx, Action::TierLimitDelete, by, now, details).await?;
+    }
+    Ok(())
+}
+
 fn details(rule: &Rule) -> Value {
     let (route, path, method) = columns(&rule.values.target);
     json!({

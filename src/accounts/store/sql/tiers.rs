@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::audit::log_event;
 use super::rows;
+use super::tier_limits::drop_rules;
 use crate::accounts::store::db::{Section, Tx, query};
 use crate::accounts::store::{
     Action, By, Event, FileTiers, Millis, NotPlanned, Quota, Store, StoreError, TierRow, TierValues,
@@ -129,6 +130,8 @@ impl Store {
                     if is_in_use(&mut tx, name).await? {
                         return Ok(Err(NotPlanned::TierInUse));
                     }
+                    // What the file's tier of that name once had, if it had one.
+                    drop_rules(&mut tx, &after.name, by, now).await?;
                     rename(&mut tx, name, &after.name).await?;
                 }
                 let quota = columns(after.quota);
@@ -222,7 +225,6 @@ async fn rename(tx: &mut Tx, from: &str, to: &str) -> Result<(), sqlx::Error> {
         // A name that the file once had; nobody may have two numbers.
         "DELETE FROM tier_ids WHERE name = $2 AND name <> $1",
         "UPDATE tier_ids SET name = $2 WHERE name = $1",
-        "DELETE FROM tier_limits WHERE tier = $2 AND tier <> $1",
         "UPDATE tier_limits SET tier = $2 WHERE tier = $1",
         "UPDATE tiers SET name = $2 WHERE name = $1",
     ] {
