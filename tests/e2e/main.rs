@@ -14,6 +14,7 @@ mod command_line;
 mod cors;
 mod demo;
 mod diff;
+mod examples;
 mod headers;
 mod import_openapi;
 mod keys;
