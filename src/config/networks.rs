@@ -122,7 +122,7 @@ mod tests {
     fn any_network() -> impl Strategy<Value = IpNet> {
         // Few enough addresses that networks meet.
         let v4 = (0..64_u32, 24..=32_u8).prop_map(|(last, length)| {
-            let address = std::net::Ipv4Addr::from_bits(0x0a00_0000 | last * 4);
+            let address = std::net::Ipv4Addr::from_bits(0x0a00_0000 | (last * 4));
             IpNet::from(Ipv4Net::new(address, length).unwrap().trunc())
         });
         let v6 = (0..64_u128, 120..=128_u8).prop_map(|(last, length)| {
