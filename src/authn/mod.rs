@@ -9,6 +9,7 @@ mod further;
 mod identified;
 mod jwt;
 mod keys;
+mod noted;
 mod principal;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -26,4 +27,5 @@ pub use further::Further;
 pub use identified::Identified;
 pub use jwt::{Expiry, JwtError, Verifier, claims_of};
 pub use keys::{VerifyingKey, VerifyingKeys};
+pub use noted::Noted;
 pub use principal::{Method, Principal, Told, User};

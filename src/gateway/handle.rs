@@ -95,6 +95,7 @@ async fn serve(
         if additions.cors.is_listed() {
             request.extensions_mut().insert(ListedOrigin);
         }
+        request.extensions_mut().insert(ledger.noting());
         request.extensions_mut().insert(peer);
         let response = respond::api((snapshot.auth_api)(request).await)?;
         return Ok((response, "allow"));

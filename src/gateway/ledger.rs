@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 
 use super::body::{ApiRequestBody, Body};
 use super::ingress::Connection;
 use super::worker::{Current, Worker};
-use crate::authn::{Identified, Principal, User};
+use crate::authn::{Identified, Noted, Principal, User};
 use crate::authz::Permit;
 use crate::config::checked::Guard;
 use crate::forward::{Trace, X_REQUEST_ID};
@@ -22,6 +22,8 @@ use crate::telemetry::{Entry, Label, LimitDecision, WouldRefuse};
 
 /// The status that stands in log and metrics for a client that left (as nginx has it).
 const CLIENT_LEFT: u16 = 499;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 pub struct Ledger(Box<Inner>);
 
@@ -35,6 +37,8 @@ struct Inner {
     trace: Trace,
     /// Bytes that the auth API has read.
     read: Option<Arc<AtomicU64>>,
+    /// Whom the auth API has found to be calling.
+    noted: Option<Noted>,
     entry: Entry,
 }
 
@@ -62,9 +66,11 @@ impl Ledger {
             user: None,
             trace: Trace::default(),
             read: None,
+            noted: None,
             entry: Entry {
                 time: SystemTime::now(),
                 request_id: kept.cloned().unwrap_or_else(|| worker.new_request_id()),
+                traceparent: headers.get(TRACEPARENT).cloned(),
                 client_ip: peer.client,
                 peer_ip: peer.socket.ip(),
                 method: request.method().clone(),
@@ -190,6 +196,11 @@ impl Ledger {
         ApiRequestBody::counted(body, Arc::clone(read))
     }
 
+    /// Where the auth API writes down who calls.
+    pub fn noting(&mut self) -> Noted {
+        self.0.noted.insert(Noted::default()).clone()
+    }
+
     pub fn sent(&mut self, bytes: usize) {
         self.0.entry.bytes_out += bytes as u64;
     }
@@ -239,6 +250,10 @@ impl Drop for Inner {
             self.entry.upstream_time,
         );
         if let Some(log) = &self.current.snapshot.access_log {
+            if let Some(user) = self.noted.as_ref().and_then(Noted::user) {
+                self.entry.auth = user.method().as_str();
+                self.user = Some(Arc::clone(user));
+            }
             if let Some(user) = &self.user {
                 self.entry.user_id = Some(user.id);
                 self.entry.session_id = Some(user.key.unwrap_or(user.session));

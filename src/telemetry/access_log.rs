@@ -35,6 +35,8 @@ pub struct Entry {
     pub time: SystemTime,
     pub duration: Duration,
     pub request_id: HeaderValue,
+    /// As the client sent it, whatever it is.
+    pub traceparent: Option<HeaderValue>,
     pub client_ip: IpAddr,
     pub peer_ip: IpAddr,
     pub method: Method,
@@ -81,6 +83,7 @@ impl Default for Entry {
             time: SystemTime::UNIX_EPOCH,
             duration: Duration::ZERO,
             request_id: HeaderValue::from_static(""),
+            traceparent: None,
             client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             peer_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             method: Method::GET,
@@ -198,6 +201,23 @@ impl Entry {
             .unwrap_or_default()
     }
 
+    /// The trace that the request is part of (W3C Trace Context, section 3.2.2).
+    fn trace_id(&self) -> Option<&str> {
+        let is_hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let is_zero = |text: &str| text.bytes().all(|b| b == b'0');
+        let mut parts = self.traceparent.as_ref()?.to_str().ok()?.split('-');
+        let (version, trace, parent, flags) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let fields = [(version, 2), (trace, 32), (parent, 16), (flags, 2)];
+        let is_well_formed = fields
+            .iter()
+            .all(|(text, length)| text.len() == *length && is_hex(text));
+        // Later versions may say more; `ff` is none, and the first says no more.
+        let is_known = version != "ff" && (version != "00" || parts.next().is_none());
+        let is_valid = is_well_formed && is_known && !is_zero(trace) && !is_zero(parent);
+        is_valid.then_some(trace)
+    }
+
     fn path(&self) -> &str {
         self.target.as_ref().map_or("", PathAndQuery::path)
     }
@@ -234,6 +254,7 @@ impl Serialize for Entry {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("time", &self.timestamp())?;
         map.serialize_entry("request_id", &text(&self.request_id))?;
+        map.serialize_entry("trace_id", &self.trace_id())?;
         map.serialize_entry("client_ip", &self.client_ip)?;
         map.serialize_entry("peer_ip", &self.peer_ip)?;
         map.serialize_entry("method", self.method.as_str())?;
@@ -328,6 +349,37 @@ mod tests {
             assert_eq!(value["upstream_ms"], serde_json::Value::Null);
         }
         assert!(!text.contains("secret"));
+    }
+
+    #[test]
+    fn the_trace_is_told_where_the_client_names_one() {
+        const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+        const ZEROS: &str = "00000000000000000000000000000000";
+        let of = |text: String| Entry {
+            traceparent: HeaderValue::try_from(text).ok(),
+            ..Entry::default()
+        };
+        for good in [
+            format!("00-{TRACE}-00f067aa0ba902b7-01"),
+            format!("cc-{TRACE}-00f067aa0ba902b7-00-what-comes"),
+        ] {
+            assert_eq!(of(good.clone()).trace_id(), Some(TRACE), "{good}");
+        }
+        for bad in [
+            String::new(),
+            TRACE.to_owned(),
+            format!("00-{TRACE}-00f067aa0ba902b7"),
+            format!("00-{TRACE}-00f067aa0ba902b7-01-more"),
+            format!("ff-{TRACE}-00f067aa0ba902b7-01"),
+            format!("00-{}-00f067aa0ba902b7-01", TRACE.to_uppercase()),
+            format!("00-{ZEROS}-00f067aa0ba902b7-01"),
+            format!("00-{TRACE}-0000000000000000-01"),
+            format!("00-{TRACE}0-00f067aa0ba902b7-01"),
+            format!("00-{TRACE}-00f067aa0ba902b7-1"),
+        ] {
+            assert_eq!(of(bad.clone()).trace_id(), None, "{bad}");
+        }
+        assert_eq!(Entry::default().trace_id(), None);
     }
 
     #[test]
