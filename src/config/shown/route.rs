@@ -3,6 +3,7 @@
 use http::{HeaderName, Method};
 use serde_json::{Map, Value, json};
 
+use super::super::cel::Expression;
 use super::super::checked::{
     AddressRules, AuthMode, Config, Cors, Guard, HeaderEdits, HostPattern, HostRewrite, Limit,
     LimitKey, Mode, Networks, Origins, Owner, OwnerField, PathOptions, Pattern, Rate, Rewrite,
@@ -183,6 +184,7 @@ fn of_rule(rule: &Rule, config: &Config) -> Value {
         roles,
         scopes,
         claims,
+        cel,
     } = rule;
     let claims = claims
         .iter()
@@ -200,6 +202,7 @@ fn of_rule(rule: &Rule, config: &Config) -> Value {
         "roles": some(roles.clone()),
         "scopes": some(scopes.clone()),
         "claims": (!claims.is_empty()).then_some(claims),
+        "cel": cel.as_ref().map(Expression::source),
     })
 }
 
