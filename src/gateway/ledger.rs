@@ -135,7 +135,7 @@ impl Ledger {
         };
         inner.user = principal.user().map(Arc::clone);
         if let Some(refusal) = would_refuse {
-            self.would_refuse(Guard::Auth, refusal.code(), None);
+            self.refused_in_shadow(Guard::Auth, &refusal);
         }
         Ok(principal)
     }
@@ -143,7 +143,7 @@ impl Ledger {
     /// Notes what rules in shadow said.
     pub fn decided(&mut self, permit: &Permit) {
         if let Some(refusal) = permit.would_refuse() {
-            self.would_refuse(Guard::Allow, refusal.code(), None);
+            self.refused_in_shadow(Guard::Allow, refusal);
         }
     }
 
@@ -158,6 +158,14 @@ impl Ledger {
         for policy in ticket.would_refuse(limits) {
             self.would_be_limited(policy);
         }
+    }
+
+    fn refused_in_shadow(&mut self, guard: Guard, refusal: &Refusal) {
+        // Of a refusal that is acted on only its own cause is told.
+        if let Some(cause) = refusal.cause() {
+            self.0.entry.cause = Some(cause.into());
+        }
+        self.would_refuse(guard, refusal.code(), None);
     }
 
     fn would_be_limited(&mut self, policy: &str) {
