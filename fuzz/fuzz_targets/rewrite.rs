@@ -25,7 +25,7 @@ struct Route {
 }
 
 /// Tighter ones first.
-const ROUTES: [Route; 6] = [
+const ROUTES: [Route; 7] = [
     Route {
         name: "secret",
         path: "prefix: /files/secret",
@@ -73,6 +73,14 @@ const ROUTES: [Route; 6] = [
         policy: "auth: optional",
         strip: "",
         set: "/v3",
+    },
+    Route {
+        name: "rest",
+        path: "prefix: /",
+        shape: Shape::Below(""),
+        policy: "auth: optional",
+        strip: "",
+        set: "/rest",
     },
 ];
 

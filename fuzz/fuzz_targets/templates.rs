@@ -64,10 +64,23 @@ fn template(input: &mut Unstructured<'_>) -> Result<String> {
     Ok(text)
 }
 
+/// What is harder to come by than letters.
+const RARE: [&str; 10] = [
+    "\t", "\r\n", "\0", "\u{7f}", "\u{85}", "é", "%0a", " ", ",", "\"",
+];
+
 fn words(input: &mut Unstructured<'_>) -> Result<String> {
-    let length = input.int_in_range(0..=12)?;
-    let bytes = input.bytes(length.min(input.len()))?;
-    Ok(String::from_utf8_lossy(bytes).into_owned())
+    let mut text = String::new();
+    for _ in 0..input.int_in_range(0..=2)? {
+        if input.ratio(1, 4)? {
+            text.push_str(input.choose(&RARE)?);
+        } else {
+            let length = input.int_in_range(0..=6)?;
+            let bytes = input.bytes(length.min(input.len()))?;
+            text.push_str(&String::from_utf8_lossy(bytes));
+        }
+    }
+    Ok(text)
 }
 
 /// In double quotes, as YAML wants it, on one line.
