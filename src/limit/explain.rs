@@ -2,14 +2,16 @@
 
 use std::num::NonZeroU32;
 
+use http::HeaderValue;
+
 use crate::authn::Principal;
-use crate::config::checked::Rate;
+use crate::config::checked::{LimitKey, Rate};
 use crate::request::Facts;
 use crate::route::Matched;
 
 use super::policy::{Limit, Limits};
-use super::slots::{Network, Value};
 use super::stage::{early_value, late};
+use super::value::{Network, Value};
 
 /// A limit as one caller meets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,13 +41,15 @@ pub fn explain(
         return Vec::new();
     };
     let client = Network::from(facts.peer.client);
-    let bucket = |limit: &Limit, tier: Option<&str>, value: Value<'_>, is_early| Bucket {
+    let bucket = |limit: &Limit, tier: Option<&str>, value: Value, is_early| Bucket {
         name: limit.name.clone(),
-        key: match value {
-            Value::User(id) => format!("user {id}"),
-            Value::Address(network) => format!("ip {}", text(network)),
-            Value::Header(value) => format!("header {}", String::from_utf8_lossy(value)),
-            Value::Route => "route".to_owned(),
+        key: match (&limit.key, value) {
+            (LimitKey::Header(name), Value::Text(_)) => {
+                let value = facts.head.headers.get(name).map(HeaderValue::as_bytes);
+                let value = String::from_utf8_lossy(value.unwrap_or_default());
+                format!("header {value}")
+            }
+            (_, value) => value.to_string(),
         },
         rate: limit
             .policy(tier)
@@ -67,14 +71,4 @@ pub fn explain(
     let late = late.iter().filter(stays).chain(by_path.iter().copied());
     buckets.extend(late.map(|limit| bucket(limit, tier, value(), false)));
     buckets
-}
-
-fn text(network: Network) -> String {
-    match network {
-        Network::V4(bits) => std::net::Ipv4Addr::from_bits(bits).to_string(),
-        Network::V6(bits) => {
-            let first = std::net::Ipv6Addr::from_bits(u128::from(bits) << 64);
-            format!("{first}/64")
-        }
-    }
 }

@@ -5,7 +5,6 @@
 //! of a request share.
 
 use std::cell::Cell;
-use std::convert::Infallible;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use governor::{Quota as Cells, RateLimiter};
 use crate::config::checked::Rate;
 
 use super::clock::nanos;
-use super::pool::Charge;
+use super::pool::{Charge, settled};
 use super::slots::{Key, Slots};
 
 /// No counter takes longer to fill up: two years in nanoseconds, which leaves room in its word.
@@ -129,9 +128,9 @@ impl Quota {
     /// before, owes more time than this quota ever grants. It then counts as used up, no more.
     fn settle(&self, slots: &Slots, key: Key, now: u64) {
         let used_up = now + self.whole;
-        let lowered =
-            |full_at: Option<u64>| Ok::<_, Infallible>(((), full_at.unwrap_or(0).min(used_up)));
-        let Ok(((), _)) = slots.charge(key, now, 0, lowered);
+        settled(slots.charge(key, now, 0, |full_at| {
+            Ok(((), full_at.unwrap_or(0).min(used_up)))
+        }));
     }
 }
 

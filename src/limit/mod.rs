@@ -10,23 +10,28 @@ mod address;
 mod clock;
 mod explain;
 mod headers;
+mod kept;
 mod meter;
+mod names;
 mod policy;
 mod pool;
 #[cfg(test)]
 mod properties;
 mod rules;
+mod scopes;
 mod slots;
 mod stage;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_of_rules;
+mod value;
 mod word;
 
 pub use address::AddressLimit;
 pub use clock::{Clock, Hands};
 pub use explain::{Bucket, explain};
+pub use kept::{Keeper, Kept};
 pub use policy::Limits;
 pub use slots::Slots;
 pub use stage::{Admission, Ticket, admit, take};

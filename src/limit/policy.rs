@@ -11,7 +11,8 @@ use super::clock::Clock;
 use super::headers::Announcement;
 use super::meter::Quota;
 use super::rules::Rules;
-use super::slots::{Scope, Slots};
+use super::scopes::Scope;
+use super::slots::Slots;
 
 /// What the budget of a tier is called, which holds on routes that say nothing of limits.
 const TIER: &str = "tier";

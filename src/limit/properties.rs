@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use crate::config::checked::Rate;
 
 use super::meter::Quota;
-use super::slots::{Key, Network, Slots, Value};
+use super::slots::{Key, Slots};
+use super::value::{Network, Value};
 
 fn number(n: u32) -> NonZeroU32 {
     NonZeroU32::new(n).unwrap()

@@ -12,7 +12,8 @@ use crate::request::Facts;
 use crate::route::Templates;
 
 use super::policy::{Limit, Policies, RouteLimits, route_scope};
-use super::slots::{Scope, Slots};
+use super::scopes::Scope;
+use super::slots::Slots;
 
 /// The rules of all tiers.
 pub(super) struct Rules {
@@ -79,7 +80,7 @@ impl Rules {
                     });
                     by_path.templates.insert(pattern, by_path.rules.len());
                     let of_method = method.as_ref().map_or("", Method::as_str);
-                    let scope = slots.scope(&["path", template, of_method, &rule.name]);
+                    let scope = slots.scope(&["path", &rule.name, of_method, template]);
                     by_path.rules.push(PathRule {
                         method: method.clone(),
                         limit: limit(rule, scope, NonZeroU32::MIN, policies),

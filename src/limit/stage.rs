@@ -13,7 +13,8 @@ use super::headers::{self, Entry};
 use super::meter::{Denied, Standing};
 use super::policy::{Limit, Limits, Policy, RouteLimits};
 use super::pool::Charge;
-use super::slots::{Key, Network, Value};
+use super::slots::Key;
+use super::value::{Network, Value};
 
 /// A request that the limits let through which need not know its caller.
 ///
@@ -114,12 +115,12 @@ impl Ticket {
 }
 
 /// Whose counter a limit charges that need not know the caller.
-pub(super) fn early_value<'f>(limit: &Limit, client: Network, facts: &Facts<'f>) -> Value<'f> {
+pub(super) fn early_value(limit: &Limit, client: Network, facts: &Facts<'_>) -> Value {
     let address = Value::Address(client);
     match &limit.key {
-        LimitKey::Route => Value::Route,
+        LimitKey::Route => Value::Everyone,
         LimitKey::Header(name) => match facts.head.headers.get(name) {
-            Some(value) => Value::Header(value.as_bytes()),
+            Some(value) => Value::of_text(value.as_bytes()),
             None => address,
         },
         LimitKey::Ip | LimitKey::User => address,
@@ -154,7 +155,7 @@ fn due_of(
     limits: &Limits,
     limit: &Limit,
     tier: Option<&str>,
-    value: Value<'_>,
+    value: Value,
 ) -> Option<(usize, Key)> {
     let policy = limit.policy(tier)?;
     Some((policy, limits.slots.key(limit.scope, value)))

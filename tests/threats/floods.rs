@@ -236,8 +236,8 @@ fn limiter_memory() {
     const KEYS: usize = 100_000;
     const CLIENTS: usize = 4;
     const PIPELINED: usize = 50;
-    /// The counters of all limits by header and address end at 32 MiB; the rest is for connections.
-    const CAP: u64 = 80 << 20;
+    /// The counters of all limits by header and address end at 96 MiB; the rest is for connections.
+    const CAP: u64 = 144 << 20;
     let origin = Origin::start();
     // The limit is charged before the credential is looked for, so that a request costs a 401.
     let gateway = Settings::new(&origin)
