@@ -19,12 +19,17 @@ pub struct TokenContents {
 }
 
 impl TokenContents {
-    /// What the preset of identity headers, the routes' rules and templates use.
+    /// What the preset of identity headers, the routes' rules, limits and templates use.
     pub fn of(config: &Config) -> TokenContents {
         let identity = &config.identity;
         let named = |name, field| {
             let mut rules = config.routes.iter().flat_map(|route| &route.allow);
+            let mut limits = config
+                .routes
+                .iter()
+                .flat_map(|route| route.limits.iter().flatten());
             rules.any(|rule| rule.names_claim(name))
+                || limits.any(|limit| limit.key.names_claim(name))
                 || config.templates().any(|template| template.uses(field))
         };
         TokenContents {

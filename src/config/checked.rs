@@ -571,6 +571,24 @@ pub enum LimitKey {
     Route,
     /// By address when the header is absent.
     Header(HeaderName),
+    /// An API key; callers without one as by [`LimitKey::User`].
+    ApiKey,
+    /// What a claim says; callers without it as by [`LimitKey::User`].
+    Claim(String),
+}
+
+impl LimitKey {
+    pub fn names_claim(&self, claim: &str) -> bool {
+        matches!(self, LimitKey::Claim(name) if name == claim)
+    }
+
+    /// It is known before it is known who calls.
+    pub fn is_early(&self) -> bool {
+        match self {
+            LimitKey::Ip | LimitKey::Route | LimitKey::Header(_) => true,
+            LimitKey::User | LimitKey::ApiKey | LimitKey::Claim(_) => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

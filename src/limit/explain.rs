@@ -10,14 +10,14 @@ use crate::request::Facts;
 use crate::route::Matched;
 
 use super::policy::{Limit, Limits};
-use super::stage::{early_value, late};
+use super::stage::{early_value, late, late_value};
 use super::value::{Network, Value};
 
 /// A limit as one caller meets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
     pub name: String,
-    /// Whose budget it is: `user ID`, `ip ADDRESS`, `header VALUE` or `route`.
+    /// Whose budget it is: `user ID`, `api_key ID`, `claim TEXT`, `ip ADDRESS`, `header VALUE` or `route`.
     pub key: String,
     /// `None` does not limit this caller.
     pub rate: Option<Rate>,
@@ -44,7 +44,12 @@ pub fn explain(
     let bucket = |limit: &Limit, tier: Option<&str>, value: Value, is_early| Bucket {
         name: limit.name.clone(),
         key: match (&limit.key, value) {
-            (LimitKey::Header(name), Value::Text(_)) => {
+            (LimitKey::Claim(name), Value::Claim(_)) => {
+                let user = principal.and_then(Principal::user);
+                let text = user.and_then(|user| user.claim(name)?.text());
+                format!("claim {}", text.unwrap_or_default())
+            }
+            (LimitKey::Header(name), Value::Header(_)) => {
                 let value = facts.head.headers.get(name).map(HeaderValue::as_bytes);
                 let value = String::from_utf8_lossy(value.unwrap_or_default());
                 format!("header {value}")
@@ -65,10 +70,12 @@ pub fn explain(
     };
     let user = principal.user();
     let tier = user.map(|user| user.tier.as_str());
-    let value = || user.map_or(Value::Address(client), |user| Value::User(user.id));
     let (late, by_path) = late(limits, route, index, tier, facts);
     let stays = |limit: &&Limit| by_path.iter().all(|rule| rule.name != limit.name);
     let late = late.iter().filter(stays).chain(by_path.iter().copied());
-    buckets.extend(late.map(|limit| bucket(limit, tier, value(), false)));
+    buckets.extend(late.map(|limit| {
+        let value = late_value(limit, client, user.map(|user| &**user));
+        bucket(limit, tier, value, false)
+    }));
     buckets
 }

@@ -151,7 +151,7 @@ mod tests {
         let (before, hands) = keeper();
         hands.advance(Duration::from_secs(5000));
         let user = Value::User(Uuid::from_u128(7));
-        let header = Value::of_text(b"acme");
+        let header = Value::of_header(b"acme");
         owe(&before, user, 3600);
         owe(&before, header, 86_400);
         owe(&before, Value::Everyone, 60);

@@ -114,7 +114,7 @@ impl Limits {
                     .collect(),
                 cost: limit.cost,
             };
-            let is_late = |limit: &&checked::Limit| limit.key == LimitKey::User;
+            let is_late = |limit: &&checked::Limit| !limit.key.is_early();
             let own = route.limits.as_deref();
             let early = own.unwrap_or_default().iter().filter(|l| !is_late(l));
             RouteLimits {

@@ -150,8 +150,8 @@ impl Limit {
     }
 }
 
-/// Puts a rule in the place of the limit of its name, which keeps its counters and its cost, or
-/// beside the others.
+/// Puts a rule in the place of the limit of its name, which keeps its key, its counters and its cost,
+/// or beside the others.
 fn work_in(
     limits: &mut Vec<Limit>,
     rule: &LimitRule,
@@ -161,7 +161,12 @@ fn work_in(
 ) {
     let scope = route_scope(slots, route, &rule.name);
     match limits.iter_mut().find(|limit| limit.name == rule.name) {
-        Some(old) => *old = limit(rule, scope, old.cost, policies),
+        Some(old) => {
+            *old = Limit {
+                key: old.key.clone(),
+                ..limit(rule, scope, old.cost, policies)
+            }
+        }
         None => limits.push(limit(rule, scope, NonZeroU32::MIN, policies)),
     }
 }

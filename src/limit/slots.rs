@@ -15,7 +15,7 @@ const CAPACITY: usize = 1 << 21;
 /// Keys of one limit share this many overflow counters.
 const OVERFLOWS_OF_A_LIMIT: u64 = 16;
 
-/// Counters by key. Strangers can make up addresses and header values, but not accounts: the two
+/// Counters by key. Strangers can make up addresses and header values, but not accounts or claims: the two
 /// have pools of their own, so a flood of the one leaves the other's alone.
 pub struct Slots {
     hasher: RandomState,
@@ -79,8 +79,8 @@ impl Slots {
     pub(super) fn key(&self, scope: Scope, value: Value) -> Key {
         let hash = self.hasher.hash_one((scope, value));
         let owner = match value {
-            Value::User(_) | Value::ApiKey(_) | Value::Everyone => Owner::Account,
-            Value::Address(_) | Value::Text(_) => Owner::Stranger,
+            Value::User(_) | Value::ApiKey(_) | Value::Claim(_) | Value::Everyone => Owner::Account,
+            Value::Address(_) | Value::Header(_) => Owner::Stranger,
         };
         let (kind, bits) = value.pack();
         let id = Id {
@@ -150,10 +150,10 @@ mod tests {
         assert_eq!(scope, slots.scope(&["a", "b"]));
         assert_ne!(scope, slots.scope(&["a", "c"]));
         assert_eq!(slots.text_of(scope).as_deref(), Some("a b"));
-        let key = |text: &[u8]| slots.key(scope, Value::of_text(text));
+        let key = |text: &[u8]| slots.key(scope, Value::of_header(text));
         assert_eq!(key(b"x"), key(b"x"));
         assert_ne!(key(b"x"), key(b"y"));
-        let other = slots.key(slots.scope(&["c"]), Value::of_text(b"x"));
+        let other = slots.key(slots.scope(&["c"]), Value::of_header(b"x"));
         assert_ne!(key(b"x"), other);
     }
 
@@ -168,7 +168,7 @@ mod tests {
         };
         charge(Value::User(id), 100);
         charge(Value::Everyone, 200);
-        charge(Value::of_text(b"x"), 300);
+        charge(Value::of_header(b"x"), 300);
         let shown = |owner, later| {
             let mut shown = Vec::new();
             slots.each_live(owner, later, |counted| {
@@ -181,7 +181,7 @@ mod tests {
         let accounts = [(Value::User(id), 100), (Value::Everyone, 200)];
         assert_eq!(shown(Owner::Account, 99), accounts);
         assert_eq!(shown(Owner::Account, 100), accounts[1..]);
-        let strangers = [(Value::of_text(b"x"), 300)];
+        let strangers = [(Value::of_header(b"x"), 300)];
         assert_eq!(shown(Owner::Stranger, 5), strangers);
     }
 

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
+use crate::authn::{Claim, User};
 use crate::authz::Permit;
 use crate::config::checked::LimitKey;
 use crate::request::{Code, Facts, Refusal};
@@ -83,12 +84,14 @@ pub fn take(
         let route = limits.routes.get(index).ok_or_else(unknown_route)?;
         let user = permit.principal().user();
         let tier = user.map(|user| user.tier.as_str());
-        let value = || user.map_or(Value::Address(client), |user| Value::User(user.id));
         let (late, by_path) = late(limits, route, index, tier, facts);
         let stays = |limit: &&Limit| by_path.iter().all(|rule| rule.name != limit.name);
         let late = late.iter().filter(stays);
         let due = late.chain(by_path.iter().copied());
-        let due = due.filter_map(|limit| due_of(limits, limit, tier, value()));
+        let due = due.filter_map(|limit| {
+            let value = late_value(limit, client, user.map(|user| &**user));
+            due_of(limits, limit, tier, value)
+        });
         limits.charge(due, &mut charged)?;
     }
     let entries = charged.iter().map(|charged| charged.entry).collect();
@@ -120,10 +123,27 @@ pub(super) fn early_value(limit: &Limit, client: Network, facts: &Facts<'_>) -> 
     match &limit.key {
         LimitKey::Route => Value::Everyone,
         LimitKey::Header(name) => match facts.head.headers.get(name) {
-            Some(value) => Value::of_text(value.as_bytes()),
+            Some(value) => Value::of_header(value.as_bytes()),
             None => address,
         },
-        LimitKey::Ip | LimitKey::User => address,
+        LimitKey::Ip | LimitKey::User | LimitKey::ApiKey | LimitKey::Claim(_) => address,
+    }
+}
+
+/// Whose counter a limit charges when the caller is known. Whoever has no such claim or key is counted as
+/// a user, and whoever is no user by address.
+pub(super) fn late_value(limit: &Limit, client: Network, user: Option<&User>) -> Value {
+    let Some(user) = user else {
+        return Value::Address(client);
+    };
+    let by_user = Value::User(user.id);
+    match &limit.key {
+        LimitKey::ApiKey => user.key.map_or(by_user, Value::ApiKey),
+        LimitKey::Claim(name) => {
+            let text = user.claim(name).and_then(Claim::text);
+            text.map_or(by_user, |text| Value::of_claim(&text))
+        }
+        LimitKey::User | LimitKey::Ip | LimitKey::Route | LimitKey::Header(_) => by_user,
     }
 }
 

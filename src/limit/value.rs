@@ -16,8 +16,10 @@ pub enum Value {
     Address(Network),
     /// Everyone together.
     Everyone,
-    /// What a header or a claim says, see [`Value::of_text`].
-    Text(u128),
+    /// What a header says, see [`Value::of_header`].
+    Header(u128),
+    /// What a claim says.
+    Claim(u128),
 }
 
 /// An IPv4 address or an IPv6 /64: what one subscriber is given, and can change addresses within.
@@ -28,14 +30,12 @@ pub enum Network {
 }
 
 impl Value {
-    /// A text of any length. The same in every process, and nobody finds two texts that share one.
-    pub fn of_text(text: &[u8]) -> Value {
-        let hash = digest(&SHA256, text);
-        let (first, _) = hash.as_ref().split_at(16);
-        let bytes = first
-            .iter()
-            .fold(0, |all, byte| all << 8 | u128::from(*byte));
-        Value::Text(bytes)
+    pub fn of_header(value: &[u8]) -> Value {
+        Value::Header(bits_of(value))
+    }
+
+    pub fn of_claim(text: &str) -> Value {
+        Value::Claim(bits_of(text.as_bytes()))
     }
 
     /// A kind and 128 bits, from which [`Value::unpack`] makes it again.
@@ -46,7 +46,8 @@ impl Value {
             Value::Address(Network::V4(bits)) => (3, bits.into()),
             Value::Address(Network::V6(bits)) => (4, bits.into()),
             Value::Everyone => (5, 0),
-            Value::Text(bits) => (6, bits),
+            Value::Header(bits) => (6, bits),
+            Value::Claim(bits) => (7, bits),
         }
     }
 
@@ -57,10 +58,20 @@ impl Value {
             3 => Value::Address(Network::V4(u32::try_from(bits).ok()?)),
             4 => Value::Address(Network::V6(u64::try_from(bits).ok()?)),
             5 => Value::Everyone,
-            6 => Value::Text(bits),
+            6 => Value::Header(bits),
+            7 => Value::Claim(bits),
             _ => return None,
         })
     }
+}
+
+/// A text of any length: the same bits in every process, and nobody finds two texts that share them.
+fn bits_of(text: &[u8]) -> u128 {
+    let hash = digest(&SHA256, text);
+    let (first, _) = hash.as_ref().split_at(16);
+    first
+        .iter()
+        .fold(0, |all, byte| all << 8 | u128::from(*byte))
 }
 
 impl From<IpAddr> for Network {
@@ -91,7 +102,8 @@ impl fmt::Display for Value {
             Value::ApiKey(id) => write!(f, "api_key {id}"),
             Value::Address(network) => write!(f, "ip {network}"),
             Value::Everyone => f.write_str("route"),
-            Value::Text(bits) => write!(f, "text {bits:032x}"),
+            Value::Header(bits) => write!(f, "header {bits:032x}"),
+            Value::Claim(bits) => write!(f, "claim {bits:032x}"),
         }
     }
 }
@@ -109,6 +121,7 @@ impl FromStr for Value {
         }
         let (kind, rest) = text.split_once(' ').ok_or(NoValue)?;
         let id = || Uuid::parse_str(rest).map_err(|_| NoValue);
+        let bits = || u128::from_str_radix(rest, 16).map_err(|_| NoValue);
         match kind {
             "user" => Ok(Value::User(id()?)),
             "api_key" => Ok(Value::ApiKey(id()?)),
@@ -116,10 +129,8 @@ impl FromStr for Value {
                 let address = rest.strip_suffix("/64").unwrap_or(rest).parse::<IpAddr>();
                 Ok(Value::Address(address.map_err(|_| NoValue)?.into()))
             }
-            "text" => {
-                let bits = u128::from_str_radix(rest, 16);
-                Ok(Value::Text(bits.map_err(|_| NoValue)?))
-            }
+            "header" => Ok(Value::Header(bits()?)),
+            "claim" => Ok(Value::Claim(bits()?)),
             _ => Err(NoValue),
         }
     }
@@ -159,8 +170,12 @@ mod tests {
             (Value::Everyone, "route".into()),
             // The first half of SHA-256, as anybody can compute it.
             (
-                Value::of_text(b"abc"),
-                "text ba7816bf8f01cfea414140de5dae2223".into(),
+                Value::of_header(b"abc"),
+                "header ba7816bf8f01cfea414140de5dae2223".into(),
+            ),
+            (
+                Value::of_claim("abc"),
+                "claim ba7816bf8f01cfea414140de5dae2223".into(),
             ),
         ] {
             assert_eq!(value.to_string(), text);
@@ -168,7 +183,7 @@ mod tests {
             let (kind, bits) = value.pack();
             assert_eq!(Value::unpack(kind, bits), Some(value));
         }
-        for text in ["", "user", "user x", "ip x", "text x", "text", "other 1"] {
+        for text in ["", "user", "user x", "ip x", "header x", "claim", "other 1"] {
             assert_eq!(text.parse::<Value>(), Err(NoValue), "{text}");
         }
         assert_eq!(Value::unpack(0, 0), None);

@@ -216,6 +216,8 @@ routes:
       - { name: h, key: header:X-Device, rate: 1/d }
       - { name: i, key: ip, rate: unlimited }
       - { name: r, key: route, rate: 7/h }
+      - { name: k, key: api_key, rate: 100000/mo }
+      - { name: c, key: "claim:realm.org", rate: 7/h, tiers: { gold: unlimited } }
     upstream: b
     max_body: 512
     timeout: 90s
@@ -325,6 +327,9 @@ fn everything_that_can_be_said() {
     assert_eq!(limits[0].tiers["basic"], Some(rate(300, 60, 300)));
     assert_eq!(limits[1].key, LimitKey::Header("x-device".parse().unwrap()));
     assert_eq!(limits[2].rate, None);
+    assert_eq!(limits[4].key, LimitKey::ApiKey);
+    assert_eq!(limits[4].rate, Some(rate(100_000, 30 * 86_400, 100_000)));
+    assert_eq!(limits[5].key, LimitKey::Claim("realm.org".into()));
     assert_eq!(two.pattern, Pattern::Prefix(vec!["v".into(), "w".into()]));
     assert_eq!(two.limits, Some(vec![]));
     assert_eq!(two.timeout, None);

@@ -430,3 +430,52 @@ fn long_quotas_outlive_a_restart() {
     let gateway = gateway.restart();
     assert_eq!(flood(&gateway, "/tier", Some(&alice), 1), [(429, 1)].into());
 }
+
+#[test]
+fn a_limit_by_claim_counts_all_who_have_it_together() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .top("identity: { preset: none }")
+        .routes(
+            "
+            - name: all
+              prefix: /
+              auth: optional
+              limits:
+                - { name: org, key: \"claim:account.org\", rate: 3/h }
+                - { name: mail, key: \"claim:email\", rate: 5/h }
+              upstream: app
+            ",
+        )
+        .start();
+    for name in ["ann", "bob", "cal"] {
+        gateway.user_add(name, &[]);
+    }
+    let token = |name: &str, org: &str| {
+        let claim = format!("account={{\"org\":\"{org}\"}}");
+        let minted = gateway.cli(
+            &[
+                "token", "mint", "--user", name, "--ttl", "1h", "--claim", &claim,
+            ],
+            "",
+        );
+        assert_eq!(minted.code, 0, "{minted:?}");
+        minted.stdout.trim().to_owned()
+    };
+    let ask = |token: &str| gateway.send(&get("/").bearer(token)).status;
+    let (ann, bob) = (token("ann", "acme"), token("bob", "acme"));
+    assert_eq!(
+        [&ann, &bob, &ann, &bob].map(|t| ask(t)),
+        [200, 200, 200, 429]
+    );
+    let elsewhere = token("ann", "other");
+    assert_eq!([(); 4].map(|()| ask(&elsewhere)), [200, 200, 200, 429]);
+    // Her e-mail address is in her token because a limit goes by it, and it is used up by now.
+    let refused = gateway.send(&get("/").bearer(&token("ann", "third")));
+    refused.expect_problem(429, "rate-limited");
+    // Whoever has no such claim is counted alone, and whoever is nobody by address.
+    let cal = gateway.login("cal").access;
+    assert_eq!([(); 4].map(|()| ask(&cal)), [200, 200, 200, 429]);
+    let anonymous = || gateway.send(&get("/")).status;
+    assert_eq!([(); 4].map(|()| anonymous()), [200, 200, 200, 429]);
+}

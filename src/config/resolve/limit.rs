@@ -8,7 +8,7 @@ use super::super::decode::At;
 use super::super::diagnose::{Findings, shown};
 use super::super::raw::RawLimit;
 use super::route::Names;
-use super::{check_name, quota};
+use super::{check_name, claim, quota};
 
 pub fn limits(list: &[At<RawLimit>], names: &Names<'_>, findings: &mut Findings) -> Vec<Limit> {
     let mut seen = HashSet::new();
@@ -34,11 +34,17 @@ pub fn limits(list: &[At<RawLimit>], names: &Names<'_>, findings: &mut Findings)
 fn limit(raw: &RawLimit, names: &Names<'_>, findings: &mut Findings) -> Limit {
     let key = raw.key.get().cloned().unwrap_or(LimitKey::User);
     if let Some(span) = raw.tiers.span()
-        && key != LimitKey::User
+        && key.is_early()
     {
         findings
-            .error(span, "quotas by tier need `key: user`")
+            .error(
+                span,
+                "quotas by tier need `key: user`, `api_key` or `claim:NAME`",
+            )
             .hint("other limits are charged before it is known who calls");
+    }
+    if let (Some(at), LimitKey::Claim(name)) = (raw.key.given(), &key) {
+        claim::is_told(name, at.span, findings);
     }
     let rate = quota::rate(&raw.rate, &raw.burst, findings);
     check_cost(raw, rate, None, findings);

@@ -164,6 +164,8 @@ fn of_limit(limit: &Limit) -> Value {
         LimitKey::Ip => "ip".to_owned(),
         LimitKey::Route => "route".to_owned(),
         LimitKey::Header(name) => format!("header:{name}"),
+        LimitKey::ApiKey => "api_key".to_owned(),
+        LimitKey::Claim(name) => format!("claim:{name}"),
     };
     let quota = |rate: &Option<Rate>| with_rate(json!({}), rate.as_ref());
     let tiers = tiers.iter().map(|(tier, rate)| (tier, quota(rate)));
