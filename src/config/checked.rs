@@ -119,6 +119,8 @@ pub struct Auth {
     pub keys_dir: PathBuf,
     /// All unauthenticated endpoints of the API together, by address; `None` is unlimited.
     pub rate: Option<Rate>,
+    /// Credentials that do not verify on routes, by address; `None` is unlimited.
+    pub failure_rate: Option<Rate>,
     pub access_token_ttl: Duration,
     pub refresh_token: RefreshToken,
     pub cookie: Cookie,

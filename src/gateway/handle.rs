@@ -12,6 +12,7 @@ use super::ledger::Ledger;
 use super::respond;
 use super::worker::{Current, Worker};
 use crate::authz;
+use crate::config::checked::AuthMode;
 use crate::forward;
 use crate::limit;
 use crate::request::{Facts, Refusal};
@@ -68,8 +69,17 @@ async fn serve(
     ledger.matched(index);
 
     let admission = limit::admit(&snapshot.limits, &matched, &facts)?;
-    let identified = snapshot.authenticator.identify(route.auth, &head.headers);
-    let principal = ledger.identified(identified.await, &head.headers)?;
+    let authenticator = &snapshot.authenticator;
+    if route.auth != AuthMode::None {
+        limit::hold_back(&snapshot.limits, peer.client, || {
+            authenticator.is_new(&head.headers)
+        })?;
+    }
+    let identified = authenticator.identify(route.auth, &head.headers).await;
+    if let Err(refusal) = &identified {
+        limit::note_failure(&snapshot.limits, peer.client, refusal);
+    }
+    let principal = ledger.identified(identified, &head.headers)?;
     let permit = authz::decide(&snapshot.policies, matched, principal, &facts)?;
     let ticket = limit::take(&snapshot.limits, admission, permit, &facts)?;
     ledger.limited(&ticket);

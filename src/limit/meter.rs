@@ -124,6 +124,22 @@ impl Quota {
 }
 
 impl Quota {
+    /// How a counter stands that owes so many nanoseconds, and what a request would wait for.
+    pub(super) fn after(&self, owed: u64) -> Result<Standing, Denied> {
+        let left = self.whole.saturating_sub(owed);
+        if left < self.amount {
+            // What is owed beyond the whole was owed under another quota, and is forgiven.
+            return Err(Denied {
+                wait: self.amount - left,
+                full_in: self.whole - left,
+            });
+        }
+        Ok(Standing {
+            remaining: u32::try_from(left / self.amount).unwrap_or(u32::MAX),
+            full_in: owed,
+        })
+    }
+
     /// A counter that was charged under a slower quota, of another tier or of the configuration
     /// before, owes more time than this quota ever grants. It then counts as used up, no more.
     fn settle(&self, slots: &Slots, key: Key, now: u64) {

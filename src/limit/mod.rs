@@ -9,6 +9,7 @@
 mod address;
 mod clock;
 mod explain;
+mod failures;
 mod headers;
 mod kept;
 mod meter;
@@ -31,6 +32,7 @@ mod word;
 pub use address::AddressLimit;
 pub use clock::{Clock, Hands};
 pub use explain::{Bucket, explain};
+pub use failures::{hold_back, note_failure};
 pub use kept::{Keeper, Kept};
 pub use policy::Limits;
 pub use slots::Slots;

@@ -8,6 +8,7 @@ use crate::config::checked::{self, LimitKey, LimitsHeaders, PathOptions, Rate};
 use crate::config::{Config, Plans};
 
 use super::clock::Clock;
+use super::failures::Failures;
 use super::headers::Announcement;
 use super::meter::Quota;
 use super::rules::Rules;
@@ -28,6 +29,8 @@ pub struct Limits {
     pub(super) by_tier: Limit,
     /// Other callers of such routes.
     pub(super) anonymous: Limit,
+    /// Of credentials that do not verify.
+    pub(super) failures: Failures,
     /// `None` when the store has no rule that could act.
     pub(super) rules: Option<Rules>,
     /// Referred to by index.
@@ -133,6 +136,7 @@ impl Limits {
             rules,
             by_tier,
             anonymous,
+            failures: Failures::new(config.auth.failure_rate, &slots),
             headers: config.limits_headers,
             policies: policies.0,
             slots,

@@ -108,6 +108,15 @@ impl Slots {
         self.pool(key.owner).charge(key.id, now, amount, decide)
     }
 
+    /// Nanoseconds until the counter is full.
+    pub(super) fn owed(&self, key: Key, now: u64) -> u64 {
+        let look = |full_at: Option<u64>| Err::<((), u64), _>(full_at.unwrap_or(0));
+        match self.charge(key, now, 0, look) {
+            Ok(_) => 0,
+            Err(full_at) => full_at.saturating_sub(now),
+        }
+    }
+
     /// See [`Pool::refund`].
     pub(super) fn refund(&self, key: Key, charge: &Charge, now: u64) {
         self.pool(key.owner).refund(charge, now);

@@ -76,7 +76,7 @@ pub(super) struct Gateway {
     pub(super) limits: Limits,
     slots: Arc<Slots>,
     clock: Clock,
-    hands: Hands,
+    pub(super) hands: Hands,
 }
 
 /// A request's path, address and headers.

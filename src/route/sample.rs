@@ -27,6 +27,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
             leeway: Duration::ZERO,
             keys_dir: "keys".into(),
             rate: None,
+            failure_rate: None,
             access_token_ttl: hour,
             refresh_token: RefreshToken {
                 ttl: hour,

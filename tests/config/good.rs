@@ -109,6 +109,7 @@ fn defaults_of_auth() {
         leeway: Duration::from_secs(30),
         keys_dir: "/etc/portcullis/keys".into(),
         rate: Some(rate(30, 60, 30)),
+        failure_rate: Some(rate(300, 60, 300)),
         access_token_ttl: Duration::from_secs(1800),
         refresh_token: RefreshToken {
             ttl: Duration::from_secs(604_800),
@@ -175,6 +176,7 @@ auth:
   leeway: 0s
   keys_dir: /var/lib/keys
   rate: unlimited
+  failure_rate: 20/h
   access_token: { ttl: 5m }
   refresh_token: { ttl: 30d, reuse_grace: 0s, delivery: body }
   cookie: { name: __Host-r, secure: true, same_site: strict, path: /, domain: null }
@@ -241,6 +243,7 @@ fn everything_that_can_be_said() {
     assert!(!config.trusted_proxies[1].contains(&"192.0.2.2".parse::<IpAddr>().unwrap()));
     assert_eq!(config.store, Store::Sqlite("/var/lib/p.db".into()));
     assert_eq!(config.auth.rate, None);
+    assert_eq!(config.auth.failure_rate, Some(rate(20, 3600, 20)));
     let quarter = Duration::from_secs(90 * 86_400);
     assert_eq!(config.auth.username_reuse, UsernameReuse::After(quarter));
     assert_eq!(config.auth.compat, [Compat::FastapiBoilerplate]);
