@@ -120,13 +120,18 @@ const HEADER_WRITES: [&str; 9] = [
 ];
 
 /// Files of the data plane that write headers, and why that is not the upstream's business.
-const HEADER_WRITERS: [(&str, &str); 4] = [
+const HEADER_WRITERS: [(&str, &str); 6] = [
     ("forward/headers.rs", "the one place"),
     (
         "forward/identity.rs",
         "the presets, called by headers.rs alone",
     ),
+    ("gateway/cors.rs", "toward the client: whose pages may read"),
     ("gateway/respond.rs", "toward the client: problem documents"),
+    (
+        "gateway/security.rs",
+        "toward the client: what browsers may do",
+    ),
     ("gateway/ledger.rs", "toward the client: the request's id"),
 ];
 

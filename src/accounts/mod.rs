@@ -43,6 +43,7 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -160,6 +161,15 @@ impl Accounts {
     /// What the data plane checks this gateway's own tokens with.
     pub fn verifying_keys(&self) -> VerifyingKeys {
         self.keys.load().verifying.clone()
+    }
+
+    /// A token of another kind, signed with the key that signs access tokens.
+    pub fn sign(
+        &self,
+        kind: &str,
+        claims: &impl Serialize,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
+        tokens::sign(&self.keys.load(), kind, claims)
     }
 
     /// The public keys as a JSON Web Key Set.

@@ -119,10 +119,12 @@ pub(crate) fn config(folder: &Path) -> Config {
         tiers: BTreeMap::from([("free".into(), tier(0)), ("pro".into(), tier(1))]),
         anonymous: None,
         upstreams: vec![],
+        cors: None,
         identity: checked::Identity {
             user_id: checked::UserId::Id,
             preset: checked::Preset::XUser,
             headers: Vec::new(),
+            assertion: None,
             forward_authorization: false,
         },
         routes: vec![],

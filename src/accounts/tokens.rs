@@ -1,6 +1,7 @@
 //! Access tokens: what they say and how they are signed.
 
 use jsonwebtoken::Header;
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::keys::Keys;
@@ -90,10 +91,18 @@ pub(super) fn mint(
         external_id: account.external_id.clone().filter(|_| contents.external_id),
         further,
     };
+    sign(keys, ACCESS_TOKEN_TYPE, &claims)
+}
+
+pub(super) fn sign(
+    keys: &Keys,
+    kind: &str,
+    claims: &impl Serialize,
+) -> jsonwebtoken::errors::Result<String> {
     let mut header = Header::new(keys.algorithm);
-    header.typ = Some(ACCESS_TOKEN_TYPE.to_owned());
+    header.typ = Some(kind.to_owned());
     header.kid = Some(keys.kid.clone());
-    jsonwebtoken::encode(&header, &claims, &keys.signing)
+    jsonwebtoken::encode(&header, claims, &keys.signing)
 }
 
 pub(super) fn seconds(millis: Millis) -> u64 {

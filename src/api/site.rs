@@ -7,7 +7,7 @@ use http::header::{HOST, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, Uri};
 
-use crate::request::{Code, Peer, Refusal};
+use crate::request::{Code, ListedOrigin, Peer, Refusal};
 
 /// Scheme, host and port, with the port filled in (RFC 6454, section 4).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,9 @@ impl Site {
 
 /// 403 for a call by or for a cookie from a foreign page.
 pub(super) fn check(parts: &Parts, peer: &Peer, issuer: Option<&Site>) -> Result<(), Refusal> {
-    let is_allowed = if parts.headers.contains_key(ORIGIN) {
+    let is_allowed = if parts.extensions.get::<ListedOrigin>().is_some() {
+        true
+    } else if parts.headers.contains_key(ORIGIN) {
         let origin = only(&parts.headers, ORIGIN.as_str()).and_then(Site::of);
         origin.is_some_and(|origin| {
             Some(&origin) == issuer || Some(origin) == Site::of_request(parts, peer)
@@ -149,6 +151,20 @@ mod tests {
                 ("origin", "http://evil.test"),
             ]
         ));
+    }
+
+    #[test]
+    fn an_origin_that_the_file_lists_passes() {
+        let request = http::Request::builder().header("origin", "https://app.example");
+        let peer = Peer {
+            socket: ([127, 0, 0, 1], 1).into(),
+            client: [127, 0, 0, 1].into(),
+            is_trusted: false,
+        };
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        assert!(check(&parts, &peer, None).is_err());
+        parts.extensions.insert(ListedOrigin);
+        assert!(check(&parts, &peer, None).is_ok());
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl Further {
     }
 
     /// The memory that they take, about.
-    pub(super) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.iter()
             .map(|(name, value)| VALUE_BYTES + name.len() as u64 + bytes(value))
             .sum()

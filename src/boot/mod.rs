@@ -9,18 +9,25 @@ mod run;
 use std::path::Path;
 
 use crate::api;
-use crate::config::{self, File, Loaded, Report};
+use crate::config::{self, Config, Doubt, File, Loaded, Report};
+use crate::route;
 
 pub use api::{compat_paths, endpoints, openapi};
 pub use reload::Origin;
 pub use run::{BootError, Serving, serve};
 
-/// Reads a file, and warns of routes that the auth API hides.
+/// Reads a file, and warns of routes that the auth API hides or that are doubtful among themselves.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
-    config::load_with(path, &api::hidden_routes)
+    config::load_with(path, &doubts)
 }
 
 /// The same of a file that was read.
 fn parse(file: &File) -> Result<Loaded, Report> {
-    config::parse_file(file, &api::hidden_routes)
+    config::parse_file(file, &doubts)
+}
+
+fn doubts(config: &Config) -> Vec<Doubt> {
+    let mut doubts = api::hidden_routes(config);
+    doubts.extend(route::doubts(config));
+    doubts
 }

@@ -15,7 +15,7 @@ use crate::authn::{ApiKeys, Authenticator, Changes, LookUpFuture};
 use crate::authz::Policies;
 use crate::config::Config;
 use crate::config::checked;
-use crate::forward::{Directory, Upstreams};
+use crate::forward::{ASSERTION_TYPE, AssertionClaims, Assertions, Directory, Sign, Upstreams};
 use crate::gateway::{ApiBody, ApiRequestBody, AuthApi, AuthApiFuture, RouteNames, Snapshot};
 use crate::limit::{AddressLimit, Clock, Keeper, Limits, Slots};
 use crate::request::{Code, Refusal};
@@ -120,6 +120,7 @@ impl Parts {
             authenticator: Arc::clone(&self.authenticator),
             routes: routes.collect(),
             upstreams: Arc::new(upstreams),
+            assertions: Assertions::of(&config, sign(&self.accounts)).map(Arc::new),
             auth_api: Arc::clone(&self.auth_api),
             access_log: match config.log.access {
                 checked::AccessLog::Json => Some(self.access_log.in_format(Format::Json)),
@@ -140,6 +141,7 @@ impl Parts {
             authenticator: Arc::clone(&snapshot.authenticator),
             routes: Arc::clone(&snapshot.routes),
             upstreams: Arc::clone(&snapshot.upstreams),
+            assertions: snapshot.assertions.clone(),
             auth_api: Arc::clone(&snapshot.auth_api),
             access_log: snapshot.access_log.clone(),
             config: Arc::clone(&snapshot.config),
@@ -165,6 +167,15 @@ impl Parts {
         let limits = Limits::build(config, &plans, slots, clock);
         (Policies::build(config, &plans), limits)
     }
+}
+
+/// Signs assertions with the key of the moment.
+fn sign(accounts: &Arc<Accounts>) -> Sign {
+    let accounts = Arc::clone(accounts);
+    Arc::new(move |claims: &AssertionClaims<'_>| {
+        let signed = accounts.sign(ASSERTION_TYPE, claims);
+        signed.map_err(|error| error.to_string())
+    })
 }
 
 /// Keys that the accounts know, looked up on the control plane's threads.

@@ -202,6 +202,26 @@ mod tests {
     }
 
     #[test]
+    fn a_route_that_leads_past_another_is_doubted_at_its_place() {
+        let text = GOOD.replace(
+            "routes: [",
+            "routes: [{ name: admin, path: /admin, methods: [GET], auth: required, upstream: app },\n",
+        );
+        let verdict = judge_text(&text, Format::Human);
+        assert_eq!(verdict.code, 0);
+        for said in [
+            "3:31: warning: POST, PUT, PATCH, DELETE on the paths of `admin` go to `all`, which anybody",
+            "3:31: warning: with a slash at their end the paths of `admin` go to `all`, which anybody",
+        ] {
+            assert!(verdict.stderr.contains(said), "{}", verdict.stderr);
+        }
+        let json: serde_json::Value =
+            serde_json::from_str(&judge_text(&text, Format::Json).stdout).unwrap();
+        assert_eq!(json["valid"], true);
+        assert_eq!(json["diagnostics"][0]["severity"], "warning");
+    }
+
+    #[test]
     fn errors_go_to_stderr_for_people_and_to_stdout_for_machines() {
         let text = GOOD.replace("auth: none", "auth: nobody");
         let human = judge_text(&text, Format::Human);

@@ -1,6 +1,6 @@
 //! Which requests a route admits, of those that have its host and path.
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 
 use super::checked::{Route, RouteHeader};
 
@@ -12,7 +12,7 @@ impl Route {
 
     /// Whether a request has every header that the route is for.
     pub fn admits_headers(&self, sent: &HeaderMap) -> bool {
-        admits_headers(&self.headers, sent)
+        admits_headers(&self.headers, sent, &[])
     }
 }
 
@@ -23,8 +23,10 @@ pub fn admits_method(methods: &[Method], method: &Method) -> bool {
         || (*method == Method::HEAD && methods.contains(&Method::GET))
 }
 
-/// The same by [`Route::headers`] alone.
-pub fn admits_headers(headers: &[RouteHeader], sent: &HeaderMap) -> bool {
+/// The same by [`Route::headers`] alone, and with headers that are still to come: whatever value they
+/// will have.
+pub fn admits_headers(headers: &[RouteHeader], sent: &HeaderMap, announced: &[HeaderName]) -> bool {
     let is_sent = |own: &RouteHeader| sent.get_all(&own.name).iter().any(|v| *v == own.value);
-    headers.iter().all(is_sent)
+    let is_met = |own: &RouteHeader| announced.contains(&own.name) || is_sent(own);
+    headers.iter().all(is_met)
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
@@ -37,6 +38,8 @@ pub struct Config {
     pub anonymous: Option<Rate>,
     pub upstreams: Vec<Upstream>,
     pub identity: Identity,
+    /// Of the auth API and of routes that say nothing else.
+    pub cors: Option<Arc<Cors>>,
     pub routes: Vec<Route>,
     /// Bytes that a request's head may take, at least 8 KiB.
     pub max_header: usize,
@@ -338,7 +341,17 @@ pub struct Identity {
     pub preset: Preset,
     /// Set beside the preset's, where they have a value.
     pub headers: Vec<HeaderLine>,
+    /// Never with [`Signing::Hs256`].
+    pub assertion: Option<Assertion>,
     pub forward_authorization: bool,
+}
+
+/// A signed token that tells the caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assertion {
+    pub header: HeaderName,
+    /// Whole seconds.
+    pub ttl: Duration,
 }
 
 /// A header and what its value is made of.
@@ -401,9 +414,64 @@ pub struct Route {
     pub max_body: u64,
     /// To the response's headers; `None` takes the upstream's.
     pub timeout: Option<Duration>,
+    pub rewrite: Rewrite,
+    pub security_headers: SecurityHeaders,
     pub path_options: PathOptions,
     pub request_headers: HeaderEdits,
     pub response_headers: HeaderEdits,
+    /// The route's own or the file's.
+    pub cors: Option<Arc<Cors>>,
+}
+
+/// Headers of responses that hold browsers to what the response says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SecurityHeaders {
+    #[default]
+    Off,
+    Standard,
+}
+
+/// Which pages of other origins may call, and with what (the Fetch standard, section 3.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cors {
+    pub origins: Origins,
+    /// Empty: every one that is asked for.
+    pub methods: Vec<Method>,
+    /// Of requests, beside those that need no permission.
+    pub headers: Vec<HeaderName>,
+    /// Of responses, beside the gateway's own.
+    pub expose: Vec<HeaderName>,
+    /// Never with [`Origins::Any`].
+    pub credentials: bool,
+    pub max_age: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origins {
+    Any,
+    /// As browsers send them.
+    Listed(Vec<HeaderValue>),
+}
+
+/// What the upstream is asked for in place of what the client asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rewrite {
+    /// Begins with `/` and does not end with one, or is empty. Every plain path of the route begins with it.
+    pub strip_prefix: String,
+    /// Whether the route, and so the prefix, is without regard to case.
+    pub strip_any_case: bool,
+    /// The same as the prefix that is stripped, and comes in its place.
+    pub set_prefix: String,
+    pub host: HostRewrite,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum HostRewrite {
+    #[default]
+    Preserve,
+    /// The first target's.
+    Upstream,
+    Name(HeaderValue),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -481,7 +549,7 @@ pub enum TrailingSlash {
 }
 
 /// A header that a request has to have for a route, in one of its lines.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RouteHeader {
     pub name: HeaderName,
     pub value: HeaderValue,

@@ -142,10 +142,12 @@ impl Findings {
             })
             .collect();
         if self.omitted_count > 0 {
-            diagnostics.push(Diagnostic::of_file(
-                source.name(),
-                format!("{} more findings are not shown", self.omitted_count),
-            ));
+            let message = format!("{} more findings are not shown", self.omitted_count);
+            let mut omitted = Diagnostic::of_file(source.name(), message);
+            if self.errors == 0 {
+                omitted.severity = Severity::Warning;
+            }
+            diagnostics.push(omitted);
         }
         diagnostics
     }

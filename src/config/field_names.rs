@@ -6,6 +6,9 @@ use super::checked::Preset;
 /// Where API keys are, unless the file names another field. No backend is to see it either way.
 pub const API_KEY: &str = "x-api-key";
 
+/// Where assertions are, unless the file names another field.
+pub const ASSERTION: &str = "x-portcullis-assertion";
+
 /// Removed from every client, whatever the preset: identity and request id.
 pub const IDENTITY: &[&str] = &[
     "remote-email",

@@ -16,6 +16,7 @@ mod plans;
 pub mod policy_test;
 mod private_key;
 mod raw;
+mod regex_shape;
 mod resolve;
 mod restart;
 mod schema;

@@ -4,17 +4,13 @@ use std::fmt;
 use std::ops::Range;
 
 use regex::bytes::{Regex, RegexBuilder};
-use regex_syntax::ParserBuilder;
-use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
 use super::checked::{PathOptions, TrailingSlash};
+use super::regex_shape::{DEEPEST, leading_segments, may_begin_with_slash, parse, write_example};
 
 /// Bytes that a compiled regex may take, and again what a thread keeps while it searches. A search
 /// costs its states times the path's bytes at worst.
 const SIZE: usize = 128 * 1024;
-/// Groups within one another.
-const DEEPEST: u32 = 50;
-
 /// Whether letters are told apart by their case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Case {
@@ -178,17 +174,6 @@ fn without_trailing_slash(text: &str) -> &str {
     }
 }
 
-/// Paths are bytes: `.` is any but a line break, `\d` and `\w` are ASCII.
-fn parse(text: &str) -> Result<Hir, Box<regex_syntax::Error>> {
-    ParserBuilder::new()
-        .unicode(false)
-        .utf8(false)
-        .nest_limit(DEEPEST + 2)
-        .build()
-        .parse(text)
-        .map_err(Box::new)
-}
-
 fn fault_of(error: &regex_syntax::Error) -> RegexFault {
     let (kind, span) = match error {
         regex_syntax::Error::Parse(error) => (error.kind().to_string(), Some(error.span())),
@@ -200,150 +185,6 @@ fn fault_of(error: &regex_syntax::Error) -> RegexFault {
         message: format!("this is no regex: {kind}"),
         range: range.filter(|range| !range.is_empty()),
         hint: "the syntax is that of https://docs.rs/regex; a backslash takes its meaning from `. + * ? ( ) [ ] { } | ^ $`",
-    }
-}
-
-fn leading_segments(whole: &Hir) -> Vec<String> {
-    let mut parts = Vec::new();
-    flatten(whole, &mut parts);
-    let is_literal = |part: &&&Hir| matches!(part.kind(), HirKind::Literal(_));
-    let literals = parts.iter().take_while(is_literal).count();
-    let (literals, others) = parts.split_at(literals);
-    let mut leading = Vec::new();
-    for part in literals {
-        if let HirKind::Literal(literal) = part.kind() {
-            leading.extend_from_slice(&literal.0);
-        }
-    }
-    let Ok(leading) = String::from_utf8(leading) else {
-        return Vec::new();
-    };
-    let mut segments: Vec<String> = leading.split('/').skip(1).map(str::to_owned).collect();
-    // What stands behind the last slash may go on.
-    if !sequence_begins_with_slash(others) {
-        segments.pop();
-    }
-    segments
-}
-
-/// What has to match one after the other, without groups and anchors around it.
-fn flatten<'h>(hir: &'h Hir, parts: &mut Vec<&'h Hir>) {
-    match hir.kind() {
-        HirKind::Concat(subs) => subs.iter().for_each(|sub| flatten(sub, parts)),
-        HirKind::Capture(capture) => flatten(&capture.sub, parts),
-        HirKind::Empty | HirKind::Look(Look::Start | Look::End) => {}
-        _ => parts.push(hir),
-    }
-}
-
-fn may_be_empty(hir: &Hir) -> bool {
-    hir.properties().minimum_len() == Some(0)
-}
-
-/// Whether what matches is empty or begins with a slash, in every case.
-fn begins_with_slash(hir: &Hir) -> bool {
-    match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => true,
-        HirKind::Literal(literal) => literal.0.first() == Some(&b'/'),
-        HirKind::Class(class) => match class {
-            Class::Bytes(class) => class
-                .ranges()
-                .iter()
-                .all(|r| r.start() == b'/' && r.end() == b'/'),
-            Class::Unicode(class) => class
-                .ranges()
-                .iter()
-                .all(|r| r.start() == '/' && r.end() == '/'),
-        },
-        HirKind::Repetition(repetition) => begins_with_slash(&repetition.sub),
-        HirKind::Capture(capture) => begins_with_slash(&capture.sub),
-        HirKind::Concat(subs) => sequence_begins_with_slash(subs),
-        HirKind::Alternation(subs) => subs.iter().all(begins_with_slash),
-    }
-}
-
-fn sequence_begins_with_slash<H: std::borrow::Borrow<Hir>>(parts: &[H]) -> bool {
-    for part in parts {
-        let part = part.borrow();
-        if !begins_with_slash(part) {
-            return false;
-        }
-        if !may_be_empty(part) {
-            return true;
-        }
-    }
-    true
-}
-
-/// Whether something that matches begins with a slash.
-fn may_begin_with_slash(hir: &Hir) -> bool {
-    match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => false,
-        HirKind::Literal(literal) => literal.0.first() == Some(&b'/'),
-        HirKind::Class(class) => has(class, b'/'),
-        HirKind::Repetition(repetition) => may_begin_with_slash(&repetition.sub),
-        HirKind::Capture(capture) => may_begin_with_slash(&capture.sub),
-        HirKind::Alternation(subs) => subs.iter().any(may_begin_with_slash),
-        HirKind::Concat(subs) => {
-            let last = subs.iter().position(|sub| !may_be_empty(sub));
-            let first = &subs[..last.map_or(subs.len(), |last| last + 1)];
-            first.iter().any(may_begin_with_slash)
-        }
-    }
-}
-
-fn has(class: &Class, byte: u8) -> bool {
-    match class {
-        Class::Bytes(class) => class
-            .ranges()
-            .iter()
-            .any(|r| (r.start()..=r.end()).contains(&byte)),
-        Class::Unicode(class) => class
-            .ranges()
-            .iter()
-            .any(|r| (r.start()..=r.end()).contains(&char::from(byte))),
-    }
-}
-
-/// Examples are for people, who do not read on beyond so many bytes.
-const LONGEST_EXAMPLE: usize = 500;
-/// What stands for a class, the first that it has.
-const TYPICAL: &[u8] = b"a1bx0zAZ-_~.:@!$&'()*+,;=";
-
-fn write_example(hir: &Hir, choice: usize, out: &mut Vec<u8>) {
-    if out.len() > LONGEST_EXAMPLE {
-        return;
-    }
-    match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => {}
-        HirKind::Literal(literal) => out.extend_from_slice(&literal.0),
-        HirKind::Class(class) => {
-            let typical = TYPICAL.iter().cycle().skip(choice).take(TYPICAL.len());
-            let visible = (0x21..0x7f).chain([b'/']);
-            let mut all = typical.copied().chain(visible);
-            out.extend(all.find(|byte| has(class, *byte)));
-        }
-        HirKind::Repetition(repetition) => {
-            let most = repetition.max.unwrap_or(u32::MAX);
-            let times = match choice % 3 {
-                0 => repetition.min.max(1),
-                1 => repetition.min,
-                _ => repetition.min.saturating_add(2),
-            };
-            for _ in 0..times.min(most) {
-                write_example(&repetition.sub, choice, out);
-                if out.len() > LONGEST_EXAMPLE {
-                    return;
-                }
-            }
-        }
-        HirKind::Capture(capture) => write_example(&capture.sub, choice, out),
-        HirKind::Concat(subs) => subs.iter().for_each(|sub| write_example(sub, choice, out)),
-        HirKind::Alternation(subs) => {
-            if let Some(sub) = subs.get(choice % subs.len()) {
-                write_example(sub, choice, out);
-            }
-        }
     }
 }
 
@@ -491,11 +332,12 @@ mod tests {
             r"/x/[^a]+\.(json|xml)",
             "/[^/]+/(a|b|c)?",
         ] {
-            for choice in 0..6 {
+            for choice in 0..16 {
                 assert!(regex(text).example(choice).is_some(), "{text} {choice}");
             }
         }
         assert_eq!(regex("/v[0-9]+/x").example(0).as_deref(), Some("/v1/x"));
+        assert_eq!(regex("/x/.*").example(7).as_deref(), Some("/x/Z/Z"));
         assert_eq!(regex(r"/a\bb").example(0), None);
     }
 }

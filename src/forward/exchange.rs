@@ -9,17 +9,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header;
-use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 
+use super::assertion::Assertions;
 use super::body::{Progress, RequestBody, ResponseBody, Upload};
 use super::headers::{self, Hop, Told};
 use super::pool::{ConnectError, Connection, Pool};
 use super::reserved::Names;
+use super::rewrite;
 use super::target::{Directory, Target};
 use super::template::{self, Filled, Scene};
+use crate::authn::Principal;
 use crate::config::Config;
 use crate::config::checked::{self, Identity, Route};
 use crate::limit::{Limits, Ticket};
@@ -144,6 +146,8 @@ pub struct Context<'a> {
     pub pools: &'a WorkerPools,
     pub limits: &'a Limits,
     pub identity: &'a Identity,
+    /// `None` where the file asks for none.
+    pub assertions: Option<&'a Assertions>,
     pub hop: &'a Hop,
     pub is_trusted: bool,
     pub request_id: &'a HeaderValue,
@@ -172,7 +176,8 @@ impl Trace {
 /// Sends a request that may pass and waits for the head of its response.
 ///
 /// # Errors
-/// `upstream-unreachable`, `upstream-timeout`, `body-too-large`, `request-timeout`, `bad-request`.
+/// `upstream-unreachable`, `upstream-timeout`, `body-too-large`, `request-timeout`, `bad-request`, and
+/// `ambiguous-path` for a path that cannot be rewritten as every server would read it.
 pub async fn send(
     ticket: Ticket,
     request: Request<Incoming>,
@@ -196,11 +201,22 @@ pub async fn send(
         ip: context.client,
         request_id: context.request_id,
     };
+    let assertion = match (context.assertions, scene.principal) {
+        (Some(assertions), Principal::User(user)) => {
+            let signed = assertions.value(user, context.route.upstream, &upstream.name);
+            let signed = signed.map_err(|error| {
+                Refusal::new(Code::Internal, "The gateway failed.").because(error)
+            })?;
+            Some((&assertions.header, signed))
+        }
+        _ => None,
+    };
     let identity_values = template::values(&context.identity.headers, &scene);
     let edits = Filled::of(&context.route.request_headers, &scene);
     let edits_of_response = Filled::of(&context.route.response_headers, &scene);
     let told = Told {
         host: &upstream.host,
+        host_rewrite: &context.route.rewrite.host,
         hop: context.hop,
         is_trusted: context.is_trusted,
         request_id: context.request_id,
@@ -210,10 +226,11 @@ pub async fn send(
         refresh_cookie: context.refresh_cookie,
         names,
         identity_values: &identity_values,
+        assertion,
         edits: &edits,
     };
     headers::toward_upstream(&mut head.headers, &told);
-    head.uri = origin_form(&head.uri);
+    head.uri = rewrite::target(&context.route.rewrite, &head.uri)?;
     head.version = Version::HTTP_11;
 
     let (body, progress) = request_body(body, context.route, names)?;
@@ -421,14 +438,6 @@ fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
     *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
     copy
-}
-
-/// Path and query alone, byte for byte as they came (RFC 9112, section 3.2.1).
-pub(super) fn origin_form(uri: &Uri) -> Uri {
-    match uri.path_and_query() {
-        Some(target) => Uri::from(target.clone()),
-        None => Uri::from(PathAndQuery::from_static("/")),
-    }
 }
 
 fn too_large() -> Refusal {

@@ -2,16 +2,19 @@
 
 use std::net::IpAddr;
 
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderName};
 use http::request::Parts;
 use http::{HeaderValue, Uri};
 
-use super::exchange::{Upstreams, origin_form};
+use super::exchange::Upstreams;
 use super::headers::{self, Hop, Told};
+use super::rewrite;
 use super::template::{self, Filled, Scene};
+use crate::authn::Principal;
 use crate::authz::Permit;
 use crate::config::Config;
 use crate::config::checked::Route;
+use crate::request::Refusal;
 
 /// A request as an upstream would get it.
 #[derive(Debug, Clone)]
@@ -21,6 +24,8 @@ pub struct Outgoing {
     pub targets: Vec<String>,
     pub target: Uri,
     pub headers: HeaderMap,
+    /// What the route says in a response that has no headers.
+    pub response: HeaderMap,
 }
 
 /// What only a connection and a running gateway know.
@@ -32,6 +37,9 @@ pub struct Circumstances<'a> {
 }
 
 /// The request that a route sends on for this caller; `None` for an upstream of another configuration.
+///
+/// # Errors
+/// `ambiguous-path` and `bad-request` for a path that cannot be rewritten.
 pub fn explain(
     config: &Config,
     upstreams: &Upstreams,
@@ -39,7 +47,13 @@ pub fn explain(
     permit: &Permit,
     head: &Parts,
     around: &Circumstances<'_>,
-) -> Option<Outgoing> {
+) -> Result<Option<Outgoing>, Refusal> {
+    let (Some(host), Some(upstream)) = (
+        upstreams.host(route.upstream),
+        upstreams.name(route.upstream),
+    ) else {
+        return Ok(None);
+    };
     let principal = permit.principal();
     let scene = Scene {
         principal,
@@ -52,7 +66,8 @@ pub fn explain(
         request_id: around.request_id,
     };
     let told = Told {
-        host: upstreams.host(route.upstream)?,
+        host,
+        host_rewrite: &route.rewrite.host,
         hop: around.hop,
         is_trusted: around.is_trusted,
         request_id: around.request_id,
@@ -61,15 +76,30 @@ pub fn explain(
         auth: route.auth,
         refresh_cookie: &config.auth.cookie.name,
         names: upstreams.names(),
+        assertion: assertion(config, principal),
         identity_values: &template::values(&config.identity.headers, &scene),
         edits: &Filled::of(&route.request_headers, &scene),
     };
     let mut headers = head.headers.clone();
     headers::toward_upstream(&mut headers, &told);
-    Some(Outgoing {
-        upstream: upstreams.name(route.upstream)?.to_string(),
+    let mut response = HeaderMap::new();
+    headers::toward_client(&mut response, &Filled::of(&route.response_headers, &scene));
+    Ok(Some(Outgoing {
+        upstream: upstream.to_string(),
         targets: upstreams.targets(route.upstream),
-        target: origin_form(&head.uri),
+        target: rewrite::target(&route.rewrite, &head.uri)?,
         headers,
-    })
+        response,
+    }))
+}
+
+/// None is signed for a request that is only asked about.
+fn assertion<'c>(
+    config: &'c Config,
+    principal: &Principal,
+) -> Option<(&'c HeaderName, HeaderValue)> {
+    let assertion = config.identity.assertion.as_ref()?;
+    principal.user()?;
+    let stand_in = HeaderValue::from_static("(signed at the request)");
+    Some((&assertion.header, stand_in))
 }

@@ -10,7 +10,7 @@ use super::identity;
 use super::reserved::{Names, Reserved, reserved};
 use super::template::{Filled, Values};
 use crate::authn::Principal;
-use crate::config::checked::{AuthMode, HeaderLine, Identity};
+use crate::config::checked::{AuthMode, HeaderLine, HostRewrite, Identity};
 use crate::config::field_names::are_one;
 
 /// Hop-by-hop fields (RFC 9110, section 7.6.1). `Upgrade` is listed there too.
@@ -48,6 +48,7 @@ pub struct Hop {
 pub struct Told<'a> {
     /// The upstream's own name, for requests that name none.
     pub host: &'a HeaderValue,
+    pub host_rewrite: &'a HostRewrite,
     pub hop: &'a Hop,
     pub is_trusted: bool,
     pub request_id: &'a HeaderValue,
@@ -59,6 +60,8 @@ pub struct Told<'a> {
     pub names: &'a Names,
     /// Of the identity's own headers.
     pub identity_values: &'a Values,
+    /// Where it goes, and itself.
+    pub assertion: Option<(&'a HeaderName, HeaderValue)>,
     pub edits: &'a Filled<'a>,
 }
 
@@ -77,11 +80,19 @@ pub fn toward_upstream(headers: &mut HeaderMap, told: &Told<'_>) {
     if let Some(host) = headers.get(header::HOST).cloned() {
         keep_or_insert(headers, X_FORWARDED_HOST, &host);
     }
+    match told.host_rewrite {
+        HostRewrite::Preserve => {}
+        HostRewrite::Upstream => drop(headers.insert(header::HOST, told.host.clone())),
+        HostRewrite::Name(name) => drop(headers.insert(header::HOST, name.clone())),
+    }
     keep_or_insert(headers, X_FORWARDED_PROTO, &HTTP);
     keep_or_insert(headers, X_FORWARDED_PORT, &told.hop.port);
     headers.insert(X_REQUEST_ID, told.request_id.clone());
     identity::tell(told.identity, told.principal, headers);
     set(headers, &told.identity.headers, told.identity_values);
+    if let Some((name, assertion)) = &told.assertion {
+        headers.insert(*name, assertion.clone());
+    }
     for name in &told.edits.edits.remove {
         remove_spellings(headers, name);
     }

@@ -1,5 +1,6 @@
 //! Stage 5, forward: a request with its [`Ticket`](crate::limit::Ticket) goes to the upstream.
 
+mod assertion;
 mod body;
 mod exchange;
 mod explain;
@@ -7,11 +8,13 @@ mod headers;
 mod identity;
 mod pool;
 mod reserved;
+mod rewrite;
 mod target;
 mod template;
 
+pub use assertion::{ASSERTION_TYPE, AssertionClaims, Assertions, Sign};
 pub use body::ResponseBody;
 pub use exchange::{Context, Trace, Upstreams, WorkerPools, send};
 pub use explain::{Circumstances, Outgoing, explain};
-pub use headers::{Hop, X_REQUEST_ID, set_host};
+pub use headers::{Hop, X_REQUEST_ID, scheme, set_host};
 pub use target::Directory;

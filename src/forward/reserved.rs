@@ -33,7 +33,11 @@ impl Names {
     /// A field with a meaning of its own is not reserved where a route sets it: it says nothing of the
     /// caller, and the other routes' clients go on needing it.
     pub fn of(config: &Config) -> Names {
-        let own = config.headers_told().map(|line| line.name.clone());
+        let assertion = config.identity.assertion.iter();
+        let own = config.headers_told().map(|line| &line.name);
+        let own = own
+            .chain(assertion.map(|assertion| &assertion.header))
+            .cloned();
         let mut own: Vec<HeaderName> = own
             .filter(|name| !is_of_message(&folded(name.as_str())))
             .collect();
@@ -78,7 +82,7 @@ pub fn reserved(name: &HeaderName, names: &Names) -> Option<Reserved> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::checked::{HeaderLine, Pattern, Template};
+    use crate::config::checked::{Assertion, HeaderLine, Pattern, Template};
 
     fn of(name: &str) -> Option<Reserved> {
         let names = Names {
@@ -109,8 +113,12 @@ mod tests {
         route.response_headers.set = vec![line("x-c")];
         config.routes = vec![route];
         config.identity.headers = vec![line("x-d")];
+        config.identity.assertion = Some(Assertion {
+            header: HeaderName::from_static("x-e"),
+            ttl: std::time::Duration::from_secs(60),
+        });
         let own = Names::of(&config).own;
-        assert_eq!(own, ["x-a", "x-b", "x-d"]);
+        assert_eq!(own, ["x-a", "x-b", "x-d", "x-e"]);
     }
 
     #[test]

@@ -2,20 +2,23 @@
 
 use std::rc::Rc;
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
+use super::additions::Additions;
 use super::body::Body;
+use super::cors::{self, CrossOrigin};
 use super::ingress::{self, Connection};
 use super::ledger::Ledger;
 use super::respond;
+use super::security::Security;
 use super::worker::{Current, Worker};
 use crate::authz;
 use crate::config::checked::AuthMode;
 use crate::forward;
 use crate::limit;
-use crate::request::{Facts, Refusal};
+use crate::request::{Facts, ListedOrigin, Refusal};
 use crate::route::{self, Destination};
 
 /// Serves one request. Whatever happens, there is a response.
@@ -31,15 +34,32 @@ pub async fn handle(
     let max_header = current.snapshot.config.max_header;
     let is_fit =
         ingress::measure(&request, max_header).and_then(|()| ingress::inspect(&mut request));
+    let mut additions = Additions {
+        cors: CrossOrigin::of(current.snapshot.config.cors.as_ref(), request.headers()),
+        security: Security::Off,
+    };
     let served = match is_fit {
-        Ok(()) => serve(&current, connection, request, &mut ledger, peer).await,
+        Ok(()) => {
+            serve(
+                &current,
+                connection,
+                request,
+                &mut ledger,
+                &mut additions,
+                peer,
+            )
+            .await
+        }
         Err(refusal) => Err(refusal),
     };
     match served {
-        Ok((response, decision)) => ledger.answer(response, decision),
+        Ok((mut response, decision)) => {
+            additions.tell(response.headers_mut());
+            ledger.answer(response, decision)
+        }
         Err(refusal) => {
             connection.has_unread.set(has_body);
-            respond::refuse(&refusal, ledger)
+            respond::refuse(&refusal, &additions, ledger)
         }
     }
 }
@@ -49,6 +69,7 @@ async fn serve(
     connection: &Connection,
     request: Request<Incoming>,
     ledger: &mut Ledger,
+    additions: &mut Additions,
     peer: crate::request::Peer,
 ) -> Result<(Response<Body>, &'static str), Refusal> {
     let snapshot = &current.snapshot;
@@ -58,15 +79,32 @@ async fn serve(
         host: ingress::host(&head.headers),
         peer: &peer,
     };
+    if head.method == Method::OPTIONS
+        && body.is_end_stream()
+        && let Some(preflight) = cors::preflight(&snapshot.config, &snapshot.table, &facts)
+    {
+        additions.cors = preflight.cors;
+        if let Destination::Route(index) = preflight.destination {
+            ledger.matched(index);
+        }
+        return Ok((preflight.answer?.map(Body::text), "allow"));
+    }
     let matched = route::find(&snapshot.table, &facts)?;
     let Destination::Route(index) = matched.destination else {
         let mut request = Request::from_parts(head, ledger.counting(body));
+        if additions.cors.is_listed() {
+            request.extensions_mut().insert(ListedOrigin);
+        }
         request.extensions_mut().insert(peer);
         let response = respond::api((snapshot.auth_api)(request).await)?;
         return Ok((response, "allow"));
     };
     let route = &snapshot.config.routes[index];
     ledger.matched(index);
+    additions.cors = CrossOrigin::of(route.cors.as_ref(), &head.headers);
+    additions.security = Security::of(route.security_headers, || {
+        forward::scheme(&head.headers, peer.is_trusted)
+    });
 
     let admission = limit::admit(&snapshot.limits, &matched, &facts)?;
     let authenticator = &snapshot.authenticator;
@@ -90,6 +128,7 @@ async fn serve(
         pools: &current.pools,
         limits: &snapshot.limits,
         identity: &snapshot.config.identity,
+        assertions: snapshot.assertions.as_deref(),
         hop: &connection.hop,
         is_trusted: peer.is_trusted,
         request_id: &ledger.request_id(),
@@ -97,6 +136,7 @@ async fn serve(
         client: peer.client,
         trace: ledger.trace(),
     };
-    let response = forward::send(ticket, Request::from_parts(head, body), context).await?;
+    let mut response = forward::send(ticket, Request::from_parts(head, body), context).await?;
+    additions.cors.clean(response.headers_mut());
     Ok((response.map(Body::upstream), "allow"))
 }

@@ -142,6 +142,10 @@ pub fn inspect<B>(request: &mut Request<B>) -> Result<(), Refusal> {
         return Err(bad("Methods are written in capitals."));
     }
     if let Some(authority) = request.uri().authority().cloned() {
+        // What such a target would mean to a server is its own business (RFC 9110, section 7.4).
+        if !matches!(request.uri().scheme_str(), Some("http" | "https")) {
+            return Err(bad("The target's scheme is neither http nor https."));
+        }
         if request.headers().get_all(header::HOST).iter().count() > 1 {
             return Err(bad("There is more than one Host header."));
         }
@@ -263,6 +267,14 @@ mod tests {
         let mut request = request(|r| r.uri("http://real.example/x").header("host", "other"));
         inspect(&mut request).unwrap();
         assert_eq!(host(request.headers()), "real.example");
+    }
+
+    #[test]
+    fn an_absolute_target_is_one_of_http() {
+        assert!(!refused(|r| r.uri("HTTPS://a/x")));
+        for target in ["ftp://a/x", "file://a/etc/passwd", "httpx://a/"] {
+            assert!(refused(|r| r.uri(target)), "{target}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::additions::Additions;
 use super::body::{ApiBody, Body};
 use super::ledger::Ledger;
 use crate::config::Diagnostic;
@@ -59,8 +60,9 @@ pub fn schema() -> Value {
 }
 
 /// The response to a refused request of the data plane.
-pub fn refuse(refusal: &Refusal, ledger: Ledger) -> Response<Body> {
-    let response = problem(refusal, &ledger.request_id()).map(Body::text);
+pub fn refuse(refusal: &Refusal, additions: &Additions, ledger: Ledger) -> Response<Body> {
+    let mut response = problem(refusal, &ledger.request_id()).map(Body::text);
+    additions.tell(response.headers_mut());
     ledger.refused(refusal, response)
 }
 

@@ -1,6 +1,7 @@
 //! What would become of a request, and why: each stage is asked in turn, and explains itself.
 
 mod render;
+mod response;
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -9,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderValue, Request};
 use uuid::Uuid;
 
+use self::response::Told;
 use super::asked::Asked;
 use super::caller::Caller;
 use super::stages::Stages;
@@ -17,7 +19,9 @@ use crate::authn::{Principal, User};
 use crate::authz::{self, Key};
 use crate::config::checked::{AuthMode, Route, Rule};
 use crate::forward::{self, Circumstances, Hop, Outgoing};
+use crate::gateway::cors::{self, CrossOrigin};
 use crate::gateway::ingress::{self, Connection};
+use crate::gateway::{Additions, Security};
 use crate::limit::{self, Bucket};
 use crate::request::{Code, Facts, Peer, Refusal};
 use crate::route::{self, Destination, Matched, Miss};
@@ -45,6 +49,7 @@ pub struct Explanation {
     /// besides.
     removed: Vec<String>,
     added: Vec<(String, String)>,
+    response: Told,
     notes: Vec<String>,
 }
 
@@ -53,6 +58,8 @@ pub enum Outcome {
     Forwarded,
     /// It is for the auth API, which the gateway serves itself.
     AuthApi,
+    /// A browser asks whether a page may call, and the gateway says yes.
+    Preflight,
     Refused {
         stage: &'static str,
         refusal: Refusal,
@@ -76,7 +83,7 @@ impl Explanation {
     pub fn refusal(&self) -> Option<&Refusal> {
         match &self.outcome {
             Outcome::Refused { refusal, .. } => Some(refusal),
-            Outcome::Forwarded | Outcome::AuthApi => None,
+            Outcome::Forwarded | Outcome::AuthApi | Outcome::Preflight => None,
         }
     }
 
@@ -110,17 +117,23 @@ impl Stages {
             outgoing: None,
             removed: Vec::new(),
             added: Vec::new(),
+            response: Told::default(),
             notes: Vec::new(),
         };
         let is_fit = ingress::measure(&request, self.config.max_header)
             .and_then(|()| ingress::inspect(&mut request));
+        let mut additions = Additions {
+            cors: CrossOrigin::of(self.config.cors.as_ref(), request.headers()),
+            security: Security::Off,
+        };
         told.outcome = match is_fit {
-            Ok(()) => self.pass(&mut told, request, &peer, caller),
+            Ok(()) => self.pass(&mut told, &mut additions, request, &peer, caller),
             Err(refusal) => Outcome::Refused {
                 stage: "ingress",
                 refusal,
             },
         };
+        additions.tell(&mut told.response.headers);
         told
     }
 
@@ -128,6 +141,7 @@ impl Stages {
     fn pass(
         &self,
         told: &mut Explanation,
+        additions: &mut Additions,
         request: Request<()>,
         peer: &Peer,
         caller: &Caller<'_>,
@@ -139,6 +153,21 @@ impl Stages {
             host: ingress::host(&head.headers),
             peer,
         };
+        if let Some(preflight) = cors::preflight(&self.config, &self.table, &facts) {
+            if let Destination::Route(index) = preflight.destination {
+                let route = &self.config.routes[index];
+                told.route = Some(route.name.clone());
+                told.route_text = wording::route(route);
+            }
+            additions.cors = preflight.cors;
+            return match preflight.answer {
+                Ok(answer) => {
+                    told.response.headers = answer.into_parts().0.headers;
+                    Outcome::Preflight
+                }
+                Err(refusal) => refused("cors", refusal),
+            };
+        }
         let found = route::find(&self.table, &facts);
         let taken = found.as_ref().ok().and_then(Matched::route);
         let near = route::near(&self.config, &facts, taken).into_iter();
@@ -154,6 +183,10 @@ impl Stages {
         let route = &self.config.routes[index];
         told.route = Some(route.name.clone());
         told.route_text = wording::route(route);
+        additions.cors = CrossOrigin::of(route.cors.as_ref(), &head.headers);
+        additions.security = Security::of(route.security_headers, || {
+            forward::scheme(&head.headers, peer.is_trusted)
+        });
         told.buckets = limit::explain(&self.limits, &matched, &facts, None);
         let admission = match limit::admit(&self.limits, &matched, &facts) {
             Ok(admission) => admission,
@@ -206,8 +239,13 @@ impl Stages {
             &head,
             &around,
         );
+        let outgoing = match outgoing {
+            Ok(outgoing) => outgoing,
+            Err(refusal) => return refused("forward", refusal),
+        };
         if let Some(outgoing) = &outgoing {
             compare_headers(told, &head, outgoing);
+            told.response = Told::of_upstream(route, outgoing.response.clone());
         }
         told.outgoing = outgoing;
         Outcome::Forwarded
@@ -319,7 +357,6 @@ fn identify(caller: &Caller<'_>, route: &Route, head: &Parts) -> Result<Principa
 }
 
 fn compare_headers(told: &mut Explanation, head: &Parts, outgoing: &Outgoing) {
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     for name in head.headers.keys() {
         if !outgoing.headers.contains_key(name) {
             told.removed.push(name.to_string());
@@ -340,6 +377,10 @@ fn compare_headers(told: &mut Explanation, head: &Parts, outgoing: &Outgoing) {
     }
     told.removed.sort();
     told.added.sort();
+}
+
+fn text(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
 /// An account without a stated id has this one.

@@ -13,6 +13,10 @@ pub struct Facts<'a> {
     pub peer: &'a Peer,
 }
 
+/// Among a request's extensions: its page is of an origin that the file lists in `cors`.
+#[derive(Debug, Clone, Copy)]
+pub struct ListedOrigin;
+
 /// Where a request came from. The auth API finds it among a request's extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {

@@ -4,5 +4,5 @@ mod facts;
 mod refusal;
 pub mod schema;
 
-pub use facts::{Facts, Peer};
+pub use facts::{Facts, ListedOrigin, Peer};
 pub use refusal::{Code, FieldError, Part, Refusal, Shape};

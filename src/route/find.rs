@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use http::{HeaderName, Method};
+
 use crate::config::checked::Case;
 use crate::request::{Code, Facts, Refusal};
 
@@ -19,6 +21,20 @@ use super::table::{Located, Table, Target};
 /// 404 when no route has the path and the headers, 405 with `Allow` when none of those that have them
 /// admits the method.
 pub fn find(table: &Table, facts: &Facts<'_>) -> Result<Matched, Refusal> {
+    find_announced(table, facts, &facts.head.method, &[])
+}
+
+/// Finds where a request would go that has this method and, with values not known yet, these headers
+/// beside those that are here.
+///
+/// # Errors
+/// Those of [`find`].
+pub fn find_announced(
+    table: &Table,
+    facts: &Facts<'_>,
+    method: &Method,
+    announced: &[HeaderName],
+) -> Result<Matched, Refusal> {
     let path = facts.head.uri.path().as_bytes();
     if path.first() != Some(&b'/') {
         return Err(Refusal::new(
@@ -38,15 +54,11 @@ pub fn find(table: &Table, facts: &Facts<'_>) -> Result<Matched, Refusal> {
     };
     let target = Target {
         host,
-        method: &facts.head.method,
+        method,
         headers: &facts.head.headers,
+        announced,
     };
-    let located = match readings::is_plain(path) {
-        true if !table.folds => table.locate(&target, path, Case::AsAsked),
-        true => locate_in_any_case(table, &target, path)?,
-        false => locate_under_all_readings(table, &target, path)?,
-    };
-    match located {
+    match locate(table, &target, path)? {
         Located::At(destination, params) => Ok(Matched {
             destination,
             params,
@@ -56,6 +68,19 @@ pub fn find(table: &Table, facts: &Facts<'_>) -> Result<Matched, Refusal> {
             Code::NotFound,
             "There is nothing at this path.",
         )),
+    }
+}
+
+/// Where all readings of a path lead.
+///
+/// # Errors
+///
+/// 400 when they do not lead to one place.
+pub(super) fn locate(table: &Table, target: &Target<'_>, path: &[u8]) -> Result<Located, Refusal> {
+    match readings::is_plain(path) {
+        true if !table.folds => Ok(table.locate(target, path, Case::AsAsked)),
+        true => locate_in_any_case(table, target, path),
+        false => locate_under_all_readings(table, target, path),
     }
 }
 

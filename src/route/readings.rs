@@ -24,7 +24,7 @@ pub(super) enum Unreadable {
 }
 
 /// All servers read these bytes alike. Almost every path is plain, so this is the whole cost then.
-pub(super) fn is_plain(path: &[u8]) -> bool {
+pub fn is_plain(path: &[u8]) -> bool {
     let mut before = 0;
     for (at, &byte) in path.iter().enumerate() {
         match byte {
@@ -85,6 +85,16 @@ pub(super) fn visit<B>(
         next += 1;
     }
     Ok(ControlFlow::Continue(()))
+}
+
+/// Every distinct reading of a path; `None` when it cannot be read.
+pub fn all(path: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut found = Vec::new();
+    let visited = visit(path, |reading| {
+        found.push(reading.to_vec());
+        ControlFlow::<()>::Continue(())
+    });
+    visited.ok().map(|_| found)
 }
 
 struct Reading {

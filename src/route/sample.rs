@@ -74,8 +74,10 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
             user_id: UserId::Id,
             preset: Preset::XUser,
             headers: Vec::new(),
+            assertion: None,
             forward_authorization: false,
         },
+        cors: None,
         routes,
         max_header: 32 * 1024,
         limits_headers: LimitsHeaders {
@@ -103,8 +105,11 @@ pub(crate) fn route(pattern: Pattern) -> Route {
         upstream: 0,
         max_body: 0,
         timeout: None,
+        rewrite: Rewrite::default(),
+        security_headers: SecurityHeaders::Off,
         path_options: PathOptions::default(),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
+        cors: None,
     }
 }

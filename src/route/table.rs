@@ -1,6 +1,6 @@
 //! All routes, and the search for the one that a request takes.
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 
 use crate::config::checked::{Case, PathOptions, Pattern, RouteHeader, Segment};
 use crate::config::{Config, admits_headers, admits_method};
@@ -128,6 +128,27 @@ impl Table {
         self.hosts.search(host, &mut search).or_else(|| search(0))
     }
 
+    /// Every route that has the path and the host, in the order in which they are tried.
+    pub(super) fn candidates(&self, request: &Target<'_>, path: &[u8]) -> Vec<usize> {
+        let forms = Forms::new(path, self.folds, self.merges);
+        let mut all = Vec::new();
+        let mut collect = |group: usize| -> Option<()> {
+            let start = all.len();
+            self.groups[group].search(&forms, Case::AsAsked, &self.standings, &mut |route| {
+                if !all.contains(&route) {
+                    all.push(route);
+                }
+                false
+            });
+            // The forms of a path are searched one after the other.
+            all[start..].sort_by_key(|route| self.standings[*route].place);
+            None
+        };
+        self.hosts.search(&request.host, &mut collect);
+        collect(0);
+        all
+    }
+
     /// Two readings lead to the same route, and say the same of what decides who may pass.
     pub(super) fn agree(&self, one: (&Located, &[u8]), other: (&Located, &[u8])) -> bool {
         match (one, other) {
@@ -177,7 +198,7 @@ impl Entry {
     }
 
     fn admits_headers(&self, request: &Target<'_>) -> bool {
-        admits_headers(&self.headers, request.headers)
+        admits_headers(&self.headers, request.headers, request.announced)
     }
 }
 
@@ -191,6 +212,8 @@ pub(super) struct Target<'a> {
     pub(super) host: Authority<'a>,
     pub(super) method: &'a Method,
     pub(super) headers: &'a HeaderMap,
+    /// Headers that it will have, with whatever values.
+    pub(super) announced: &'a [HeaderName],
 }
 
 pub(super) enum Located {

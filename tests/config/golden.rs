@@ -1,10 +1,11 @@
-//! Each `bad/NAME.yaml` is reported as `bad/NAME.stderr` says. `UPDATE=1 cargo test --test config`
-//! writes what is reported now; read the difference before committing it.
+//! Each `bad/NAME.yaml` is refused as `bad/NAME.stderr` says, and each `doubtful/NAME.yaml` is taken with the
+//! warnings of `doubtful/NAME.stderr`. `UPDATE=1 cargo test --test config` writes what is reported now; read
+//! the difference before committing it.
 
 use std::fs;
 use std::path::Path;
 
-use portcullis::config;
+use portcullis::config::{self, Report};
 
 fn env(name: &str) -> Option<String> {
     match name {
@@ -16,7 +17,32 @@ fn env(name: &str) -> Option<String> {
 
 #[test]
 fn what_is_said_about_bad_files() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/bad");
+    compare("bad", |name, text| {
+        match config::parse(text, Path::new(name), &env) {
+            Ok(_) => panic!("{name} was accepted"),
+            Err(report) => report.render(false),
+        }
+    });
+}
+
+#[test]
+fn what_is_said_about_doubtful_files() {
+    compare("doubtful", |name, text| {
+        let loaded = match config::parse(text, Path::new(name), &env) {
+            Ok(loaded) => loaded,
+            Err(report) => panic!("{}", report.render(false)),
+        };
+        assert!(!loaded.warnings.is_empty(), "{name}: nothing is doubtful");
+        let diagnostics = loaded.warnings;
+        Report { diagnostics }.render(false)
+    });
+}
+
+/// Holds what is said of each file of a folder to the text beside it.
+fn compare(folder: &str, said: impl Fn(&str, &str) -> String) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/config")
+        .join(folder);
     let mut names: Vec<_> = fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -28,10 +54,7 @@ fn what_is_said_about_bad_files() {
     for path in names {
         let name = path.file_name().unwrap().to_str().unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        let reported = match config::parse(&text, Path::new(name), &env) {
-            Ok(_) => panic!("{name} was accepted"),
-            Err(report) => report.render(false),
-        };
+        let reported = said(name, &text);
         let golden = path.with_extension("stderr");
         if std::env::var_os("UPDATE").is_some() {
             fs::write(&golden, &reported).unwrap();

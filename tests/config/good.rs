@@ -66,6 +66,7 @@ fn defaults() {
         user_id: UserId::Id,
         preset: Preset::XUser,
         headers: vec![],
+        assertion: None,
         forward_authorization: false,
     };
     assert_eq!(config.identity, identity);
@@ -92,9 +93,12 @@ fn defaults() {
         upstream: 0,
         max_body: 10 * 1024 * 1024,
         timeout: None,
+        rewrite: Rewrite::default(),
+        security_headers: SecurityHeaders::Off,
         path_options: PathOptions::default(),
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
+        cors: None,
     };
     assert_eq!(config.routes, [all]);
 }
@@ -181,7 +185,7 @@ auth:
   refresh_token: { ttl: 30d, reuse_grace: 0s, delivery: body }
   cookie: { name: __Host-r, secure: true, same_site: strict, path: /, domain: null }
   signing: { algorithm: HS256, secret: "Zt1kq8V0mJxw2c5yHn7LrQe4UoSbGdAf" }
-  password: { min_length: 12, complexity: false, bcrypt_cost: 31 }
+  password: { min_length: 12, complexity: false, bcrypt_cost: 16 }
   registration: open
   default_tier: basic
   lockout: { failures: 3, window: 10s, base: 1s, max: 2s }
@@ -197,6 +201,7 @@ upstreams:
   a: { targets: [http://a:1, http://b], connect_timeout: 500ms, response_timeout: 1s, idle_timeout: 1h }
   b: { targets: "http://[::1]:${PORT}/" }
 identity: { user_id: external_id, preset: remote-user, forward_authorization: true }
+cors: { origins: ["https://a.example", "http://[::1]:3000", "capacitor://localhost"], methods: [GET], headers: [], expose: [ETag], credentials: true, max_age: 0s }
 routes:
   - name: one
     path: /u/{who}/x/{id}/{*rest}
@@ -223,8 +228,10 @@ routes:
     upstream: b
     max_body: 512
     timeout: 90s
+    security_headers: standard
     path_options: { case_insensitive: true, merge_slashes: true, trailing_slash: ignore }
-  - { name: two, prefix: /v/w, auth: none, upstream: a, limits: [] }
+  - { name: two, prefix: /v/w, auth: none, upstream: a, limits: [], cors: { origins: ["*"] } }
+  - { name: three, prefix: /w, auth: none, upstream: a, cors: {} }
 max_header: 8KiB
 limits_headers: [legacy]
 log: { access: off, level: debug }
@@ -267,11 +274,31 @@ fn everything_that_can_be_said() {
     assert!(config.limits_headers.legacy && !config.limits_headers.ietf);
     assert_eq!(config.log.access, AccessLog::Off);
 
-    let [one, two] = config.routes.as_slice() else {
-        panic!("two routes");
+    let [one, two, three] = config.routes.as_slice() else {
+        panic!("three routes");
     };
+    let cors = config.cors.as_ref().unwrap();
+    let origins = [
+        "https://a.example",
+        "http://[::1]:3000",
+        "capacitor://localhost",
+    ];
+    let origins = origins.map(http::HeaderValue::from_static).to_vec();
+    assert_eq!(cors.origins, Origins::Listed(origins));
+    assert_eq!(cors.methods, [http::Method::GET]);
+    assert!(cors.headers.is_empty() && cors.credentials && cors.max_age.is_zero());
+    assert_eq!(cors.expose, [http::header::ETAG]);
+    assert_eq!(&one.cors, &config.cors);
+    let open = two.cors.as_ref().unwrap();
+    assert_eq!(open.origins, Origins::Any);
+    assert!(open.methods.is_empty() && open.expose.is_empty() && !open.credentials);
+    assert_eq!(open.headers, ["authorization", "content-type"]);
+    assert_eq!(open.max_age, Duration::from_secs(600));
+    assert_eq!(three.cors, None);
     assert_eq!(one.upstream, 1);
     assert_eq!(one.max_body, 512);
+    assert_eq!(one.security_headers, SecurityHeaders::Standard);
+    assert_eq!(two.security_headers, SecurityHeaders::Off);
     assert_eq!(one.timeout, Some(Duration::from_secs(90)));
     let options = PathOptions {
         case_insensitive: true,
@@ -293,7 +320,7 @@ fn everything_that_can_be_said() {
     };
     assert_eq!(
         one.headers,
-        [header("x-beta", "1"), header("accept", "a b")]
+        [header("accept", "a b"), header("x-beta", "1")]
     );
     assert_eq!(one.allow[0].superuser, Some(true));
     assert_eq!(one.allow[0].tiers, ["basic", "gold"]);
@@ -336,6 +363,43 @@ fn everything_that_can_be_said() {
     assert_eq!(two.pattern, Pattern::Prefix(vec!["v".into(), "w".into()]));
     assert_eq!(two.limits, Some(vec![]));
     assert_eq!(two.timeout, None);
+}
+
+#[test]
+fn what_is_shown_has_the_shape_of_the_file() {
+    let shown = config::shown(&config(EVERYTHING));
+    let cors = json!({
+        "origins": ["https://a.example", "http://[::1]:3000", "capacitor://localhost"],
+        "methods": ["GET"], "headers": [], "expose": ["etag"], "credentials": true, "max_age": "0s",
+    });
+    assert_eq!(shown["cors"], cors);
+    assert_eq!(shown["routes"][0]["cors"], cors);
+    assert_eq!(shown["routes"][0]["security_headers"], "standard");
+    assert_eq!(shown["routes"][1]["cors"]["origins"], json!(["*"]));
+    assert_eq!(shown["routes"][2]["cors"], json!({}));
+    assert_eq!(shown["routes"][2]["rewrite"], json!({ "host": "preserve" }));
+
+    let text = SMALLEST.replace(
+        "auth: required",
+        "auth: required, rewrite: { set_prefix: /v2, host: upstream }",
+    );
+    assert_ne!(text, SMALLEST);
+    let shown = config::shown(&config(&format!("{text}identity: {{ assertion: {{}} }}\n")));
+    let assertion = json!({ "header": "x-portcullis-assertion", "ttl": "1m" });
+    assert_eq!(shown["identity"]["assertion"], assertion);
+    let rewrite = json!({ "set_prefix": "/v2", "host": "upstream" });
+    assert_eq!(shown["routes"][0]["rewrite"], rewrite);
+}
+
+#[test]
+fn assertions_have_a_header_and_a_life() {
+    let of = |yaml: &str| {
+        let text = format!("{SMALLEST}identity: {{ assertion: {yaml} }}\n");
+        let assertion = config(&text).identity.assertion.unwrap();
+        (assertion.header.to_string(), assertion.ttl.as_secs())
+    };
+    assert_eq!(of("{}"), ("x-portcullis-assertion".into(), 60));
+    assert_eq!(of("{ header: X-Proof, ttl: 5m }"), ("x-proof".into(), 300));
 }
 
 #[test]
@@ -415,8 +479,52 @@ fn routes_that_differ_do_not_tie() {
         + &route("l", "path: /x/y, hosts: ['a.example:81', a.example]")
         + &route("m", "regex: /x/y")
         + &route("n", "regex: /x/y., headers: { X-Beta: 1 }")
-        + &route("o", "regex: /x/y.");
-    assert_eq!(config(&text).routes.len(), 15);
+        + &route("o", "regex: /x/y.")
+        + &route("p", "path: /p, path_options: { trailing_slash: ignore }")
+        + &route("q", "path: /P")
+        + &route("r", "prefix: /p")
+        + &route(
+            "s",
+            "path: '/p/{*rest}', path_options: { case_insensitive: true }, methods: [GET], hosts: [p.example]",
+        );
+    assert_eq!(config(&text).routes.len(), 19);
+}
+
+#[test]
+fn a_tier_that_makes_no_difference_is_told() {
+    let warned = |tiers: &str, route: &str| {
+        let text = format!(
+            "version: 1\ntiers: {{ {tiers} }}\nupstreams: {{ app: {{ targets: http://a }} }}\n\
+             routes: [{{ name: all, prefix: /, upstream: app, {route} }}]\n"
+        );
+        let warnings = load(&text).warnings.into_iter();
+        warnings
+            .map(|w| (w.line, w.column, w.message))
+            .collect::<Vec<_>>()
+    };
+    let told = |column| {
+        vec![(
+            2,
+            column,
+            "the tier `gold` makes no difference on any route".into(),
+        )]
+    };
+    let plain = "free: {}, gold: { rank: 1 }";
+    let limited = "free: { rate: 1/s }, gold: {}";
+    assert_eq!(warned(plain, "auth: required"), told(20));
+    assert_eq!(warned(limited, "auth: none"), told(31));
+    assert_eq!(warned(limited, "auth: required, limits: []"), told(31));
+    for (tiers, route) in [
+        (limited, "auth: required"),
+        (plain, "auth: required, allow: [{ tiers: [gold] }]"),
+        (plain, "auth: required, allow: [{ min_tier: free }]"),
+        (
+            plain,
+            "auth: required, limits: [{ name: x, rate: 1/s, tiers: { gold: 2/s } }]",
+        ),
+    ] {
+        assert_eq!(warned(tiers, route), [], "{tiers} {route}");
+    }
 }
 
 #[test]

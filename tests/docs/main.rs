@@ -115,6 +115,7 @@ fn the_readme_s_file_holds_and_its_session_runs() {
 fn the_file_of_the_root_holds() {
     let output = portcullis(root()).arg("check").output().unwrap();
     assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
 #[test]

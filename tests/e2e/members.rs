@@ -61,9 +61,7 @@ fn a_day_of_a_member(application: &Application) {
         login(&gateway, name, "Correct-Horse-8").expect_problem(401, "credentials-invalid");
     }
     let log = || gateway.stderr().join("\n");
-    eventually("the log", || {
-        log().contains("more than one user").then_some(())
-    });
+    gateway.says("more than one user");
     assert_eq!(log().matches("more than one user").count(), 1, "{}", log());
 
     application.set(41, "plan = 'free', email = NULL");
@@ -176,15 +174,8 @@ fn while_the_applications_database_is_away_nobody_is_signed_in_or_out() {
     eventually("the metric", || (up() == 1.0).then_some(()));
     gateway.refresh(&refresh).expect(200);
     login(&gateway, "ann", PASSWORD).expect(200);
-    let log = gateway.stderr().join("\n");
-    assert!(
-        log.contains("the table of auth.users does not answer"),
-        "{log}"
-    );
-    assert!(
-        log.contains("the table of auth.users answers again"),
-        "{log}"
-    );
+    gateway.says("the table of auth.users does not answer");
+    gateway.says("the table of auth.users answers again");
 }
 
 #[track_caller]

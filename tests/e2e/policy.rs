@@ -14,6 +14,7 @@ tiers:
   free: { rank: 0, rate: 100/min }
   pro: { rank: 1, rate: 100/s, burst: 200 }
 anonymous: { rate: 60/min }
+identity: { assertion: { header: X-Proof } }
 upstreams:
   app: { targets: [http://127.0.0.1:8000] }
 routes:
@@ -27,6 +28,7 @@ routes:
     upstream: app
   - { name: orgs, path: "/orgs/{org}", auth: required, allow: [{ owner: { path: "{org}", equals: "{claims.org}" }, claims: { level: 3 } }], upstream: app }
   - { name: reports, prefix: /reports, hosts: [r.example.com], auth: optional, upstream: app }
+  - { name: files, prefix: /files, auth: none, upstream: app, cors: { origins: [https://app.test] }, rewrite: { strip_prefix: /files, set_prefix: /v2, host: upstream }, security_headers: standard, response_headers: { remove: [Server], set: { X-Shelf: "{request.path}" } } }
   - { name: everything-else, prefix: /, auth: required, upstream: app }
 "#;
 
@@ -86,6 +88,7 @@ fn a_request_that_passes_is_explained_to_its_last_header() {
         "x-user-tier",
         "x-forwarded-for",
         "192.0.2.1",
+        "x-proof",
     ] {
         assert!(added.contains(header), "{header}: {added}");
     }
@@ -97,6 +100,75 @@ fn a_request_that_passes_is_explained_to_its_last_header() {
     assert!(
         near.contains("everything-else") && near.contains("tighter"),
         "{near}"
+    );
+}
+
+#[test]
+fn what_the_upstream_is_asked_for_instead_is_told() {
+    let (code, told) = explain(&["GET", "/files/a%2Fb?x=/files"]);
+    assert_eq!(code, 0, "{told:#}");
+    assert_eq!(told["path"], "/v2/a%2Fb");
+    let url = "http://127.0.0.1:8000/v2/a%2Fb?x=/files";
+    assert_eq!(told["upstream_urls"][0], url);
+}
+
+#[test]
+fn a_preflight_is_told_as_one() {
+    let (code, told) = explain(&[
+        "OPTIONS",
+        "/files/x",
+        "-H",
+        "Origin: https://app.test",
+        "-H",
+        "Access-Control-Request-Method: GET",
+    ]);
+    assert_eq!(code, 0, "{told:#}");
+    assert_eq!(told["served_by"], "cors");
+    assert_eq!(told["route"], "files");
+    assert_eq!(told["upstream"], Value::Null);
+    let response = added(&told["response"]);
+    assert_eq!(response["access-control-allow-origin"], "https://app.test");
+    assert_eq!(response["access-control-allow-methods"], "GET");
+    assert_eq!(response["vary"], "origin");
+    assert_eq!(response["x-frame-options"], Value::Null);
+}
+
+/// Names and values of what is added.
+fn added(told: &Value) -> Value {
+    let lines = told["added"].as_array().unwrap().iter();
+    let lines = lines.map(|line| {
+        let name = line["name"].as_str().unwrap();
+        (name.to_owned(), line["value"].clone())
+    });
+    Value::Object(lines.collect())
+}
+
+#[test]
+fn what_the_file_says_in_responses_is_told() {
+    let from = |target, page| explain(&["GET", target, "-H", &format!("Origin: {page}")]).1;
+    let told = from("/files/x", "https://app.test");
+    let response = added(&told["response"]);
+    let removed = serde_json::json!(["server", "access-control-*"]);
+    assert_eq!(told["response"]["removed"], removed);
+    assert_eq!(response["x-shelf"], "/files/x");
+    assert_eq!(response["x-frame-options"], "DENY");
+    assert_eq!(response["strict-transport-security"], Value::Null);
+    assert_eq!(response["access-control-allow-origin"], "https://app.test");
+    let told = from("/files/x", "https://evil.test");
+    let response = added(&told["response"]);
+    assert_eq!(response["vary"], "origin");
+    assert_eq!(response["access-control-allow-origin"], Value::Null);
+    // A refusal has all but what is done to the upstream's response.
+    let told = from("/files/../files/x", "https://app.test");
+    assert_eq!(told["decision"], "deny");
+    let response = added(&told["response"]);
+    assert_eq!(response["access-control-allow-origin"], "https://app.test");
+    assert_eq!(response["x-frame-options"], "DENY");
+    assert_eq!(response["x-shelf"], Value::Null);
+    let told = from("/healthz", "https://app.test");
+    assert_eq!(
+        told["response"],
+        serde_json::json!({ "removed": [], "added": [] })
     );
 }
 
@@ -136,6 +208,19 @@ fn every_stage_can_refuse() {
             "route",
         ),
         (&["GET", "/%zz"], "bad-request", "route"),
+        (&["GET", "/files/../files/x"], "ambiguous-path", "forward"),
+        (
+            &[
+                "OPTIONS",
+                "/files/x",
+                "-H",
+                "Origin: https://evil.test",
+                "-H",
+                "Access-Control-Request-Method: GET",
+            ],
+            "forbidden",
+            "cors",
+        ),
         (&["TRACE", "/x"], "method-not-allowed", "ingress"),
         (&["get", "/x"], "bad-request", "ingress"),
     ] {

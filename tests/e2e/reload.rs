@@ -52,10 +52,7 @@ fn a_file_that_is_written_is_taken_and_said_to_be() {
 
     fs::write(gateway.file(), closed(&gateway)).unwrap();
     until(&gateway, 401);
-    eventually("what changed in the log", || {
-        let log = gateway.stderr().join("\n");
-        log.contains("route `all` changed: auth").then_some(())
-    });
+    gateway.says("route `all` changed: auth");
 
     put(
         &gateway,
@@ -65,10 +62,7 @@ fn a_file_that_is_written_is_taken_and_said_to_be() {
         ),
     );
     until(&gateway, 200);
-    eventually("the new route in the log", || {
-        let log = gateway.stderr().join("\n");
-        log.contains("route `new` added").then_some(())
-    });
+    gateway.says("route `new` added");
     assert_eq!(reloads(&gateway, "failure"), 0.0);
 }
 
@@ -93,8 +87,7 @@ fn a_file_that_does_not_hold_changes_nothing_until_it_does() {
     eventually("the refusal", || {
         (reloads(&gateway, "failure") == 2.0).then_some(())
     });
-    let log = gateway.stderr().join("\n");
-    assert!(log.contains("a reload can't change workers"), "{log}");
+    gateway.says("a reload can't change workers");
 }
 
 #[test]
@@ -114,8 +107,7 @@ fn a_file_that_is_being_written_is_not_read() {
         (reloads(&gateway, "failure") == 1.0).then_some(())
     });
     assert_eq!(reloads(&gateway, "success"), 0.0);
-    let log = gateway.stderr().join("\n");
-    assert!(log.contains("somebody is writing to the file"), "{log}");
+    gateway.says("somebody is writing to the file");
     file.set_len(half.len() as u64).unwrap();
     drop(file);
     let mut file = File::options().append(true).open(gateway.file()).unwrap();

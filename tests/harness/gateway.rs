@@ -574,6 +574,15 @@ impl Gateway {
         self.stderr.get()
     }
 
+    /// Waits until the log, which another thread reads, has these words.
+    #[track_caller]
+    pub fn says(&self, words: &str) {
+        eventually(&format!("{words:?} in the log"), || {
+            let lines = self.stderr();
+            lines.iter().any(|line| line.contains(words)).then_some(())
+        });
+    }
+
     /// Waits for the access log's line of a request, by its id.
     #[track_caller]
     pub fn log_of(&self, response: &Response) -> Value {

@@ -146,3 +146,60 @@ fn reload_keeps_old_limits() {
     }
     gateway.still_serves("/");
 }
+
+#[test]
+fn cors_wildcard_credentials() {
+    let origin = Origin::start();
+    let settings = |cors: &str| {
+        Settings::new(&origin)
+            .top(&format!("cors: {{ {cors} }}"))
+            .routes("- { name: all, prefix: /, auth: none, upstream: app }")
+    };
+    for origins in [
+        "['*']",
+        "['*', 'https://app.test']",
+        "['https://app.test', '*']",
+    ] {
+        let cors = format!("origins: {origins}, credentials: true");
+        let output = settings(&cors).refused();
+        assert!(output.stderr.contains("exclude each other"), "{output:?}");
+    }
+    let own = "- { name: all, prefix: /, auth: none, upstream: app, cors: { origins: ['*'], credentials: true } }";
+    let output = Settings::new(&origin).routes(own).refused();
+    assert!(output.stderr.contains("exclude each other"), "{output:?}");
+    let output = settings("origins: ['null']").refused();
+    assert!(output.stderr.contains("`null`"), "{output:?}");
+
+    let gateway = settings("origins: ['https://app.test'], credentials: true").start();
+    let app = get("/x").header("origin", "https://app.test");
+    let response = gateway.send(&app).expect(200);
+    let allowed = response.header("access-control-allow-origin");
+    assert_eq!(allowed, Some("https://app.test"));
+    for foreign in [
+        "null",
+        "NULL",
+        "",
+        "*",
+        "https://app.test.evil.test",
+        "https://evil.test#https://app.test",
+        "https://app.test ,https://evil.test",
+        "http://app.test",
+    ] {
+        let request = get("/x").header("origin", foreign);
+        let mut preflight = crate::harness::client::request("OPTIONS", "/x");
+        preflight = preflight.header("origin", foreign);
+        preflight = preflight.header("access-control-request-method", "GET");
+        for request in [request, preflight] {
+            let response = gateway.send(&request);
+            let told = response.headers.iter();
+            let mut told = told.filter(|(name, _)| name.starts_with("access-control-"));
+            assert_eq!(told.next(), None, "{foreign:?}");
+            assert_eq!(response.header("vary"), Some("origin"));
+        }
+    }
+    // Two lines are two words on who asks.
+    let request = get("/x").header("origin", "https://app.test");
+    let response = gateway.send(&request.header("origin", "https://evil.test"));
+    assert_eq!(response.header("access-control-allow-origin"), None);
+    gateway.still_serves("/x");
+}

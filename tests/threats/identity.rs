@@ -15,11 +15,10 @@ const ROUTES: &str = "
     - { name: all, prefix: /, auth: required, upstream: app }
 ";
 
-const TOP: &str =
-    "identity: { headers: { X-Org: \"{user.username}\", Acme-Mail: \"{claims.mail}\" } }";
+const TOP: &str = "identity: { headers: { X-Org: \"{user.username}\", Acme-Mail: \"{claims.mail}\" }, assertion: { header: X-Proof } }";
 
 /// Headers by which an upstream is told who is calling and from where.
-const IDENTITY: [&str; 54] = [
+const IDENTITY: [&str; 57] = [
     "X-User-Id",
     "X-User-Name",
     "X-User-Email",
@@ -75,6 +74,9 @@ const IDENTITY: [&str; 54] = [
     "x_nothing",
     "X_Added",
     "x-added",
+    "X-Proof",
+    "x_proof",
+    "X.PROOF",
 ];
 
 fn holds_forgery(received: &Received) -> bool {

@@ -242,6 +242,40 @@ fn forwarded_uri_spoof() {
 }
 
 #[test]
+fn dotdot_public_prefix_rewritten() {
+    let origin = Origin::start();
+    let routes = "
+        - { name: files, prefix: /files, auth: none, upstream: app,
+            rewrite: { strip_prefix: /files, set_prefix: /public } }
+        - { name: bare, prefix: /bare, auth: none, upstream: app, rewrite: { strip_prefix: /bare } }
+    ";
+    let gateway = Settings::new(&origin).routes(routes).start();
+
+    // Each is a path of one route however it is read, and would climb out with another beginning.
+    for path in [
+        "/files/../files/x",
+        "/files/%2e%2e/files/x",
+        "/files/..%2ffiles/x",
+        "/files/..;/files/x",
+        "/files/..\\files/x",
+        "/files/%252e%252e/files/x",
+        "/files/./../files/x",
+        "/bare/../bare/x",
+        "/bare//evil.test/x",
+        "/bare/\\evil.test/x",
+    ] {
+        let mut client = gateway.connect();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        client.read_response().expect_problem(400, "ambiguous-path");
+    }
+    assert_eq!(origin.requests().len(), 0);
+    gateway.send(&get("/files/a/../b")).expect(200);
+    let received = origin.only_request();
+    assert!(received.target().starts_with("/public/"), "{received:?}");
+    gateway.still_serves("/files/x");
+}
+
+#[test]
 fn case_split_view() {
     let (guarded, open) = (Origin::start(), Origin::start());
     let gateway = Settings::new(&guarded)

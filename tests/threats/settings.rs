@@ -197,13 +197,17 @@ fn secret_in_config_errors() {
         assert_ne!(bad, whole);
         gateway.reload_with(&bad);
     }
-    let failures = gateway.metric("portcullis_config_reloads_total{result=\"failure\"}");
-    assert_eq!(failures, 3.0);
+    // The watch may have asked as well.
+    let reloads = |result: &str| {
+        gateway.metric(&format!(
+            "portcullis_config_reloads_total{{result=\"{result}\"}}"
+        ))
+    };
+    assert!(reloads("failure") >= 3.0);
+    assert_eq!(reloads("success"), 0.0);
+    gateway.says("gateway.yaml:");
     let told = gateway.stderr().join("\n");
-    assert!(
-        told.contains("gateway.yaml:") && !told.contains(SECRET),
-        "{told}"
-    );
+    assert!(!told.contains(SECRET), "{told}");
     gateway.still_serves("/");
 }
 

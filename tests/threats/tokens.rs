@@ -428,6 +428,40 @@ fn token_type_confusion() {
     gateway.still_serves("/");
 }
 
+/// An assertion has a good signature, and its upstream may be called what the tokens are for.
+#[test]
+fn token_type_confusion_by_assertion() {
+    for algorithm in ["EdDSA", "ES256", "RS256"] {
+        let origin = Origin::start();
+        let gateway = Settings::new(&origin)
+            .auth(&format!(
+                "signing: {{ algorithm: {algorithm} }}\naudience: [app]"
+            ))
+            .top("identity: { assertion: {} }")
+            .routes("- { name: all, prefix: /, auth: required, upstream: app }")
+            .start();
+        let alice = gateway.user("alice", &["--superuser"]);
+        accepted(&gateway, "the access token", &alice.access);
+        let assertion = origin.last_request().header("x-portcullis-assertion");
+        let assertion = assertion.unwrap();
+        assert_eq!(Jwt::parse(&assertion).claims["aud"], "app");
+        refused(&gateway, "an assertion as an access token", &assertion);
+        let response = gateway.send(&get("/api/v1/users/me").bearer(&assertion));
+        response.expect_problem(401, "token-invalid");
+        assert_eq!(gateway.refresh(&assertion).status, 401);
+        // Under the header of an access token its signature is another's.
+        let access: Vec<&str> = alice.access.split('.').collect();
+        let parts: Vec<&str> = assertion.split('.').collect();
+        for forged in [
+            [access[0], parts[1], parts[2]],
+            [parts[0], access[1], parts[2]],
+        ] {
+            refused(&gateway, "half an assertion", &forged.join("."));
+        }
+        gateway.still_serves("/");
+    }
+}
+
 #[test]
 fn verify_cache_key() {
     let origin = Origin::start();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::HeaderName;
 use serde_json::{Value as Json, json};
 
-use super::super::checked::{AuthMode, LimitKey, TrailingSlash};
+use super::super::checked::{AuthMode, LimitKey, SecurityHeaders, TrailingSlash};
 use super::super::decode::{At, AtLeastOne, Decode, Field, Named, expected, scalar};
 use super::super::diagnose::{Findings, nearest, shown};
 use super::super::schema;
@@ -14,7 +14,7 @@ use super::super::section::{choice, section};
 use super::super::units::{Pace, Size};
 use super::super::yaml::{Node, Value};
 use super::claim::{RawClaimValue, RawOwnerField};
-use super::headers::RawHeaderEdits;
+use super::headers::{RawCors, RawHeaderEdits, RawRewrite};
 
 section! {
     RawRoute, "a route" {
@@ -38,12 +38,18 @@ section! {
         max_body: Size;
         /// To the response's headers.
         timeout: Duration;
+        /// What the upstream is asked for instead.
+        rewrite: RawRewrite;
+        /// Whether responses hold browsers to what they say.
+        security_headers: SecurityHeaders;
         /// Which other spellings of a path count as the same.
         path_options: RawPathOptions;
         /// Changes to what the upstream is sent.
         request_headers: RawHeaderEdits;
         /// Changes to what the upstream answers.
         response_headers: RawHeaderEdits;
+        /// In place of the file's.
+        cors: RawCors;
     }
 }
 
@@ -96,6 +102,11 @@ section! {
         equals: RawOwnerField, required "`{user.id}`, `{user.username}`, `{user.external_id}` or a claim such as `{claims.org}`";
     }
 }
+
+choice! { SecurityHeaders {
+    "off" => SecurityHeaders::Off,
+    "standard" => SecurityHeaders::Standard,
+} }
 
 choice! { TrailingSlash {
     "strict" => TrailingSlash::Strict,

@@ -26,6 +26,8 @@ const LARGEST_LEEWAY: Duration = Duration::from_secs(600);
 const LONGEST_PASSWORD: u64 = 72;
 /// Below this a stolen hash is cheap to try passwords on.
 const LOW_BCRYPT_COST: u32 = 10;
+/// Above this a login takes seconds.
+const HIGH_BCRYPT_COST: u32 = 16;
 
 /// `dir` is where relative paths begin.
 pub fn auth(
@@ -40,6 +42,7 @@ pub fn auth(
     let access = raw.access_token.get();
     let absent = Field::Absent;
     let ttl = access.map_or(&absent, |a| &a.ttl);
+    let access_token_ttl = positive(ttl, Duration::from_secs(30 * 60), findings);
     Auth {
         issuer: issuer(&raw.issuer, findings),
         audience: audience(raw, findings),
@@ -47,8 +50,8 @@ pub fn auth(
         keys_dir: dir.join(raw.keys_dir.get().map_or("keys", String::as_str)),
         rate: rate(&raw.rate, 30, findings),
         failure_rate: rate(&raw.failure_rate, 300, findings),
-        access_token_ttl: positive(ttl, Duration::from_secs(30 * 60), findings),
-        refresh_token: refresh_token(raw, findings),
+        access_token_ttl,
+        refresh_token: refresh_token(raw, access_token_ttl, findings),
         cookie: cookie(&raw.cookie, &base_path, findings),
         signing: signing::signing(&raw.signing, dir, findings),
         master_key: secret::MASTER.read(&raw.master_key, &raw.master_key_file, dir, findings),
@@ -150,11 +153,26 @@ fn leeway(raw: &Field<Duration>, findings: &mut Findings) -> Duration {
     *value
 }
 
-fn refresh_token(raw: &RawAuth, findings: &mut Findings) -> RefreshToken {
+fn refresh_token(
+    raw: &RawAuth,
+    access_token_ttl: Duration,
+    findings: &mut Findings,
+) -> RefreshToken {
+    let access_span = raw.access_token.get().and_then(|a| a.ttl.span());
     let raw = raw.refresh_token.get();
     let absent = Field::Absent;
-    let ttl = raw.map_or(&absent, |r| &r.ttl);
-    let ttl = positive(ttl, Duration::from_secs(7 * 86_400), findings);
+    let given = raw.map_or(&absent, |r| &r.ttl);
+    let ttl = positive(given, Duration::from_secs(7 * 86_400), findings);
+    if let Some(span) = given.span().or(access_span)
+        && ttl <= access_token_ttl
+    {
+        findings
+            .warn(
+                span,
+                "a refresh token does not outlive an access token: nobody can use it",
+            )
+            .hint("`access_token: { ttl: 30m }` and `refresh_token: { ttl: 7d }` are usual");
+    }
     let grace = raw.and_then(|r| r.reuse_grace.given());
     if let Some(At { value, span }) = grace
         && *value >= ttl
@@ -203,6 +221,12 @@ fn cookie(raw: &Field<RawCookie>, base_path: &str, findings: &mut Findings) -> C
             findings
                 .error(*span, message)
                 .hint("it begins with `/` and has no `;`");
+        } else if !is_sent_to(value, base_path) {
+            let message =
+                format!("browsers do not send the cookie to `{base_path}/refresh` with this path");
+            findings
+                .warn(*span, message)
+                .hint(format!("leave `path` out: it is `{base_path}` then"));
         }
     }
     if let Some(At {
@@ -222,6 +246,14 @@ fn cookie(raw: &Field<RawCookie>, base_path: &str, findings: &mut Findings) -> C
         }
     }
     cookie
+}
+
+/// RFC 6265, 5.1.4, for every path below `base_path`.
+fn is_sent_to(cookie_path: &str, base_path: &str) -> bool {
+    base_path
+        .strip_prefix(cookie_path)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || cookie_path.ends_with('/'))
+        || cookie_path.strip_suffix('/') == Some(base_path)
 }
 
 /// RFC 6265, 4.1.1: a token; and what browsers ask of the two prefixes.
@@ -298,6 +330,13 @@ fn password(raw: &Field<RawPassword>, findings: &mut Findings) -> PasswordPolicy
                     format!("a cost of {value} makes stolen hashes cheap to guess"),
                 )
                 .hint("`12` is usual, below `10` is for tests");
+        } else if *value > HIGH_BCRYPT_COST {
+            findings
+                .warn(
+                    *span,
+                    format!("a cost of {value} makes every login take seconds of a core"),
+                )
+                .hint("each step doubles the work: `12` is usual");
         }
     }
     let hash = raw.hash.copied().unwrap_or(PasswordHash::Bcrypt);

@@ -5,7 +5,7 @@ use http::HeaderName;
 use super::super::checked::{HeaderEdits, HeaderLine, Pattern, Preset, Template};
 use super::super::decode::{At, Field, Named};
 use super::super::diagnose::{Findings, shown};
-use super::super::field_names::{self, are_one};
+use super::super::field_names::{self, ASSERTION, are_one};
 use super::super::raw::{RawConfig, RawHeaderEdits};
 use super::super::template::Parameters;
 use super::route;
@@ -24,6 +24,10 @@ pub struct Taken {
     preset: Preset,
     /// The field of API keys, in lower case.
     api_key: String,
+    /// That of assertions, if there are any.
+    pub assertion: Option<String>,
+    /// Those of `identity`, in lower case.
+    identity: Vec<String>,
 }
 
 impl Taken {
@@ -39,6 +43,18 @@ impl Taken {
                 || field_names::API_KEY.to_owned(),
                 |name| name.to_ascii_lowercase(),
             ),
+            assertion: identity.and_then(|i| i.assertion.get()).map(|raw| {
+                let name = raw.header.get().map_or(ASSERTION, String::as_str);
+                name.to_ascii_lowercase()
+            }),
+            identity: identity
+                .and_then(|i| i.headers.get())
+                .map_or_else(Vec::new, |named| {
+                    let names = named.0.iter();
+                    names
+                        .map(|(name, _)| name.value.to_ascii_lowercase())
+                        .collect()
+                }),
         }
     }
 }
@@ -46,6 +62,18 @@ impl Taken {
 impl Taken {
     pub fn is_api_key(&self, name: &HeaderName) -> bool {
         are_one(name.as_str().as_bytes(), self.api_key.as_bytes())
+    }
+
+    /// By a name in lower case.
+    pub fn is_assertion(&self, name: &str) -> bool {
+        let assertion = self.assertion.as_ref();
+        assertion.is_some_and(|known| are_one(name.as_bytes(), known.as_bytes()))
+    }
+
+    /// The gateway says by it who is calling.
+    pub fn is_identity(&self, name: &HeaderName) -> bool {
+        let mut known = self.identity.iter();
+        known.any(|known| are_one(name.as_str().as_bytes(), known.as_bytes()))
     }
 }
 
@@ -111,7 +139,7 @@ fn lines(
 }
 
 /// A name, unless it is none, stands among `before` already or must not be changed here.
-fn name(
+pub fn name(
     at: &At<String>,
     of: Of,
     is_removal: bool,
@@ -174,6 +202,9 @@ fn refusal(
     }
     if name == "x-api-key" || are_one(name.as_bytes(), taken.api_key.as_bytes()) {
         return Some(("is where API keys are", "no upstream is to see one"));
+    }
+    if taken.is_assertion(name) {
+        return Some(("is where assertions are", "`identity.assertion` sets it"));
     }
     if field_names::PROXY.contains(&name) {
         return Some(("is the gateway's own word", "it is always set"));

@@ -8,7 +8,7 @@ use super::super::diagnose::{Findings, shown};
 use super::super::field_names;
 use super::headers::Taken;
 
-/// `None` when one of them is unusable, so that nothing can be said about what the route matches.
+/// By their names; `None` when one of them is unusable, so that nothing can be said about what the route matches.
 pub fn headers(
     raw: &Field<Named<String>>,
     taken: &Taken,
@@ -45,6 +45,7 @@ pub fn headers(
             });
         }
     }
+    all.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
     (all.len() == entries.len()).then_some(all)
 }
 
@@ -56,7 +57,10 @@ fn header_name(name: &At<String>, taken: &Taken, findings: &mut Findings) -> Opt
             .hint("for example `X-Beta`");
         return None;
     };
-    if field_names::may_choose_route(header.as_str()) && !taken.is_api_key(&header) {
+    let is_taken = taken.is_api_key(&header)
+        || taken.is_identity(&header)
+        || taken.is_assertion(header.as_str());
+    if field_names::may_choose_route(header.as_str()) && !is_taken {
         return Some(header);
     }
     let message = format!(

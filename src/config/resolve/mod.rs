@@ -4,20 +4,24 @@
 //! finds everything; the result counts only if nothing was reported.
 
 mod admin;
+mod assertion;
 mod auth;
 mod claim;
+mod cors;
 mod headers;
 mod limit;
 mod lockout;
 mod match_headers;
 pub(super) mod pattern;
 mod quota;
+mod rewrite;
 mod route;
 mod rule;
 mod secret;
 mod signing;
 mod store;
 mod ties;
+mod unused_tiers;
 mod upstream;
 mod users;
 
@@ -29,7 +33,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use super::checked::{AccessLog, Config, Identity, LimitsHeaders, Listen, Log, Preset, UserId};
+use ipnet::IpNet;
+
+use super::checked::{
+    AccessLog, Config, Identity, LimitsHeaders, Listen, Log, Preset, Signing, UserId,
+};
 use super::decode::{At, Field};
 use super::diagnose::{Findings, shown};
 use super::raw::{LimitsHeader, MOST_WORKERS, RawConfig, RawListen, RawLog, Workers};
@@ -51,32 +59,35 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     }
     let tiers = quota::tiers(&raw.tiers, findings);
     let upstreams = upstream::upstreams(&raw.upstreams, findings);
-    let names = route::Names::new(raw, &tiers);
+    let cors = cors::cors(&raw.cors, findings);
+    let names = route::Names::new(raw, &tiers, cors.clone());
     let routes = route::routes(&raw.routes, &names, findings);
     upstream::warn_of_unused(&raw.upstreams, &raw.routes, findings);
     let listen = listen(&raw.listen, findings);
+    upstream::refuse_loops(&raw.upstreams, &listen, findings);
     let store = store::store(raw, dir, findings);
     store::check_keys(raw, &store, findings);
+    let auth = auth::auth(raw, &tiers, dir, findings);
+    unused_tiers::warn(&raw.tiers, &tiers, &auth.default_tier, &routes, findings);
     Config {
         admin: admin::admin(raw, &listen, dir, findings),
         listen,
         workers: workers(&raw.workers, findings),
-        trusted_proxies: raw.trusted_proxies.get().map_or_else(Vec::new, |networks| {
-            networks.iter().map(|n| n.value.0).collect()
-        }),
+        trusted_proxies: trusted_proxies(raw, findings),
         shutdown_grace: raw
             .shutdown
             .get()
             .and_then(|s| s.grace.copied())
             .unwrap_or(Duration::from_secs(30)),
         store,
-        auth: auth::auth(raw, &tiers, dir, findings),
+        identity: identity(raw, &auth.signing, findings),
+        auth,
         anonymous: raw
             .anonymous
             .get()
             .and_then(|q| quota::rate(&q.rate, &q.burst, findings)),
         upstreams,
-        identity: identity(raw, findings),
+        cors,
         routes,
         max_header: max_header(raw, findings),
         limits_headers: limits_headers(raw),
@@ -107,6 +118,19 @@ fn listen(
     all
 }
 
+fn trusted_proxies(raw: &RawConfig, findings: &mut Findings) -> Vec<IpNet> {
+    let networks = raw.trusted_proxies.get().map_or(&[][..], Vec::as_slice);
+    for At { value, span } in networks {
+        if value.0.prefix_len() == 0 {
+            let message = "everybody is believed to be a proxy: any client can choose its address";
+            findings
+                .warn(*span, message)
+                .hint("name the networks that your proxies are in");
+        }
+    }
+    networks.iter().map(|at| at.value.0).collect()
+}
+
 fn workers(raw: &Field<Workers>, findings: &mut Findings) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     match raw.given() {
@@ -130,11 +154,15 @@ fn workers(raw: &Field<Workers>, findings: &mut Findings) -> usize {
     }
 }
 
-fn identity(config: &RawConfig, findings: &mut Findings) -> Identity {
+fn identity(config: &RawConfig, signing: &Signing, findings: &mut Findings) -> Identity {
     let raw = config.identity.get();
     Identity {
         headers: raw.map_or_else(Vec::new, |i| {
             headers::identity(&i.headers, &headers::Taken::of(config), findings)
+        }),
+        assertion: raw.and_then(|i| {
+            let taken = headers::Taken::of(config);
+            assertion::assertion(&i.assertion, taken, signing, findings)
         }),
         user_id: raw.and_then(|i| i.user_id.copied()).unwrap_or(UserId::Id),
         preset: raw.and_then(|i| i.preset.copied()).unwrap_or(Preset::XUser),

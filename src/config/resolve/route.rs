@@ -1,15 +1,18 @@
 //! Routes: their patterns, rules, limits and the names they refer to.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use http::Method;
 
-use super::super::checked::{AuthMode, HostPattern, PathOptions, Pattern, Route, Tier};
+use super::super::checked::{AuthMode, Cors, HostPattern, PathOptions, Pattern, Route, Tier};
 use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
 use super::super::raw::{RawConfig, RawRoute};
 use super::super::source::Span;
-use super::{check_name, headers, limit, match_headers, pattern, positive, rule, ties};
+use super::{
+    check_name, cors, headers, limit, match_headers, pattern, positive, rewrite, rule, ties,
+};
 
 const DEFAULT_MAX_BODY: u64 = 10 * 1024 * 1024;
 
@@ -65,13 +68,19 @@ pub struct Names<'a> {
     upstreams: Option<Vec<&'a str>>,
     upstream_index: HashMap<&'a str, usize>,
     headers: headers::Taken,
+    /// Of routes that say nothing of it.
+    cors: Option<Arc<Cors>>,
     /// Some route asks for paths to be read without regard to case.
     folds: bool,
 }
 
 impl<'a> Names<'a> {
     /// `tiers` are the resolved ones.
-    pub fn new(raw: &'a RawConfig, tiers: &'a BTreeMap<String, Tier>) -> Names<'a> {
+    pub fn new(
+        raw: &'a RawConfig,
+        tiers: &'a BTreeMap<String, Tier>,
+        cors: Option<Arc<Cors>>,
+    ) -> Names<'a> {
         let upstreams = raw.upstreams.get().map(|u| u.names().collect::<Vec<_>>());
         let places = upstreams.iter().flatten().enumerate();
         Names {
@@ -80,6 +89,7 @@ impl<'a> Names<'a> {
             upstream_index: places.map(|(i, name)| (*name, i)).collect(),
             upstreams,
             headers: headers::Taken::of(raw),
+            cors,
             folds: raw.routes.get().is_some_and(|routes| {
                 let options = routes.0.iter().map(|at| path_options(&at.value));
                 options.into_iter().any(|options| options.case_insensitive)
@@ -208,6 +218,11 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
     };
     let request_headers = edits(&raw.request_headers, headers::Of::Request, findings);
     let response_headers = edits(&raw.response_headers, headers::Of::Response, findings);
+    let cors = match raw.cors.is_absent() {
+        true => names.cors.clone(),
+        false => cors::cors(&raw.cors, findings),
+    };
+    let rewrite = rewrite::rewrite(&raw.rewrite, pattern.as_ref(), path_options, findings);
     Some(Route {
         name: raw.name.get().cloned().unwrap_or_default(),
         pattern: pattern?,
@@ -223,9 +238,12 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
             .copied()
             .map_or(DEFAULT_MAX_BODY, |size| size.0),
         timeout,
+        rewrite,
+        security_headers: raw.security_headers.copied().unwrap_or_default(),
         path_options,
         request_headers,
         response_headers,
+        cors,
     })
 }
 
@@ -297,7 +315,7 @@ pub fn report(text: &At<String>, fault: pattern::Fault, findings: &mut Findings)
     findings.error(span, fault.message).hint(fault.hint);
 }
 
-fn methods(raw: &Field<AtLeastOne<String>>, findings: &mut Findings) -> Option<Vec<Method>> {
+pub fn methods(raw: &Field<AtLeastOne<String>>, findings: &mut Findings) -> Option<Vec<Method>> {
     let list = match raw {
         Field::Absent => return Some(Vec::new()),
         Field::Invalid => return None,

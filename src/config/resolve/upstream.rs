@@ -1,11 +1,12 @@
 //! Upstreams and their targets.
 
 use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use http::Uri;
 
-use super::super::checked::{Target, Upstream};
+use super::super::checked::{Listen, Target, Upstream};
 use super::super::decode::{At, AtLeastOne, Field, Named};
 use super::super::diagnose::{Findings, shown};
 use super::super::raw::{RawRoute, RawUpstream};
@@ -113,6 +114,44 @@ fn target(text: &str) -> Result<Target, (String, String)> {
         host: inner.unwrap_or(host).to_ascii_lowercase(),
         port,
     })
+}
+
+/// A gateway that is its own upstream would ask itself until it has no connections left.
+pub fn refuse_loops(
+    upstreams: &Field<Named<RawUpstream>>,
+    listen: &[Listen],
+    findings: &mut Findings,
+) {
+    let named = upstreams.get().map_or(&[][..], |named| &named.0);
+    let lists = named.iter().filter_map(|(_, raw)| raw.get()?.targets.get());
+    for at in lists.flat_map(|list| &list.0) {
+        let Ok(target) = target(&at.value) else {
+            continue;
+        };
+        let is_own = |l: &Listen| l.address.port() == target.port && is_at(&target.host, l);
+        if listen.iter().any(is_own) {
+            let message = format!("{} is where this gateway listens", shown(&at.value));
+            findings
+                .error(at.span, message)
+                .hint("a target is the address of the backend");
+        }
+    }
+}
+
+/// Whether the host is one that the gateway certainly answers for.
+fn is_at(host: &str, listen: &Listen) -> bool {
+    let ip = match host {
+        "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        _ => host.parse().ok(),
+    };
+    let listens_at = listen.address.ip();
+    // Listening at `::` takes IPv4 as well.
+    let is_any = |ip: IpAddr| {
+        listens_at.is_unspecified()
+            && (listens_at.is_ipv6() || ip.is_ipv4())
+            && (ip.is_loopback() || ip.is_unspecified())
+    };
+    ip.is_some_and(|ip| ip == listens_at || is_any(ip))
 }
 
 pub fn warn_of_unused(

@@ -14,8 +14,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::checked::{
-    AccessLog, Admin, Config, HeaderLine, Identity, LimitsHeaders, Log, Preset, Rate, Store,
-    Target, Tier, Upstream, UserId,
+    AccessLog, Admin, Assertion, Config, HeaderLine, Identity, LimitsHeaders, Log, Preset, Rate,
+    Store, Target, Tier, Upstream, UserId,
 };
 use super::secret::{Secret, credentials_in, key_in};
 use super::units::RATE_UNITS;
@@ -34,6 +34,7 @@ pub fn shown(config: &Config) -> Value {
         anonymous,
         upstreams,
         identity,
+        cors,
         routes: _,
         max_header,
         limits_headers,
@@ -57,6 +58,7 @@ pub fn shown(config: &Config) -> Value {
         "anonymous": anonymous.as_ref().map(|rate| with_rate(json!({}), Some(rate))),
         "upstreams": named(upstreams.iter().map(|u| (&u.name, of_upstream(u)))),
         "identity": of_identity(identity),
+        "cors": cors.as_deref().map(route::of_cors),
         "routes": route::all(config),
         "max_header": max_header,
         "limits_headers": of_limits_headers(*limits_headers),
@@ -119,8 +121,12 @@ fn of_identity(identity: &Identity) -> Value {
         user_id,
         preset,
         headers,
+        assertion,
         forward_authorization,
     } = identity;
+    let assertion = assertion.as_ref().map(
+        |Assertion { header, ttl }| json!({ "header": header.as_str(), "ttl": duration(*ttl) }),
+    );
     let user_id = match user_id {
         UserId::Id => "id",
         UserId::ExternalId => "external_id",
@@ -137,6 +143,7 @@ fn of_identity(identity: &Identity) -> Value {
         "user_id": user_id,
         "preset": preset,
         "headers": lines(headers, &[]),
+        "assertion": assertion,
         "forward_authorization": forward_authorization,
     })
 }

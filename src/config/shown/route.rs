@@ -1,11 +1,12 @@
 //! Routes, their rules and limits, as they are shown.
 
-use http::Method;
+use http::{HeaderName, Method};
 use serde_json::{Map, Value, json};
 
 use super::super::checked::{
-    AuthMode, Config, HeaderEdits, HostPattern, Limit, LimitKey, Owner, OwnerField, PathOptions,
-    Pattern, Rate, Route, RouteHeader, Rule, Segment, TrailingSlash,
+    AuthMode, Config, Cors, HeaderEdits, HostPattern, HostRewrite, Limit, LimitKey, Origins, Owner,
+    OwnerField, PathOptions, Pattern, Rate, Rewrite, Route, RouteHeader, Rule, SecurityHeaders,
+    Segment, TrailingSlash,
 };
 use super::{duration, lines, named, with_rate};
 
@@ -28,10 +29,17 @@ fn one(route: &Route, config: &Config) -> Value {
         upstream,
         max_body,
         timeout,
+        rewrite,
         path_options,
+        security_headers,
         request_headers,
         response_headers,
+        cors,
     } = route;
+    let security_headers = match security_headers {
+        SecurityHeaders::Off => "off",
+        SecurityHeaders::Standard => "standard",
+    };
     let parameters = pattern.parameters();
     let auth = match auth {
         AuthMode::Required => "required",
@@ -57,9 +65,12 @@ fn one(route: &Route, config: &Config) -> Value {
         "upstream": config.upstreams.get(*upstream).map(|upstream| &upstream.name),
         "max_body": max_body,
         "timeout": timeout.map(duration),
+        "rewrite": of_rewrite(rewrite),
         "path_options": of_path_options(*path_options),
+        "security_headers": security_headers,
         "request_headers": of_edits(request_headers, &parameters),
         "response_headers": of_edits(response_headers, &parameters),
+        "cors": cors.as_deref().map_or_else(|| json!({}), of_cors),
     })
 }
 
@@ -98,6 +109,51 @@ fn of_path_options(options: PathOptions) -> Value {
         "case_insensitive": case_insensitive,
         "merge_slashes": merge_slashes,
         "trailing_slash": trailing_slash,
+    })
+}
+
+fn of_rewrite(rewrite: &Rewrite) -> Value {
+    let Rewrite {
+        strip_prefix,
+        strip_any_case: _,
+        set_prefix,
+        host,
+    } = rewrite;
+    let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let host = match host {
+        HostRewrite::Preserve => "preserve".into(),
+        HostRewrite::Upstream => "upstream".into(),
+        HostRewrite::Name(name) => String::from_utf8_lossy(name.as_bytes()),
+    };
+    json!({ "strip_prefix": some(strip_prefix), "set_prefix": some(set_prefix), "host": host })
+}
+
+pub(super) fn of_cors(cors: &Cors) -> Value {
+    let Cors {
+        origins,
+        methods,
+        headers,
+        expose,
+        credentials,
+        max_age,
+    } = cors;
+    let origins = match origins {
+        Origins::Any => vec!["*".into()],
+        Origins::Listed(listed) => {
+            let listed = listed.iter();
+            listed
+                .map(|origin| String::from_utf8_lossy(origin.as_bytes()))
+                .collect()
+        }
+    };
+    let names = |names: &[HeaderName]| -> Value { names.iter().map(HeaderName::as_str).collect() };
+    json!({
+        "origins": origins,
+        "methods": some(methods.iter().map(Method::as_str).collect::<Vec<_>>()),
+        "headers": names(headers),
+        "expose": names(expose),
+        "credentials": credentials,
+        "max_age": duration(*max_age),
     })
 }
 

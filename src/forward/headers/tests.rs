@@ -1,6 +1,7 @@
 //! What reaches an upstream of what a client and the gateway say.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -11,8 +12,8 @@ use super::{Hop, Names, Told, clean_trailers, toward_client, toward_upstream};
 use crate::authn::sample::claims;
 use crate::authn::{Claims, Principal, User};
 use crate::config::checked::{
-    AuthMode, HeaderEdits, HeaderLine, Identity, Part, Preset, RequestField, Template, UserField,
-    UserId, Variable,
+    Assertion, AuthMode, HeaderEdits, HeaderLine, HostRewrite, Identity, Part, Preset,
+    RequestField, Template, UserField, UserId, Variable,
 };
 use crate::config::text as config_text;
 use crate::request::{Facts, Peer};
@@ -61,8 +62,10 @@ struct Sent {
     auth: AuthMode,
     is_trusted: bool,
     forward_authorization: bool,
+    assertion: Option<(HeaderName, HeaderValue)>,
     identity_headers: Vec<HeaderLine>,
     edits: HeaderEdits,
+    host: HostRewrite,
 }
 
 impl Default for Sent {
@@ -73,8 +76,10 @@ impl Default for Sent {
             auth: AuthMode::Required,
             is_trusted: false,
             forward_authorization: false,
+            assertion: None,
             identity_headers: Vec::new(),
             edits: HeaderEdits::default(),
+            host: HostRewrite::Preserve,
         }
     }
 }
@@ -86,6 +91,10 @@ impl Sent {
             user_id: UserId::Id,
             preset: self.preset,
             headers: self.identity_headers.clone(),
+            assertion: self.assertion.clone().map(|(header, _)| Assertion {
+                header,
+                ttl: Duration::from_secs(60),
+            }),
             forward_authorization: self.forward_authorization,
         };
         let hop = Hop {
@@ -121,6 +130,7 @@ impl Sent {
         };
         let told = Told {
             host: &HeaderValue::from_static("upstream:8000"),
+            host_rewrite: &self.host,
             hop: &hop,
             is_trusted: self.is_trusted,
             request_id: &ID,
@@ -129,6 +139,10 @@ impl Sent {
             auth: self.auth,
             refresh_cookie: "refresh_token",
             names: &Names::of(&config),
+            assertion: self
+                .assertion
+                .as_ref()
+                .map(|(name, value)| (name, value.clone())),
             identity_values: &values(&identity.headers, &scene),
             edits: &Filled::of(&self.edits, &scene),
         };
@@ -520,4 +534,41 @@ fn only_a_trusted_proxy_s_one_word_makes_it_https() {
         ("x-forwarded-proto", "http"),
     ];
     assert_eq!(scheme(&twice, true), "http");
+}
+
+#[test]
+fn the_host_that_the_upstream_is_told_is_the_route_s_to_say() {
+    let name = HostRewrite::Name(HeaderValue::from_static("app.internal:81"));
+    for (host, expected) in [
+        (HostRewrite::Preserve, "a.test"),
+        (HostRewrite::Upstream, "upstream:8000"),
+        (name, "app.internal:81"),
+    ] {
+        let sent = Sent {
+            host,
+            ..Sent::default()
+        };
+        let headers = sent.with(&[("host", "a.test")]);
+        assert_eq!(lines(&headers, "host"), [expected]);
+        assert_eq!(lines(&headers, "x-forwarded-host"), ["a.test"]);
+    }
+}
+
+#[test]
+fn an_assertion_is_the_gateway_s_word_and_a_route_may_keep_it_back() {
+    let name = HeaderName::from_static("x-proof");
+    let mut sent = Sent {
+        assertion: Some((name.clone(), HeaderValue::from_static("a.b.c"))),
+        ..Sent::default()
+    };
+    let forged = [
+        ("x-proof", "forged"),
+        ("X_PROOF", "forged"),
+        ("connection", "x-proof"),
+    ];
+    let headers = sent.with(&forged);
+    assert_eq!(lines(&headers, "x-proof"), ["a.b.c"]);
+    assert!(!headers.contains_key("x_proof"));
+    sent.edits.remove = vec![name];
+    assert!(!sent.with(&forged).contains_key("x-proof"));
 }

@@ -26,6 +26,7 @@ impl Explanation {
                 format!("forwarded to `{upstream}`")
             }
             Outcome::AuthApi => "served by the auth API".to_owned(),
+            Outcome::Preflight => "a preflight, answered by `cors`".to_owned(),
             Outcome::Refused { stage, refusal } => format!(
                 "refused by {stage}: {} {}: {}",
                 refusal.code().status().as_u16(),
@@ -52,7 +53,7 @@ impl Explanation {
         let refusal = self.refusal();
         let stage = match &self.outcome {
             Outcome::Refused { stage, .. } => Some(*stage),
-            Outcome::Forwarded | Outcome::AuthApi => None,
+            Outcome::Forwarded | Outcome::AuthApi | Outcome::Preflight => None,
         };
         let user = self.caller.as_ref().and_then(Principal::user);
         let identity = match (&self.caller, user) {
@@ -70,16 +71,18 @@ impl Explanation {
                 "auth": user.method().as_str(),
             }),
         };
-        let added: Vec<Value> = self
-            .added
-            .iter()
-            .map(|(name, value)| json!({ "name": name, "value": value }))
-            .collect();
+        let added = |lines: &[(String, String)]| -> Vec<Value> {
+            let lines = lines.iter();
+            lines
+                .map(|(name, value)| json!({ "name": name, "value": value }))
+                .collect()
+        };
         json!({
             "decision": self.decision(),
             "served_by": match self.outcome {
                 Outcome::Forwarded => Some("upstream"),
                 Outcome::AuthApi => Some("auth-api"),
+                Outcome::Preflight => Some("cors"),
                 Outcome::Refused { .. } => None,
             },
             "stage": stage,
@@ -102,10 +105,11 @@ impl Explanation {
                 "why": rule.fails.as_ref().map(|(_, why)| why),
             })).collect::<Vec<_>>(),
             "limits": self.buckets.iter().map(bucket_json).collect::<Vec<_>>(),
-            "headers": { "removed": self.removed, "added": added },
+            "headers": { "removed": self.removed, "added": added(&self.added) },
             "upstream": self.outgoing.as_ref().map(|outgoing| &outgoing.upstream),
             "path": self.forwarded_path(),
             "upstream_urls": self.urls(),
+            "response": { "removed": self.response.removed, "added": added(&self.response.lines()) },
             "notes": self.notes,
         })
     }
@@ -199,6 +203,13 @@ impl Explanation {
         }
         for url in self.urls() {
             row(out, "upstream", &url)?;
+        }
+        if !self.response.removed.is_empty() {
+            let removed = self.response.removed.join(", ");
+            row(out, "response", &format!("without {removed}"))?;
+        }
+        for (name, value) in self.response.lines() {
+            row(out, "response", &format!("with {name}: {value}"))?;
         }
         for note in &self.notes {
             row(out, "note", note)?;

@@ -1,0 +1,311 @@
+//! Cross-origin requests (the Fetch standard, section 3.2): the answer to a browser that asks first, and
+//! what a response tells it of who may read it, whoever made the response.
+
+use std::sync::Arc;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Response, StatusCode};
+
+use crate::config::Config;
+use crate::config::checked::{Cors, Origins};
+use crate::request::{Code, Facts, Refusal};
+use crate::route::{self, Destination, Table};
+
+const OPEN: HeaderValue = HeaderValue::from_static("*");
+const TRUE: HeaderValue = HeaderValue::from_static("true");
+/// What the gateway itself says on responses; a header that is not there is no matter.
+const OWN: [&str; 8] = [
+    "link",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+    "x-request-id",
+];
+
+/// What a request's page is under the `cors` that holds where it goes.
+#[derive(Debug, Clone, Default)]
+pub struct CrossOrigin {
+    /// `None`: the gateway has no part in it.
+    cors: Option<Arc<Cors>>,
+    /// The value that lets the page read, if it may.
+    allowed: Option<HeaderValue>,
+}
+
+impl CrossOrigin {
+    pub fn of(cors: Option<&Arc<Cors>>, headers: &HeaderMap) -> Self {
+        let Some(cors) = cors else {
+            return CrossOrigin::default();
+        };
+        CrossOrigin {
+            allowed: allowed(cors, headers),
+            cors: Some(Arc::clone(cors)),
+        }
+    }
+
+    /// The page is of an origin that the file names.
+    pub fn is_listed(&self) -> bool {
+        let is_by_name = |cors: &Arc<Cors>| matches!(cors.origins, Origins::Listed(_));
+        self.allowed.is_some() && self.cors.as_ref().is_some_and(is_by_name)
+    }
+
+    /// Removes what an upstream says of it: the file decides.
+    pub fn clean(&self, headers: &mut HeaderMap) {
+        if self.cors.is_none() {
+            return;
+        }
+        let is_of_cors = |name: &&HeaderName| name.as_str().starts_with("access-control-");
+        while let Some(name) = headers.keys().find(is_of_cors).cloned() {
+            headers.remove(name);
+        }
+    }
+
+    /// Writes into a response what the page may do with it.
+    pub fn tell(&self, headers: &mut HeaderMap) {
+        let Some(cors) = &self.cors else { return };
+        vary_by_origin(headers);
+        let Some(origin) = &self.allowed else { return };
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        if cors.credentials {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);
+        }
+        let exposed = cors.expose.iter().map(HeaderName::as_str);
+        if let Some(exposed) = joined(OWN.into_iter().chain(exposed)) {
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        }
+    }
+}
+
+/// `null` is the origin of all pages that hide theirs, so it is nobody's.
+fn allowed(cors: &Cors, headers: &HeaderMap) -> Option<HeaderValue> {
+    let origin = only(headers, &header::ORIGIN).filter(|origin| *origin != "null")?;
+    match &cors.origins {
+        Origins::Any => Some(OPEN),
+        Origins::Listed(listed) => listed.contains(origin).then(|| origin.clone()),
+    }
+}
+
+/// A shared cache must not hand one origin's response to another's page.
+fn vary_by_origin(headers: &mut HeaderMap) {
+    let lines = headers.get_all(header::VARY).iter();
+    let mut names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let is_there = names.any(|name| {
+        let name = name.trim_ascii();
+        name == b"*" || name.eq_ignore_ascii_case(b"origin")
+    });
+    if !is_there {
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+    }
+}
+
+/// A browser's question before a request, and what it is told.
+pub struct Preflight {
+    /// Where the request would go.
+    pub destination: Destination,
+    pub cors: CrossOrigin,
+    pub answer: Result<Response<&'static str>, Refusal>,
+}
+
+/// `None` when it is no such question, or no route with `cors` takes what it asks about: it goes where
+/// other requests go.
+pub fn preflight(config: &Config, table: &Table, facts: &Facts<'_>) -> Option<Preflight> {
+    let headers = &facts.head.headers;
+    if facts.head.method != Method::OPTIONS || !headers.contains_key(header::ORIGIN) {
+        return None;
+    }
+    let asked = only(headers, &header::ACCESS_CONTROL_REQUEST_METHOD)?;
+    let method = Method::from_bytes(asked.as_bytes()).ok()?;
+    let announced = announced(headers);
+    let found = route::find_announced(table, facts, &method, &announced);
+    let destination = found.ok()?.destination;
+    let in_force = match destination {
+        Destination::Route(index) => config.routes.get(index)?.cors.as_ref(),
+        Destination::AuthApi => config.cors.as_ref(),
+    };
+    let in_force = in_force?;
+    let cors = CrossOrigin::of(Some(in_force), headers);
+    let answer = match &cors.allowed {
+        Some(_) => Ok(permission(in_force, asked)),
+        None => Err(Refusal::new(
+            Code::Forbidden,
+            "Pages of this origin may not call here.",
+        )),
+    };
+    Some(Preflight {
+        destination,
+        cors,
+        answer,
+    })
+}
+
+/// Headers that the request will have, of which a browser tells the names alone.
+fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
+    let lines = headers.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS);
+    let names = lines
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|b| *b == b','));
+    let names = names.map(|name| HeaderName::from_bytes(name.trim_ascii()));
+    names.flatten().collect()
+}
+
+fn permission(cors: &Cors, asked: &HeaderValue) -> Response<&'static str> {
+    let mut response = Response::new("");
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    let methods = match cors.methods.as_slice() {
+        // It is one that the route takes.
+        [] => Some(asked.clone()),
+        listed => joined(listed.iter().map(Method::as_str)),
+    };
+    if let Some(methods) = methods {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+    }
+    if let Some(names) = joined(cors.headers.iter().map(HeaderName::as_str)) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names);
+    }
+    let seconds = HeaderValue::from(cors.max_age.as_secs());
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, seconds);
+    response
+}
+
+/// `None` for nothing.
+fn joined<'n>(names: impl Iterator<Item = &'n str>) -> Option<HeaderValue> {
+    let text = names.collect::<Vec<_>>().join(", ");
+    // Names of methods and headers are always a valid value.
+    HeaderValue::try_from(text).ok().filter(|v| !v.is_empty())
+}
+
+/// The header's value if it stands there once.
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    values.next().is_none().then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const APP: &str = "https://app.example.com";
+
+    fn cors(origins: Origins) -> Arc<Cors> {
+        Arc::new(Cors {
+            origins,
+            methods: vec![Method::GET, Method::PATCH],
+            headers: vec![header::AUTHORIZATION],
+            expose: vec![header::ETAG],
+            credentials: true,
+            max_age: Duration::from_secs(600),
+        })
+    }
+
+    fn listed() -> Arc<Cors> {
+        cors(Origins::Listed(vec![HeaderValue::from_static(APP)]))
+    }
+
+    fn map(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let lines = lines.iter().map(|(name, value)| {
+            let name = HeaderName::from_static(name);
+            (name, HeaderValue::from_static(value))
+        });
+        let mut map = HeaderMap::new();
+        for (name, value) in lines {
+            map.append(name, value);
+        }
+        map
+    }
+
+    #[test]
+    fn an_origin_is_one_of_the_list_byte_for_byte() {
+        for (origin, is_allowed) in [
+            (APP, true),
+            ("null", false),
+            ("https://app.example.com:443", false),
+            ("https://App.example.com", false),
+            ("https://app.example.com/", false),
+            ("http://app.example.com", false),
+            ("https://app.example.com.evil.test", false),
+            ("https://evil.test/https://app.example.com", false),
+            ("", false),
+        ] {
+            let page = CrossOrigin::of(Some(&listed()), &map(&[("origin", origin)]));
+            assert_eq!(page.is_listed(), is_allowed, "{origin}");
+        }
+        let twice = map(&[("origin", APP), ("origin", APP)]);
+        assert!(!CrossOrigin::of(Some(&listed()), &twice).is_listed());
+        assert!(!CrossOrigin::of(Some(&listed()), &HeaderMap::new()).is_listed());
+    }
+
+    #[test]
+    fn a_star_is_for_all_but_null_and_lists_nobody() {
+        let open = cors(Origins::Any);
+        let page = CrossOrigin::of(Some(&open), &map(&[("origin", "https://a.test")]));
+        assert!(!page.is_listed());
+        let mut headers = HeaderMap::new();
+        page.tell(&mut headers);
+        assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+        let mut headers = HeaderMap::new();
+        CrossOrigin::of(Some(&open), &map(&[("origin", "null")])).tell(&mut headers);
+        assert_eq!(headers, map(&[("vary", "origin")]));
+    }
+
+    #[test]
+    fn without_cors_a_response_stays_as_it_is() {
+        let page = CrossOrigin::of(None, &map(&[("origin", APP)]));
+        let mut headers = map(&[("access-control-allow-origin", "*"), ("vary", "accept")]);
+        let before = headers.clone();
+        page.clean(&mut headers);
+        page.tell(&mut headers);
+        assert_eq!(headers, before);
+    }
+
+    #[test]
+    fn what_the_upstream_says_of_it_is_replaced() {
+        let upstream = [
+            ("access-control-allow-origin", "*"),
+            ("access-control-allow-origin", "https://evil.test"),
+            ("access-control-allow-methods", "DELETE"),
+            ("access-control-x", "y"),
+            ("vary", "Accept"),
+            ("etag", "1"),
+        ];
+        let own = "link, ratelimit, ratelimit-policy, retry-after, x-ratelimit-limit, \
+                   x-ratelimit-remaining, x-ratelimit-reset, x-request-id, etag";
+        let stranger = map(&[("vary", "Accept"), ("vary", "origin"), ("etag", "1")]);
+        let mut page = stranger.clone();
+        page.extend(map(&[
+            ("access-control-allow-origin", APP),
+            ("access-control-allow-credentials", "true"),
+        ]));
+        page.insert(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static(own),
+        );
+        for (origin, expected) in [(APP, page), ("https://evil.test", stranger)] {
+            let page = CrossOrigin::of(Some(&listed()), &map(&[("origin", origin)]));
+            let mut headers = map(&upstream);
+            page.clean(&mut headers);
+            page.tell(&mut headers);
+            assert_eq!(headers, expected, "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_response_varies_by_its_origin_once() {
+        for (vary, expected) in [
+            ("Origin", vec!["Origin"]),
+            ("accept, ORIGIN", vec!["accept, ORIGIN"]),
+            ("*", vec!["*"]),
+            ("x-origin", vec!["x-origin", "origin"]),
+        ] {
+            let mut headers = map(&[("vary", vary)]);
+            vary_by_origin(&mut headers);
+            let lines: Vec<_> = headers.get_all(header::VARY).iter().collect();
+            assert_eq!(lines, expected);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! How much a route asks of its callers.
+
+use crate::config::checked::{AuthMode, Route};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Guard {
+    /// Nothing: `none`, or `optional` without rules.
+    None,
+    /// To be somebody.
+    Identity,
+    /// To be somebody whom `allow` lets through.
+    Rules,
+}
+
+impl Guard {
+    pub(super) fn of(route: &Route) -> Guard {
+        match (route.auth, route.allow.is_empty()) {
+            (AuthMode::None, _) | (AuthMode::Optional, true) => Guard::None,
+            (AuthMode::Required, true) => Guard::Identity,
+            (AuthMode::Optional | AuthMode::Required, false) => Guard::Rules,
+        }
+    }
+
+    /// Who may use such a route.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Guard::None => "which anybody may use",
+            Guard::Identity => "which anybody may use who is signed in",
+            Guard::Rules => "which has rules of its own",
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! What is doubtful about the routes of a file that holds: what nothing reaches, and where a guarded path
+//! is not guarded under all its methods and spellings. Told by `check`, at a start and at a reload.
+//!
+//! A route is judged by requests that stand for all of its own, so the work goes by the number of routes
+//! and not by their pairs.
+
+mod examples;
+mod guard;
+#[cfg(test)]
+mod tests;
+
+use http::Method;
+
+use super::find;
+use super::matched::Destination;
+use super::table::{Located, Table};
+use crate::config::checked::{Pattern, Route, Segment, TrailingSlash};
+use crate::config::{Config, Doubt};
+use examples::Example;
+use guard::Guard;
+
+/// Methods that change something: it matters where one of them gets past a guard.
+const UNSAFE: [Method; 4] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
+
+/// So many names are told of.
+const MOST_NAMES: usize = 3;
+
+/// What is doubtful about the routes, each doubt at its route.
+pub fn doubts(config: &Config) -> Vec<Doubt> {
+    let judge = Judge {
+        table: Table::build(config, &[]),
+        routes: &config.routes,
+    };
+    let routes = config.routes.iter().enumerate();
+    let doubts = routes.flat_map(|(index, route)| {
+        let found = judge.judge(index, route).into_iter();
+        found.map(move |(message, hint)| Doubt {
+            route: index,
+            message,
+            hint,
+        })
+    });
+    doubts.collect()
+}
+
+/// A message and a hint.
+type Said = (String, String);
+
+struct Judge<'c> {
+    table: Table,
+    routes: &'c [Route],
+}
+
+impl Judge<'_> {
+    fn judge(&self, index: usize, route: &Route) -> Vec<Said> {
+        let example = match self.reached(index, route) {
+            Ok(example) => example,
+            Err(said) => return vec![said],
+        };
+        let Some(example) = example else {
+            return Vec::new();
+        };
+        let others = self.others(index, &example);
+        let said = [
+            self.public_below_guard(route, &others),
+            self.method_past_guard(route, &others),
+            self.slash_past_guard(index, route, example),
+        ];
+        said.into_iter().flatten().collect()
+    }
+
+    /// A request that reaches the route; `None` when none comes to mind.
+    ///
+    /// # Errors
+    ///
+    /// What is to be said when others take all of them.
+    fn reached(&self, index: usize, route: &Route) -> Result<Option<Example>, Said> {
+        let mut takers: Vec<usize> = Vec::new();
+        let mut is_tried = false;
+        for example in examples::of(route) {
+            for method in methods(route) {
+                is_tried = true;
+                match self.find(&example, method) {
+                    Some(taker) if taker == index => return Ok(Some(example)),
+                    Some(taker) if !takers.contains(&taker) => takers.push(taker),
+                    _ => {}
+                }
+            }
+        }
+        if !is_tried {
+            return Ok(None);
+        }
+        takers.sort_unstable();
+        let name = &route.name;
+        Err(match takers.is_empty() {
+            true => (
+                format!("the route `{name}` is never reached: its paths are ambiguous"),
+                "servers may take each of them for a path of another route".to_owned(),
+            ),
+            false => (
+                format!(
+                    "the route `{name}` is never reached: {} its requests",
+                    self.take(&takers)
+                ),
+                "remove it, or make the other one narrower".to_owned(),
+            ),
+        })
+    }
+
+    /// `` `a` takes `` or `` `a` and `b` take ``.
+    fn take(&self, routes: &[usize]) -> String {
+        let names = routes.iter().take(MOST_NAMES);
+        let names: Vec<String> = names
+            .map(|at| format!("`{}`", self.routes[*at].name))
+            .collect();
+        match names.as_slice() {
+            [one] => format!("{one} takes"),
+            names => format!("{} take", names.join(" and ")),
+        }
+    }
+
+    fn find(&self, example: &Example, method: &Method) -> Option<usize> {
+        let target = example.target(method)?;
+        match find::locate(&self.table, &target, example.path.as_bytes()) {
+            Ok(Located::At(Destination::Route(route), _)) => Some(route),
+            _ => None,
+        }
+    }
+
+    /// The routes that the example falls to when this one does not take it, in their order.
+    fn others(&self, index: usize, example: &Example) -> Vec<&Route> {
+        let Some(target) = example.target(&Method::GET) else {
+            return Vec::new();
+        };
+        let all = self.table.candidates(&target, example.path.as_bytes());
+        let others = all.into_iter().filter(|other| *other != index);
+        let others = others.filter_map(|other| self.routes.get(other));
+        others
+            .filter(|r| r.admits_headers(&example.headers))
+            .collect()
+    }
+
+    /// A public route where a prefix guards all that is below it.
+    fn public_below_guard(&self, route: &Route, others: &[&Route]) -> Option<Said> {
+        if Guard::of(route) != Guard::None {
+            return None;
+        }
+        let is_above = |other: &&&Route| {
+            Guard::of(other) >= Guard::Identity
+                && covers_what_is_below(&other.pattern)
+                && methods(route).iter().any(|method| other.admits(method))
+        };
+        let above = others.iter().find(is_above)?;
+        Some((
+            format!(
+                "the route `{}` is public, below what `{}` guards",
+                route.name, above.name
+            ),
+            "if that is not meant, write `auth: required`".to_owned(),
+        ))
+    }
+
+    /// Methods of a guarded path that a looser route takes.
+    fn method_past_guard(&self, route: &Route, others: &[&Route]) -> Option<Said> {
+        if route.methods.is_empty() || !route.headers.is_empty() {
+            return None;
+        }
+        let mut looser: Option<&Route> = None;
+        let mut past: Vec<&str> = Vec::new();
+        for method in UNSAFE.iter().filter(|method| !route.admits(method)) {
+            let taker = others.iter().find(|other| other.admits(method)).copied();
+            // One that names its methods means them.
+            let taker = taker.filter(|taker| taker.methods.is_empty() && is_looser(taker, route));
+            if let Some(taker) = taker
+                && looser.is_none_or(|known| std::ptr::eq(known, taker))
+            {
+                looser = Some(taker);
+                past.push(method.as_str());
+            }
+        }
+        let looser = looser?;
+        Some((
+            format!(
+                "{} on the paths of `{}` {} to `{}`, {}",
+                past.join(", "),
+                route.name,
+                if past.len() == 1 { "goes" } else { "go" },
+                looser.name,
+                Guard::of(looser).words()
+            ),
+            "leave `methods` out, or give these paths a route for the others".to_owned(),
+        ))
+    }
+
+    /// The same path with a slash at its end, or without, where that is a looser route's.
+    fn slash_past_guard(&self, index: usize, route: &Route, mut example: Example) -> Option<Said> {
+        let is_exact = match &route.pattern {
+            Pattern::Path(segments) => !matches!(segments.last(), None | Some(Segment::Rest(_))),
+            Pattern::Regex(_) => true,
+            Pattern::Prefix(_) => false,
+        };
+        let is_strict = route.path_options.trailing_slash == TrailingSlash::Strict;
+        if !is_exact || !is_strict || !route.headers.is_empty() {
+            return None;
+        }
+        let with_or_without = match example.path.strip_suffix('/') {
+            Some(path) => {
+                example.path = path.to_owned();
+                "without the slash at their end"
+            }
+            None => {
+                example.path.push('/');
+                "with a slash at their end"
+            }
+        };
+        let mut takers = methods(route).iter().filter_map(|method| {
+            let taker = self
+                .find(&example, method)
+                .filter(|taker| *taker != index)?;
+            self.routes.get(taker)
+        });
+        let looser = takers.find(|taker| is_looser(taker, route))?;
+        Some((
+            format!(
+                "{with_or_without} the paths of `{}` go to `{}`, {}",
+                route.name,
+                looser.name,
+                Guard::of(looser).words()
+            ),
+            "`path_options: { trailing_slash: ignore }` takes both".to_owned(),
+        ))
+    }
+}
+
+/// Whether a route lets through whom another that comes before it would not, and nobody can have meant it.
+///
+/// Callers without identity: always. Callers whom `allow` would refuse: where the other is about reading at
+/// most, or all methods. A route that names methods that write, with a rule for them, stands before a general
+/// one on purpose, as in "change your own posts, read everybody's".
+fn is_looser(looser: &Route, guarded: &Route) -> bool {
+    let names_writing = !guarded.methods.iter().all(|method| SAFE.contains(method));
+    match (Guard::of(guarded), Guard::of(looser)) {
+        (Guard::Identity | Guard::Rules, Guard::None) => true,
+        (Guard::Rules, Guard::Identity) => !names_writing,
+        _ => false,
+    }
+}
+
+/// A prefix or `{*rest}` behind something, so that the file means a part of all paths by it.
+fn covers_what_is_below(pattern: &Pattern) -> bool {
+    match pattern {
+        Pattern::Prefix(segments) => !segments.is_empty(),
+        Pattern::Path(segments) => matches!(
+            segments.as_slice(),
+            [Segment::Literal(_), .., Segment::Rest(_)]
+        ),
+        Pattern::Regex(_) => false,
+    }
+}
+
+/// Those of a route; where it names none, two that stand for all.
+fn methods(route: &Route) -> &[Method] {
+    match route.methods.as_slice() {
+        [] => &[Method::GET, Method::POST],
+        methods => methods,
+    }
+}

@@ -1,0 +1,194 @@
+//! What is said of routes, and of which nothing is.
+
+use super::*;
+use crate::config;
+
+/// What is said of the routes of a file, each with the route's name.
+fn said(routes: &str) -> Vec<(String, String)> {
+    let text =
+        format!("version: 1\nupstreams: {{ app: {{ targets: http://a }} }}\nroutes:\n{routes}");
+    let loaded = config::parse(&text, "g.yaml".as_ref(), &|_| None);
+    let config = loaded.unwrap_or_else(|report| panic!("{report}")).config;
+    let doubts = doubts(&config).into_iter();
+    doubts
+        .map(|d| (config.routes[d.route].name.clone(), d.message))
+        .collect()
+}
+
+/// Lines of routes, each of which goes to the one upstream.
+fn routes(lines: &[&str]) -> Vec<(String, String)> {
+    let lines = lines
+        .iter()
+        .map(|line| format!("  - {{ upstream: app, {line} }}\n"));
+    said(&lines.collect::<String>())
+}
+
+#[track_caller]
+fn only(lines: &[&str], route: &str, message: &str) {
+    assert_eq!(routes(lines), [(route.to_owned(), message.to_owned())]);
+}
+
+#[track_caller]
+fn nothing(lines: &[&str]) {
+    assert_eq!(routes(lines), []);
+}
+
+#[test]
+fn a_route_that_others_cover_is_never_reached() {
+    only(
+        &[
+            "name: one, path: '/x/{id}', auth: required",
+            "name: digits, regex: '/x/[0-9]+', auth: required",
+            "name: words, regex: '/x/[0-9a-z/]+', auth: required",
+        ],
+        "digits",
+        "the route `digits` is never reached: `one` takes its requests",
+    );
+    only(
+        &[
+            "name: wide, regex: '/x/.*', auth: required",
+            "name: narrow, regex: '/x/[a-z]+/y', auth: required",
+        ],
+        "narrow",
+        "the route `narrow` is never reached: `wide` takes its requests",
+    );
+    only(
+        &[
+            "name: own, path: /x, auth: required",
+            "name: slashed, path: /x/, auth: required",
+            "name: rest, regex: '/x/.+', auth: required",
+            "name: prefix, prefix: /x, auth: required",
+        ],
+        "prefix",
+        "the route `prefix` is never reached: `own` and `slashed` and `rest` take its requests",
+    );
+    only(
+        &[
+            "name: upper, path: /X, auth: required",
+            "name: lower, path: /x, auth: required",
+            "name: other, path: /y, auth: required, path_options: { case_insensitive: true }",
+        ],
+        "lower",
+        "the route `lower` is never reached: its paths are ambiguous",
+    );
+    nothing(&[
+        "name: narrow, regex: '/x/[a-z]+/y', auth: required",
+        "name: wide, regex: '/x/[a-z/]*', auth: required",
+        "name: beta, regex: '/x/[a-z/]*', headers: { X-Beta: 1 }, auth: required",
+        "name: read, path: '/x/{id}', methods: [GET], auth: required",
+        "name: host, path: '/x/{id}', hosts: ['*.example.com', 'example.com:80'], auth: required",
+        "name: rest, path: '/x/{*rest}', auth: required",
+        "name: all, prefix: /, auth: required",
+    ]);
+}
+
+#[test]
+fn a_public_route_below_a_guarded_prefix_is_told() {
+    for guard in ["prefix: /admin", "path: '/admin/{*rest}'"] {
+        let guard = format!("name: admin, {guard}, auth: required");
+        for public in [
+            "path: /admin/health",
+            "prefix: /admin/files",
+            "regex: '/admin/[a-z]+'",
+        ] {
+            let public = format!("name: open, {public}, auth: none");
+            let message = "the route `open` is public, below what `admin` guards";
+            only(&[&guard, &public], "open", message);
+        }
+    }
+    nothing(&[
+        "name: health, path: /healthz, auth: none",
+        "name: all, prefix: /, auth: required",
+    ]);
+    nothing(&[
+        "name: open, path: /admin/health, methods: [GET], auth: none",
+        "name: admin, prefix: /admin, methods: [POST, PUT, PATCH, DELETE], auth: required",
+        "name: public, prefix: /public, auth: none",
+    ]);
+}
+
+#[test]
+fn methods_that_fall_past_a_guard_are_told() {
+    let rest = "name: rest, prefix: /, auth: required";
+    let message = "POST, PUT, PATCH, DELETE on the paths of `admin` go to `rest`, which anybody \
+                   may use who is signed in";
+    let admin =
+        "path_options: { trailing_slash: ignore }, auth: required, allow: [{ superuser: true }]";
+    for pattern in [
+        "path: /admin",
+        "path: '/admin/{id}'",
+        "regex: '/admin/[0-9]+'",
+    ] {
+        let admin = format!("name: admin, {pattern}, methods: [GET], {admin}");
+        only(&[&admin, rest], "admin", message);
+    }
+    let below = format!("name: admin, prefix: /admin, methods: [GET, HEAD], {admin}");
+    only(&[&below, rest], "admin", message);
+    only(
+        &[
+            "name: form, prefix: /form, methods: [POST, PUT, PATCH], auth: required",
+            "name: site, prefix: /, auth: none",
+        ],
+        "form",
+        "DELETE on the paths of `form` goes to `site`, which anybody may use",
+    );
+    // Reading is another matter than writing, and a route that names its methods means them.
+    nothing(&[
+        "name: form, prefix: /form, methods: [POST, PUT, PATCH, DELETE], auth: required",
+        "name: site, prefix: /, auth: none",
+    ]);
+    nothing(&[
+        "name: form, prefix: /form, methods: [POST], auth: required",
+        "name: site, prefix: /, methods: [GET, PUT], auth: none",
+    ]);
+    nothing(&[
+        "name: read, prefix: /admin, methods: [GET], auth: required, allow: [{ superuser: true }]",
+        "name: write, prefix: /admin, methods: [POST, PUT, PATCH, DELETE], auth: required",
+        rest,
+    ]);
+    nothing(&[
+        "name: posts, prefix: /posts, methods: [PATCH, DELETE], auth: required, allow: [{ superuser: true }]",
+        rest,
+    ]);
+}
+
+#[test]
+fn a_slash_that_leads_past_a_guard_is_told() {
+    let site = "name: site, prefix: /, auth: none";
+    for pattern in [
+        "path: /account",
+        "path: '/account/{id}'",
+        "regex: '/account(/[a-z]+)?'",
+    ] {
+        only(
+            &[&format!("name: account, {pattern}, auth: required"), site],
+            "account",
+            "with a slash at their end the paths of `account` go to `site`, which anybody may use",
+        );
+    }
+    only(
+        &["name: account, path: /account/, auth: required", site],
+        "account",
+        "without the slash at their end the paths of `account` go to `site`, which anybody may use",
+    );
+    only(
+        &[
+            "name: admin, path: /admin, auth: required, allow: [{ superuser: true }]",
+            "name: rest, prefix: /, auth: required",
+        ],
+        "admin",
+        "with a slash at their end the paths of `admin` go to `rest`, which anybody may use who is signed in",
+    );
+    nothing(&[
+        "name: account, path: /account, auth: required, path_options: { trailing_slash: ignore }",
+        "name: below, prefix: /below, auth: required",
+        "name: rest, path: '/rest/{*rest}', auth: required",
+        site,
+    ]);
+    nothing(&[
+        "name: account, path: /account, auth: required",
+        "name: slashed, path: /account/, auth: required",
+        site,
+    ]);
+    nothing(&["name: account, path: /account, auth: required"]);
+}
