@@ -31,6 +31,10 @@ impl TokenContents {
                 .flat_map(|route| route.limits.iter().flatten());
             rules.any(|rule| rule.names_claim(name))
                 || limits.any(|limit| limit.key.names_claim(name))
+                || config.routes.iter().any(|route| {
+                    let cap = route.concurrency.as_ref();
+                    cap.is_some_and(|cap| cap.key.names_claim(name))
+                })
                 || config.templates().any(|template| template.uses(field))
         };
         TokenContents {

@@ -408,6 +408,7 @@ pub struct Route {
     pub allow: Vec<Rule>,
     /// `None`: the tier's quota, or the anonymous one. Empty: no limit.
     pub limits: Option<Vec<Limit>>,
+    pub concurrency: Option<Concurrency>,
     /// An index into [`Config::upstreams`].
     pub upstream: usize,
     /// Bytes.
@@ -631,6 +632,13 @@ pub struct Limit {
     pub tiers: BTreeMap<String, Option<Rate>>,
     /// What one request takes.
     pub cost: NonZeroU32,
+}
+
+/// How many requests with one key may be under way at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concurrency {
+    pub key: LimitKey,
+    pub max: NonZeroU32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

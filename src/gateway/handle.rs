@@ -119,8 +119,8 @@ async fn serve(
     }
     let principal = ledger.identified(identified, &head.headers)?;
     let permit = authz::decide(&snapshot.policies, matched, principal, &facts)?;
-    let ticket = limit::take(&snapshot.limits, admission, permit, &facts)?;
-    ledger.limited(&ticket);
+    let mut ticket = limit::take(&snapshot.limits, admission, permit, &facts)?;
+    ledger.limited(&mut ticket);
 
     let context = forward::Context {
         route,

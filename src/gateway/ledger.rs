@@ -14,7 +14,7 @@ use super::ingress::Connection;
 use super::worker::{Current, Worker};
 use crate::authn::{Principal, User};
 use crate::forward::{Trace, X_REQUEST_ID};
-use crate::limit::Ticket;
+use crate::limit::{Seat, Ticket};
 use crate::request::{Peer, Refusal};
 use crate::telemetry::{Entry, Label};
 
@@ -30,6 +30,8 @@ struct Inner {
     started: Instant,
     route: Label,
     user: Option<Arc<User>>,
+    /// Free again with the last byte.
+    seat: Option<Seat>,
     trace: Trace,
     /// Bytes that the auth API has read.
     read: Option<Arc<AtomicU64>>,
@@ -58,6 +60,7 @@ impl Ledger {
             started: Instant::now(),
             route: Label::NONE,
             user: None,
+            seat: None,
             trace: Trace::default(),
             read: None,
             entry: Entry {
@@ -117,8 +120,9 @@ impl Ledger {
         outcome
     }
 
-    /// Counts the limits that let the request through.
-    pub fn limited(&self, ticket: &Ticket) {
+    /// Counts the limits that let the request through, and keeps its seat until it has ended.
+    pub fn limited(&mut self, ticket: &mut Ticket) {
+        self.0.seat = ticket.take_seat();
         for policy in ticket.policies(&self.0.current.snapshot.limits) {
             self.count_limit(policy, false);
         }

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use http::HeaderValue;
 
-use crate::authn::Principal;
+use crate::authn::{Principal, User};
 use crate::config::checked::{LimitKey, Rate};
 use crate::request::Facts;
 use crate::route::Matched;
@@ -43,19 +43,12 @@ pub fn explain(
     let client = Network::from(facts.peer.client);
     let bucket = |limit: &Limit, tier: Option<&str>, value: Value, is_early| Bucket {
         name: limit.name.clone(),
-        key: match (&limit.key, value) {
-            (LimitKey::Claim(name), Value::Claim(_)) => {
-                let user = principal.and_then(Principal::user);
-                let text = user.and_then(|user| user.claim(name)?.text());
-                format!("claim {}", text.unwrap_or_default())
-            }
-            (LimitKey::Header(name), Value::Header(_)) => {
-                let value = facts.head.headers.get(name).map(HeaderValue::as_bytes);
-                let value = String::from_utf8_lossy(value.unwrap_or_default());
-                format!("header {value}")
-            }
-            (_, value) => value.to_string(),
-        },
+        key: told(
+            &limit.key,
+            value,
+            facts,
+            principal.and_then(Principal::user).map(|user| &**user),
+        ),
         rate: limit
             .policy(tier)
             .map(|policy| limits.policies[policy].rate),
@@ -63,19 +56,64 @@ pub fn explain(
         is_early,
     };
     let early = route.early.iter();
-    let early = early.map(|limit| bucket(limit, None, early_value(limit, client, facts), true));
+    let early =
+        early.map(|limit| bucket(limit, None, early_value(&limit.key, client, facts), true));
     let mut buckets: Vec<Bucket> = early.collect();
     let Some(principal) = principal else {
         return buckets;
     };
-    let user = principal.user();
+    let user = principal.user().map(|user| &**user);
     let tier = user.map(|user| user.tier.as_str());
     let (late, by_path) = late(limits, route, index, tier, facts);
     let stays = |limit: &&Limit| by_path.iter().all(|rule| rule.name != limit.name);
     let late = late.iter().filter(stays).chain(by_path.iter().copied());
     buckets.extend(late.map(|limit| {
-        let value = late_value(limit, client, user.map(|user| &**user));
+        let value = late_value(&limit.key, client, user);
         bucket(limit, tier, value, false)
     }));
     buckets
+}
+
+/// The cap on requests under way as one caller meets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cap {
+    /// Whose requests are counted together, as in [`Bucket::key`].
+    pub key: String,
+    pub max: NonZeroU32,
+}
+
+/// The cap of the matched route, if it has one.
+pub fn explain_cap(
+    limits: &Limits,
+    matched: &Matched,
+    facts: &Facts<'_>,
+    principal: &Principal,
+) -> Option<Cap> {
+    let cap = limits.routes.get(matched.route()?)?.concurrency.as_ref()?;
+    let client = Network::from(facts.peer.client);
+    let user = principal.user().map(|user| &**user);
+    let value = match cap.key.is_early() {
+        true => early_value(&cap.key, client, facts),
+        false => late_value(&cap.key, client, user),
+    };
+    Some(Cap {
+        key: told(&cap.key, value, facts, user),
+        max: cap.max,
+    })
+}
+
+/// A value as people know it.
+fn told(key: &LimitKey, value: Value, facts: &Facts<'_>, user: Option<&User>) -> String {
+    match (key, value) {
+        (LimitKey::Claim(name), Value::Claim(_)) => {
+            let text = user.and_then(|user| user.claim(name)?.text());
+            format!("claim {}", text.unwrap_or_default())
+        }
+        (LimitKey::Header(name), Value::Header(_)) => {
+            let value = facts.head.headers.get(name).map(HeaderValue::as_bytes);
+            let value = String::from_utf8_lossy(value.unwrap_or_default());
+            format!("header {value}")
+        }
+        (_, value) => value.to_string(),
+    }
 }

@@ -20,6 +20,7 @@ mod pool;
 mod properties;
 mod rules;
 mod scopes;
+mod seats;
 mod slots;
 mod stage;
 #[cfg(test)]
@@ -31,9 +32,10 @@ mod word;
 
 pub use address::AddressLimit;
 pub use clock::{Clock, Hands};
-pub use explain::{Bucket, explain};
+pub use explain::{Bucket, Cap, explain, explain_cap};
 pub use failures::{hold_back, note_failure};
 pub use kept::{Keeper, Kept};
 pub use policy::Limits;
+pub use seats::Seat;
 pub use slots::Slots;
 pub use stage::{Admission, Ticket, admit, take};

@@ -18,6 +18,9 @@ use super::slots::Slots;
 /// What the budget of a tier is called, which holds on routes that say nothing of limits.
 const TIER: &str = "tier";
 
+/// What the cap on requests under way is called.
+pub(super) const CONCURRENCY: &str = "concurrency";
+
 /// The limits of one configuration, over counters that outlive it.
 pub struct Limits {
     pub(super) slots: Arc<Slots>,
@@ -44,6 +47,14 @@ pub(super) struct RouteLimits {
     pub(super) early: Vec<Limit>,
     /// By user: charged when the caller is known. `None` when the route says nothing of limits.
     pub(super) late: Option<Vec<Limit>>,
+    pub(super) concurrency: Option<Concurrency>,
+}
+
+/// How many requests of a caller may be under way.
+pub(super) struct Concurrency {
+    pub(super) scope: Scope,
+    pub(super) key: LimitKey,
+    pub(super) max: NonZeroU32,
 }
 
 #[derive(Clone)]
@@ -126,6 +137,11 @@ impl Limits {
                     ..route.path_options
                 },
                 early: early.map(&mut compile).collect(),
+                concurrency: route.concurrency.as_ref().map(|cap| Concurrency {
+                    scope: slots.scope(&[CONCURRENCY, &route.name]),
+                    key: cap.key.clone(),
+                    max: cap.max,
+                }),
                 late: own.map(|own| own.iter().filter(is_late).map(&mut compile).collect()),
             }
         });

@@ -1,11 +1,13 @@
 //! The counters of all limits, one set for the process.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::names::Name;
 use super::pool::{Charge, Id, Live, Pool};
 use super::scopes::{Scope, Scopes};
+use super::seats::Seats;
 use super::value::Value;
 
 /// Keys that a pool has room for: a million in use leave half of it free. A counter is 48 bytes, of which
@@ -22,6 +24,8 @@ pub struct Slots {
     scopes: Scopes,
     by_account: Pool,
     by_stranger: Pool,
+    /// Of requests under way.
+    pub(super) seats: Arc<Seats>,
 }
 
 /// One counter.
@@ -63,6 +67,7 @@ impl Slots {
             scopes: Scopes::default(),
             by_account: Pool::new(by_account),
             by_stranger: Pool::new(by_stranger),
+            seats: Arc::default(),
         }
     }
 

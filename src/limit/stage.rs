@@ -12,8 +12,9 @@ use crate::route::Matched;
 use super::clock::whole_seconds;
 use super::headers::{self, Entry};
 use super::meter::{Denied, Standing};
-use super::policy::{Limit, Limits, Policy, RouteLimits};
+use super::policy::{CONCURRENCY, Limit, Limits, Policy, RouteLimits};
 use super::pool::Charge;
+use super::seats::Seat;
 use super::slots::Key;
 use super::value::{Network, Value};
 
@@ -32,6 +33,7 @@ pub struct Admission {
 pub struct Ticket {
     permit: Permit,
     entries: SmallVec<[Entry; 2]>,
+    seat: Option<Seat>,
 }
 
 #[derive(Debug)]
@@ -56,7 +58,7 @@ pub fn admit(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<Ad
     };
     let early = &limits.routes.get(route).ok_or_else(unknown_route)?.early;
     let due = early.iter().filter_map(|limit| {
-        let value = early_value(limit, admission.client, facts);
+        let value = early_value(&limit.key, admission.client, facts);
         due_of(limits, limit, None, value)
     });
     limits.charge(due, &mut admission.charged)?;
@@ -68,8 +70,8 @@ pub fn admit(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<Ad
 ///
 /// # Errors
 ///
-/// 429 `rate-limited` when one refuses; then none is charged, and what [`admit`] charged is given
-/// back.
+/// 429 `rate-limited` when one refuses, `too-many-concurrent` when too many requests are under way; then
+/// none is charged, and what [`admit`] charged is given back.
 pub fn take(
     limits: &Limits,
     admission: Admission,
@@ -80,27 +82,44 @@ pub fn take(
         client,
         mut charged,
     } = admission;
+    let mut seat = None;
     if let Some(index) = permit.matched().route() {
         let route = limits.routes.get(index).ok_or_else(unknown_route)?;
-        let user = permit.principal().user();
+        let user = permit.principal().user().map(|user| &**user);
+        seat = match limits.sit_down(route, client, user, facts) {
+            Ok(seat) => seat,
+            Err(refusal) => {
+                limits.give_back(&mut charged, limits.clock.now());
+                return Err(refusal);
+            }
+        };
         let tier = user.map(|user| user.tier.as_str());
         let (late, by_path) = late(limits, route, index, tier, facts);
         let stays = |limit: &&Limit| by_path.iter().all(|rule| rule.name != limit.name);
         let late = late.iter().filter(stays);
         let due = late.chain(by_path.iter().copied());
         let due = due.filter_map(|limit| {
-            let value = late_value(limit, client, user.map(|user| &**user));
+            let value = late_value(&limit.key, client, user);
             due_of(limits, limit, tier, value)
         });
         limits.charge(due, &mut charged)?;
     }
     let entries = charged.iter().map(|charged| charged.entry).collect();
-    Ok(Ticket { permit, entries })
+    Ok(Ticket {
+        permit,
+        entries,
+        seat,
+    })
 }
 
 impl Ticket {
     pub fn permit(&self) -> &Permit {
         &self.permit
+    }
+
+    /// The request's place among those under way, which whoever sees its end has to keep until then.
+    pub fn take_seat(&mut self) -> Option<Seat> {
+        self.seat.take()
     }
 
     /// The names of the policies that were charged.
@@ -118,9 +137,9 @@ impl Ticket {
 }
 
 /// Whose counter a limit charges that need not know the caller.
-pub(super) fn early_value(limit: &Limit, client: Network, facts: &Facts<'_>) -> Value {
+pub(super) fn early_value(key: &LimitKey, client: Network, facts: &Facts<'_>) -> Value {
     let address = Value::Address(client);
-    match &limit.key {
+    match key {
         LimitKey::Route => Value::Everyone,
         LimitKey::Header(name) => match facts.head.headers.get(name) {
             Some(value) => Value::of_header(value.as_bytes()),
@@ -132,12 +151,12 @@ pub(super) fn early_value(limit: &Limit, client: Network, facts: &Facts<'_>) -> 
 
 /// Whose counter a limit charges when the caller is known. Whoever has no such claim or key is counted as
 /// a user, and whoever is no user by address.
-pub(super) fn late_value(limit: &Limit, client: Network, user: Option<&User>) -> Value {
+pub(super) fn late_value(key: &LimitKey, client: Network, user: Option<&User>) -> Value {
     let Some(user) = user else {
         return Value::Address(client);
     };
     let by_user = Value::User(user.id);
-    match &limit.key {
+    match key {
         LimitKey::ApiKey => user.key.map_or(by_user, Value::ApiKey),
         LimitKey::Claim(name) => {
             let text = user.claim(name).and_then(Claim::text);
@@ -212,10 +231,39 @@ impl Limits {
         let Some((policy, denied)) = refused else {
             return Ok(());
         };
+        self.give_back(charged, now);
+        Err(self.refusal(policy, denied))
+    }
+
+    fn give_back(&self, charged: &mut SmallVec<[Charged; 2]>, now: u64) {
         for charged in charged.drain(..) {
             self.slots.refund(charged.key, &charged.charge, now);
         }
-        Err(self.refusal(policy, denied))
+    }
+
+    /// A seat where the route has only so many, which is looked for before anything is charged by user.
+    fn sit_down(
+        &self,
+        route: &RouteLimits,
+        client: Network,
+        user: Option<&User>,
+        facts: &Facts<'_>,
+    ) -> Result<Option<Seat>, Refusal> {
+        let Some(cap) = &route.concurrency else {
+            return Ok(None);
+        };
+        let value = match cap.key.is_early() {
+            true => early_value(&cap.key, client, facts),
+            false => late_value(&cap.key, client, user),
+        };
+        match self.slots.seats.take(cap.scope, value, cap.max) {
+            Some(seat) => Ok(Some(seat)),
+            None => Err(Refusal::new(
+                Code::TooManyConcurrent,
+                "As many requests as may be under way at once are; try again when one has ended.",
+            )
+            .by_limit(CONCURRENCY)),
+        }
     }
 
     fn refusal(&self, policy: usize, denied: Denied) -> Refusal {

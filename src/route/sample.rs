@@ -102,6 +102,7 @@ pub(crate) fn route(pattern: Pattern) -> Route {
         auth: AuthMode::Optional,
         allow: Vec::new(),
         limits: None,
+        concurrency: None,
         upstream: 0,
         max_body: 0,
         timeout: None,

@@ -90,6 +90,7 @@ fn defaults() {
         auth: AuthMode::Required,
         allow: vec![],
         limits: None,
+        concurrency: None,
         upstream: 0,
         max_body: 10 * 1024 * 1024,
         timeout: None,
@@ -225,6 +226,7 @@ routes:
       - { name: r, key: route, rate: 7/h }
       - { name: k, key: api_key, rate: 100000/mo }
       - { name: c, key: "claim:realm.org", rate: 7/h, tiers: { gold: unlimited } }
+    concurrency: { key: "claim:realm.org", max: 20 }
     upstream: b
     max_body: 512
     timeout: 90s
@@ -360,6 +362,9 @@ fn everything_that_can_be_said() {
     assert_eq!(limits[4].key, LimitKey::ApiKey);
     assert_eq!(limits[4].rate, Some(rate(100_000, 30 * 86_400, 100_000)));
     assert_eq!(limits[5].key, LimitKey::Claim("realm.org".into()));
+    let concurrency = one.concurrency.as_ref().unwrap();
+    assert_eq!(concurrency.key, LimitKey::Claim("realm.org".into()));
+    assert_eq!(concurrency.max.get(), 20);
     assert_eq!(two.pattern, Pattern::Prefix(vec!["v".into(), "w".into()]));
     assert_eq!(two.limits, Some(vec![]));
     assert_eq!(two.timeout, None);

@@ -33,6 +33,8 @@ section! {
         /// Alternatives, one of which a caller must meet.
         allow: AtLeastOne<RawRule>;
         limits: Vec<At<RawLimit>>;
+        /// How many requests may be under way at once.
+        concurrency: RawConcurrency;
         upstream: String, required "it names one of `upstreams`";
         /// The largest body of a request.
         max_body: Size;
@@ -86,6 +88,13 @@ section! {
         tiers: Named<RawTierQuota>;
         /// What one request takes.
         cost: NonZeroU32;
+    }
+}
+
+section! {
+    RawConcurrency, "`concurrency`" {
+        key: LimitKey;
+        max: NonZeroU32, required "for example `concurrency: { key: user, max: 20 }`";
     }
 }
 

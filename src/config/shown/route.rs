@@ -4,9 +4,9 @@ use http::{HeaderName, Method};
 use serde_json::{Map, Value, json};
 
 use super::super::checked::{
-    AuthMode, Config, Cors, HeaderEdits, HostPattern, HostRewrite, Limit, LimitKey, Origins, Owner,
-    OwnerField, PathOptions, Pattern, Rate, Rewrite, Route, RouteHeader, Rule, SecurityHeaders,
-    Segment, TrailingSlash,
+    AuthMode, Concurrency, Config, Cors, HeaderEdits, HostPattern, HostRewrite, Limit, LimitKey,
+    Origins, Owner, OwnerField, PathOptions, Pattern, Rate, Rewrite, Route, RouteHeader, Rule,
+    SecurityHeaders, Segment, TrailingSlash,
 };
 use super::{duration, lines, named, with_rate};
 
@@ -26,6 +26,7 @@ fn one(route: &Route, config: &Config) -> Value {
         auth,
         allow,
         limits,
+        concurrency,
         upstream,
         max_body,
         timeout,
@@ -62,6 +63,7 @@ fn one(route: &Route, config: &Config) -> Value {
         "auth": auth,
         "allow": some(rules),
         "limits": limits.map(|limits| limits.iter().map(of_limit).collect::<Vec<_>>()),
+        "concurrency": concurrency.as_ref().map(of_concurrency),
         "upstream": config.upstreams.get(*upstream).map(|upstream| &upstream.name),
         "max_body": max_body,
         "timeout": timeout.map(duration),
@@ -207,6 +209,22 @@ fn of_owner(owner: &Owner) -> Value {
     json!({ "path": format!("{{{parameter}}}"), "equals": equals })
 }
 
+fn of_concurrency(concurrency: &Concurrency) -> Value {
+    let Concurrency { key, max } = concurrency;
+    json!({ "key": of_key(key), "max": max })
+}
+
+fn of_key(key: &LimitKey) -> String {
+    match key {
+        LimitKey::User => "user".to_owned(),
+        LimitKey::Ip => "ip".to_owned(),
+        LimitKey::Route => "route".to_owned(),
+        LimitKey::Header(name) => format!("header:{name}"),
+        LimitKey::ApiKey => "api_key".to_owned(),
+        LimitKey::Claim(name) => format!("claim:{name}"),
+    }
+}
+
 fn of_limit(limit: &Limit) -> Value {
     let Limit {
         name,
@@ -215,19 +233,11 @@ fn of_limit(limit: &Limit) -> Value {
         tiers,
         cost,
     } = limit;
-    let key = match key {
-        LimitKey::User => "user".to_owned(),
-        LimitKey::Ip => "ip".to_owned(),
-        LimitKey::Route => "route".to_owned(),
-        LimitKey::Header(name) => format!("header:{name}"),
-        LimitKey::ApiKey => "api_key".to_owned(),
-        LimitKey::Claim(name) => format!("claim:{name}"),
-    };
     let quota = |rate: &Option<Rate>| with_rate(json!({}), rate.as_ref());
     let tiers = tiers.iter().map(|(tier, rate)| (tier, quota(rate)));
     let shown = json!({
         "name": name,
-        "key": key,
+        "key": of_key(key),
         "tiers": named(tiers),
         "cost": cost,
     });

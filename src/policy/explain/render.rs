@@ -104,6 +104,7 @@ impl Explanation {
                 "fails": rule.fails.as_ref().map(|(key, _)| key),
                 "why": rule.fails.as_ref().map(|(_, why)| why),
             })).collect::<Vec<_>>(),
+            "concurrency": self.cap.as_ref().map(|cap| json!({ "key": cap.key, "max": cap.max })),
             "limits": self.buckets.iter().map(bucket_json).collect::<Vec<_>>(),
             "headers": { "removed": self.removed, "added": added(&self.added) },
             "upstream": self.outgoing.as_ref().map(|outgoing| &outgoing.upstream),
@@ -193,6 +194,10 @@ impl Explanation {
                 bucket.key,
                 charged(bucket)
             );
+            row(out, "limit", &text)?;
+        }
+        if let Some(cap) = &self.cap {
+            let text = format!("concurrency: {} at once for {}", cap.max, cap.key);
             row(out, "limit", &text)?;
         }
         if !self.removed.is_empty() {
