@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::variables::Told;
 use crate::authn::{Claim, User};
 use crate::config::checked::{ClaimRule, Owner, OwnerField, Route, Rule};
 use crate::request::Facts;
@@ -12,6 +13,8 @@ pub(super) struct Compiled {
     rule: Rule,
     /// The number of the owner's parameter in the route's path, counted from 0.
     parameter: Option<usize>,
+    /// The names of all parameters, for an expression.
+    parameters: Vec<String>,
 }
 
 /// What became of a rule.
@@ -20,6 +23,8 @@ pub enum Outcome {
     Holds,
     /// The first key that does not hold.
     Fails(Key),
+    /// The first key that can't be told whether it holds, and why not: the rule lets nobody pass.
+    Untold(Key, String),
 }
 
 /// A key of a rule, as the file has it.
@@ -34,6 +39,7 @@ pub enum Key {
     Scopes,
     Claims,
     Owner,
+    Cel,
 }
 
 impl Key {
@@ -47,6 +53,7 @@ impl Key {
             Key::Scopes => "scopes",
             Key::Claims => "claims",
             Key::Owner => "owner",
+            Key::Cel => "cel",
         }
     }
 }
@@ -61,7 +68,7 @@ pub(super) struct Case<'a> {
 
 impl Case<'_> {
     /// The path as it was matched.
-    fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &str {
         self.facts.head.uri.path()
     }
 }
@@ -72,6 +79,12 @@ pub(super) fn compile(route: &Route) -> Vec<Compiled> {
             .owner
             .as_ref()
             .and_then(|owner| parameter_index(&route.pattern, &owner.parameter)),
+        parameters: route
+            .pattern
+            .parameters()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
         rule: rule.clone(),
     };
     route.allow.iter().map(compiled).collect()
@@ -109,7 +122,19 @@ impl Compiled {
         {
             Outcome::Fails(Key::Owner)
         } else {
-            Outcome::Holds
+            self.evaluate(case)
+        }
+    }
+
+    fn evaluate(&self, case: &Case<'_>) -> Outcome {
+        let Some(expression) = &self.rule.cel else {
+            return Outcome::Holds;
+        };
+        let parameters = &self.parameters;
+        match expression.evaluate(&Told { case, parameters }) {
+            Ok(true) => Outcome::Holds,
+            Ok(false) => Outcome::Fails(Key::Cel),
+            Err(why) => Outcome::Untold(Key::Cel, why),
         }
     }
 

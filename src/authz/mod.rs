@@ -4,6 +4,7 @@ mod judge;
 mod policy;
 #[cfg(test)]
 mod tests;
+mod variables;
 
 pub use judge::{Key, Outcome};
 pub use policy::{Permit, Policies, decide, explain};

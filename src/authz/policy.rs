@@ -80,15 +80,28 @@ pub fn decide(
             facts,
             ranks: &policies.ranks,
         };
-        let holds = |rule: &Compiled| rule.judge(&case) == Outcome::Holds;
+        let mut untold = None;
+        let holds = |rule: &Compiled| match rule.judge(&case) {
+            Outcome::Holds => true,
+            Outcome::Fails(_) => false,
+            Outcome::Untold(key, why) => {
+                untold.get_or_insert_with(|| format!("{}: {why}", key.as_str()));
+                false
+            }
+        };
         if !rules.iter().any(holds) {
-            return Err(Refusal::new(
-                Code::Forbidden,
-                "Your account may not do this.",
-            ));
+            return Err(forbidden(untold));
         }
     }
     Ok(Permit { matched, principal })
+}
+
+fn forbidden(cause: Option<String>) -> Refusal {
+    let refusal = Refusal::new(Code::Forbidden, "Your account may not do this.");
+    match cause {
+        Some(cause) => refusal.because(cause),
+        None => refusal,
+    }
 }
 
 /// What each rule of the request's route says, in the order of the file; empty for a route without

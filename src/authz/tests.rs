@@ -11,6 +11,7 @@ use super::{Key, Outcome, Policies, decide, explain};
 use crate::authn::sample::claims;
 use crate::authn::{Claims, Principal, User};
 use crate::config::Plans;
+use crate::config::cel::Expression;
 use crate::config::checked::*;
 use crate::request::{Facts, Peer};
 use crate::route::{self, Table, sample};
@@ -43,7 +44,11 @@ fn asked(allow: &[Rule], principal: &Principal, path: &str) -> (&'static str, Ve
         config.tiers.insert(name.into(), Tier { rank, rate: None });
     }
     let table = Table::build(&config, &[]);
-    let (head, ()) = Request::get(path).body(()).unwrap().into_parts();
+    let request = Request::get(path)
+        .header("x-list", "a")
+        .header("x-list", "b")
+        .header("x-bytes", &b"\xff"[..]);
+    let (head, ()) = request.body(()).unwrap().into_parts();
     let socket: SocketAddr = "192.0.2.1:1".parse().unwrap();
     let peer = Peer {
         socket,
@@ -258,6 +263,99 @@ fn owners_are_told_by_the_path() {
     assert_eq!(ask(&by_id, &alice, &bare), "forbidden");
 }
 
+fn cel(source: &str) -> Rule {
+    let expression = Expression::compile(source, Some(&["username", "id"]));
+    Rule {
+        cel: Some(expression.unwrap_or_else(|faults| panic!("{source}: {faults:?}"))),
+        ..Rule::default()
+    }
+}
+
+#[test]
+fn expressions_are_told_of_the_caller_and_the_request() {
+    let caller = caller(|claims| {
+        claims.roles = vec!["editor".into()];
+        claims.scope = "a b".into();
+        claims.email = Some("alice@example.com".into());
+        let further = json!({ "org": "acme", "level": 3, "realm": { "roles": ["x"] } });
+        claims.further = serde_json::from_value(further).unwrap();
+    });
+    let id = claims(7).sub.to_string();
+    for source in [
+        r#"user.tier == "free" && path.id != "0""#,
+        "user.username == path.username && user.username == claims.username",
+        &format!("user.id == '{id}' && claims.sub == user.id"),
+        "user.email.endsWith('@example.com') && claims.email == user.email",
+        "!has(user.name) && !has(user.external_id) && !has(claims.other)",
+        "'editor' in user.roles && claims.roles == user.roles",
+        "user.scopes == ['a', 'b'] && claims.scope == 'a b'",
+        "!user.is_superuser && !claims.is_superuser && claims.exp > 0",
+        "claims.org == 'acme' && claims.level >= 3 && 'x' in claims.realm.roles",
+        "request.method == 'GET' && request.host == 'localhost'",
+        "request.path == '/users/alice/posts/1' && request.query == 'q=1'",
+        "request.ip == '192.0.2.1'",
+        "request.headers['x-list'] == 'a, b' && !has(request.headers.accept)",
+    ] {
+        let answer = ask(&[cel(source)], &caller, "/users/alice/posts/1?q=1");
+        assert_eq!(answer, "allowed", "{source}");
+        let negated = cel(&format!("!({source})"));
+        let (answer, outcomes) = asked(&[negated], &caller, "/users/alice/posts/1?q=1");
+        assert_eq!(answer, "forbidden", "{source}");
+        assert_eq!(outcomes, [Outcome::Fails(Key::Cel)], "{source}");
+    }
+}
+
+#[test]
+fn an_expression_without_a_value_lets_nobody_pass() {
+    let caller = caller(|claims| {
+        claims.further = serde_json::from_value(json!({ "level": "3", "teams": [1] })).unwrap();
+    });
+    for (source, why) in [
+        ("claims.other == 'x'", "`claims[\"other\"]` is not there"),
+        ("claims.other != 'x'", "`claims[\"other\"]` is not there"),
+        ("!(user.email == 'x')", "`user.email` is not there"),
+        ("claims.level >= 3", "(string, int)"),
+        ("claims.teams", "neither true nor false"),
+        ("!(claims.teams[1] == 2)", "out of bounds"),
+        (
+            "request.headers['x-bytes'] != 'x'",
+            "`request.headers[\"x-bytes\"]` is no text",
+        ),
+        (
+            "!('x-bytes' in request.headers) || user.name == ''",
+            "`user.name` is not there",
+        ),
+    ] {
+        let (answer, outcomes) = asked(&[cel(source)], &caller, PATH);
+        assert_eq!(answer, "forbidden", "{source}");
+        let [Outcome::Untold(Key::Cel, told)] = outcomes.as_slice() else {
+            panic!("{source}: {outcomes:?}");
+        };
+        assert!(told.contains(why), "{source}: {told}");
+        // Another rule may still hold.
+        let rules = [cel(source), cel("user.tier == 'free'")];
+        assert_eq!(ask(&rules, &caller, PATH), "allowed", "{source}");
+    }
+}
+
+#[test]
+fn expressions_hold_beside_other_keys() {
+    let rule = Rule {
+        tiers: vec!["pro".into()],
+        ..cel("path.id == '1'")
+    };
+    let pro = caller(|claims| claims.tier = "pro".into());
+    let answers = [
+        (&pro, PATH, "allowed"),
+        (&pro, "/users/alice/posts/2", "forbidden"),
+        (&caller(|_| {}), PATH, "forbidden"),
+    ];
+    for (caller, path, answer) in answers {
+        let rules = std::slice::from_ref(&rule);
+        assert_eq!(ask(rules, caller, path), answer, "{path}");
+    }
+}
+
 #[test]
 fn the_first_key_that_fails_is_told() {
     let nothing = Rule::default;
@@ -318,6 +416,7 @@ fn the_first_key_that_fails_is_told() {
             },
             Key::Owner,
         ),
+        (cel("user.tier == 'pro'"), Key::Cel),
     ];
     let (rules, keys): (Vec<Rule>, Vec<Key>) = failing.into_iter().unzip();
     let mut expected: Vec<Outcome> = keys.into_iter().map(Outcome::Fails).collect();

@@ -14,6 +14,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
+use super::cel::Expression;
 use super::secret::Secret;
 
 pub use super::path_regex::{Case, PathRegex};
@@ -578,12 +579,15 @@ pub struct Rule {
     pub scopes: Vec<String>,
     /// Every one of these.
     pub claims: Vec<ClaimRule>,
+    pub cel: Option<Expression>,
 }
 
 impl Rule {
     /// Whether an answer depends on this claim of the caller's.
     pub fn names_claim(&self, name: &str) -> bool {
-        self.claims.iter().any(|claim| claim.name == name)
+        let mut of_cel = self.cel.iter().flat_map(Expression::variables);
+        of_cel.any(|variable| variable.claim() == Some(name))
+            || self.claims.iter().any(|claim| claim.name == name)
             || self
                 .owner
                 .as_ref()

@@ -4,6 +4,7 @@
 //! and fills in; all of them report to `diagnose` and go on, so that one run tells everything.
 
 mod admission;
+pub mod cel;
 mod changes;
 pub mod checked;
 mod decode;

@@ -64,7 +64,7 @@ impl Template {
         };
         let texts = parts.map(|part| match part {
             Part::Text(text) => escaped(text),
-            Part::Value(Variable::User(field)) => format!("{{user.{}}}", name_of(&USER, field)),
+            Part::Value(Variable::User(field)) => format!("{{user.{}}}", field.as_str()),
             Part::Value(Variable::Claim(name)) => format!("{{claims.{name}}}"),
             Part::Value(Variable::Path(number)) => {
                 let name = parameters.get(*number).copied().unwrap_or_default();
@@ -83,7 +83,7 @@ fn name_of<T: PartialEq>(names: &[(&'static str, T)], field: &T) -> &'static str
     known.map_or("", |(name, _)| name)
 }
 
-const USER: [(&str, UserField); 9] = [
+pub(super) const USER: [(&str, UserField); 9] = [
     ("id", UserField::Id),
     ("username", UserField::Username),
     ("email", UserField::Email),
@@ -94,6 +94,18 @@ const USER: [(&str, UserField); 9] = [
     ("scopes", UserField::Scopes),
     ("is_superuser", UserField::IsSuperuser),
 ];
+
+impl UserField {
+    /// As the file has it.
+    pub fn as_str(self) -> &'static str {
+        name_of(&USER, &self)
+    }
+
+    /// The claim that says the same.
+    pub fn claim(self) -> &'static str {
+        name_of(&ACCOUNT_CLAIMS, &self)
+    }
+}
 
 const REQUEST: [(&str, RequestField); 6] = [
     ("id", RequestField::Id),
@@ -117,8 +129,8 @@ const ACCOUNT_CLAIMS: [(&str, UserField); 9] = [
     ("is_superuser", UserField::IsSuperuser),
 ];
 
-/// Claims that say nothing of the caller.
-const TOKEN_CLAIMS: [&str; 7] = ["iss", "aud", "iat", "nbf", "jti", "av", "token_type"];
+/// Claims of every token that say nothing of the caller.
+pub(super) const TOKEN_CLAIMS: [&str; 7] = ["iss", "aud", "iat", "nbf", "jti", "av", "token_type"];
 
 /// The parameters that `{path.…}` may name, in their order.
 #[derive(Debug, Clone, Copy)]

@@ -212,6 +212,11 @@ impl Stages {
                     key.as_str(),
                     self.why_fails(route, rule, key, &matched, &head, &principal),
                 )),
+                authz::Outcome::Untold(key, why) => {
+                    let wants = wording::key(rule, key.as_str(), &self.config);
+                    let wants = wants.unwrap_or_else(|| key.as_str().to_owned());
+                    Some((key.as_str(), format!("{wants}, which has no value: {why}")))
+                }
             },
         });
         told.rules = rules.collect();
@@ -333,6 +338,7 @@ fn has(user: &User, key: Key) -> String {
         Key::Tiers | Key::MinTier => format!("the caller's tier is {}", user.tier),
         Key::Roles => format!("the caller's roles: {}", list(&user.roles)),
         Key::Scopes => format!("the caller's scopes: {}", list(&user.scopes)),
+        Key::Cel => "it is false".to_owned(),
         _ => "the caller does not meet it".to_owned(),
     }
 }

@@ -57,7 +57,7 @@ pub fn rule(rule: &Rule, config: &Config) -> String {
 }
 
 /// Every key that a rule may have, in the order in which they are told.
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "superuser",
     "owner",
     "tiers",
@@ -65,6 +65,7 @@ const KEYS: [&str; 7] = [
     "roles",
     "scopes",
     "claims",
+    "cel",
 ];
 
 /// One key of a rule as the file has it; `None` for one that it does not have.
@@ -98,6 +99,7 @@ pub fn key(rule: &Rule, name: &str, config: &Config) -> Option<String> {
             let claims = claims.map(|claim| format!("{}: {}", claim.name, claim.value));
             format!("{{ {} }}", claims.collect::<Vec<_>>().join(", "))
         }
+        "cel" => format!("'{}'", rule.cel.as_ref()?.source()),
         _ => return None,
     };
     Some(format!("{name}: {value}"))

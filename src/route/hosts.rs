@@ -138,6 +138,16 @@ impl Authority<'_> {
     }
 }
 
+/// The name or address of an authority as routes compare it: in lower case, without port, brackets and
+/// trailing dot. `None` for what is no authority.
+pub fn host_name(authority: &str) -> Option<Cow<'_, str>> {
+    let Authority { name, .. } = Authority::read(authority)?;
+    Some(match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => name.to_ascii_lowercase().into(),
+        false => name,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +159,20 @@ mod tests {
             None
         });
         seen
+    }
+
+    #[test]
+    fn names_are_told_in_one_spelling() {
+        for (authority, name) in [
+            ("example.com", Some("example.com")),
+            ("Example.COM.:8080", Some("example.com")),
+            ("[0:0::1]:80", Some("::1")),
+            ("", Some("")),
+            ("a b", None),
+            ("a:b", None),
+        ] {
+            assert_eq!(host_name(authority).as_deref(), name, "{authority}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! - A path that servers read in different ways is matched under each reading, and refused when the
 //!   readings disagree on the route or on a parameter that decides who may pass (see `readings.rs`).
 
+mod deciding;
 mod doubts;
 mod escape;
 mod explain;
@@ -38,6 +39,7 @@ mod trie;
 pub use doubts::doubts;
 pub use explain::{Miss, Near, canonical, near, readings_of};
 pub use find::{find, find_announced};
+pub use hosts::host_name;
 pub use matched::{Destination, Matched};
 pub use readings::{all as all_readings, is_plain};
 pub use table::{Table, parameter_index};

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, Method};
 use crate::config::checked::{Case, PathOptions, Pattern, RouteHeader, Segment};
 use crate::config::{Config, admits_headers, admits_method};
 
+use super::deciding::Deciding;
 use super::escape;
 use super::forms::Forms;
 use super::group::{Group, Standing};
@@ -32,8 +33,7 @@ struct Entry {
     /// Empty admits every method.
     methods: Vec<Method>,
     headers: Vec<RouteHeader>,
-    /// The parameters that an owner rule compares.
-    deciding: Vec<usize>,
+    deciding: Deciding,
 }
 
 impl Table {
@@ -64,8 +64,6 @@ impl Table {
             table.endpoints.insert(&pattern, options, index);
         }
         for route in &config.routes {
-            let owners = route.allow.iter().filter_map(|rule| rule.owner.as_ref());
-            let deciding = owners.filter_map(|o| parameter_index(&route.pattern, &o.parameter));
             table.standings.push(Standing {
                 place: 0,
                 merges_slashes: route.path_options.merge_slashes,
@@ -73,7 +71,7 @@ impl Table {
             table.routes.push(Entry {
                 methods: route.methods.clone(),
                 headers: route.headers.clone(),
-                deciding: deciding.collect(),
+                deciding: Deciding::of(route),
             });
         }
         for (place, index) in order::of(&config.routes).into_iter().enumerate() {
@@ -158,7 +156,11 @@ impl Table {
                 };
                 a == b
                     && match a {
-                        Destination::Route(route) => self.routes[*route].deciding.iter().all(same),
+                        Destination::Route(route) => {
+                            let deciding = &self.routes[*route].deciding;
+                            deciding.parameters.iter().all(same)
+                                && (!deciding.path || path_a == path_b)
+                        }
                         Destination::AuthApi => true,
                     }
             }

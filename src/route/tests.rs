@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 
+use crate::config::cel::Expression;
 use crate::config::checked::*;
 use crate::config::{self, Config};
 use crate::request::{Code, Facts, Peer, Refusal};
@@ -54,6 +55,16 @@ pub(super) fn owned(path: &str, parameter: &str) -> Route {
     Route {
         allow: vec![Rule {
             owner: Some(owner),
+            ..Rule::default()
+        }],
+        ..route(path)
+    }
+}
+
+fn with_cel(path: &str, source: &str) -> Route {
+    Route {
+        allow: vec![Rule {
+            cel: Some(Expression::compile(source, None).unwrap()),
             ..Rule::default()
         }],
         ..route(path)
@@ -199,6 +210,28 @@ fn a_regex_is_held_to_every_reading() {
         "/v1/%0a",
     ] {
         assert_eq!(get(&table, path), Err(Code::AmbiguousPath), "{path}");
+    }
+}
+
+#[test]
+fn what_an_expression_asks_of_a_path_is_plain() {
+    let table = table(vec![
+        with_cel("/one/{a}/{b}", "path.a == user.username"),
+        with_cel("/whole/{a}", "request.path.startsWith('/x')"),
+        with_cel("/none/{a}", "user.tier == 'pro'"),
+        with_cel("/has/{a}", "has(path.a)"),
+    ]);
+    for (path, answer) in [
+        ("/one/bob/x%41", to(0)),
+        ("/one/b%6Fb/x", Err(Code::AmbiguousPath)),
+        ("/one/bob;x/x", Err(Code::AmbiguousPath)),
+        ("/whole/bob", to(1)),
+        ("/whole/b%6Fb", Err(Code::AmbiguousPath)),
+        ("/whole/bob;x", Err(Code::AmbiguousPath)),
+        ("/none/b%6Fb", to(2)),
+        ("/has/b%6Fb", Err(Code::AmbiguousPath)),
+    ] {
+        assert_eq!(get(&table, path), answer, "{path}");
     }
 }
 

@@ -219,6 +219,11 @@ routes:
       - { owner: { path: "{who}", equals: user.id } }
       - { owner: { path: "{who}", equals: "{claims.realm.org}" } }
       - { owner: { path: "{who}", equals: claims.email } }
+      - { cel: 'user.tier == "gold" && path.id != "0"', roles: [editor] }
+      - cel: user.tier in ["gold", "basic"] && request.headers["x-device"].matches('^[a-z]+$')
+      - cel: >-
+          claims.realm.roles.exists(role,
+            role.startsWith("admin-") && role.endsWith(path.id))
     limits:
       - { name: w, key: user, rate: 30/min, burst: 10, cost: 2, tiers: { gold: { rate: 5/s, burst: 9 }, metal: unlimited, basic: 300/min } }
       - { name: h, key: header:X-Device, rate: 1/d }
@@ -351,6 +356,13 @@ fn everything_that_can_be_said() {
     let claim = |name: &str| OwnerField::Claim(name.into());
     assert_eq!(one.allow[6].owner, Some(owner("who", claim("realm.org"))));
     assert_eq!(one.allow[7].owner, Some(owner("who", claim("email"))));
+    let cel = |rule: usize| one.allow[rule].cel.as_ref().unwrap();
+    assert_eq!(cel(8).source(), r#"user.tier == "gold" && path.id != "0""#);
+    assert_eq!(one.allow[8].roles, ["editor"]);
+    let asked: Vec<String> = cel(9).variables().map(ToString::to_string).collect();
+    assert_eq!(asked, ["user.tier", "request.headers[\"x-device\"]"]);
+    let asked: Vec<String> = cel(10).variables().map(ToString::to_string).collect();
+    assert_eq!(asked, ["claims[\"realm\"]", "path.id"]);
     let limits = one.limits.as_ref().unwrap();
     assert_eq!(limits[0].rate, Some(rate(30, 60, 10)));
     assert_eq!(limits[0].cost.get(), 2);

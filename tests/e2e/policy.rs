@@ -27,6 +27,7 @@ routes:
     limits: [{ name: writes, key: user, rate: 30/min, burst: 10, tiers: { pro: 300/min } }]
     upstream: app
   - { name: orgs, path: "/orgs/{org}", auth: required, allow: [{ owner: { path: "{org}", equals: "{claims.org}" }, claims: { level: 3 } }], upstream: app }
+  - { name: drafts, path: "/drafts/{id}", auth: required, allow: [{ cel: 'user.tier == "pro" && claims.level >= 3' }], upstream: app }
   - { name: reports, prefix: /reports, hosts: [r.example.com], auth: optional, upstream: app }
   - { name: files, prefix: /files, auth: none, upstream: app, cors: { origins: [https://app.test] }, concurrency: { key: ip, max: 7 }, rewrite: { strip_prefix: /files, set_prefix: /v2, host: upstream }, security_headers: standard, response_headers: { remove: [Server], set: { X-Shelf: "{request.path}" } } }
   - { name: everything-else, prefix: /, auth: required, upstream: app }
@@ -204,6 +205,30 @@ fn a_refusal_says_which_key_of_which_rule_failed() {
 }
 
 #[test]
+fn an_expression_is_shown_with_what_came_of_it() {
+    let explain = |caller: &str| explain(&["GET", "/drafts/1", "--as", caller]);
+    let (code, told) = explain("user=alice,tier=free");
+    assert_eq!(code, 3, "{told:#}");
+    assert_eq!(told["rules"][0]["fails"], "cel");
+    let source = r#"cel: 'user.tier == "pro" && claims.level >= 3'"#;
+    assert_eq!(
+        told["rules"][0]["why"],
+        format!("{source}, and it is false")
+    );
+    assert_eq!(told["rules"][0]["rule"], format!("{{ {source} }}"));
+    let (code, told) = explain("user=alice,tier=pro");
+    assert_eq!(code, 3, "{told:#}");
+    assert_eq!(
+        told["rules"][0]["why"],
+        format!("{source}, which has no value: `claims[\"level\"]` is not there")
+    );
+    let claims = "user=alice,tier=pro,claims.level=3";
+    let (code, told) = explain(claims);
+    assert_eq!(code, 0, "{told:#}");
+    assert_eq!(told["rules"][0]["holds"], true);
+}
+
+#[test]
 fn every_stage_can_refuse() {
     for (arguments, code, stage) in [
         (&["GET", "/x"][..], "token-missing", "authn"),
@@ -341,6 +366,14 @@ const TESTS: &str = r#"tests:
     request: { path: /orgs/acme }
     as: { user: bob, claims: { org: other, level: 3 } }
     expect: { decision: deny, code: forbidden }
+  - name: an expression asks for a claim
+    request: { path: /drafts/1 }
+    as: { user: bob, tier: pro, claims: { level: 3 } }
+    expect: { decision: allow, route: drafts }
+  - name: and lets nobody pass who has none
+    request: { path: /drafts/1 }
+    as: { user: bob, tier: pro }
+    expect: { decision: deny, code: forbidden }
   - name: health is public
     request: { path: /healthz }
     as: anonymous
@@ -354,7 +387,7 @@ fn tests_beside_the_file_and_in_it_are_run() {
     let output = cli(dir.path(), &["test"]);
     assert_eq!(
         (output.code, output.stdout.as_str()),
-        (0, "5 passed, 0 failed\n"),
+        (0, "7 passed, 0 failed\n"),
         "{output:?}"
     );
     write(
@@ -368,7 +401,7 @@ fn tests_beside_the_file_and_in_it_are_run() {
         "more.test.yaml:6: the owner can: expected decision allow, found deny",
         "refused by authz: 403 forbidden",
         "the path has `carol`",
-        "9 passed, 1 failed\n",
+        "13 passed, 1 failed\n",
     ] {
         assert!(
             output.stdout.contains(part),
@@ -381,7 +414,7 @@ fn tests_beside_the_file_and_in_it_are_run() {
     let json: Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(
         (json["passed"].as_u64(), json["failed"].as_u64()),
-        (Some(4), Some(1))
+        (Some(6), Some(1))
     );
     assert_eq!(json["tests"][1]["explanation"]["code"], "forbidden");
 }

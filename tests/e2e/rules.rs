@@ -1,6 +1,6 @@
 //! Rules of `allow` that go by more than the account: claims, expressions and owners that are looked up.
 
-use crate::harness::client::get;
+use crate::harness::client::{get, post};
 use crate::harness::gateway::{Gateway, Settings};
 use crate::harness::origin::Origin;
 
@@ -56,4 +56,77 @@ fn claims_of_a_token_decide() {
     }
     // The address is in tokens because a rule asks for it.
     assert_eq!(status(&gateway, "/mail", &alice.access), 200);
+}
+
+#[test]
+fn expressions_decide() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            r#"
+            - { name: one, path: "/posts/{id}", auth: required, allow: [{ cel: 'user.tier == "pro" && path.id != "0"' }], upstream: app }
+            - { name: reads, prefix: /reads, auth: required, allow: [{ cel: 'request.method in ["GET", "HEAD"] || "editor" in user.roles' }], upstream: app }
+            - { name: teams, path: "/teams/{team}", auth: required, allow: [{ cel: 'path.team in claims.teams && claims.level >= 3' }], upstream: app }
+            - { name: whole, prefix: /whole, auth: required, allow: [{ cel: 'request.path != "/whole/secret"' }], upstream: app }
+            - { name: mail, path: /mail, auth: required, allow: [{ cel: 'user.email.endsWith("@example.test")' }], upstream: app }
+            - { name: beta, path: /beta, auth: required, allow: [{ cel: 'request.headers["x-beta"] == "1" && request.ip == "127.0.0.1"' }], upstream: app }
+            "#,
+        )
+        .start();
+    let alice = gateway.user("alice", &["--tier", "pro"]);
+    let bob = gateway.user("bob", &[]);
+    assert_eq!(status(&gateway, "/posts/1", &alice.access), 200);
+    assert_eq!(status(&gateway, "/posts/0", &alice.access), 403);
+    assert_eq!(status(&gateway, "/posts/1", &bob.access), 403);
+    // Another spelling of the number that is kept back.
+    for path in ["/posts/%30", "/posts/0;x", "/posts/%2530"] {
+        assert_eq!(status(&gateway, path, &alice.access), 400, "{path}");
+    }
+    assert_eq!(gateway.send(&get("/posts/1")).status, 401);
+
+    assert_eq!(status(&gateway, "/reads/x%2Fy", &bob.access), 200);
+    assert_eq!(
+        gateway.send(&post("/reads/x").bearer(&bob.access)).status,
+        403
+    );
+
+    let member = minted(&gateway, &[r#"teams=["red","blue"]"#, "level=3"]);
+    for (path, answer) in [
+        ("/teams/red", 200),
+        ("/teams/green", 403),
+        ("/teams/re", 403),
+    ] {
+        assert_eq!(status(&gateway, path, &member), answer, "{path}");
+    }
+    for claims in [
+        &["level=3"][..],
+        &[r#"teams=["red"]"#],
+        &[r#"teams=["red"]"#, r#"level="3""#],
+        &[r#"teams={"red":1}"#, "level=2"],
+        &["teams=red", "level=3"],
+        &["teams=null", "level=3"],
+    ] {
+        let token = minted(&gateway, claims);
+        assert_eq!(status(&gateway, "/teams/red", &token), 403, "{claims:?}");
+    }
+
+    for (path, answer) in [
+        ("/whole/open", 200),
+        ("/whole/secret", 403),
+        ("/whole/secret?x", 403),
+        ("/whole/s%65cret", 400),
+        ("/whole//secret", 400),
+        ("/whole/./secret", 400),
+    ] {
+        assert_eq!(status(&gateway, path, &bob.access), answer, "{path}");
+    }
+    assert_eq!(status(&gateway, "/mail", &bob.access), 200);
+
+    let beta = |value: &str| get("/beta").bearer(&bob.access).header("X-Beta", value);
+    assert_eq!(gateway.send(&beta("1")).status, 200);
+    assert_eq!(gateway.send(&beta("2")).status, 403);
+    let without = gateway.send(&get("/beta").bearer(&bob.access));
+    assert_eq!(without.status, 403);
+    let why = "cel: `request.headers[\"x-beta\"]` is not there";
+    assert_eq!(gateway.log_of(&without)["cause"], why);
 }

@@ -76,6 +76,8 @@ section! {
         scopes: AtLeastOne<String>;
         /// What claims must be, or, being lists, have: `{ org: acme }`. Every one must hold.
         claims: Named<RawClaimValue>;
+        /// An expression of `user`, `claims`, `path` and `request` that must be true.
+        cel: String;
     }
 }
 

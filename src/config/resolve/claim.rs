@@ -7,9 +7,7 @@ use super::super::decode::{Field, Named};
 use super::super::diagnose::{Findings, shown};
 use super::super::raw::RawClaimValue;
 use super::super::source::Span;
-
-/// Of the claims of every token those that are about the token and not about who holds it.
-const OF_THE_TOKEN: [&str; 7] = ["iss", "aud", "iat", "nbf", "jti", "av", "token_type"];
+use super::super::template::TOKEN_CLAIMS;
 
 pub fn claims(raw: &Field<Named<RawClaimValue>>, findings: &mut Findings) -> Vec<ClaimRule> {
     let Some(at) = raw.given() else {
@@ -47,7 +45,7 @@ pub fn is_told(name: &str, span: Span, findings: &mut Findings) -> bool {
         findings.error(span, message);
         return false;
     }
-    if OF_THE_TOKEN.contains(&name) {
+    if TOKEN_CLAIMS.contains(&name) {
         let message = format!("the claim `{name}` is about the token, not about the caller");
         findings
             .error(span, message)

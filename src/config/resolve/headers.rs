@@ -70,6 +70,13 @@ impl Taken {
         assertion.is_some_and(|known| are_one(name.as_bytes(), known.as_bytes()))
     }
 
+    /// A route or a rule may go by it: it is the caller's own word, and nobody takes it for the gateway's.
+    pub fn is_of_callers(&self, name: &HeaderName) -> bool {
+        let is_taken =
+            self.is_api_key(name) || self.is_identity(name) || self.is_assertion(name.as_str());
+        field_names::may_choose_route(name.as_str()) && !is_taken
+    }
+
     /// The gateway says by it who is calling.
     pub fn is_identity(&self, name: &HeaderName) -> bool {
         let mut known = self.identity.iter();

@@ -5,7 +5,6 @@ use http::{HeaderName, HeaderValue};
 use super::super::checked::RouteHeader;
 use super::super::decode::{At, Field, Named};
 use super::super::diagnose::{Findings, shown};
-use super::super::field_names;
 use super::headers::Taken;
 
 /// By their names; `None` when one of them is unusable, so that nothing can be said about what the route matches.
@@ -57,10 +56,7 @@ fn header_name(name: &At<String>, taken: &Taken, findings: &mut Findings) -> Opt
             .hint("for example `X-Beta`");
         return None;
     };
-    let is_taken = taken.is_api_key(&header)
-        || taken.is_identity(&header)
-        || taken.is_assertion(header.as_str());
-    if field_names::may_choose_route(header.as_str()) && !is_taken {
+    if taken.is_of_callers(&header) {
         return Some(header);
     }
     let message = format!(

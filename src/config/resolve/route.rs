@@ -67,7 +67,7 @@ pub struct Names<'a> {
     /// In the order of the file; `None` when they could not be read.
     upstreams: Option<Vec<&'a str>>,
     upstream_index: HashMap<&'a str, usize>,
-    headers: headers::Taken,
+    pub headers: headers::Taken,
     /// Of routes that say nothing of it.
     cors: Option<Arc<Cors>>,
     /// Some route asks for paths to be read without regard to case.
@@ -314,7 +314,10 @@ pub fn report(text: &At<String>, fault: pattern::Fault, findings: &mut Findings)
             .part(fault.range.start + start..fault.range.end + start),
         _ => text.span,
     };
-    findings.error(span, fault.message).hint(fault.hint);
+    let finding = findings.error(span, fault.message);
+    if !fault.hint.is_empty() {
+        finding.hint(fault.hint);
+    }
 }
 
 pub fn methods(raw: &Field<AtLeastOne<String>>, findings: &mut Findings) -> Option<Vec<Method>> {

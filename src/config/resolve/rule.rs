@@ -1,11 +1,14 @@
 //! The rules of a route's `allow`.
 
+use super::super::cel::{Expression, Variable};
 use super::super::checked::{Owner, OwnerField, Pattern, Rule, Segment};
 use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
 use super::super::raw::{RawOwner, RawOwnerField, RawRule};
 use super::claim::{claims, is_told};
-use super::route::Names;
+use super::headers::Taken;
+use super::pattern::Fault;
+use super::route::{Names, report};
 
 /// `pattern` is the route's, when it could be read: owners name its parameters.
 pub fn rule(
@@ -21,7 +24,8 @@ pub fn rule(
         && raw.min_tier.is_absent()
         && raw.roles.is_absent()
         && raw.scopes.is_absent()
-        && raw.claims.is_absent();
+        && raw.claims.is_absent()
+        && raw.cel.is_absent();
     if says_nothing {
         findings
             .error(at.span, "a rule without conditions would admit everyone")
@@ -55,7 +59,45 @@ pub fn rule(
         roles: values(roles),
         scopes: values(scopes),
         claims: claims(&raw.claims, findings),
+        cel: raw
+            .cel
+            .given()
+            .and_then(|text| cel(text, pattern, &names.headers, findings)),
     }
+}
+
+fn cel(
+    text: &At<String>,
+    pattern: Option<&Pattern>,
+    taken: &Taken,
+    findings: &mut Findings,
+) -> Option<Expression> {
+    let parameters = pattern.map(Pattern::parameters);
+    let expression = match Expression::compile(&text.value, parameters.as_deref()) {
+        Ok(expression) => expression,
+        Err(faults) => {
+            for fault in faults {
+                report(text, fault, findings);
+            }
+            return None;
+        }
+    };
+    for variable in expression.variables() {
+        if let Variable::Header(name) = variable
+            && !taken.is_of_callers(name)
+        {
+            let start = text.value.find(name.as_str()).unwrap_or_default();
+            let fault = Fault {
+                message: format!("a rule cannot go by the header `{name}`"),
+                range: start..start + name.as_str().len(),
+                hint: "callers may send whatever they like there, or the gateway takes it for itself: \
+                       choose a header of your own"
+                    .to_owned(),
+            };
+            report(text, fault, findings);
+        }
+    }
+    Some(expression)
 }
 
 fn texts(field: &Field<AtLeastOne<String>>) -> Vec<&At<String>> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::super::cel::Expression;
 use super::super::checked::{AuthMode, Limit, Route, Rule, Tier};
 use super::super::decode::{Field, Named};
 use super::super::diagnose::{Findings, shown};
@@ -26,7 +27,12 @@ pub fn warn(
     let is_held_to_tier = |route: &Route| route.limits.is_none() && route.auth != AuthMode::None;
     let goes_by_rate =
         routes.iter().any(is_held_to_tier) && tiers.values().any(|tier| tier.rate.is_some());
-    if goes_by_rank || goes_by_rate {
+    // What an expression makes of a tier only a request shows.
+    let goes_by_name = rules().any(|rule: &Rule| {
+        let mut variables = rule.cel.iter().flat_map(Expression::variables);
+        variables.any(|variable| variable.claim() == Some("tier"))
+    });
+    if goes_by_rank || goes_by_rate || goes_by_name {
         return;
     }
     let of_rules = rules().flat_map(|rule: &Rule| &rule.tiers);

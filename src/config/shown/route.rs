@@ -3,6 +3,7 @@
 use http::{HeaderName, Method};
 use serde_json::{Map, Value, json};
 
+use super::super::cel::Expression;
 use super::super::checked::{
     AuthMode, Concurrency, Config, Cors, HeaderEdits, HostPattern, HostRewrite, Limit, LimitKey,
     Origins, Owner, OwnerField, PathOptions, Pattern, Rate, Rewrite, Route, RouteHeader, Rule,
@@ -178,6 +179,7 @@ fn of_rule(rule: &Rule, config: &Config) -> Value {
         roles,
         scopes,
         claims,
+        cel,
     } = rule;
     let claims = claims
         .iter()
@@ -195,6 +197,7 @@ fn of_rule(rule: &Rule, config: &Config) -> Value {
         "roles": some(roles.clone()),
         "scopes": some(scopes.clone()),
         "claims": (!claims.is_empty()).then_some(claims),
+        "cel": cel.as_ref().map(Expression::source),
     })
 }
 

@@ -1,0 +1,184 @@
+//! Expressions of rules, in the Common Expression Language: read and checked with the file, and evaluated
+//! for requests. Nothing else knows the crate that does both.
+//!
+//! An expression can't take long: it is short and not deep, what it is given is bounded, there are no loops
+//! within loops, and a loop makes nothing that was not there.
+
+mod call;
+mod check;
+mod kind;
+mod name;
+mod place;
+mod value;
+mod variable;
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use cel::common::ast::IdedExpr;
+use cel::common::types::CelBool;
+use cel::context::{Context, VariableResolver};
+use cel::{Env, ExecutionError, Value};
+use regex::bytes::Regex;
+
+use super::resolve::pattern::Fault;
+use value::{Budget, Pattern};
+
+pub use value::Given;
+pub use variable::{RequestField, Variable};
+
+static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
+    let macros = Env::stdlib().with_optional_support(false);
+    Arc::new(macros)
+});
+
+/// An expression that gives true or false.
+#[derive(Clone)]
+pub struct Expression(Arc<Compiled>);
+
+struct Compiled {
+    source: String,
+    tree: IdedExpr,
+    /// What the names `@0`, `@1` and so on of the tree stand for.
+    references: Vec<Reference>,
+}
+
+/// What a name of a checked tree stands for.
+#[derive(Debug)]
+enum Reference {
+    Value(Variable),
+    /// Whether it is there.
+    Has(Variable),
+    /// The pattern of a `matches`.
+    Pattern(Regex),
+}
+
+/// What an expression is evaluated with.
+pub trait Variables: Sync {
+    /// `None` for what is not there or can't be told: the expression then has no value.
+    fn value(&self, variable: &Variable) -> Option<Given<'_>>;
+
+    /// What `has` says.
+    fn is_there(&self, variable: &Variable) -> bool {
+        self.value(variable).is_some()
+    }
+}
+
+impl Expression {
+    /// Reads and checks an expression; `parameters` are those of the route's path, if that could be read.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(crate) fn compile(
+        source: &str,
+        parameters: Option<&[&str]>,
+    ) -> Result<Expression, Vec<Fault>> {
+        let (tree, references) = check::check(source, parameters)?;
+        Ok(Expression(Arc::new(Compiled {
+            source: source.to_owned(),
+            tree,
+            references,
+        })))
+    }
+
+    pub fn source(&self) -> &str {
+        &self.0.source
+    }
+
+    /// All variables that it can ask for.
+    pub fn variables(&self) -> impl Iterator<Item = &Variable> {
+        let references = self.0.references.iter();
+        references.filter_map(|reference| match reference {
+            Reference::Value(variable) | Reference::Has(variable) => Some(variable),
+            Reference::Pattern(_) => None,
+        })
+    }
+
+    /// # Errors
+    /// Why it has no value, or none that is true or false.
+    pub fn evaluate(&self, variables: &dyn Variables) -> Result<bool, String> {
+        let resolver = Resolver {
+            references: &self.0.references,
+            variables,
+            budget: Budget::new(),
+        };
+        let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
+        context.set_variable_resolver(&resolver);
+        let value = Value::resolve_val(&self.0.tree, &context);
+        let value = value.map_err(|error| resolver.told(error))?;
+        let boolean = value.downcast_ref::<CelBool>();
+        boolean
+            .map(|boolean| *boolean.inner())
+            .ok_or_else(|| "its value is neither true nor false".to_owned())
+    }
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Expression").field(&self.0.source).finish()
+    }
+}
+
+/// Equal sources are the same expression, under equal paths.
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.source == other.0.source
+    }
+}
+
+struct Resolver<'a> {
+    references: &'a [Reference],
+    variables: &'a dyn Variables,
+    budget: Budget,
+}
+
+impl Resolver<'_> {
+    fn reference(&self, name: &str) -> Option<&Reference> {
+        self.references.get(check::number_of(name)?)
+    }
+
+    /// Without the values of the request, which may be secrets.
+    fn told(&self, error: ExecutionError) -> String {
+        match error {
+            ExecutionError::UndeclaredReference(name) => match self.reference(&name) {
+                Some(Reference::Value(_)) if self.budget.is_spent() => {
+                    "it goes through too much".to_owned()
+                }
+                Some(Reference::Value(variable)) if self.variables.is_there(variable) => {
+                    format!("`{variable}` is no text")
+                }
+                Some(Reference::Value(variable)) => format!("`{variable}` is not there"),
+                _ => format!("`{name}` is not there"),
+            },
+            ExecutionError::NoSuchKey(_) => "a member is not there".to_owned(),
+            ExecutionError::NoSuchOverload(error) => error.to_string(),
+            ExecutionError::UnexpectedType { got, want } => format!("{got} in place of {want}"),
+            ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+                "a division by zero".to_owned()
+            }
+            ExecutionError::IndexOutOfBounds(_) => "an index is out of bounds".to_owned(),
+            ExecutionError::UnsupportedBinaryOperator(operator, ..)
+            | ExecutionError::Overflow(operator, ..) => format!("`{operator}` has no value"),
+            ExecutionError::FunctionError { function, .. } => format!("`{function}` has no value"),
+            ExecutionError::NotSupportedAsMethod { method, .. } => {
+                format!("`{method}` has no value")
+            }
+            _ => "a value is of another type".to_owned(),
+        }
+    }
+}
+
+impl VariableResolver for Resolver<'_> {
+    fn resolve<'b>(&'b self, name: &str) -> Option<value::Cow<'b, 'b>> {
+        match self.reference(name)? {
+            Reference::Value(variable) => self.variables.value(variable)?.into_cel(&self.budget),
+            Reference::Has(variable) => {
+                Given::Flag(self.variables.is_there(variable)).into_cel(&self.budget)
+            }
+            Reference::Pattern(regex) => Some(value::Cow::owned(Pattern(regex))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

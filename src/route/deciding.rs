@@ -1,0 +1,42 @@
+//! What of a path decides who may pass a route: readings have to agree on it.
+
+use super::table::parameter_index;
+use crate::config::cel::{Expression, RequestField, Variable};
+use crate::config::checked::{Route, Rule};
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Deciding {
+    /// Some of the parameters, by their numbers.
+    pub(super) parameters: Vec<usize>,
+    /// The path as a whole.
+    pub(super) path: bool,
+}
+
+impl Deciding {
+    pub(super) fn of(route: &Route) -> Deciding {
+        let mut deciding = Deciding::default();
+        for rule in &route.allow {
+            let names = parameters(rule);
+            let indexes = names.filter_map(|name| parameter_index(&route.pattern, name));
+            deciding.parameters.extend(indexes);
+            deciding.path |= variables(rule).any(|v| *v == Variable::Request(RequestField::Path));
+        }
+        deciding.parameters.sort_unstable();
+        deciding.parameters.dedup();
+        deciding
+    }
+}
+
+/// The parameters that a rule goes by.
+fn parameters(rule: &Rule) -> impl Iterator<Item = &str> {
+    let owner = rule.owner.iter().map(|owner| owner.parameter.as_str());
+    let of_cel = variables(rule).filter_map(|variable| match variable {
+        Variable::Path(name) => Some(name.as_str()),
+        _ => None,
+    });
+    owner.chain(of_cel)
+}
+
+fn variables(rule: &Rule) -> impl Iterator<Item = &Variable> {
+    rule.cel.iter().flat_map(Expression::variables)
+}
