@@ -12,6 +12,7 @@ mod diagnose;
 mod expand;
 pub mod field_names;
 mod file;
+mod networks;
 mod path_regex;
 mod plans;
 pub mod policy_test;

@@ -14,6 +14,7 @@ use super::ledger::Ledger;
 use super::respond;
 use super::security::Security;
 use super::worker::{Current, Worker};
+use crate::authn::Identified;
 use crate::authz;
 use crate::config::checked::AuthMode;
 use crate::forward;
@@ -95,6 +96,7 @@ async fn serve(
         if additions.cors.is_listed() {
             request.extensions_mut().insert(ListedOrigin);
         }
+        request.extensions_mut().insert(ledger.noting());
         request.extensions_mut().insert(peer);
         let response = respond::api((snapshot.auth_api)(request).await)?;
         return Ok((response, "allow"));
@@ -107,18 +109,25 @@ async fn serve(
     });
 
     let admission = limit::admit(&snapshot.limits, &matched, &facts)?;
+    ledger.admitted(&admission);
     let authenticator = &snapshot.authenticator;
-    if route.auth != AuthMode::None {
+    // What is only tried out neither holds anybody back nor counts against them elsewhere.
+    let is_in_force = route.auth != AuthMode::None && !route.shadow.auth;
+    if is_in_force {
         limit::hold_back(&snapshot.limits, peer.client, || {
             authenticator.is_new(&head.headers)
         })?;
     }
     let identified = authenticator.identify(route.auth, &head.headers).await;
-    if let Err(refusal) = &identified {
+    if let Err(refusal) = &identified
+        && is_in_force
+    {
         limit::note_failure(&snapshot.limits, peer.client, refusal);
     }
+    let identified = Identified::of(identified, route.shadow);
     let principal = ledger.identified(identified, &head.headers)?;
     let permit = authz::decide(&snapshot.policies, matched, principal, &facts)?;
+    ledger.decided(&permit);
     let mut ticket = limit::take(&snapshot.limits, admission, permit, &facts)?;
     ledger.limited(&mut ticket);
 

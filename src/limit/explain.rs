@@ -24,6 +24,8 @@ pub struct Bucket {
     pub cost: NonZeroU32,
     /// It is charged before the caller is known.
     pub is_early: bool,
+    /// It refuses nobody.
+    pub is_shadow: bool,
 }
 
 /// The limits of the matched route. Those by user are left out when no caller is known, because the
@@ -41,7 +43,7 @@ pub fn explain(
         return Vec::new();
     };
     let client = Network::from(facts.peer.client);
-    let bucket = |limit: &Limit, tier: Option<&str>, value: Value, is_early| Bucket {
+    let bucket = |limit: &Limit, is_shadow, tier: Option<&str>, value: Value| Bucket {
         name: limit.name.clone(),
         key: told(
             &limit.key,
@@ -53,23 +55,29 @@ pub fn explain(
             .policy(tier)
             .map(|policy| limits.policies[policy].rate),
         cost: limit.cost,
-        is_early,
+        is_early: false,
+        is_shadow,
     };
     let early = route.early.iter();
-    let early =
-        early.map(|limit| bucket(limit, None, early_value(&limit.key, client, facts), true));
+    let early = early.map(|limit| Bucket {
+        is_early: true,
+        ..bucket(
+            limit,
+            limit.is_shadow,
+            None,
+            early_value(&limit.key, client, facts),
+        )
+    });
     let mut buckets: Vec<Bucket> = early.collect();
     let Some(principal) = principal else {
         return buckets;
     };
     let user = principal.user().map(|user| &**user);
     let tier = user.map(|user| user.tier.as_str());
-    let (late, by_path) = late(limits, route, index, tier, facts);
-    let stays = |limit: &&Limit| by_path.iter().all(|rule| rule.name != limit.name);
-    let late = late.iter().filter(stays).chain(by_path.iter().copied());
-    buckets.extend(late.map(|limit| {
+    let late = late(limits, route, index, tier, facts).into_iter();
+    buckets.extend(late.map(|(limit, is_shadow)| {
         let value = late_value(&limit.key, client, user);
-        bucket(limit, tier, value, false)
+        bucket(limit, is_shadow, tier, value)
     }));
     buckets
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::config::checked::{self, LimitKey, LimitsHeaders, PathOptions, Rate};
+use crate::config::checked::{
+    self, AddressRules, LimitKey, LimitsHeaders, Mode, PathOptions, Rate,
+};
 use crate::config::{Config, Plans};
 
 use super::clock::Clock;
@@ -19,7 +21,7 @@ use super::slots::Slots;
 const TIER: &str = "tier";
 
 /// What the cap on requests under way is called.
-pub(super) const CONCURRENCY: &str = "concurrency";
+pub const CONCURRENCY: &str = "concurrency";
 
 /// The limits of one configuration, over counters that outlive it.
 pub struct Limits {
@@ -41,6 +43,7 @@ pub struct Limits {
 }
 
 pub(super) struct RouteLimits {
+    pub(super) addresses: AddressRules,
     /// Which spellings of a path are one to rules that go by path.
     pub(super) path_options: PathOptions,
     /// By address, header and route: charged before authentication.
@@ -48,6 +51,8 @@ pub(super) struct RouteLimits {
     /// By user: charged when the caller is known. `None` when the route says nothing of limits.
     pub(super) late: Option<Vec<Limit>>,
     pub(super) concurrency: Option<Concurrency>,
+    /// Whatever limits a caller meets here, they only record what they would refuse.
+    pub(super) is_shadow: bool,
 }
 
 /// How many requests of a caller may be under way.
@@ -67,6 +72,8 @@ pub(super) struct Limit {
     pub(super) by_tier: BTreeMap<String, Option<usize>>,
     /// What one request takes.
     pub(super) cost: NonZeroU32,
+    /// It only records what it would refuse, on every route that it is for.
+    pub(super) is_shadow: bool,
 }
 
 /// A quota, and how clients are told of it.
@@ -102,6 +109,7 @@ impl Limits {
                 })
                 .collect(),
             cost: NonZeroU32::MIN,
+            is_shadow: false,
         };
         let anonymous = Limit {
             name: "anonymous".to_owned(),
@@ -110,6 +118,7 @@ impl Limits {
             policy: policies.add("anonymous", config.anonymous, NonZeroU32::MIN),
             by_tier: BTreeMap::new(),
             cost: NonZeroU32::MIN,
+            is_shadow: false,
         };
         // A server that ignores case is behind other routes as well.
         let folds = config.folds_paths();
@@ -127,11 +136,13 @@ impl Limits {
                     })
                     .collect(),
                 cost: limit.cost,
+                is_shadow: route.shadow.limits || limit.mode == Mode::Shadow,
             };
             let is_late = |limit: &&checked::Limit| !limit.key.is_early();
             let own = route.limits.as_deref();
             let early = own.unwrap_or_default().iter().filter(|l| !is_late(l));
             RouteLimits {
+                addresses: route.ip.clone(),
                 path_options: PathOptions {
                     case_insensitive: folds,
                     ..route.path_options
@@ -143,6 +154,7 @@ impl Limits {
                     max: cap.max,
                 }),
                 late: own.map(|own| own.iter().filter(is_late).map(&mut compile).collect()),
+                is_shadow: route.shadow.limits,
             }
         });
         let routes: Vec<RouteLimits> = routes.collect();
@@ -166,6 +178,15 @@ impl Limit {
     pub(super) fn policy(&self, tier: Option<&str>) -> Option<usize> {
         let of_tier = tier.and_then(|tier| self.by_tier.get(tier));
         of_tier.copied().unwrap_or(self.policy)
+    }
+
+    /// The counters that it charges. What other routes share is not used up by one in shadow: that
+    /// would have them refuse.
+    pub(super) fn scope(&self, is_shadow: bool) -> Scope {
+        match is_shadow && !self.is_shadow {
+            true => self.scope.in_shadow(),
+            false => self.scope,
+        }
     }
 }
 

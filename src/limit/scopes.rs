@@ -9,6 +9,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Scope(pub(super) u32);
 
+/// Set for counters apart from those of the scope itself.
+const SHADOW: u32 = 1 << 31;
+
+impl Scope {
+    /// Counters apart from those of the scope itself, which routes outside of the shadow go by.
+    pub(super) fn in_shadow(self) -> Scope {
+        Scope(self.0 | SHADOW)
+    }
+}
+
 /// Every limit that there was. Configurations come from people, so this stays small.
 #[derive(Default)]
 pub(super) struct Scopes(Mutex<Known>);
@@ -32,6 +42,7 @@ impl Scopes {
         Scope(number)
     }
 
+    /// `None` for a scope in shadow, whose counters nobody has to find again.
     pub(super) fn text(&self, scope: Scope) -> Option<String> {
         self.known().texts.get(scope.0 as usize).cloned()
     }

@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 
 use super::super::cel::Expression;
 use super::super::checked::{
-    AuthMode, Concurrency, Config, Cors, HeaderEdits, HostPattern, HostRewrite, Limit, LimitKey,
-    Origins, Owner, OwnerField, PathOptions, Pattern, Rate, Rewrite, Route, RouteHeader, Rule,
-    SecurityHeaders, Segment, TrailingSlash,
+    AddressRules, AuthMode, Concurrency, Config, Cors, Guard, HeaderEdits, HostPattern,
+    HostRewrite, Limit, LimitKey, Mode, Networks, Origins, Owner, OwnerField, PathOptions, Pattern,
+    Rate, Rewrite, Route, RouteHeader, Rule, SecurityHeaders, Segment, TrailingSlash,
 };
 use super::{duration, lines, named, with_rate};
 
@@ -37,11 +37,16 @@ fn one(route: &Route, config: &Config) -> Value {
         request_headers,
         response_headers,
         cors,
+        shadow,
+        ip,
     } = route;
     let security_headers = match security_headers {
         SecurityHeaders::Off => "off",
         SecurityHeaders::Standard => "standard",
     };
+    let AddressRules { allow: from, deny } = ip;
+    let networks =
+        |networks: &Networks| networks.iter().map(ToString::to_string).collect::<Vec<_>>();
     let parameters = pattern.parameters();
     let auth = match auth {
         AuthMode::Required => "required",
@@ -74,6 +79,8 @@ fn one(route: &Route, config: &Config) -> Value {
         "request_headers": of_edits(request_headers, &parameters),
         "response_headers": of_edits(response_headers, &parameters),
         "cors": cors.as_deref().map_or_else(|| json!({}), of_cors),
+        "ip": (ip != &AddressRules::default()).then(|| json!({ "allow": networks(from), "deny": networks(deny) })),
+        "shadow": shadow.guards().map(Guard::as_str).collect::<Vec<_>>(),
     })
 }
 
@@ -235,7 +242,12 @@ fn of_limit(limit: &Limit) -> Value {
         rate,
         tiers,
         cost,
+        mode,
     } = limit;
+    let mode = match mode {
+        Mode::Enforce => "enforce",
+        Mode::Shadow => "shadow",
+    };
     let quota = |rate: &Option<Rate>| with_rate(json!({}), rate.as_ref());
     let tiers = tiers.iter().map(|(tier, rate)| (tier, quota(rate)));
     let shown = json!({
@@ -243,6 +255,7 @@ fn of_limit(limit: &Limit) -> Value {
         "key": of_key(key),
         "tiers": named(tiers),
         "cost": cost,
+        "mode": mode,
     });
     with_rate(shown, rate.as_ref())
 }
