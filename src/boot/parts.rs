@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::config::checked;
 use crate::forward::{ASSERTION_TYPE, AssertionClaims, Assertions, Directory, Sign, Upstreams};
 use crate::gateway::{ApiBody, ApiRequestBody, AuthApi, AuthApiFuture, RouteNames, Snapshot};
-use crate::limit::{AddressLimit, Clock, Limits, Slots};
+use crate::limit::{AddressLimit, Clock, Keeper, Limits, Slots};
 use crate::request::{Code, Refusal};
 use crate::route::Table;
 use crate::telemetry::{AccessLog, Format, LimitDecision, Metrics};
@@ -164,6 +164,11 @@ impl Parts {
         for idle in self.accounts.plans().idle_under(config) {
             tracing::warn!("{idle}");
         }
+    }
+
+    /// What reads the counters of limits to write them down.
+    pub fn keeper(&self) -> Keeper {
+        Keeper::new(Arc::clone(&self.slots), self.clock.clone())
     }
 
     /// What goes by tiers and rules.

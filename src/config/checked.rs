@@ -124,6 +124,8 @@ pub struct Auth {
     pub keys_dir: PathBuf,
     /// All unauthenticated endpoints of the API together, by address; `None` is unlimited.
     pub rate: Option<Rate>,
+    /// Credentials that do not verify on routes, by address; `None` is unlimited.
+    pub failure_rate: Option<Rate>,
     pub access_token_ttl: Duration,
     pub refresh_token: RefreshToken,
     pub cookie: Cookie,
@@ -414,6 +416,7 @@ pub struct Route {
     pub allow: Vec<Rule>,
     /// `None`: the tier's quota, or the anonymous one. Empty: no limit.
     pub limits: Option<Vec<Limit>>,
+    pub concurrency: Option<Concurrency>,
     /// An index into [`Config::upstreams`].
     pub upstream: usize,
     /// Bytes.
@@ -705,6 +708,13 @@ pub enum Mode {
     Shadow,
 }
 
+/// How many requests with one key may be under way at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concurrency {
+    pub key: LimitKey,
+    pub max: NonZeroU32,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LimitKey {
     /// Callers without identity are counted by address.
@@ -713,6 +723,24 @@ pub enum LimitKey {
     Route,
     /// By address when the header is absent.
     Header(HeaderName),
+    /// An API key; callers without one as by [`LimitKey::User`].
+    ApiKey,
+    /// What a claim says; callers without it as by [`LimitKey::User`].
+    Claim(String),
+}
+
+impl LimitKey {
+    pub fn names_claim(&self, claim: &str) -> bool {
+        matches!(self, LimitKey::Claim(name) if name == claim)
+    }
+
+    /// It is known before it is known who calls.
+    pub fn is_early(&self) -> bool {
+        match self {
+            LimitKey::Ip | LimitKey::Route | LimitKey::Header(_) => true,
+            LimitKey::User | LimitKey::ApiKey | LimitKey::Claim(_) => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

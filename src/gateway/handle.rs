@@ -16,6 +16,7 @@ use super::security::Security;
 use super::worker::{Current, Worker};
 use crate::authn::Identified;
 use crate::authz;
+use crate::config::checked::AuthMode;
 use crate::forward;
 use crate::limit;
 use crate::request::{Facts, ListedOrigin, Refusal};
@@ -109,13 +110,26 @@ async fn serve(
 
     let admission = limit::admit(&snapshot.limits, &matched, &facts)?;
     ledger.admitted(&admission);
-    let identified = snapshot.authenticator.identify(route.auth, &head.headers);
-    let identified = Identified::of(identified.await, route.shadow);
+    let authenticator = &snapshot.authenticator;
+    // What is only tried out neither holds anybody back nor counts against them elsewhere.
+    let is_in_force = route.auth != AuthMode::None && !route.shadow.auth;
+    if is_in_force {
+        limit::hold_back(&snapshot.limits, peer.client, || {
+            authenticator.is_new(&head.headers)
+        })?;
+    }
+    let identified = authenticator.identify(route.auth, &head.headers).await;
+    if let Err(refusal) = &identified
+        && is_in_force
+    {
+        limit::note_failure(&snapshot.limits, peer.client, refusal);
+    }
+    let identified = Identified::of(identified, route.shadow);
     let principal = ledger.identified(identified, &head.headers)?;
     let permit = authz::decide(&snapshot.policies, matched, principal, &facts)?;
     ledger.decided(&permit);
-    let ticket = limit::take(&snapshot.limits, admission, permit, &facts)?;
-    ledger.limited(&ticket);
+    let mut ticket = limit::take(&snapshot.limits, admission, permit, &facts)?;
+    ledger.limited(&mut ticket);
 
     let context = forward::Context {
         route,

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
+use crate::authn::{Claim, User};
 use crate::authz::Permit;
 use crate::config::checked::LimitKey;
 use crate::request::{Code, Facts, Refusal};
@@ -11,9 +12,11 @@ use crate::route::Matched;
 use super::clock::whole_seconds;
 use super::headers::{self, Entry};
 use super::meter::{Denied, Standing};
-use super::policy::{Limit, Limits, Policy, RouteLimits};
+use super::policy::{CONCURRENCY, Limit, Limits, Policy, RouteLimits};
 use super::pool::Charge;
-use super::slots::{Key, Network, Value};
+use super::seats::Seat;
+use super::slots::Key;
+use super::value::{Network, Value};
 
 /// A request that the limits let through which need not know its caller.
 ///
@@ -32,6 +35,9 @@ pub struct Admission {
 pub struct Ticket {
     permit: Permit,
     entries: SmallVec<[Entry; 2]>,
+    seat: Option<Seat>,
+    /// All places are taken, and the cap on them is in shadow.
+    found_no_seat: bool,
     /// Policies in shadow, by their index: those that were charged, and those that had no room when the
     /// caller was known.
     in_shadow: Vec<usize>,
@@ -73,7 +79,7 @@ pub fn admit(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<Ad
     }
     let client = admission.client;
     let due = route.early.iter().filter_map(|limit| {
-        let value = early_value(limit, client, facts);
+        let value = early_value(&limit.key, client, facts);
         due_of(limits, limit, limit.is_shadow, None, value)
     });
     limits.charge(due, &mut admission.charged, &mut admission.would_refuse)?;
@@ -85,8 +91,9 @@ pub fn admit(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<Ad
 ///
 /// # Errors
 ///
-/// 429 `rate-limited` when one refuses; then none is charged, and what [`admit`] charged is given
-/// back. One in shadow does not refuse, and gives nothing back.
+/// 429 `rate-limited` when one refuses, `too-many-concurrent` when too many requests are under way; then
+/// none is charged, and what [`admit`] charged is given back. One in shadow does not refuse, and gives
+/// nothing back.
 pub fn take(
     limits: &Limits,
     admission: Admission,
@@ -98,23 +105,33 @@ pub fn take(
         mut charged,
         would_refuse: _,
     } = admission;
-    let mut would_refuse = Vec::new();
-    if let Some(index) = permit.matched().route() {
-        let route = limits.routes.get(index).ok_or_else(unknown_route)?;
-        let user = permit.principal().user();
-        let tier = user.map(|user| user.tier.as_str());
-        let value = || user.map_or(Value::Address(client), |user| Value::User(user.id));
-        let late = late(limits, route, index, tier, facts).into_iter();
-        let due =
-            late.filter_map(|(limit, is_shadow)| due_of(limits, limit, is_shadow, tier, value()));
-        limits.charge(due, &mut charged, &mut would_refuse)?;
-    }
     let mut ticket = Ticket {
         permit,
         entries: SmallVec::new(),
+        seat: None,
+        found_no_seat: false,
         in_shadow: Vec::new(),
-        would_refuse,
+        would_refuse: Vec::new(),
     };
+    if let Some(index) = ticket.permit.matched().route() {
+        let route = limits.routes.get(index).ok_or_else(unknown_route)?;
+        let user = ticket.permit.principal().user().map(|user| &**user);
+        match limits.sit_down(route, client, user, facts) {
+            Ok(seat) => ticket.seat = seat,
+            Err(_) if route.is_shadow => ticket.found_no_seat = true,
+            Err(refusal) => {
+                limits.give_back(&mut charged, limits.clock.now());
+                return Err(refusal);
+            }
+        }
+        let tier = user.map(|user| user.tier.as_str());
+        let late = late(limits, route, index, tier, facts).into_iter();
+        let due = late.filter_map(|(limit, is_shadow)| {
+            let value = late_value(&limit.key, client, user);
+            due_of(limits, limit, is_shadow, tier, value)
+        });
+        limits.charge(due, &mut charged, &mut ticket.would_refuse)?;
+    }
     for charged in charged {
         match charged.is_shadow {
             true => ticket.in_shadow.push(charged.entry.policy),
@@ -134,6 +151,16 @@ impl Admission {
 impl Ticket {
     pub fn permit(&self) -> &Permit {
         &self.permit
+    }
+
+    /// The request's place among those under way, which whoever sees its end has to keep until then.
+    pub fn take_seat(&mut self) -> Option<Seat> {
+        self.seat.take()
+    }
+
+    /// Whether a cap in shadow would have refused the request.
+    pub fn found_no_seat(&self) -> bool {
+        self.found_no_seat
     }
 
     /// The names of the policies that were charged.
@@ -156,15 +183,32 @@ impl Ticket {
 }
 
 /// Whose counter a limit charges that need not know the caller.
-pub(super) fn early_value<'f>(limit: &Limit, client: Network, facts: &Facts<'f>) -> Value<'f> {
+pub(super) fn early_value(key: &LimitKey, client: Network, facts: &Facts<'_>) -> Value {
     let address = Value::Address(client);
-    match &limit.key {
-        LimitKey::Route => Value::Route,
+    match key {
+        LimitKey::Route => Value::Everyone,
         LimitKey::Header(name) => match facts.head.headers.get(name) {
-            Some(value) => Value::Header(value.as_bytes()),
+            Some(value) => Value::of_header(value.as_bytes()),
             None => address,
         },
-        LimitKey::Ip | LimitKey::User => address,
+        LimitKey::Ip | LimitKey::User | LimitKey::ApiKey | LimitKey::Claim(_) => address,
+    }
+}
+
+/// Whose counter a limit charges when the caller is known. Whoever has no such claim or key is counted as
+/// a user, and whoever is no user by address.
+pub(super) fn late_value(key: &LimitKey, client: Network, user: Option<&User>) -> Value {
+    let Some(user) = user else {
+        return Value::Address(client);
+    };
+    let by_user = Value::User(user.id);
+    match key {
+        LimitKey::ApiKey => user.key.map_or(by_user, Value::ApiKey),
+        LimitKey::Claim(name) => {
+            let text = user.claim(name).and_then(Claim::text);
+            text.map_or(by_user, |text| Value::of_claim(&text))
+        }
+        LimitKey::User | LimitKey::Ip | LimitKey::Route | LimitKey::Header(_) => by_user,
     }
 }
 
@@ -206,7 +250,7 @@ fn due_of(
     limit: &Limit,
     is_shadow: bool,
     tier: Option<&str>,
-    value: Value<'_>,
+    value: Value,
 ) -> Option<Due> {
     Some(Due {
         policy: limit.policy(tier)?,
@@ -255,10 +299,39 @@ impl Limits {
         let Some((policy, denied)) = refused else {
             return Ok(());
         };
+        self.give_back(charged, now);
+        Err(self.refusal(policy, denied))
+    }
+
+    fn give_back(&self, charged: &mut SmallVec<[Charged; 2]>, now: u64) {
         for charged in charged.drain(..) {
             self.slots.refund(charged.key, &charged.charge, now);
         }
-        Err(self.refusal(policy, denied))
+    }
+
+    /// A seat where the route has only so many, which is looked for before anything is charged by user.
+    fn sit_down(
+        &self,
+        route: &RouteLimits,
+        client: Network,
+        user: Option<&User>,
+        facts: &Facts<'_>,
+    ) -> Result<Option<Seat>, Refusal> {
+        let Some(cap) = &route.concurrency else {
+            return Ok(None);
+        };
+        let value = match cap.key.is_early() {
+            true => early_value(&cap.key, client, facts),
+            false => late_value(&cap.key, client, user),
+        };
+        match self.slots.seats.take(cap.scope, value, cap.max) {
+            Some(seat) => Ok(Some(seat)),
+            None => Err(Refusal::new(
+                Code::TooManyConcurrent,
+                "As many requests as may be under way at once are; try again when one has ended.",
+            )
+            .by_limit(CONCURRENCY)),
+        }
     }
 
     fn names<'l>(&'l self, policies: &'l [usize]) -> impl Iterator<Item = &'l str> {

@@ -22,7 +22,7 @@ use crate::forward::{self, Circumstances, Hop, Outgoing};
 use crate::gateway::cors::{self, CrossOrigin};
 use crate::gateway::ingress::{self, Connection};
 use crate::gateway::{Additions, Security};
-use crate::limit::{self, Bucket};
+use crate::limit::{self, Bucket, Cap};
 use crate::request::{Code, Facts, Peer, Refusal};
 use crate::route::{self, Destination, Matched, Miss};
 
@@ -44,6 +44,7 @@ pub struct Explanation {
     is_stated: bool,
     rules: Vec<RuleText>,
     pub buckets: Vec<Bucket>,
+    pub cap: Option<Cap>,
     /// What guards in shadow would refuse.
     would_refuse: Vec<(Guard, Refusal)>,
     pub outgoing: Option<Outgoing>,
@@ -117,6 +118,7 @@ impl Stages {
             is_stated: matches!(caller, Caller::Stated(_)),
             rules: Vec::new(),
             buckets: Vec::new(),
+            cap: None,
             would_refuse: Vec::new(),
             outgoing: None,
             removed: Vec::new(),
@@ -210,6 +212,7 @@ impl Stages {
         self.note_tier(told, &principal);
         told.caller = Some(principal.clone());
         told.buckets = limit::explain(&self.limits, &matched, &facts, Some(&principal));
+        told.cap = limit::explain_cap(&self.limits, &matched, &facts, &principal);
         let judged = authz::explain(&self.policies, &matched, &principal, &facts);
         let rules = route.allow.iter().zip(judged);
         let rules = rules.map(|(rule, outcome)| RuleText {

@@ -29,7 +29,7 @@ routes:
   - { name: orgs, path: "/orgs/{org}", auth: required, allow: [{ owner: { path: "{org}", equals: "{claims.org}" }, claims: { level: 3 } }], upstream: app }
   - { name: drafts, path: "/drafts/{id}", auth: required, allow: [{ cel: 'user.tier == "pro" && claims.level >= 3' }], upstream: app }
   - { name: reports, prefix: /reports, hosts: [r.example.com], auth: optional, upstream: app }
-  - { name: files, prefix: /files, auth: none, upstream: app, cors: { origins: [https://app.test] }, rewrite: { strip_prefix: /files, set_prefix: /v2, host: upstream }, security_headers: standard, response_headers: { remove: [Server], set: { X-Shelf: "{request.path}" } } }
+  - { name: files, prefix: /files, auth: none, upstream: app, cors: { origins: [https://app.test] }, concurrency: { key: ip, max: 7 }, rewrite: { strip_prefix: /files, set_prefix: /v2, host: upstream }, security_headers: standard, response_headers: { remove: [Server], set: { X-Shelf: "{request.path}" } } }
   - { name: everything-else, prefix: /, auth: required, upstream: app }
 "#;
 
@@ -111,6 +111,22 @@ fn what_the_upstream_is_asked_for_instead_is_told() {
     assert_eq!(told["path"], "/v2/a%2Fb");
     let url = "http://127.0.0.1:8000/v2/a%2Fb?x=/files";
     assert_eq!(told["upstream_urls"][0], url);
+}
+
+#[test]
+fn the_cap_on_requests_under_way_is_told() {
+    let (_, told) = explain(&["GET", "/files/a"]);
+    let cap = serde_json::json!({ "key": "ip 192.0.2.1", "max": 7 });
+    assert_eq!(told["concurrency"], cap);
+    let (_, told) = explain(&["GET", "/reports", "-H", "Host: r.example.com"]);
+    assert_eq!(told["concurrency"], Value::Null);
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "gateway.yaml", POLICY);
+    let text = cli(dir.path(), &["explain", "GET", "/files/a"]).stdout;
+    assert!(
+        text.contains("limit     concurrency: 7 at once for ip 192.0.2.1\n"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -34,6 +34,8 @@ section! {
         /// Alternatives, one of which a caller must meet.
         allow: AtLeastOne<RawRule>;
         limits: Vec<At<RawLimit>>;
+        /// How many requests may be under way at once.
+        concurrency: RawConcurrency;
         upstream: String, required "it names one of `upstreams`";
         /// The largest body of a request.
         max_body: Size;
@@ -95,6 +97,13 @@ section! {
         cost: NonZeroU32;
         /// Whether it refuses, or only records what it would refuse.
         mode: Mode;
+    }
+}
+
+section! {
+    RawConcurrency, "`concurrency`" {
+        key: LimitKey;
+        max: NonZeroU32, required "for example `concurrency: { key: user, max: 20 }`";
     }
 }
 
@@ -222,33 +231,45 @@ impl Decode for RawTierQuota {
 
 impl Decode for LimitKey {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let what = "`user`, `ip`, `route` or `header:NAME`";
+        let what = "`user`, `ip`, `route`, `api_key`, `header:NAME` or `claim:NAME`";
         let text = scalar(node, what, findings)?.text.as_str();
-        let name = text.strip_prefix("header:").map(str::trim);
-        match (text, name.map(|n| HeaderName::from_bytes(n.as_bytes()))) {
-            ("user", _) => Some(LimitKey::User),
-            ("ip", _) => Some(LimitKey::Ip),
-            ("route", _) => Some(LimitKey::Route),
-            (_, Some(Ok(name))) => Some(LimitKey::Header(name)),
-            (_, Some(Err(_))) => {
-                let message = format!("{} is no name of a header", shown(name.unwrap_or_default()));
-                findings
-                    .error(node.span, message)
-                    .hint("for example `header:x-device-id`");
-                None
-            }
-            (_, None) => {
+        let (kind, name) = match text.split_once(':') {
+            Some((kind, name)) => (kind, Some(name.trim())),
+            None => (text, None),
+        };
+        match (kind, name) {
+            ("user", None) => return Some(LimitKey::User),
+            ("ip", None) => return Some(LimitKey::Ip),
+            ("route", None) => return Some(LimitKey::Route),
+            ("api_key", None) => return Some(LimitKey::ApiKey),
+            ("claim", Some(name)) => return Some(LimitKey::Claim(name.to_owned())),
+            ("header", Some(name)) => match HeaderName::from_bytes(name.as_bytes()) {
+                Ok(name) => return Some(LimitKey::Header(name)),
+                Err(_) => {
+                    let message = format!("{} is no name of a header", shown(name));
+                    findings
+                        .error(node.span, message)
+                        .hint("for example `header:x-device-id`");
+                }
+            },
+            _ => {
                 let message = format!("expected {what}, found {}", shown(text));
                 let finding = findings.error(node.span, message);
-                if let Some(near) = nearest(text, ["user", "ip", "route"]) {
-                    finding.hint(format!("did you mean `{near}`?"));
+                match nearest(kind, ["user", "ip", "route", "api_key", "header", "claim"]) {
+                    Some(near @ ("header" | "claim")) => {
+                        finding.hint(format!("did you mean `{near}:NAME`?"));
+                    }
+                    Some(near) => finding.hint(format!("did you mean `{near}`?")),
+                    None => {}
                 }
-                None
             }
         }
+        None
     }
 
     fn schema() -> Json {
-        schema::text("^(user|ip|route|header: *[!#$%&'*+.^_`|~0-9A-Za-z-]+)$")
+        schema::text(
+            "^(user|ip|route|api_key|header: *[!#$%&'*+.^_`|~0-9A-Za-z-]+|claim: *[^ ].*)$",
+        )
     }
 }

@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 
 use super::super::cel::Expression;
 use super::super::checked::{
-    AddressRules, AuthMode, Config, Cors, Guard, HeaderEdits, HostPattern, HostRewrite, Limit,
-    LimitKey, Mode, Networks, Origins, Owner, OwnerField, PathOptions, Pattern, Rate, Rewrite,
-    Route, RouteHeader, Rule, SecurityHeaders, Segment, TrailingSlash,
+    AddressRules, AuthMode, Concurrency, Config, Cors, Guard, HeaderEdits, HostPattern,
+    HostRewrite, Limit, LimitKey, Mode, Networks, Origins, Owner, OwnerField, PathOptions, Pattern,
+    Rate, Rewrite, Route, RouteHeader, Rule, SecurityHeaders, Segment, TrailingSlash,
 };
 use super::{duration, lines, named, with_rate};
 
@@ -27,6 +27,7 @@ fn one(route: &Route, config: &Config) -> Value {
         auth,
         allow,
         limits,
+        concurrency,
         upstream,
         max_body,
         timeout,
@@ -68,6 +69,7 @@ fn one(route: &Route, config: &Config) -> Value {
         "auth": auth,
         "allow": some(rules),
         "limits": limits.map(|limits| limits.iter().map(of_limit).collect::<Vec<_>>()),
+        "concurrency": concurrency.as_ref().map(of_concurrency),
         "upstream": config.upstreams.get(*upstream).map(|upstream| &upstream.name),
         "max_body": max_body,
         "timeout": timeout.map(duration),
@@ -217,6 +219,22 @@ fn of_owner(owner: &Owner) -> Value {
     json!({ "path": format!("{{{parameter}}}"), "equals": equals })
 }
 
+fn of_concurrency(concurrency: &Concurrency) -> Value {
+    let Concurrency { key, max } = concurrency;
+    json!({ "key": of_key(key), "max": max })
+}
+
+fn of_key(key: &LimitKey) -> String {
+    match key {
+        LimitKey::User => "user".to_owned(),
+        LimitKey::Ip => "ip".to_owned(),
+        LimitKey::Route => "route".to_owned(),
+        LimitKey::Header(name) => format!("header:{name}"),
+        LimitKey::ApiKey => "api_key".to_owned(),
+        LimitKey::Claim(name) => format!("claim:{name}"),
+    }
+}
+
 fn of_limit(limit: &Limit) -> Value {
     let Limit {
         name,
@@ -226,12 +244,6 @@ fn of_limit(limit: &Limit) -> Value {
         cost,
         mode,
     } = limit;
-    let key = match key {
-        LimitKey::User => "user".to_owned(),
-        LimitKey::Ip => "ip".to_owned(),
-        LimitKey::Route => "route".to_owned(),
-        LimitKey::Header(name) => format!("header:{name}"),
-    };
     let mode = match mode {
         Mode::Enforce => "enforce",
         Mode::Shadow => "shadow",
@@ -240,7 +252,7 @@ fn of_limit(limit: &Limit) -> Value {
     let tiers = tiers.iter().map(|(tier, rate)| (tier, quota(rate)));
     let shown = json!({
         "name": name,
-        "key": key,
+        "key": of_key(key),
         "tiers": named(tiers),
         "cost": cost,
         "mode": mode,

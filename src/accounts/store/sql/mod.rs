@@ -5,6 +5,7 @@ mod api_keys;
 mod attempts;
 mod audit;
 mod changes;
+mod counters;
 mod edit;
 mod listing;
 mod mirror;
