@@ -2,6 +2,7 @@
 
 mod admin;
 pub mod apikey;
+mod backtest;
 pub mod check;
 mod demo;
 mod diff;
@@ -83,6 +84,13 @@ enum Verb {
     },
     /// What a change of the configuration does to policy: 0 when nothing is looser, 4 when something is
     Diff(diff::DiffArgs),
+    /// What would become of the requests of an access log under this configuration
+    Backtest {
+        #[command(flatten)]
+        file: File,
+        #[command(flatten)]
+        args: backtest::BacktestArgs,
+    },
     /// Routes made from what another tool has
     Import {
         #[command(subcommand)]
@@ -228,6 +236,9 @@ pub fn run() -> i32 {
             with_path(&path, |loaded| test::run(loaded, &path, &args))
         }
         Verb::Diff(args) => diff::run(&args),
+        Verb::Backtest { file, args } => {
+            with_loaded(file, |loaded| backtest::run(loaded.config, &args))
+        }
         Verb::Import {
             command: import_openapi::ImportVerb::Openapi(args),
         } => import_openapi::run(&args),

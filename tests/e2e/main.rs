@@ -9,6 +9,7 @@ mod admin;
 mod api_keys;
 mod assertions;
 mod auth_api;
+mod backtest;
 mod bad_requests;
 mod command_line;
 mod cors;
