@@ -729,6 +729,20 @@ pub enum LimitKey {
     Claim(String),
 }
 
+/// As the file has it.
+impl fmt::Display for LimitKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LimitKey::User => f.write_str("user"),
+            LimitKey::Ip => f.write_str("ip"),
+            LimitKey::Route => f.write_str("route"),
+            LimitKey::Header(name) => write!(f, "header:{name}"),
+            LimitKey::ApiKey => f.write_str("api_key"),
+            LimitKey::Claim(name) => write!(f, "claim:{name}"),
+        }
+    }
+}
+
 impl LimitKey {
     pub fn names_claim(&self, claim: &str) -> bool {
         matches!(self, LimitKey::Claim(name) if name == claim)

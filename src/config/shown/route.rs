@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use super::super::cel::Expression;
 use super::super::checked::{
     AddressRules, AuthMode, Concurrency, Config, Cors, Guard, HeaderEdits, HostPattern,
-    HostRewrite, Limit, LimitKey, Mode, Networks, Origins, Owner, OwnerField, PathOptions, Pattern,
-    Rate, Rewrite, Route, RouteHeader, Rule, SecurityHeaders, Segment, TrailingSlash,
+    HostRewrite, Limit, Mode, Networks, Origins, Owner, OwnerField, PathOptions, Pattern, Rate,
+    Rewrite, Route, RouteHeader, Rule, SecurityHeaders, Segment, TrailingSlash,
 };
 use super::{duration, lines, named, with_rate};
 
@@ -221,18 +221,7 @@ fn of_owner(owner: &Owner) -> Value {
 
 fn of_concurrency(concurrency: &Concurrency) -> Value {
     let Concurrency { key, max } = concurrency;
-    json!({ "key": of_key(key), "max": max })
-}
-
-fn of_key(key: &LimitKey) -> String {
-    match key {
-        LimitKey::User => "user".to_owned(),
-        LimitKey::Ip => "ip".to_owned(),
-        LimitKey::Route => "route".to_owned(),
-        LimitKey::Header(name) => format!("header:{name}"),
-        LimitKey::ApiKey => "api_key".to_owned(),
-        LimitKey::Claim(name) => format!("claim:{name}"),
-    }
+    json!({ "key": key.to_string(), "max": max })
 }
 
 fn of_limit(limit: &Limit) -> Value {
@@ -252,7 +241,7 @@ fn of_limit(limit: &Limit) -> Value {
     let tiers = tiers.iter().map(|(tier, rate)| (tier, quota(rate)));
     let shown = json!({
         "name": name,
-        "key": of_key(key),
+        "key": key.to_string(),
         "tiers": named(tiers),
         "cost": cost,
         "mode": mode,

@@ -575,6 +575,8 @@ fn what_is_in_shadow_refuses_nobody() {
     let limited = |rest: &str| {
         format!("name: a, path: /a, auth: required, limits: [{{ name: x, rate: 5/min{rest} }}]")
     };
+    let limitless = "name: a, path: /a, auth: required, limits: []";
+    let capped = |max: u32| format!("{limitless}, concurrency: {{ key: ip, max: {max} }}");
     for (old, new, expected) in [
         (
             auth.to_owned(),
@@ -617,6 +619,21 @@ fn what_is_in_shadow_refuses_nobody() {
             with(&limited(""), "limits"),
             limited(""),
             "tightened: route a: the limit x in shadow → 5/min",
+        ),
+        (
+            capped(5),
+            with(&capped(5), "limits"),
+            "loosened: route a: concurrency 5 at once by ip → in shadow",
+        ),
+        (
+            capped(5),
+            capped(4),
+            "tightened: route a: concurrency 5 at once by ip → 4 at once by ip",
+        ),
+        (
+            limitless.to_owned(),
+            capped(4),
+            "tightened: route a: concurrency unlimited → 4 at once by ip",
         ),
     ] {
         assert_said(&[&old], &[&new], &[expected]);
