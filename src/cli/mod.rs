@@ -11,6 +11,7 @@ mod hash;
 mod health;
 mod import;
 mod import_openapi;
+mod init;
 mod key;
 mod openapi;
 mod reload;
@@ -58,6 +59,8 @@ enum Verb {
     Serve(File),
     /// Run everything with no other set-up: a sample backend, demo users, commands to paste
     Demo(demo::DemoArgs),
+    /// Write a first gateway.yaml, with comments; one that is there stays
+    Init(init::InitArgs),
     /// Say everything that is wrong with a configuration
     Check {
         #[command(flatten)]
@@ -290,6 +293,7 @@ pub fn run() -> i32 {
         Verb::Reload { file, token, json } => {
             with_admin(file, |admin| reload::run(&admin, token.as_deref(), json))
         }
+        Verb::Init(args) => init::run(&args),
         Verb::Schema => print(&format!("{:#}\n", config::schema())),
         Verb::Version => print(&format!("portcullis {}\n", env!("CARGO_PKG_VERSION"))),
     }

@@ -14,6 +14,7 @@ mod command_line;
 mod cors;
 mod demo;
 mod diff;
+mod first_steps;
 mod headers;
 mod import_openapi;
 mod keys;
