@@ -13,6 +13,7 @@ mod import;
 mod import_openapi;
 mod init;
 mod key;
+mod migrate;
 mod openapi;
 mod reload;
 mod serve;
@@ -185,6 +186,14 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Bring the store's tables up to date, as every start does
+    Migrate {
+        #[command(flatten)]
+        file: File,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the version
     Version,
 }
@@ -294,6 +303,9 @@ pub fn run() -> i32 {
             with_admin(file, |admin| reload::run(&admin, token.as_deref(), json))
         }
         Verb::Init(args) => init::run(&args),
+        Verb::Migrate { file, json } => {
+            with_config(file, |config| manage(json, migrate::run(config)))
+        }
         Verb::Schema => print(&format!("{:#}\n", config::schema())),
         Verb::Version => print(&format!("portcullis {}\n", env!("CARGO_PKG_VERSION"))),
     }

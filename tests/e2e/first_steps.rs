@@ -1,9 +1,12 @@
-//! `portcullis init`.
+//! `portcullis init` and `migrate`.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::harness::gateway::{Output, portcullis, run};
+use crate::harness::postgres;
 
 fn cli(dir: &Path, arguments: &[&str]) -> Output {
     run(portcullis(dir).args(arguments), "")
@@ -122,4 +125,41 @@ fn the_backend_and_the_store_are_as_asked() {
         assert_eq!(output.code, 2, "{bad:?}: {output:?}");
         assert!(!dir.path().join("bad.yaml").exists(), "nothing is written");
     }
+}
+
+#[test]
+fn a_store_is_made_and_brought_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut stores = vec!["sqlite:accounts.db".to_owned()];
+    stores.extend(postgres::database());
+    for (number, store) in stores.iter().enumerate() {
+        let file = format!("{number}.yaml");
+        good(dir.path(), &["init", "-c", &file, "--store", store]);
+        let first = good(dir.path(), &["migrate", "-c", &file, "--json"]);
+        let told: Value = serde_json::from_str(&first.stdout).unwrap();
+        assert!(
+            told["version"].as_i64().is_some_and(|version| version > 0),
+            "{told}"
+        );
+        let second = good(dir.path(), &["migrate", "-c", &file]);
+        assert!(
+            second
+                .stdout
+                .ends_with(&format!("at version {}.\n", told["version"])),
+            "{second:?}"
+        );
+        good(dir.path(), &["user", "list", "-c", &file]);
+    }
+    assert!(dir.path().join("accounts.db").exists());
+    std::fs::write(
+        dir.path().join("broken.db"),
+        "this is no database, by its first bytes",
+    )
+    .unwrap();
+    good(
+        dir.path(),
+        &["init", "-c", "broken.yaml", "--store", "sqlite:broken.db"],
+    );
+    let output = cli(dir.path(), &["migrate", "-c", "broken.yaml"]);
+    assert_eq!((output.code, output.stdout.as_str()), (1, ""), "{output:?}");
 }

@@ -10,6 +10,7 @@ mod listing;
 mod mirror;
 mod names;
 mod rows;
+mod schema;
 mod secrets;
 mod sessions;
 mod tier_limits;
