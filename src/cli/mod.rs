@@ -4,6 +4,7 @@ mod admin;
 pub mod apikey;
 mod backtest;
 pub mod check;
+mod completions;
 mod demo;
 mod diff;
 mod explain;
@@ -194,6 +195,11 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Print what a shell needs to complete this command line
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
     /// Print the version
     Version,
 }
@@ -306,6 +312,7 @@ pub fn run() -> i32 {
         Verb::Migrate { file, json } => {
             with_config(file, |config| manage(json, migrate::run(config)))
         }
+        Verb::Completions { shell } => completions::run(shell),
         Verb::Schema => print(&format!("{:#}\n", config::schema())),
         Verb::Version => print(&format!("portcullis {}\n", env!("CARGO_PKG_VERSION"))),
     }

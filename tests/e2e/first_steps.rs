@@ -1,9 +1,9 @@
-//! `portcullis init` and `migrate`.
+//! `portcullis init`, `migrate` and `completions`.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::gateway::{Output, portcullis, run};
 use crate::harness::postgres;
@@ -162,4 +162,25 @@ fn a_store_is_made_and_brought_up_to_date() {
     );
     let output = cli(dir.path(), &["migrate", "-c", "broken.yaml"]);
     assert_eq!((output.code, output.stdout.as_str()), (1, ""), "{output:?}");
+}
+
+#[test]
+fn every_shell_gets_its_completions() {
+    let dir = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let output = good(dir.path(), &["completions", shell]);
+        for word in ["portcullis", "backtest", "openapi"] {
+            assert!(output.stdout.contains(word), "{shell} {word}");
+        }
+    }
+    assert_eq!(cli(dir.path(), &["completions", "cobol"]).code, 2);
+    let completed = json!(run(
+        std::process::Command::new("bash")
+            .current_dir(dir.path())
+            .arg("-c")
+            .arg("source /dev/stdin; COMP_WORDS=(portcullis exp) COMP_CWORD=1; _portcullis portcullis exp portcullis; echo ${COMPREPLY[*]}"),
+        &good(dir.path(), &["completions", "bash"]).stdout,
+    )
+    .stdout);
+    assert_eq!(completed, "explain\n");
 }
