@@ -11,15 +11,22 @@ use crate::route::Matched;
 
 /// The rules of every route, by the route's index.
 pub struct Policies {
-    routes: Vec<Vec<Compiled>>,
+    routes: Vec<Rules>,
     ranks: BTreeMap<String, u32>,
 }
 
-/// Proof that a request passed its route's rules. Only [`decide`] makes one.
+struct Rules {
+    rules: Vec<Compiled>,
+    /// A request that none of them lets through passes all the same.
+    is_shadow: bool,
+}
+
+/// Proof that a request passed its route's rules, or that they only record. Only [`decide`] makes one.
 #[derive(Debug)]
 pub struct Permit {
     matched: Matched,
     principal: Principal,
+    would_refuse: Option<Refusal>,
 }
 
 impl Permit {
@@ -31,9 +38,18 @@ impl Permit {
         &self.principal
     }
 
+    /// Why rules in shadow would have refused.
+    pub fn would_refuse(&self) -> Option<&Refusal> {
+        self.would_refuse.as_ref()
+    }
+
     #[cfg(test)]
     pub(crate) fn for_tests(matched: Matched, principal: Principal) -> Permit {
-        Permit { matched, principal }
+        Permit {
+            matched,
+            principal,
+            would_refuse: None,
+        }
     }
 }
 
@@ -41,7 +57,14 @@ impl Policies {
     /// The rules of `config`, with the ranks of the tiers of `plans`.
     pub fn build(config: &Config, plans: &Plans) -> Self {
         Policies {
-            routes: config.routes.iter().map(compile).collect(),
+            routes: config
+                .routes
+                .iter()
+                .map(|route| Rules {
+                    rules: compile(route),
+                    is_shadow: route.shadow.allow,
+                })
+                .collect(),
             ranks: plans
                 .tiers
                 .iter()
@@ -51,12 +74,46 @@ impl Policies {
     }
 
     /// `None` for what is no route of this configuration.
-    fn rules(&self, matched: &Matched) -> Option<&[Compiled]> {
-        self.routes.get(matched.route()?).map(Vec::as_slice)
+    fn rules(&self, matched: &Matched) -> Option<&Rules> {
+        self.routes.get(matched.route()?)
     }
 }
 
-/// Lets a request through when its route has no rules or one of them holds.
+impl Policies {
+    fn judge(
+        &self,
+        rules: &[Compiled],
+        matched: &Matched,
+        principal: &Principal,
+        facts: &Facts<'_>,
+    ) -> Result<(), Refusal> {
+        if rules.is_empty() {
+            return Ok(());
+        }
+        let user = principal.user().ok_or_else(missing)?;
+        let case = Case {
+            user,
+            matched,
+            facts,
+            ranks: &self.ranks,
+        };
+        let mut untold = None;
+        let holds = |rule: &Compiled| match rule.judge(&case) {
+            Outcome::Holds => true,
+            Outcome::Fails(_) => false,
+            Outcome::Untold(key, why) => {
+                untold.get_or_insert_with(|| format!("{}: {why}", key.as_str()));
+                false
+            }
+        };
+        match rules.iter().any(holds) {
+            true => Ok(()),
+            false => Err(forbidden(untold)),
+        }
+    }
+}
+
+/// Lets a request through when its route has no rules, one of them holds, or they are in shadow.
 ///
 /// # Errors
 /// `token-missing` for a caller without identity, `forbidden` for any other.
@@ -70,30 +127,18 @@ pub fn decide(
     let Some(rules) = policies.rules(&matched) else {
         return Err(Refusal::new(Code::Internal, "The gateway failed.").because("no policy"));
     };
-    if !rules.is_empty() {
-        let Some(user) = principal.user() else {
-            return Err(missing());
-        };
-        let case = Case {
-            user,
-            matched: &matched,
-            facts,
-            ranks: &policies.ranks,
-        };
-        let mut untold = None;
-        let holds = |rule: &Compiled| match rule.judge(&case) {
-            Outcome::Holds => true,
-            Outcome::Fails(_) => false,
-            Outcome::Untold(key, why) => {
-                untold.get_or_insert_with(|| format!("{}: {why}", key.as_str()));
-                false
-            }
-        };
-        if !rules.iter().any(holds) {
-            return Err(forbidden(untold));
+    let would_refuse = match policies.judge(&rules.rules, &matched, &principal, facts) {
+        Err(refusal) if rules.is_shadow => Some(refusal),
+        judged => {
+            judged?;
+            None
         }
-    }
-    Ok(Permit { matched, principal })
+    };
+    Ok(Permit {
+        matched,
+        principal,
+        would_refuse,
+    })
 }
 
 fn forbidden(cause: Option<String>) -> Refusal {
@@ -112,7 +157,8 @@ pub fn explain(
     principal: &Principal,
     facts: &Facts<'_>,
 ) -> Vec<Outcome> {
-    let rules = policies.rules(matched).unwrap_or_default().iter();
+    let rules = policies.rules(matched).map(|rules| rules.rules.iter());
+    let rules = rules.unwrap_or_default();
     let Some(user) = principal.user() else {
         return rules.map(|_| Outcome::Fails(Key::Identity)).collect();
     };

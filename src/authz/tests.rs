@@ -436,3 +436,40 @@ fn the_first_key_that_fails_is_told() {
         ("token-missing", nobody)
     );
 }
+
+#[test]
+fn rules_in_shadow_make_a_permit_that_tells_what_they_would_refuse() {
+    let mut route = sample::route(Pattern::Prefix(Vec::new()));
+    route.allow = vec![Rule {
+        superuser: Some(true),
+        ..Rule::default()
+    }];
+    route.shadow = Shadow::of([Guard::Allow]);
+    let config = sample::config(vec![route]);
+    let table = Table::build(&config, &[]);
+    let policies = Policies::build(&config, &Plans::default().under(&config));
+    let (head, ()) = Request::get("/").body(()).unwrap().into_parts();
+    let socket: SocketAddr = "192.0.2.1:1".parse().unwrap();
+    let peer = Peer {
+        socket,
+        client: socket.ip(),
+        is_trusted: false,
+    };
+    let facts = Facts {
+        head: &head,
+        host: "localhost",
+        peer: &peer,
+    };
+    let would_refuse = |principal: Principal| {
+        let matched = route::find(&table, &facts).unwrap();
+        let permit = decide(&policies, matched, principal, &facts).unwrap();
+        let is_known = permit.principal().user().is_some();
+        let code = permit.would_refuse().map(|refusal| refusal.code().as_str());
+        (is_known, code)
+    };
+    let superuser = caller(|claims| claims.is_superuser = true);
+    assert_eq!(would_refuse(superuser), (true, None));
+    assert_eq!(would_refuse(caller(|_| {})), (true, Some("forbidden")));
+    let nobody = Principal::Anonymous;
+    assert_eq!(would_refuse(nobody), (false, Some("token-missing")));
+}

@@ -13,6 +13,7 @@ mod document;
 mod expand;
 pub mod field_names;
 mod file;
+mod networks;
 mod path_regex;
 mod plans;
 pub mod policy_test;

@@ -25,6 +25,13 @@ pub struct Slots {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Scope(u64);
 
+impl Scope {
+    /// Counters apart from those of the scope itself, which routes outside of the shadow go by.
+    pub(super) fn in_shadow(self) -> Scope {
+        Scope(!self.0)
+    }
+}
+
 /// One counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Key {

@@ -4,6 +4,7 @@
 mod harness;
 
 mod access;
+mod addresses;
 mod admin;
 mod api_keys;
 mod assertions;
@@ -28,6 +29,7 @@ mod reload;
 mod rewrites;
 mod routing;
 mod rules;
+mod shadow;
 mod signing;
 mod stores;
 mod streaming;

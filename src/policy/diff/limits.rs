@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
-use super::rules::Side;
+use super::rules::{self, Side};
 use super::settings::rate_of;
 use super::{Change, Kind, Part};
-use crate::config::checked::{AuthMode, Limit, LimitKey, Rate};
+use crate::config::checked::{AuthMode, Limit, LimitKey, Mode, Rate};
 use crate::config::text::rate_text;
 
 /// Whom a quota is for.
@@ -27,7 +27,8 @@ struct Held {
 
 /// What the second lets callers use up otherwise than the first.
 pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
-    if old.route.limits.is_none() && new.route.limits.is_none() {
+    let is_the_tiers = |side: Side<'_>| side.route.limits.is_none() && !side.route.shadow.limits;
+    if is_the_tiers(old) && is_the_tiers(new) {
         // That is the tier's quota, which is compared once for all routes.
         return Vec::new();
     }
@@ -38,12 +39,15 @@ pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
         .chain(new.config.tiers.keys())
         .collect();
     let mut classes: Vec<Class<'_>> = tiers.into_iter().map(|tier| Class::Tier(tier)).collect();
-    if old.route.auth != AuthMode::Required && new.route.auth != AuthMode::Required {
+    let asks = |side: Side<'_>| rules::auth(side.route) == AuthMode::Required;
+    if !asks(old) && !asks(new) {
         classes.push(Class::Stranger);
     }
     let mut told: BTreeMap<(Kind, String), Vec<Class<'_>>> = BTreeMap::new();
     for class in &classes {
-        for change in compare_for(&held(old, *class), &held(new, *class)) {
+        let none = |side| move |name: &str| none_text(side, name);
+        let (was, is) = (held(old, *class), held(new, *class));
+        for change in compare_for((&was, &none(old)), (&is, &none(new))) {
             told.entry(change).or_default().push(*class);
         }
     }
@@ -62,7 +66,13 @@ pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
     changes.collect()
 }
 
-fn compare_for(old: &BTreeMap<&str, Held>, new: &BTreeMap<&str, Held>) -> BTreeSet<(Kind, String)> {
+/// What is held, and the words for what is not.
+type Sided<'a> = (
+    &'a BTreeMap<&'a str, Held>,
+    &'a dyn Fn(&str) -> &'static str,
+);
+
+fn compare_for((old, none_old): Sided<'_>, (new, none_new): Sided<'_>) -> BTreeSet<(Kind, String)> {
     let mut changes = BTreeSet::new();
     let is_held_by = |limits: &BTreeMap<&str, Held>, limit: &Held| {
         let holds =
@@ -88,9 +98,11 @@ fn compare_for(old: &BTreeMap<&str, Held>, new: &BTreeMap<&str, Held>) -> BTreeS
                 )
             }
             (was, is) => {
-                let text =
-                    |limit: Option<&Held>| limit.map_or_else(|| "unlimited".to_owned(), text);
-                format!("the limit {name} {} → {}", text(was), text(is))
+                let told = |limit: Option<&Held>, none: &'static str| {
+                    limit.map_or_else(|| none.to_owned(), text)
+                };
+                let (was, is) = (told(was, none_old(name)), told(is, none_new(name)));
+                format!("the limit {name} {was} → {is}")
             }
         };
         changes.insert((kind, what));
@@ -98,9 +110,12 @@ fn compare_for(old: &BTreeMap<&str, Held>, new: &BTreeMap<&str, Held>) -> BTreeS
     changes
 }
 
-/// The limits of a route that hold such a caller back, by name.
+/// The limits of a route that hold such a caller back, by name. Those in shadow do not.
 fn held<'a>(side: Side<'a>, class: Class<'_>) -> BTreeMap<&'a str, Held> {
     let config = side.config;
+    if side.route.shadow.limits {
+        return BTreeMap::new();
+    }
     let Some(own) = &side.route.limits else {
         let (name, key, rate) = match class {
             Class::Tier(tier) => ("tier", LimitKey::User, rate_of(config, tier)),
@@ -111,6 +126,9 @@ fn held<'a>(side: Side<'a>, class: Class<'_>) -> BTreeMap<&'a str, Held> {
         return held.into_iter().collect();
     };
     let held = |limit: &'a Limit| {
+        if limit.mode == Mode::Shadow {
+            return None;
+        }
         let rate = match class {
             Class::Tier(tier) => *limit.tiers.get(tier).unwrap_or(&limit.rate),
             Class::Stranger => limit.rate,
@@ -130,6 +148,16 @@ fn held<'a>(side: Side<'a>, class: Class<'_>) -> BTreeMap<&'a str, Held> {
         ))
     };
     own.iter().filter_map(held).collect()
+}
+
+/// What is said where a limit holds nobody back.
+fn none_text(side: Side<'_>, name: &str) -> &'static str {
+    let is_in_shadow = |limit: &Limit| limit.name == name && limit.mode == Mode::Shadow;
+    let own = side.route.limits.as_deref().unwrap_or_default();
+    match side.route.shadow.limits || own.iter().any(is_in_shadow) {
+        true => "in shadow",
+        false => "unlimited",
+    }
 }
 
 fn text(limit: &Held) -> String {

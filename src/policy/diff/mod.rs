@@ -1,6 +1,7 @@
 //! What a change of the configuration does to policy. What can't be shown to be as tight as before counts
 //! as loosened.
 
+mod addresses;
 mod hosts;
 mod keys;
 mod limits;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::keys::{self, Meaning};
 use super::pairs::Pairs;
 use super::rules::{self, Side};
-use super::{Change, Kind, Part, ROUTE, limits};
+use super::{Change, Kind, Part, ROUTE, addresses, limits};
 use crate::config::shown_routes;
 use crate::policy::stages::Stages;
 use crate::policy::wording;
@@ -24,6 +24,8 @@ const MEANINGS: &[(&str, Meaning)] = &[
     ("auth", Meaning::Nothing),
     ("allow", Meaning::Nothing),
     ("limits", Meaning::Nothing),
+    ("shadow", Meaning::Nothing),
+    ("ip", Meaning::Nothing),
     ("upstream", Meaning::Other),
     ("timeout", Meaning::Other),
     ("max_body", Meaning::More),
@@ -58,6 +60,8 @@ pub fn changes(old: &Stages, new: &Stages, pairs: &Pairs) -> Vec<Change> {
         }
         changes.extend(rules::compare(&about, before, after));
         changes.extend(limits::compare(&about, before, after));
+        let rules = (&before.route.ip, &after.route.ip);
+        changes.extend(addresses::compare(&about, rules.0, rules.1));
         let (value_old, value_new) = (value_of(&shown_old, was), value_of(&shown_new, is));
         changes.extend(keys::compare(
             |_| about.clone(),

@@ -23,34 +23,51 @@ impl<'a> Side<'a> {
     }
 
     fn rules(self) -> Vec<Rule> {
-        match self.route.allow.is_empty() {
-            true => vec![Rule::default()],
-            false => self.route.allow.clone(),
+        match allow(self.route) {
+            [] => vec![Rule::default()],
+            rules => rules.to_vec(),
         }
+    }
+}
+
+/// Whom the route asks for an identity: what is in shadow refuses nobody.
+pub fn auth(route: &Route) -> AuthMode {
+    match route.auth {
+        AuthMode::Required if route.shadow.auth => AuthMode::Optional,
+        mode => mode,
+    }
+}
+
+/// The rules that refuse.
+fn allow(route: &Route) -> &[Rule] {
+    match route.shadow.allow {
+        true => &[],
+        false => &route.allow,
     }
 }
 
 /// Callers without identity get through.
 pub fn is_public(route: &Route) -> bool {
-    route.auth != AuthMode::Required && route.allow.is_empty()
+    auth(route) != AuthMode::Required && allow(route).is_empty()
 }
 
 /// What the second admits otherwise than the first.
 pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
     let mut changes = Vec::new();
     let mut add = |kind, part, what: String| changes.push(Change::new(kind, about, part, what));
-    let (was, is) = (old.route.auth, new.route.auth);
-    let auth = format!("auth {} → {}", wording::auth(was), wording::auth(is));
+    let (was, is) = (auth(old.route), auth(new.route));
+    let words = (wording::auth(old.route), wording::auth(new.route));
+    let auth = format!("auth {} → {}", words.0, words.1);
     if !is_public(old.route) && is_public(new.route) {
         add(
             Kind::NewlyPublic,
             Part::Auth,
             format!("{auth}: anybody gets through"),
         );
-    } else if was != is {
+    } else if words.0 != words.1 {
         let reads = |mode| mode != AuthMode::None;
-        let has_rules = |side: Side<'_>| !side.route.allow.is_empty();
-        let kind = match looseness(is) > looseness(was) {
+        let has_rules = |side: Side<'_>| !allow(side.route).is_empty();
+        let kind = match looseness(new.route) > looseness(old.route) {
             // Rules refuse callers without identity as `required` does.
             _ if reads(was) && reads(is) && has_rules(old) && has_rules(new) => Kind::Changed,
             true => Kind::Loosened,
@@ -67,9 +84,10 @@ pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
         .iter()
         .filter(|rule| !is_within(rule, new, &before, old))
     {
-        let text = match new.route.allow.is_empty() {
-            true => "`allow` asks nothing any more".to_owned(),
-            false => format!(
+        let text = match allow(new.route) {
+            [] if new.route.shadow.allow => "`allow` is in shadow".to_owned(),
+            [] => "`allow` asks nothing any more".to_owned(),
+            _ => format!(
                 "`allow` has {}, which admits others",
                 wording::rule(rule, new.config)
             ),
@@ -80,21 +98,24 @@ pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
         .iter()
         .filter(|rule| !is_within(rule, old, &after, new))
     {
-        let text = match old.route.allow.is_empty() {
-            true => "`allow` is new".to_owned(),
-            false => format!("`allow` no longer has {}", wording::rule(rule, old.config)),
+        let text = match allow(old.route) {
+            [] if old.route.shadow.allow => "`allow` is no longer in shadow".to_owned(),
+            [] => "`allow` is new".to_owned(),
+            _ => format!("`allow` no longer has {}", wording::rule(rule, old.config)),
         };
         add(Kind::Tightened, Part::Allow, text);
     }
     changes
 }
 
-fn looseness(mode: AuthMode) -> u8 {
-    match mode {
-        AuthMode::Required => 0,
-        AuthMode::Optional => 1,
+fn looseness(route: &Route) -> u8 {
+    match route.auth {
         // No credential is read, so a revoked one passes too.
-        AuthMode::None => 2,
+        AuthMode::None => 3,
+        // Nor does one refuse that does not verify.
+        _ if route.shadow.auth => 2,
+        AuthMode::Optional => 1,
+        AuthMode::Required => 0,
     }
 }
 

@@ -566,3 +566,102 @@ mod proven {
         }
     }
 }
+
+#[test]
+fn what_is_in_shadow_refuses_nobody() {
+    let auth = "name: a, path: /a, auth: required";
+    let allow = "name: a, path: /a, auth: required, allow: [{ roles: [x] }]";
+    let with = |line: &str, shadow: &str| format!("{line}, shadow: [{shadow}]");
+    let limited = |rest: &str| {
+        format!("name: a, path: /a, auth: required, limits: [{{ name: x, rate: 5/min{rest} }}]")
+    };
+    for (old, new, expected) in [
+        (
+            auth.to_owned(),
+            with(auth, "auth"),
+            "newly public: route a: auth required → required in shadow: anybody gets through",
+        ),
+        (
+            with(auth, "auth"),
+            auth.to_owned(),
+            "tightened: route a: auth required in shadow → required",
+        ),
+        // One that does not verify is refused there.
+        (
+            auth.replace("required", "optional"),
+            with(auth, "auth"),
+            "loosened: route a: auth optional → required in shadow",
+        ),
+        (
+            allow.to_owned(),
+            with(allow, "allow"),
+            "loosened: route a: `allow` is in shadow",
+        ),
+        (
+            with(allow, "allow"),
+            allow.to_owned(),
+            "tightened: route a: `allow` is no longer in shadow",
+        ),
+        // The rules still ask for an identity.
+        (
+            allow.to_owned(),
+            with(allow, "auth"),
+            "changed: route a: auth required → required in shadow",
+        ),
+        (
+            limited(""),
+            limited(", mode: shadow"),
+            "loosened: route a: the limit x 5/min → in shadow",
+        ),
+        (
+            with(&limited(""), "limits"),
+            limited(""),
+            "tightened: route a: the limit x in shadow → 5/min",
+        ),
+    ] {
+        assert_said(&[&old], &[&new], &[expected]);
+    }
+    let said = said(&[allow], &[&with(allow, "auth, allow")]);
+    assert!(said[0].starts_with("newly public: route a: "), "{said:?}");
+}
+
+#[test]
+fn networks_are_compared_by_the_addresses_in_them() {
+    let line = |ip: &str| format!("name: a, path: /a, auth: none, ip: {{ {ip} }}");
+    let plain = "name: a, path: /a, auth: none".to_owned();
+    for (old, new, expected) in [
+        (
+            line("allow: [10.0.0.0/8]"),
+            plain.clone(),
+            "loosened: route a: ip allow 10.0.0.0/8 → everywhere",
+        ),
+        (
+            plain,
+            line("deny: [10.0.0.0/8]"),
+            "tightened: route a: ip everywhere → deny 10.0.0.0/8",
+        ),
+        (
+            line("allow: [10.0.0.0/8]"),
+            line("allow: [10.1.0.0/16, 10.2.0.0/16]"),
+            "tightened: route a: ip allow 10.0.0.0/8 → allow 10.1.0.0/16 10.2.0.0/16",
+        ),
+        (
+            line("allow: [10.1.0.0/16]"),
+            line("allow: [10.1.0.0/16, 192.0.2.0/24]"),
+            "loosened: route a: ip allow 10.1.0.0/16 → allow 10.1.0.0/16 192.0.2.0/24",
+        ),
+        (
+            line("deny: [10.0.0.0/8]"),
+            line("deny: [10.0.0.0/9]"),
+            "loosened: route a: ip deny 10.0.0.0/8 → deny 10.0.0.0/9",
+        ),
+    ] {
+        assert_said(&[&old], &[&new], &[expected]);
+    }
+    // What is not allowed need not be denied.
+    assert_said(
+        &[&line("allow: [10.0.0.0/8], deny: [192.0.2.0/24]")],
+        &[&line("allow: [10.0.0.0/8]")],
+        &[],
+    );
+}
