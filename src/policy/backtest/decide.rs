@@ -93,13 +93,19 @@ pub fn decide(stages: &Stages, record: &Record, sender: &Sender<'_>) -> Verdict 
     };
     let principal = match identify(route, sender) {
         Ok(principal) => principal,
+        // What is in shadow refuses nobody, who is nobody then.
+        Err(_) if route.shadow.auth => Principal::Anonymous,
         Err(Refused::By(code)) => return Verdict::Deny(code, Some(index)),
         Err(Refused::Untold) => return Verdict::Untold(UNKNOWN_SENDER, Some(index)),
     };
     let is_known = matches!(sender, Sender::Account { is_known: true, .. });
     let outcomes = authz::explain(&stages.policies, &matched, &principal, &facts);
-    if principal.user().is_some() && !route.allow.is_empty() {
-        match judge(&route.allow, &outcomes, is_known) {
+    let rules = match route.shadow.allow {
+        true => &[][..],
+        false => &route.allow,
+    };
+    if principal.user().is_some() && !rules.is_empty() {
+        match judge(rules, &outcomes, is_known) {
             Some(true) => {}
             Some(false) => return Verdict::Deny("forbidden", Some(index)),
             None if is_known => return Verdict::Untold(UNKNOWN_TOKEN, Some(index)),

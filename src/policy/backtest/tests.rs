@@ -195,6 +195,40 @@ fn who_sent_a_request_is_as_far_as_somebody_looked() {
 }
 
 #[test]
+fn what_is_in_shadow_refuses_nobody_and_tells_who_was_nobody() {
+    let required = "name: a, path: /a, auth: required";
+    let shadow =
+        "name: a, path: /a, auth: required, allow: [{ roles: [y] }], shadow: [auth, allow]";
+    let nobody = |code: &str| json!({ "user_id": null, "auth": "anonymous", "would_refuse": [format!("auth: {code}")] });
+    for (routes, changes, expected) in [
+        (shadow, &json!({}), "same"),
+        (shadow, &nobody("token-missing"), "same"),
+        (
+            required,
+            &nobody("token-missing"),
+            "allow → deny token-missing",
+        ),
+        (
+            required,
+            &nobody("token-expired"),
+            "allow → deny token-expired",
+        ),
+        (
+            required,
+            &json!({ "would_refuse": ["allow: forbidden"] }),
+            "same",
+        ),
+        (
+            "name: a, path: /a, auth: required, ip: { deny: [192.0.2.0/24] }",
+            &json!({}),
+            "allow → deny forbidden",
+        ),
+    ] {
+        assert_eq!(said(routes, changes), expected, "{routes} {changes}");
+    }
+}
+
+#[test]
 fn the_old_file_tells_where_credentials_were_looked_for() {
     let anonymous = line(&json!({ "user_id": null, "auth": "anonymous" }));
     for (old, untold, different) in [("none", 1, 0), ("optional", 0, 1)] {

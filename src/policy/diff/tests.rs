@@ -335,6 +335,20 @@ fn a_route_that_takes_more_is_looser_where_nothing_as_tight_took_it() {
 }
 
 #[test]
+fn requests_that_fall_to_a_route_for_all_addresses_are_looser() {
+    let rest = "name: rest, prefix: /, auth: required";
+    let inside = "name: inside, path: /x, auth: required, ip: { allow: [10.0.0.0/8] }";
+    assert_said(
+        &[inside, rest],
+        &[rest],
+        &[
+            "loosened: route rest: takes `GET /x`, which `inside` took: ip allow 10.0.0.0/8 → everywhere",
+            "removed: route inside: path /x, auth required",
+        ],
+    );
+}
+
+#[test]
 fn a_route_under_another_name_is_the_same_route() {
     assert_said(
         &["name: a, path: /a, auth: required"],
