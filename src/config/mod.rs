@@ -12,6 +12,8 @@ mod diagnose;
 mod expand;
 pub mod field_names;
 mod file;
+mod json_pointer;
+mod look_up;
 mod path_regex;
 mod plans;
 pub mod policy_test;

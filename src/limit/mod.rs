@@ -29,4 +29,4 @@ pub use clock::{Clock, Hands};
 pub use explain::{Bucket, explain};
 pub use policy::Limits;
 pub use slots::Slots;
-pub use stage::{Admission, Ticket, admit, take};
+pub use stage::{Admission, Ticket, admit, take, take_ahead};

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
+use crate::authn::Principal;
 use crate::authz::Permit;
 use crate::config::checked::LimitKey;
 use crate::request::{Code, Facts, Refusal};
@@ -23,6 +24,8 @@ use super::slots::{Key, Network, Value};
 pub struct Admission {
     client: Network,
     charged: SmallVec<[Charged; 2]>,
+    /// The limits by user are among what was charged.
+    is_of_caller: bool,
 }
 
 /// A request that every limit lets through: what forwarding asks for.
@@ -48,6 +51,7 @@ pub fn admit(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<Ad
     let mut admission = Admission {
         client: Network::from(facts.peer.client),
         charged: SmallVec::new(),
+        is_of_caller: false,
     };
     let Some(route) = matched.route() else {
         return Ok(admission);
@@ -74,24 +78,48 @@ pub fn take(
     permit: Permit,
     facts: &Facts<'_>,
 ) -> Result<Ticket, Refusal> {
+    let (matched, principal) = (permit.matched(), permit.principal());
+    let Admission { charged, .. } = take_ahead(limits, admission, matched, principal, facts)?;
+    let entries = charged.iter().map(|charged| charged.entry).collect();
+    Ok(Ticket { permit, entries })
+}
+
+/// The same for a request that an upstream has to be asked about before it may pass, which costs what a
+/// request costs. It stays charged when the answer is no, and [`take`] does not charge it again.
+///
+/// # Errors
+///
+/// Those of [`take`].
+pub fn take_ahead(
+    limits: &Limits,
+    admission: Admission,
+    matched: &Matched,
+    principal: &Principal,
+    facts: &Facts<'_>,
+) -> Result<Admission, Refusal> {
+    let Some(index) = matched.route().filter(|_| !admission.is_of_caller) else {
+        return Ok(admission);
+    };
     let Admission {
         client,
         mut charged,
+        ..
     } = admission;
-    if let Some(index) = permit.matched().route() {
-        let route = limits.routes.get(index).ok_or_else(unknown_route)?;
-        let user = permit.principal().user();
-        let tier = user.map(|user| user.tier.as_str());
-        let value = || user.map_or(Value::Address(client), |user| Value::User(user.id));
-        let (late, by_path) = late(limits, route, index, tier, facts);
-        let stays = |limit: &&Limit| by_path.iter().all(|rule| rule.name != limit.name);
-        let late = late.iter().filter(stays);
-        let due = late.chain(by_path.iter().copied());
-        let due = due.filter_map(|limit| due_of(limits, limit, tier, value()));
-        limits.charge(due, &mut charged)?;
-    }
-    let entries = charged.iter().map(|charged| charged.entry).collect();
-    Ok(Ticket { permit, entries })
+    let route = limits.routes.get(index).ok_or_else(unknown_route)?;
+    let user = principal.user();
+    let tier = user.map(|user| user.tier.as_str());
+    let value = || user.map_or(Value::Address(client), |user| Value::User(user.id));
+    let (late, by_path) = late(limits, route, index, tier, facts);
+    let stays = |limit: &&Limit| by_path.iter().all(|rule| rule.name != limit.name);
+    let late = late.iter().filter(stays);
+    let due = late.chain(by_path.iter().copied());
+    let due = due.filter_map(|limit| due_of(limits, limit, tier, value()));
+    limits.charge(due, &mut charged)?;
+    Ok(Admission {
+        client,
+        charged,
+        is_of_caller: true,
+    })
 }
 
 impl Ticket {
