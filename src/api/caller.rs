@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::refused::Refused;
 use super::{ApiState, peer};
 use crate::accounts::{By, Key};
-use crate::authn::{Expiry, User, bearer};
+use crate::authn::{Expiry, Noted, User, bearer};
 use crate::request::{Code, Refusal};
 
 /// A parameter of the path.
@@ -46,11 +46,22 @@ impl Whom {
 
 pub(super) fn caller(api: &ApiState, parts: &Parts) -> Result<Arc<User>, Refusal> {
     match bearer(&parts.headers)? {
-        Some(token) => (api.verify)(token, Expiry::Enforced),
+        Some(token) => {
+            let caller = (api.verify)(token, Expiry::Enforced)?;
+            note(&caller, parts);
+            Ok(caller)
+        }
         None => Err(Refusal::new(
             Code::TokenMissing,
             "Send an access token: Authorization: Bearer …",
         )),
+    }
+}
+
+/// Tells the access log who calls.
+pub(super) fn note(caller: &Arc<User>, parts: &Parts) {
+    if let Some(noted) = parts.extensions.get::<Noted>() {
+        noted.note(caller);
     }
 }
 

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::body::{Accepts, Members};
+use super::caller::note;
 use super::refused::Refused;
 use super::{ApiState, peer};
 use crate::accounts::{Accounts, By, INTROSPECT};
@@ -23,6 +24,9 @@ pub(super) async fn introspect(State(api): Api, request: Request) -> Result<Resp
     let (parts, body) = request.into_parts();
     (api.admit)(peer(&parts)?.client)?;
     let caller = (api.identify)(parts.headers.clone()).await?;
+    if let Principal::User(user) = &caller {
+        note(user, &parts);
+    }
     let may_ask = match &caller {
         Principal::Anonymous => false,
         Principal::User(user) if user.key.is_some() => {

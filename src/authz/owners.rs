@@ -40,6 +40,8 @@ pub struct Asking<'p> {
     pub(super) principal: Principal,
     /// Why one of the other rules had no answer.
     pub(super) untold: Option<String>,
+    /// The rules only record.
+    pub(super) is_shadow: bool,
     /// The rules that are left; all their other keys hold.
     pub(super) left: SmallVec<[&'p Compiled; 2]>,
 }
@@ -53,7 +55,7 @@ impl Asking<'_> {
         &self.principal
     }
 
-    /// Lets the request through when one of the rules holds that are left.
+    /// Lets the request through when one of the rules holds that are left, or when they are in shadow.
     ///
     /// # Errors
     /// `forbidden`, also when it can't be told.
@@ -70,6 +72,7 @@ impl Asking<'_> {
                 }
             }
         }
-        Err(forbidden(untold))
+        let refusal = forbidden(untold);
+        Permit::in_spite_of(refusal, self.is_shadow, self.matched, self.principal)
     }
 }

@@ -14,15 +14,23 @@ use crate::route::Matched;
 
 /// The rules of every route, by the route's index.
 pub struct Policies {
-    routes: Vec<Vec<Compiled>>,
+    routes: Vec<Rules>,
     ranks: BTreeMap<String, u32>,
 }
 
-/// Proof that a request passed its route's rules. Only [`decide`] and [`Asking::ask`] make one.
+struct Rules {
+    rules: Vec<Compiled>,
+    /// A request that none of them lets through passes all the same.
+    is_shadow: bool,
+}
+
+/// Proof that a request passed its route's rules, or that they only record. Only [`decide`] and
+/// [`Asking::ask`] make one.
 #[derive(Debug)]
 pub struct Permit {
     matched: Matched,
     principal: Principal,
+    would_refuse: Option<Refusal>,
 }
 
 impl Permit {
@@ -34,8 +42,33 @@ impl Permit {
         &self.principal
     }
 
+    /// Why rules in shadow would have refused.
+    pub fn would_refuse(&self) -> Option<&Refusal> {
+        self.would_refuse.as_ref()
+    }
+
     pub(super) fn new(matched: Matched, principal: Principal) -> Permit {
-        Permit { matched, principal }
+        Permit {
+            matched,
+            principal,
+            would_refuse: None,
+        }
+    }
+
+    /// For a request that is refused, if that is only to be recorded.
+    pub(super) fn in_spite_of(
+        refusal: Refusal,
+        is_shadow: bool,
+        matched: Matched,
+        principal: Principal,
+    ) -> Result<Permit, Refusal> {
+        match is_shadow {
+            true => Ok(Permit {
+                would_refuse: Some(refusal),
+                ..Permit::new(matched, principal)
+            }),
+            false => Err(refusal),
+        }
     }
 
     #[cfg(test)]
@@ -48,7 +81,14 @@ impl Policies {
     /// The rules of `config`, with the ranks of the tiers of `plans`.
     pub fn build(config: &Config, plans: &Plans) -> Self {
         Policies {
-            routes: config.routes.iter().map(compile).collect(),
+            routes: config
+                .routes
+                .iter()
+                .map(|route| Rules {
+                    rules: compile(route),
+                    is_shadow: route.shadow.allow,
+                })
+                .collect(),
             ranks: plans
                 .tiers
                 .iter()
@@ -58,8 +98,8 @@ impl Policies {
     }
 
     /// `None` for what is no route of this configuration.
-    fn rules(&self, matched: &Matched) -> Option<&[Compiled]> {
-        self.routes.get(matched.route()?).map(Vec::as_slice)
+    fn rules(&self, matched: &Matched) -> Option<&Rules> {
+        self.routes.get(matched.route()?)
     }
 
     /// What rules are asked about; `None` for a caller without identity, about whom they say nothing.
@@ -84,7 +124,47 @@ pub enum Decision<'p> {
     Asks(Asking<'p>),
 }
 
-/// Lets a request through when its route has no rules or one of them holds.
+/// What rules say.
+enum Judged<'p> {
+    Pass,
+    Refuse(Refusal),
+    /// Those that are left, and why one of the others had no answer.
+    Ask(SmallVec<[&'p Compiled; 2]>, Option<String>),
+}
+
+impl Policies {
+    fn judge<'p>(
+        &'p self,
+        rules: &'p [Compiled],
+        matched: &Matched,
+        principal: &Principal,
+        facts: &Facts<'_>,
+    ) -> Judged<'p> {
+        if rules.is_empty() {
+            return Judged::Pass;
+        }
+        let Some(case) = self.case(matched, principal, facts) else {
+            return Judged::Refuse(missing());
+        };
+        let (mut left, mut untold) = (SmallVec::new(), None);
+        for rule in rules {
+            match rule.judge(&case) {
+                Outcome::Holds if rule.asks() => left.push(rule),
+                Outcome::Holds => return Judged::Pass,
+                Outcome::Fails(_) => {}
+                Outcome::Untold(key, why) => {
+                    untold.get_or_insert_with(|| format!("{}: {why}", key.as_str()));
+                }
+            }
+        }
+        match left.is_empty() {
+            true => Judged::Refuse(forbidden(untold)),
+            false => Judged::Ask(left, untold),
+        }
+    }
+}
+
+/// Lets a request through when its route has no rules, one of them holds, or they are in shadow.
 ///
 /// # Errors
 /// `token-missing` for a caller without identity, `forbidden` for any other.
@@ -95,36 +175,24 @@ pub fn decide<'p>(
     facts: &Facts<'_>,
 ) -> Result<Decision<'p>, Refusal> {
     // A route without an entry would be a bug; it must not open the route.
-    let Some(rules) = policies.rules(&matched) else {
+    let Some(Rules { rules, is_shadow }) = policies.rules(&matched) else {
         return Err(Refusal::new(Code::Internal, "The gateway failed.").because("no policy"));
     };
-    if rules.is_empty() {
-        return Ok(Decision::Permit(Permit::new(matched, principal)));
-    }
-    let Some(case) = policies.case(&matched, &principal, facts) else {
-        return Err(missing());
-    };
-    let (mut left, mut untold) = (SmallVec::new(), None);
-    for rule in rules {
-        match rule.judge(&case) {
-            Outcome::Holds if rule.asks() => left.push(rule),
-            Outcome::Holds => return Ok(Decision::Permit(Permit::new(matched, principal))),
-            Outcome::Fails(_) => {}
-            Outcome::Untold(key, why) => {
-                untold.get_or_insert_with(|| format!("{}: {why}", key.as_str()));
-            }
+    let permit = match policies.judge(rules, &matched, &principal, facts) {
+        Judged::Pass => Permit::new(matched, principal),
+        Judged::Refuse(refusal) => Permit::in_spite_of(refusal, *is_shadow, matched, principal)?,
+        Judged::Ask(left, untold) => {
+            return Ok(Decision::Asks(Asking {
+                policies,
+                matched,
+                principal,
+                untold,
+                left,
+                is_shadow: *is_shadow,
+            }));
         }
-    }
-    match left.is_empty() {
-        true => Err(forbidden(untold)),
-        false => Ok(Decision::Asks(Asking {
-            policies,
-            matched,
-            principal,
-            untold,
-            left,
-        })),
-    }
+    };
+    Ok(Decision::Permit(permit))
 }
 
 pub(super) fn forbidden(cause: Option<String>) -> Refusal {
@@ -144,7 +212,7 @@ pub async fn explain(
     facts: &Facts<'_>,
     owners: &impl Owners,
 ) -> Vec<Outcome> {
-    let rules = policies.rules(matched).unwrap_or_default();
+    let rules = policies.rules(matched).map_or(&[][..], |all| &all.rules);
     let Some(case) = policies.case(matched, principal, facts) else {
         return vec![Outcome::Fails(Key::Identity); rules.len()];
     };

@@ -591,3 +591,54 @@ fn the_first_key_that_fails_is_told() {
         ("token-missing", nobody)
     );
 }
+
+#[test]
+fn rules_in_shadow_make_a_permit_that_tells_what_they_would_refuse() {
+    let mut route = sample::route(Pattern::Prefix(Vec::new()));
+    route.allow = vec![Rule {
+        superuser: Some(true),
+        ..Rule::default()
+    }];
+    route.shadow = Shadow::of([Guard::Allow]);
+    let mut asks = sample::route(Pattern::Prefix(vec!["asks".into()]));
+    asks.allow = vec![look_up("GET /x", "/by", OwnerField::Username)];
+    asks.shadow = route.shadow;
+    let config = sample::config(vec![route, asks]);
+    let table = Table::build(&config, &[]);
+    let policies = Policies::build(&config, &Plans::default().under(&config));
+    let socket: SocketAddr = "192.0.2.1:1".parse().unwrap();
+    let peer = Peer {
+        socket,
+        client: socket.ip(),
+        is_trusted: false,
+    };
+    let would_refuse_at = |path: &str, principal: Principal, said: &'static str| {
+        let (head, ()) = Request::get(path).body(()).unwrap().into_parts();
+        let facts = Facts {
+            head: &head,
+            host: "localhost",
+            peer: &peer,
+        };
+        let upstream = Upstream {
+            says: BTreeMap::from([("/x#/by", Ok(said))]),
+            ..Upstream::default()
+        };
+        let matched = route::find(&table, &facts).unwrap();
+        let permit = match decide(&policies, matched, principal, &facts).unwrap() {
+            Decision::Permit(permit) => permit,
+            Decision::Asks(asking) => at_once(asking.ask(&facts, &upstream)).unwrap(),
+        };
+        let is_known = permit.principal().user().is_some();
+        let code = permit.would_refuse().map(|refusal| refusal.code().as_str());
+        (is_known, code)
+    };
+    let would_refuse = |principal| would_refuse_at("/", principal, "");
+    let superuser = caller(|claims| claims.is_superuser = true);
+    assert_eq!(would_refuse(superuser), (true, None));
+    assert_eq!(would_refuse(caller(|_| {})), (true, Some("forbidden")));
+    let nobody = Principal::Anonymous;
+    assert_eq!(would_refuse(nobody), (false, Some("token-missing")));
+    let asked = |said| would_refuse_at("/asks", caller(|_| {}), said);
+    assert_eq!(asked("alice"), (true, None));
+    assert_eq!(asked("bob"), (true, Some("forbidden")));
+}

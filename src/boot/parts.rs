@@ -20,8 +20,10 @@ use crate::gateway::{ApiBody, ApiRequestBody, AuthApi, AuthApiFuture, RouteNames
 use crate::limit::{AddressLimit, Clock, Limits, Slots};
 use crate::request::{Code, Refusal};
 use crate::route::Table;
-use crate::telemetry::{AccessLog, Format, Metrics};
+use crate::telemetry::{AccessLog, Format, LimitDecision, Metrics};
 
+/// What the limit of `auth.rate` is called.
+const AUTH: &str = "auth";
 /// Requests to the auth API that are served at once; more are told to come back.
 const AUTH_API_CONCURRENCY: usize = 512;
 
@@ -55,7 +57,9 @@ impl Parts {
         let authenticator = Arc::new(authenticator);
         let slots = Arc::new(Slots::new());
         let clock = Clock::start();
-        let limit = AddressLimit::new(Arc::clone(&slots), clock.clone(), "auth", config.auth.rate);
+        let limit = AddressLimit::new(Arc::clone(&slots), clock.clone(), AUTH, config.auth.rate);
+        let is_limited = config.auth.rate.is_some();
+        let shard = metrics.shard();
         let state = ApiState::new(
             config,
             Arc::clone(&accounts),
@@ -74,7 +78,14 @@ impl Parts {
                     })
                 })
             },
-            Arc::new(move |address: IpAddr| limit.take(address)),
+            // The gateway counts what is refused, as for routes.
+            Arc::new(move |address: IpAddr| {
+                limit.take(address)?;
+                if is_limited {
+                    shard.limited(AUTH, "", LimitDecision::Allowed);
+                }
+                Ok(())
+            }),
             Arc::clone(&metrics),
         );
         let router = api::router(&config.auth, state);

@@ -19,6 +19,7 @@ use super::secret::Secret;
 
 pub use super::json_pointer::{JsonPointer, NoValue};
 pub use super::look_up::{LookUp, Target as LookUpTarget};
+pub use super::networks::{AddressRules, Networks};
 pub use super::path_regex::{Case, PathRegex};
 pub use super::private_key::{KeyAlgorithm, KeyFault, PrivateKey};
 pub use super::template::{Part, RequestField, Template, UserField, Variable};
@@ -373,6 +374,12 @@ pub struct HeaderEdits {
 }
 
 impl HeaderEdits {
+    /// What the message's sender does not say, in whatever spelling.
+    pub fn withheld(&self) -> impl Iterator<Item = &HeaderName> {
+        let set = self.set.iter().map(|line| &line.name);
+        self.remove.iter().chain(set)
+    }
+
     pub fn lines(&self) -> impl Iterator<Item = &HeaderLine> {
         self.set.iter().chain(&self.add)
     }
@@ -422,6 +429,8 @@ pub struct Route {
     pub response_headers: HeaderEdits,
     /// The route's own or the file's.
     pub cors: Option<Arc<Cors>>,
+    pub shadow: Shadow,
+    pub ip: AddressRules,
 }
 
 /// Headers of responses that hold browsers to what the response says.
@@ -473,6 +482,57 @@ pub enum HostRewrite {
     /// The first target's.
     Upstream,
     Name(HeaderValue),
+}
+
+/// Which guards of a route only record what they would refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shadow {
+    pub auth: bool,
+    pub allow: bool,
+    pub limits: bool,
+}
+
+impl Shadow {
+    pub fn of(guards: impl IntoIterator<Item = Guard>) -> Self {
+        let mut shadow = Shadow::default();
+        for guard in guards {
+            match guard {
+                Guard::Auth => shadow.auth = true,
+                Guard::Allow => shadow.allow = true,
+                Guard::Limits => shadow.limits = true,
+            }
+        }
+        shadow
+    }
+
+    pub fn guards(self) -> impl Iterator<Item = Guard> {
+        let all = [
+            (Guard::Auth, self.auth),
+            (Guard::Allow, self.allow),
+            (Guard::Limits, self.limits),
+        ];
+        all.into_iter()
+            .filter_map(|(guard, is_in)| is_in.then_some(guard))
+    }
+}
+
+/// What of a route may refuse a request, and may be told not to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Guard {
+    Auth,
+    Allow,
+    Limits,
+}
+
+impl Guard {
+    /// As the file, the log and metrics call it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Guard::Auth => "auth",
+            Guard::Allow => "allow",
+            Guard::Limits => "limits",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -657,6 +717,16 @@ pub struct Limit {
     pub tiers: BTreeMap<String, Option<Rate>>,
     /// What one request takes.
     pub cost: NonZeroU32,
+    pub mode: Mode,
+}
+
+/// What becomes of a request that a limit has no room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    #[default]
+    Enforce,
+    /// It passes, and that is recorded.
+    Shadow,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

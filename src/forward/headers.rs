@@ -69,7 +69,10 @@ pub struct Told<'a> {
 pub fn toward_upstream(headers: &mut HeaderMap, told: &Told<'_>) {
     remove_hop_by_hop(headers);
     remove_reserved(headers, told.names, told.is_trusted);
-    if told.auth != AuthMode::None && !told.identity.forward_authorization {
+    // Upstreams may read a token without checking it again, because here it was: one that only passes
+    // because `auth` is in shadow would be believed.
+    let is_checked = told.principal.user().is_some();
+    if told.auth != AuthMode::None && !(told.identity.forward_authorization && is_checked) {
         headers.remove(header::AUTHORIZATION);
     }
     remove_cookie(headers, told.refresh_cookie);
@@ -93,7 +96,7 @@ pub fn toward_upstream(headers: &mut HeaderMap, told: &Told<'_>) {
     if let Some((name, assertion)) = &told.assertion {
         headers.insert(*name, assertion.clone());
     }
-    for name in &told.edits.edits.remove {
+    for name in told.edits.edits.withheld() {
         remove_spellings(headers, name);
     }
     edit(headers, told.edits);

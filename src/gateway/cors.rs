@@ -8,6 +8,7 @@ use http::{Method, Response, StatusCode};
 
 use crate::config::Config;
 use crate::config::checked::{Cors, Origins};
+use crate::limit;
 use crate::request::{Code, Facts, Refusal};
 use crate::route::{self, Destination, Table};
 
@@ -120,13 +121,17 @@ pub fn preflight(config: &Config, table: &Table, facts: &Facts<'_>) -> Option<Pr
     let announced = announced(headers);
     let found = route::find_announced(table, facts, &method, &announced);
     let destination = found.ok()?.destination;
-    let in_force = match destination {
-        Destination::Route(index) => config.routes.get(index)?.cors.as_ref(),
-        Destination::AuthApi => config.cors.as_ref(),
+    let (in_force, is_kept_out) = match destination {
+        Destination::Route(index) => {
+            let route = config.routes.get(index)?;
+            (route.cors.as_ref(), !route.ip.admits(facts.peer.client))
+        }
+        Destination::AuthApi => (config.cors.as_ref(), false),
     };
     let in_force = in_force?;
     let cors = CrossOrigin::of(Some(in_force), headers);
     let answer = match &cors.allowed {
+        _ if is_kept_out => Err(limit::kept_out()),
         Some(_) => Ok(permission(in_force, asked)),
         None => Err(Refusal::new(
             Code::Forbidden,

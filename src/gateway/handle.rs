@@ -14,6 +14,7 @@ use super::ledger::Ledger;
 use super::respond;
 use super::security::Security;
 use super::worker::{Current, Worker};
+use crate::authn::Identified;
 use crate::authz::{self, Asking, Decision, Permit};
 use crate::forward::{self, Asked};
 use crate::limit::{self, Admission};
@@ -94,6 +95,7 @@ async fn serve(
         if additions.cors.is_listed() {
             request.extensions_mut().insert(ListedOrigin);
         }
+        request.extensions_mut().insert(ledger.noting());
         request.extensions_mut().insert(peer);
         let response = respond::api((snapshot.auth_api)(request).await)?;
         return Ok((response, "allow"));
@@ -106,13 +108,16 @@ async fn serve(
     });
 
     let admission = limit::admit(&snapshot.limits, &matched, &facts)?;
+    ledger.admitted(&admission);
     let identified = snapshot.authenticator.identify(route.auth, &head.headers);
-    let principal = ledger.identified(identified.await, &head.headers)?;
+    let identified = Identified::of(identified.await, route.shadow);
+    let principal = ledger.identified(identified, &head.headers)?;
     let decision = authz::decide(&snapshot.policies, matched, principal, &facts)?;
     let (permit, admission) = match decision {
         Decision::Permit(permit) => (permit, admission),
         Decision::Asks(asking) => ask(current, asking, admission, &facts).await?,
     };
+    ledger.decided(&permit);
     let ticket = limit::take(&snapshot.limits, admission, permit, &facts)?;
     ledger.limited(&ticket);
 

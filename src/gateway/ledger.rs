@@ -6,20 +6,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 
 use super::body::{ApiRequestBody, Body};
 use super::ingress::Connection;
 use super::worker::{Current, Worker};
-use crate::authn::{Principal, User};
+use crate::authn::{Identified, Noted, Principal, User};
+use crate::authz::Permit;
+use crate::config::checked::Guard;
 use crate::forward::{Trace, X_REQUEST_ID};
-use crate::limit::Ticket;
-use crate::request::{Peer, Refusal};
-use crate::telemetry::{Entry, Label};
+use crate::limit::{Admission, Ticket};
+use crate::request::{Code, Peer, Refusal};
+use crate::telemetry::{Entry, Label, LimitDecision, WouldRefuse};
 
 /// The status that stands in log and metrics for a client that left (as nginx has it).
 const CLIENT_LEFT: u16 = 499;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 pub struct Ledger(Box<Inner>);
 
@@ -33,6 +37,8 @@ struct Inner {
     trace: Trace,
     /// Bytes that the auth API has read.
     read: Option<Arc<AtomicU64>>,
+    /// Whom the auth API has found to be calling.
+    noted: Option<Noted>,
     entry: Entry,
 }
 
@@ -60,9 +66,11 @@ impl Ledger {
             user: None,
             trace: Trace::default(),
             read: None,
+            noted: None,
             entry: Entry {
                 time: SystemTime::now(),
                 request_id: kept.cloned().unwrap_or_else(|| worker.new_request_id()),
+                traceparent: headers.get(TRACEPARENT).cloned(),
                 client_ip: peer.client,
                 peer_ip: peer.socket.ip(),
                 method: request.method().clone(),
@@ -90,43 +98,99 @@ impl Ledger {
         }
     }
 
-    /// Notes how the identify stage ended, and hands its outcome on.
-    pub fn identified(
-        &mut self,
-        outcome: Result<Principal, Refusal>,
-        headers: &HeaderMap,
-    ) -> Result<Principal, Refusal> {
-        let inner = &mut *self.0;
-        let (result, reason, method) = match &outcome {
-            Ok(Principal::User(user)) => {
-                let method = user.method().as_str();
-                inner.entry.auth = method;
-                inner.user = Some(Arc::clone(user));
-                ("allowed", "", method)
-            }
-            Ok(Principal::Anonymous) => {
-                inner.entry.auth = "anonymous";
-                ("anonymous", "", "none")
-            }
-            Err(refusal) => {
-                let method = inner.current.snapshot.authenticator.method_of(headers);
-                ("refused", refusal.code().as_str(), method.as_str())
-            }
-        };
-        inner.worker.shard.authenticated(result, reason, method);
-        outcome
-    }
-
-    /// Counts the limits that let the request through.
-    pub fn limited(&self, ticket: &Ticket) {
-        for policy in ticket.policies(&self.0.current.snapshot.limits) {
-            self.count_limit(policy, false);
+    /// Notes which limits in shadow had no room before the caller was known.
+    pub fn admitted(&mut self, admission: &Admission) {
+        let current = Rc::clone(&self.0.current);
+        for policy in admission.would_refuse(&current.snapshot.limits) {
+            self.would_be_limited(policy);
         }
     }
 
-    fn count_limit(&self, policy: &str, refused: bool) {
+    /// Notes how the identify stage ended, and hands on who is calling.
+    pub fn identified(
+        &mut self,
+        outcome: Result<Identified, Refusal>,
+        headers: &HeaderMap,
+    ) -> Result<Principal, Refusal> {
+        let inner = &mut *self.0;
+        let method_of = || inner.current.snapshot.authenticator.method_of(headers);
+        let refused =
+            |refusal: &Refusal, result| (result, refusal.code().as_str(), method_of().as_str());
+        let (result, reason, method) = match &outcome {
+            Err(refusal) => refused(refusal, "refused"),
+            Ok(identified) => match (&identified.principal, &identified.would_refuse) {
+                (_, Some(refusal)) => refused(refusal, "would_refuse"),
+                (Principal::User(user), None) => ("allowed", "", user.method().as_str()),
+                (Principal::Anonymous, None) => ("anonymous", "", "none"),
+            },
+        };
+        inner.worker.shard.authenticated(result, reason, method);
+        let Identified {
+            principal,
+            would_refuse,
+        } = outcome?;
+        inner.entry.auth = match &principal {
+            Principal::User(user) => user.method().as_str(),
+            Principal::Anonymous => "anonymous",
+        };
+        inner.user = principal.user().map(Arc::clone);
+        if let Some(refusal) = would_refuse {
+            self.refused_in_shadow(Guard::Auth, &refusal);
+        }
+        Ok(principal)
+    }
+
+    /// Notes what rules in shadow said.
+    pub fn decided(&mut self, permit: &Permit) {
+        if let Some(refusal) = permit.would_refuse() {
+            self.refused_in_shadow(Guard::Allow, refusal);
+        }
+    }
+
+    /// Counts the limits that let the request through, and notes which of them are in shadow and had
+    /// no room.
+    pub fn limited(&mut self, ticket: &Ticket) {
+        let current = Rc::clone(&self.0.current);
+        let limits = &current.snapshot.limits;
+        for policy in ticket.policies(limits) {
+            self.count_limit(policy, LimitDecision::Allowed);
+        }
+        for policy in ticket.would_refuse(limits) {
+            self.would_be_limited(policy);
+        }
+    }
+
+    fn refused_in_shadow(&mut self, guard: Guard, refusal: &Refusal) {
+        // Of a refusal that is acted on only its own cause is told.
+        if let Some(cause) = refusal.cause() {
+            self.0.entry.cause = Some(cause.into());
+        }
+        self.would_refuse(guard, refusal.code(), None);
+    }
+
+    fn would_be_limited(&mut self, policy: &str) {
+        self.count_limit(policy, LimitDecision::WouldRefuse);
+        self.would_refuse(Guard::Limits, Code::RateLimited, Some(policy));
+    }
+
+    fn count_limit(&self, policy: &str, decision: LimitDecision) {
         let tier = self.0.user.as_ref().map_or("", |user| &user.tier);
-        self.0.worker.shard.limited(policy, tier, refused);
+        self.0.worker.shard.limited(policy, tier, decision);
+    }
+
+    fn would_refuse(&mut self, guard: Guard, code: Code, limit: Option<&str>) {
+        let inner = &mut *self.0;
+        let part = guard.as_str();
+        let noted = &mut inner.entry.would_refuse;
+        // Of several limits one would have been enough: what is counted are requests.
+        if noted.iter().all(|before| before.part != part) {
+            inner.worker.shard.would_refuse(inner.route, part);
+        }
+        noted.push(WouldRefuse {
+            part,
+            reason: code.as_str(),
+            limit: limit.map(Into::into),
+        });
     }
 
     /// Where the forward stage writes down what it did.
@@ -138,6 +202,11 @@ impl Ledger {
     pub fn counting(&mut self, body: Incoming) -> ApiRequestBody {
         let read = self.0.read.insert(Arc::default());
         ApiRequestBody::counted(body, Arc::clone(read))
+    }
+
+    /// Where the auth API writes down who calls.
+    pub fn noting(&mut self) -> Noted {
+        self.0.noted.insert(Noted::default()).clone()
     }
 
     pub fn sent(&mut self, bytes: usize) {
@@ -160,7 +229,7 @@ impl Ledger {
 
     pub fn refused(mut self, refusal: &Refusal, response: Response<Body>) -> Response<Body> {
         if let Some(policy) = refusal.limit() {
-            self.count_limit(policy, true);
+            self.count_limit(policy, LimitDecision::Refused);
         }
         let entry = &mut self.0.entry;
         entry.reason = Some(refusal.code().as_str());
@@ -189,6 +258,10 @@ impl Drop for Inner {
             self.entry.upstream_time,
         );
         if let Some(log) = &self.current.snapshot.access_log {
+            if let Some(user) = self.noted.as_ref().and_then(Noted::user) {
+                self.entry.auth = user.method().as_str();
+                self.user = Some(Arc::clone(user));
+            }
             if let Some(user) = &self.user {
                 self.entry.user_id = Some(user.id);
                 self.entry.session_id = Some(user.key.unwrap_or(user.session));

@@ -22,6 +22,8 @@ pub struct Bucket {
     pub cost: NonZeroU32,
     /// It is charged before the caller is known.
     pub is_early: bool,
+    /// It refuses nobody.
+    pub is_shadow: bool,
 }
 
 /// The limits of the matched route. Those by user are left out when no caller is known, because the
@@ -39,7 +41,7 @@ pub fn explain(
         return Vec::new();
     };
     let client = Network::from(facts.peer.client);
-    let bucket = |limit: &Limit, tier: Option<&str>, value: Value<'_>, is_early| Bucket {
+    let bucket = |limit: &Limit, is_shadow, tier: Option<&str>, value: Value<'_>| Bucket {
         name: limit.name.clone(),
         key: match value {
             Value::User(id) => format!("user {id}"),
@@ -51,10 +53,19 @@ pub fn explain(
             .policy(tier)
             .map(|policy| limits.policies[policy].rate),
         cost: limit.cost,
-        is_early,
+        is_early: false,
+        is_shadow,
     };
     let early = route.early.iter();
-    let early = early.map(|limit| bucket(limit, None, early_value(limit, client, facts), true));
+    let early = early.map(|limit| Bucket {
+        is_early: true,
+        ..bucket(
+            limit,
+            limit.is_shadow,
+            None,
+            early_value(limit, client, facts),
+        )
+    });
     let mut buckets: Vec<Bucket> = early.collect();
     let Some(principal) = principal else {
         return buckets;
@@ -62,10 +73,8 @@ pub fn explain(
     let user = principal.user();
     let tier = user.map(|user| user.tier.as_str());
     let value = || user.map_or(Value::Address(client), |user| Value::User(user.id));
-    let (late, by_path) = late(limits, route, index, tier, facts);
-    let stays = |limit: &&Limit| by_path.iter().all(|rule| rule.name != limit.name);
-    let late = late.iter().filter(stays).chain(by_path.iter().copied());
-    buckets.extend(late.map(|limit| bucket(limit, tier, value(), false)));
+    let late = late(limits, route, index, tier, facts).into_iter();
+    buckets.extend(late.map(|(limit, is_shadow)| bucket(limit, is_shadow, tier, value())));
     buckets
 }
 

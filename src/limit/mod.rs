@@ -1,5 +1,5 @@
-//! Stage 4, limit: budgets by address, header and route before authentication ([`admit`]), by user
-//! and tier after it ([`take`]), which gives out a [`Ticket`].
+//! Stage 4, limit: addresses that a route is not for, and budgets by address, header and route, before
+//! authentication ([`admit`]); budgets by user and tier after it ([`take`]), which gives out a [`Ticket`].
 //!
 //! All workers share one set of counters ([`Slots`]), so a limit holds exactly however many there
 //! are. A counter belongs to (route, limit, value) and never to a quota: it outlives reloads, and a
@@ -22,6 +22,8 @@ mod stage;
 mod tests;
 #[cfg(test)]
 mod tests_of_rules;
+#[cfg(test)]
+mod tests_of_shadow;
 mod word;
 
 pub use address::AddressLimit;
@@ -29,4 +31,4 @@ pub use clock::{Clock, Hands};
 pub use explain::{Bucket, explain};
 pub use policy::Limits;
 pub use slots::Slots;
-pub use stage::{Admission, Ticket, admit, take, take_ahead};
+pub use stage::{Admission, Ticket, admit, kept_out, take, take_ahead};

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::config::checked::{self, LimitKey, LimitsHeaders, PathOptions, Rate};
+use crate::config::checked::{
+    self, AddressRules, LimitKey, LimitsHeaders, Mode, PathOptions, Rate,
+};
 use crate::config::{Config, Plans};
 
 use super::clock::Clock;
@@ -34,12 +36,15 @@ pub struct Limits {
 }
 
 pub(super) struct RouteLimits {
+    pub(super) addresses: AddressRules,
     /// Which spellings of a path are one to rules that go by path.
     pub(super) path_options: PathOptions,
     /// By address, header and route: charged before authentication.
     pub(super) early: Vec<Limit>,
     /// By user: charged when the caller is known. `None` when the route says nothing of limits.
     pub(super) late: Option<Vec<Limit>>,
+    /// Whatever limits a caller meets here, they only record what they would refuse.
+    pub(super) is_shadow: bool,
 }
 
 #[derive(Clone)]
@@ -52,6 +57,8 @@ pub(super) struct Limit {
     pub(super) by_tier: BTreeMap<String, Option<usize>>,
     /// What one request takes.
     pub(super) cost: NonZeroU32,
+    /// It only records what it would refuse, on every route that it is for.
+    pub(super) is_shadow: bool,
 }
 
 /// A quota, and how clients are told of it.
@@ -87,6 +94,7 @@ impl Limits {
                 })
                 .collect(),
             cost: NonZeroU32::MIN,
+            is_shadow: false,
         };
         let anonymous = Limit {
             name: "anonymous".to_owned(),
@@ -95,6 +103,7 @@ impl Limits {
             policy: policies.add("anonymous", config.anonymous, NonZeroU32::MIN),
             by_tier: BTreeMap::new(),
             cost: NonZeroU32::MIN,
+            is_shadow: false,
         };
         // A server that ignores case is behind other routes as well.
         let folds = config.folds_paths();
@@ -112,17 +121,20 @@ impl Limits {
                     })
                     .collect(),
                 cost: limit.cost,
+                is_shadow: route.shadow.limits || limit.mode == Mode::Shadow,
             };
             let is_late = |limit: &&checked::Limit| limit.key == LimitKey::User;
             let own = route.limits.as_deref();
             let early = own.unwrap_or_default().iter().filter(|l| !is_late(l));
             RouteLimits {
+                addresses: route.ip.clone(),
                 path_options: PathOptions {
                     case_insensitive: folds,
                     ..route.path_options
                 },
                 early: early.map(&mut compile).collect(),
                 late: own.map(|own| own.iter().filter(is_late).map(&mut compile).collect()),
+                is_shadow: route.shadow.limits,
             }
         });
         let routes: Vec<RouteLimits> = routes.collect();
@@ -145,6 +157,15 @@ impl Limit {
     pub(super) fn policy(&self, tier: Option<&str>) -> Option<usize> {
         let of_tier = tier.and_then(|tier| self.by_tier.get(tier));
         of_tier.copied().unwrap_or(self.policy)
+    }
+
+    /// The counters that it charges. What other routes share is not used up by one in shadow: that
+    /// would have them refuse.
+    pub(super) fn scope(&self, is_shadow: bool) -> Scope {
+        match is_shadow && !self.is_shadow {
+            true => self.scope.in_shadow(),
+            false => self.scope,
+        }
     }
 }
 

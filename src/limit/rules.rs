@@ -65,7 +65,7 @@ impl Rules {
                     let limits = rules.by_route[*at]
                         .entry(rule.tier.clone())
                         .or_insert_with(|| base.iter().map(|l| l.of_tier(&rule.tier)).collect());
-                    work_in(limits, rule, name, slots, policies);
+                    work_in(limits, rule, name, &routes[*at], slots, policies);
                 }
                 RuleScope::Path {
                     template,
@@ -82,7 +82,7 @@ impl Rules {
                     let scope = slots.scope(&["path", template, of_method, &rule.name]);
                     by_path.rules.push(PathRule {
                         method: method.clone(),
-                        limit: limit(rule, scope, NonZeroU32::MIN, policies),
+                        limit: limit(rule, scope, NonZeroU32::MIN, false, policies),
                     });
                 }
             }
@@ -149,23 +149,34 @@ impl Limit {
     }
 }
 
-/// Puts a rule in the place of the limit of its name, which keeps its counters and its cost, or
-/// beside the others.
+/// Puts a rule in the place of the limit of its name, which keeps its counters, its cost and its mode,
+/// or beside the others.
 fn work_in(
     limits: &mut Vec<Limit>,
     rule: &LimitRule,
-    route: &str,
+    name: &str,
+    route: &RouteLimits,
     slots: &Slots,
     policies: &mut Policies,
 ) {
-    let scope = route_scope(slots, route, &rule.name);
-    match limits.iter_mut().find(|limit| limit.name == rule.name) {
-        Some(old) => *old = limit(rule, scope, old.cost, policies),
-        None => limits.push(limit(rule, scope, NonZeroU32::MIN, policies)),
+    let scope = route_scope(slots, name, &rule.name);
+    let old = limits.iter_mut().find(|limit| limit.name == rule.name);
+    let cost = old.as_ref().map_or(NonZeroU32::MIN, |old| old.cost);
+    let is_shadow = route.is_shadow || old.as_ref().is_some_and(|old| old.is_shadow);
+    let new = limit(rule, scope, cost, is_shadow, policies);
+    match old {
+        Some(old) => *old = new,
+        None => limits.push(new),
     }
 }
 
-fn limit(rule: &LimitRule, scope: Scope, cost: NonZeroU32, policies: &mut Policies) -> Limit {
+fn limit(
+    rule: &LimitRule,
+    scope: Scope,
+    cost: NonZeroU32,
+    is_shadow: bool,
+    policies: &mut Policies,
+) -> Limit {
     Limit {
         name: rule.name.clone(),
         scope,
@@ -173,5 +184,6 @@ fn limit(rule: &LimitRule, scope: Scope, cost: NonZeroU32, policies: &mut Polici
         policy: policies.add(&rule.name, Some(rule.rate), cost),
         by_tier: BTreeMap::new(),
         cost,
+        is_shadow,
     }
 }

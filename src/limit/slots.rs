@@ -25,6 +25,13 @@ pub struct Slots {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Scope(u64);
 
+impl Scope {
+    /// Counters apart from those of the scope itself, which routes outside of the shadow go by.
+    pub(super) fn in_shadow(self) -> Scope {
+        Scope(!self.0)
+    }
+}
+
 /// One counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Key {
@@ -81,6 +88,12 @@ impl Slots {
             by_account: Pool::new(by_account),
             by_stranger: Pool::new(by_stranger),
         }
+    }
+
+    /// Nothing is used up any more. For requests that nobody sent, which must not count against each other.
+    pub fn clear(&self) {
+        self.by_account.clear();
+        self.by_stranger.clear();
     }
 
     pub(super) fn scope(&self, parts: &[&str]) -> Scope {

@@ -24,8 +24,10 @@ use super::slots::{Key, Network, Value};
 pub struct Admission {
     client: Network,
     charged: SmallVec<[Charged; 2]>,
-    /// The limits by user are among what was charged.
-    is_of_caller: bool,
+    /// Policies in shadow that had no room, by their index.
+    would_refuse: Vec<usize>,
+    /// The same of the limits by user, once those have been charged.
+    would_refuse_caller: Option<Vec<usize>>,
 }
 
 /// A request that every limit lets through: what forwarding asks for.
@@ -33,6 +35,10 @@ pub struct Admission {
 pub struct Ticket {
     permit: Permit,
     entries: SmallVec<[Entry; 2]>,
+    /// Policies in shadow, by their index: those that were charged, and those that had no room when the
+    /// caller was known.
+    in_shadow: Vec<usize>,
+    would_refuse: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -40,28 +46,41 @@ struct Charged {
     key: Key,
     charge: Charge,
     entry: Entry,
+    is_shadow: bool,
 }
 
-/// Charges the limits by address, header and route.
+/// A counter that is to be charged.
+struct Due {
+    policy: usize,
+    key: Key,
+    is_shadow: bool,
+}
+
+/// Turns away addresses that the route is not for, and charges the limits by address, header and route.
 ///
 /// # Errors
 ///
-/// 429 `rate-limited` when one refuses; then none is charged.
+/// 403 `forbidden` for an address that the route's `ip` keeps out; 429 `rate-limited` when one refuses; then none is charged. One in shadow does not refuse.
 pub fn admit(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<Admission, Refusal> {
     let mut admission = Admission {
         client: Network::from(facts.peer.client),
         charged: SmallVec::new(),
-        is_of_caller: false,
+        would_refuse: Vec::new(),
+        would_refuse_caller: None,
     };
     let Some(route) = matched.route() else {
         return Ok(admission);
     };
-    let early = &limits.routes.get(route).ok_or_else(unknown_route)?.early;
-    let due = early.iter().filter_map(|limit| {
-        let value = early_value(limit, admission.client, facts);
-        due_of(limits, limit, None, value)
+    let route = limits.routes.get(route).ok_or_else(unknown_route)?;
+    if !route.addresses.admits(facts.peer.client) {
+        return Err(kept_out());
+    }
+    let client = admission.client;
+    let due = route.early.iter().filter_map(|limit| {
+        let value = early_value(limit, client, facts);
+        due_of(limits, limit, limit.is_shadow, None, value)
     });
-    limits.charge(due, &mut admission.charged)?;
+    limits.charge(due, &mut admission.charged, &mut admission.would_refuse)?;
     Ok(admission)
 }
 
@@ -71,7 +90,7 @@ pub fn admit(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<Ad
 /// # Errors
 ///
 /// 429 `rate-limited` when one refuses; then none is charged, and what [`admit`] charged is given
-/// back.
+/// back. One in shadow does not refuse, and gives nothing back.
 pub fn take(
     limits: &Limits,
     admission: Admission,
@@ -79,9 +98,20 @@ pub fn take(
     facts: &Facts<'_>,
 ) -> Result<Ticket, Refusal> {
     let (matched, principal) = (permit.matched(), permit.principal());
-    let Admission { charged, .. } = take_ahead(limits, admission, matched, principal, facts)?;
-    let entries = charged.iter().map(|charged| charged.entry).collect();
-    Ok(Ticket { permit, entries })
+    let admission = take_ahead(limits, admission, matched, principal, facts)?;
+    let mut ticket = Ticket {
+        permit,
+        entries: SmallVec::new(),
+        in_shadow: Vec::new(),
+        would_refuse: admission.would_refuse_caller.unwrap_or_default(),
+    };
+    for charged in admission.charged {
+        match charged.is_shadow {
+            true => ticket.in_shadow.push(charged.entry.policy),
+            false => ticket.entries.push(charged.entry),
+        }
+    }
+    Ok(ticket)
 }
 
 /// The same for a request that an upstream has to be asked about before it may pass, which costs what a
@@ -92,34 +122,32 @@ pub fn take(
 /// Those of [`take`].
 pub fn take_ahead(
     limits: &Limits,
-    admission: Admission,
+    mut admission: Admission,
     matched: &Matched,
     principal: &Principal,
     facts: &Facts<'_>,
 ) -> Result<Admission, Refusal> {
-    let Some(index) = matched.route().filter(|_| !admission.is_of_caller) else {
+    let is_due = admission.would_refuse_caller.is_none();
+    let Some(index) = matched.route().filter(|_| is_due) else {
         return Ok(admission);
     };
-    let Admission {
-        client,
-        mut charged,
-        ..
-    } = admission;
     let route = limits.routes.get(index).ok_or_else(unknown_route)?;
-    let user = principal.user();
+    let (user, client) = (principal.user(), admission.client);
     let tier = user.map(|user| user.tier.as_str());
     let value = || user.map_or(Value::Address(client), |user| Value::User(user.id));
-    let (late, by_path) = late(limits, route, index, tier, facts);
-    let stays = |limit: &&Limit| by_path.iter().all(|rule| rule.name != limit.name);
-    let late = late.iter().filter(stays);
-    let due = late.chain(by_path.iter().copied());
-    let due = due.filter_map(|limit| due_of(limits, limit, tier, value()));
-    limits.charge(due, &mut charged)?;
-    Ok(Admission {
-        client,
-        charged,
-        is_of_caller: true,
-    })
+    let late = late(limits, route, index, tier, facts).into_iter();
+    let due = late.filter_map(|(limit, is_shadow)| due_of(limits, limit, is_shadow, tier, value()));
+    let mut would_refuse = Vec::new();
+    limits.charge(due, &mut admission.charged, &mut would_refuse)?;
+    admission.would_refuse_caller = Some(would_refuse);
+    Ok(admission)
+}
+
+impl Admission {
+    /// The names of the policies in shadow that would have refused.
+    pub fn would_refuse<'l>(&'l self, limits: &'l Limits) -> impl Iterator<Item = &'l str> {
+        limits.names(&self.would_refuse)
+    }
 }
 
 impl Ticket {
@@ -129,12 +157,17 @@ impl Ticket {
 
     /// The names of the policies that were charged.
     pub fn policies<'l>(&self, limits: &'l Limits) -> impl Iterator<Item = &'l str> {
-        self.entries
-            .iter()
-            .map(|entry| limits.policies[entry.policy].name.as_str())
+        let told = self.entries.iter().map(|entry| entry.policy);
+        let policies = told.chain(self.in_shadow.iter().copied());
+        policies.map(|policy| limits.policies[policy].name.as_str())
     }
 
-    /// Tells the client how it stands. `limits` are those that gave out the ticket.
+    /// The names of the policies in shadow that would have refused once the caller was known.
+    pub fn would_refuse<'l>(&'l self, limits: &'l Limits) -> impl Iterator<Item = &'l str> {
+        limits.names(&self.would_refuse)
+    }
+
+    /// Tells the client how it stands, in shadow aside. `limits` are those that gave out the ticket.
     pub fn write_headers(&self, limits: &Limits, headers: &mut HeaderMap) {
         let set = |name: &HeaderName, value: HeaderValue| drop(headers.insert(name, value));
         headers::write(limits.headers, &limits.policies, &self.entries, set);
@@ -154,46 +187,61 @@ pub(super) fn early_value<'f>(limit: &Limit, client: Network, facts: &Facts<'f>)
     }
 }
 
-/// The limits by user of the route with this index, and the rules by path, each of which takes the place
-/// of the one of its name. Callers without identity have no tier.
+/// The limits by user that a caller meets on the route with this index, and whether they are in shadow
+/// there. A rule by path takes the place of the limit of its name. Callers without identity have no tier.
 pub(super) fn late<'l>(
     limits: &'l Limits,
     route: &'l RouteLimits,
     index: usize,
     tier: Option<&str>,
     facts: &Facts<'_>,
-) -> (&'l [Limit], SmallVec<[&'l Limit; 2]>) {
-    let late = match (&route.late, tier) {
+) -> SmallVec<[(&'l Limit, bool); 4]> {
+    let own = match (&route.late, tier) {
         (Some(own), _) => own.as_slice(),
         (None, Some(_)) => std::slice::from_ref(&limits.by_tier),
         (None, None) => std::slice::from_ref(&limits.anonymous),
     };
-    match (&limits.rules, tier) {
+    let (own, by_path) = match (&limits.rules, tier) {
         (Some(rules), Some(tier)) => (
-            rules.on_route(index, tier).unwrap_or(late),
+            rules.on_route(index, tier).unwrap_or(own),
             rules.on_path(tier, route.path_options, facts),
         ),
-        _ => (late, SmallVec::new()),
-    }
+        _ => (own, SmallVec::new()),
+    };
+    let stays = |limit: &&Limit| by_path.iter().all(|rule| rule.name != limit.name);
+    let own_ones = own.iter().filter(stays);
+    let own_ones = own_ones.map(|limit| (limit, route.is_shadow || limit.is_shadow));
+    let rules = by_path.iter().map(|rule| {
+        let old = own.iter().find(|limit| limit.name == rule.name);
+        let is_shadow = route.is_shadow || old.is_some_and(|old| old.is_shadow);
+        (*rule, is_shadow)
+    });
+    own_ones.chain(rules).collect()
 }
 
 /// Which counter a limit charges and under which policy; `None` when it does not limit this caller.
 fn due_of(
     limits: &Limits,
     limit: &Limit,
+    is_shadow: bool,
     tier: Option<&str>,
     value: Value<'_>,
-) -> Option<(usize, Key)> {
-    let policy = limit.policy(tier)?;
-    Some((policy, limits.slots.key(limit.scope, value)))
+) -> Option<Due> {
+    Some(Due {
+        policy: limit.policy(tier)?,
+        key: limits.slots.key(limit.scope(is_shadow), value),
+        is_shadow,
+    })
 }
 
 impl Limits {
-    /// Charges all that is due, or nothing: then what was charged before is given back too.
+    /// Charges all that is due, or nothing: then what was charged before is given back too. What is in
+    /// shadow is charged where there is room.
     fn charge(
         &self,
-        due: impl Iterator<Item = (usize, Key)>,
+        due: impl Iterator<Item = Due>,
         charged: &mut SmallVec<[Charged; 2]>,
+        would_refuse: &mut Vec<usize>,
     ) -> Result<(), Refusal> {
         let mut due = due.peekable();
         if due.peek().is_none() {
@@ -202,13 +250,20 @@ impl Limits {
         let now = self.clock.now();
         // Every limit is asked, so that the wait told is long enough for all of them.
         let mut refused: Option<(usize, Denied)> = None;
-        for (policy, key) in due {
+        for Due {
+            policy,
+            key,
+            is_shadow,
+        } in due
+        {
             match self.policies[policy].quota.charge(&self.slots, key, now) {
                 Ok((standing, charge)) => charged.push(Charged {
                     key,
                     charge,
                     entry: Entry { policy, standing },
+                    is_shadow,
                 }),
+                Err(_) if is_shadow => would_refuse.push(policy),
                 Err(denied) => {
                     if refused.is_none_or(|(_, before)| before.wait < denied.wait) {
                         refused = Some((policy, denied));
@@ -223,6 +278,12 @@ impl Limits {
             self.slots.refund(charged.key, &charged.charge, now);
         }
         Err(self.refusal(policy, denied))
+    }
+
+    fn names<'l>(&'l self, policies: &'l [usize]) -> impl Iterator<Item = &'l str> {
+        policies
+            .iter()
+            .map(|policy| self.policies[*policy].name.as_str())
     }
 
     fn refusal(&self, policy: usize, denied: Denied) -> Refusal {
@@ -254,6 +315,13 @@ pub(super) fn rate_limited(policy: &Policy, denied: Denied) -> Refusal {
     )
     .by_limit(&policy.name)
     .retry_after(seconds)
+}
+
+/// The refusal of an address that the route's `ip` keeps out. It says no more than any other 403: which
+/// addresses get in is nobody's business.
+pub fn kept_out() -> Refusal {
+    Refusal::new(Code::Forbidden, "You may not do this.")
+        .because("the client's address is not one that the route's `ip` lets in")
 }
 
 /// The table and the limits are of different configurations: better no answer than no limit.

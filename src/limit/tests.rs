@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use crate::authn::sample::claims;
 use crate::authn::{Claims, Principal, User};
 use crate::authz::Permit;
-use crate::config::checked::{Limit, LimitKey, Pattern, Rate, Route, Tier};
+use crate::config::checked::{Limit, LimitKey, Mode, Pattern, Rate, Route, Tier};
 use crate::config::{Config, Plans};
 use crate::request::{Code, Facts, Peer, Refusal};
 use crate::route::{self, Table, sample};
@@ -39,6 +39,7 @@ pub(super) fn limit(name: &str, key: LimitKey, rate: Rate) -> Limit {
         rate: Some(rate),
         tiers: BTreeMap::new(),
         cost: NonZeroU32::MIN,
+        mode: Mode::Enforce,
     }
 }
 
@@ -105,7 +106,7 @@ impl Gateway {
         }
     }
 
-    fn of_routes(routes: Vec<Route>) -> Self {
+    pub(super) fn of_routes(routes: Vec<Route>) -> Self {
         Gateway::new(&sample::config(routes))
     }
 

@@ -15,9 +15,9 @@ use super::asked::Asked;
 use super::caller::Caller;
 use super::stages::Stages;
 use super::wording;
-use crate::authn::{Principal, User};
+use crate::authn::{Identified, Principal, User};
 use crate::authz::{self, Decision, Key};
-use crate::config::checked::{AuthMode, Route, Rule};
+use crate::config::checked::{AuthMode, Guard, Route, Rule};
 use crate::forward::{self, Circumstances, Hop, Outgoing};
 use crate::gateway::cors::{self, CrossOrigin};
 use crate::gateway::ingress::{self, Connection};
@@ -44,6 +44,8 @@ pub struct Explanation {
     is_stated: bool,
     rules: Vec<RuleText>,
     pub buckets: Vec<Bucket>,
+    /// What guards in shadow would refuse.
+    would_refuse: Vec<(Guard, Refusal)>,
     pub outgoing: Option<Outgoing>,
     /// Headers that the client sent and the upstream does not get, and those that it gets instead or
     /// besides.
@@ -93,9 +95,10 @@ impl Explanation {
 }
 
 impl Stages {
-    /// Takes a request through the stages. Nothing is charged that anybody else is charged, and nothing
-    /// is sent.
+    /// Takes a request through the stages, as if it were the first there is. Nothing is charged that anybody
+    /// else is charged, and nothing is sent.
     pub fn explain(&self, asked: &Asked, caller: &Caller<'_>) -> Explanation {
+        self.slots.clear();
         let mut request = asked.request();
         let connection = Connection::new(asked.socket(), self.local());
         let peer = ingress::peer(&connection, &self.config, request.headers());
@@ -114,6 +117,7 @@ impl Stages {
             is_stated: matches!(caller, Caller::Stated(_)),
             rules: Vec::new(),
             buckets: Vec::new(),
+            would_refuse: Vec::new(),
             outgoing: None,
             removed: Vec::new(),
             added: Vec::new(),
@@ -191,10 +195,17 @@ impl Stages {
         told.buckets = limit::explain(&self.limits, &matched, &facts, None);
         let admission = match limit::admit(&self.limits, &matched, &facts) {
             Ok(admission) => admission,
+            Err(refusal) if refusal.code() == Code::Forbidden => return refused("ip", refusal),
             Err(refusal) => return refused("limit", refusal),
         };
-        let principal = match identify(caller, route, &head) {
-            Ok(principal) => principal,
+        let identified = identify(caller, route, &head);
+        let principal = match Identified::of(identified, route.shadow) {
+            Ok(identified) => {
+                let would_refuse = identified.would_refuse.into_iter();
+                let would_refuse = would_refuse.map(|refusal| (Guard::Auth, refusal));
+                told.would_refuse.extend(would_refuse);
+                identified.principal
+            }
             Err(refusal) => return refused("authn", refusal),
         };
         self.note_tier(told, &principal);
@@ -230,6 +241,9 @@ impl Stages {
             Ok(permit) => permit,
             Err(refusal) => return refused("authz", refusal),
         };
+        let would_refuse = permit.would_refuse().cloned();
+        told.would_refuse
+            .extend(would_refuse.map(|refusal| (Guard::Allow, refusal)));
         let ticket = match limit::take(&self.limits, admission, permit, &facts) {
             Ok(ticket) => ticket,
             Err(refusal) => return refused("limit", refusal),

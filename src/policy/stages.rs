@@ -15,22 +15,27 @@ const COUNTERS: usize = 1 << 8;
 /// All that decides on a request.
 pub struct Stages {
     pub config: Config,
+    /// The paths of the auth API.
+    pub(super) endpoints: Vec<String>,
     pub(super) table: Table,
     pub(super) policies: Policies,
     pub(super) limits: Limits,
+    pub(super) slots: Arc<Slots>,
     pub(super) upstreams: Upstreams,
 }
 
 impl Stages {
     /// `endpoints` are the paths of the auth API. Tiers and limit rules of the store take no part.
-    pub fn build(config: Config, endpoints: &[String]) -> Stages {
+    pub fn build(config: Config, endpoints: Vec<String>) -> Stages {
         let plans = Plans::default().under(&config);
         let slots = Arc::new(Slots::with_capacity(COUNTERS, COUNTERS));
         Stages {
-            table: Table::build(&config, endpoints),
+            table: Table::build(&config, &endpoints),
             policies: Policies::build(&config, &plans),
-            limits: Limits::build(&config, &plans, slots, Clock::start()),
+            limits: Limits::build(&config, &plans, Arc::clone(&slots), Clock::start()),
             upstreams: Upstreams::build(&config, &Directory::default()),
+            slots,
+            endpoints,
             config,
         }
     }

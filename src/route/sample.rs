@@ -110,5 +110,7 @@ pub(crate) fn route(pattern: Pattern) -> Route {
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
         cors: None,
+        shadow: Shadow::default(),
+        ip: AddressRules::default(),
     }
 }

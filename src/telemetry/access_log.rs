@@ -1,6 +1,7 @@
 //! One line for each request, written by a thread of its own. A worker fills in an [`Entry`] as the
 //! request goes along and hands it over; nothing is formatted on the request's path.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub struct Entry {
     pub time: SystemTime,
     pub duration: Duration,
     pub request_id: HeaderValue,
+    /// As the client sent it, whatever it is.
+    pub traceparent: Option<HeaderValue>,
     pub client_ip: IpAddr,
     pub peer_ip: IpAddr,
     pub method: Method,
@@ -57,8 +60,21 @@ pub struct Entry {
     pub limit: Option<Box<str>>,
     /// What went wrong inside.
     pub cause: Option<Box<str>>,
+    /// What guards in shadow would have refused, in the order in which they were asked.
+    pub would_refuse: Vec<WouldRefuse>,
     pub bytes_in: u64,
     pub bytes_out: u64,
+}
+
+/// A refusal that was only recorded.
+#[derive(Debug)]
+pub struct WouldRefuse {
+    /// `auth`, `allow` or `limits`.
+    pub part: &'static str,
+    /// The code that the refusal would have had.
+    pub reason: &'static str,
+    /// The limit that would have refused.
+    pub limit: Option<Box<str>>,
 }
 
 impl Default for Entry {
@@ -67,6 +83,7 @@ impl Default for Entry {
             time: SystemTime::UNIX_EPOCH,
             duration: Duration::ZERO,
             request_id: HeaderValue::from_static(""),
+            traceparent: None,
             client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             peer_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             method: Method::GET,
@@ -84,6 +101,7 @@ impl Default for Entry {
             reason: None,
             limit: None,
             cause: None,
+            would_refuse: Vec::new(),
             bytes_in: 0,
             bytes_out: 0,
         }
@@ -155,7 +173,7 @@ impl Entry {
         let user = self.user_id.map(|id| id.to_string());
         let _ = write!(
             lines,
-            "{} {} {} {} {:?} {} {:.3}ms {}->{} user={} route={} {}{}",
+            "{} {} {} {} {:?} {} {:.3}ms {}->{} user={} route={} {}{}{}",
             self.timestamp(),
             text(&self.request_id),
             self.client_ip,
@@ -170,6 +188,10 @@ impl Entry {
             self.decision,
             self.reason
                 .map_or_else(String::new, |reason| format!(" ({reason})")),
+            self.would_refuse
+                .iter()
+                .map(|refusal| format!(" (would refuse {refusal})"))
+                .collect::<String>(),
         );
     }
 
@@ -177,6 +199,23 @@ impl Entry {
         OffsetDateTime::from(self.time)
             .format(&Rfc3339)
             .unwrap_or_default()
+    }
+
+    /// The trace that the request is part of (W3C Trace Context, section 3.2.2).
+    fn trace_id(&self) -> Option<&str> {
+        let is_hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let is_zero = |text: &str| text.bytes().all(|b| b == b'0');
+        let mut parts = self.traceparent.as_ref()?.to_str().ok()?.split('-');
+        let (version, trace, parent, flags) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let fields = [(version, 2), (trace, 32), (parent, 16), (flags, 2)];
+        let is_well_formed = fields
+            .iter()
+            .all(|(text, length)| text.len() == *length && is_hex(text));
+        // Later versions may say more; `ff` is none, and the first says no more.
+        let is_known = version != "ff" && (version != "00" || parts.next().is_none());
+        let is_valid = is_well_formed && is_known && !is_zero(trace) && !is_zero(parent);
+        is_valid.then_some(trace)
     }
 
     fn path(&self) -> &str {
@@ -193,11 +232,29 @@ fn text(value: &HeaderValue) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(value.as_bytes())
 }
 
+/// `auth: token-missing`, and with the name of a limit `limits: rate-limited: writes`.
+impl fmt::Display for WouldRefuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.part, self.reason)?;
+        match &self.limit {
+            Some(limit) => write!(f, ": {limit}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Serialize for WouldRefuse {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl Serialize for Entry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("time", &self.timestamp())?;
         map.serialize_entry("request_id", &text(&self.request_id))?;
+        map.serialize_entry("trace_id", &self.trace_id())?;
         map.serialize_entry("client_ip", &self.client_ip)?;
         map.serialize_entry("peer_ip", &self.peer_ip)?;
         map.serialize_entry("method", self.method.as_str())?;
@@ -217,6 +274,9 @@ impl Serialize for Entry {
         map.serialize_entry("limit", &self.limit)?;
         if let Some(cause) = &self.cause {
             map.serialize_entry("cause", cause)?;
+        }
+        if !self.would_refuse.is_empty() {
+            map.serialize_entry("would_refuse", &self.would_refuse)?;
         }
         map.serialize_entry("bytes_in", &self.bytes_in)?;
         map.serialize_entry("bytes_out", &self.bytes_out)?;
@@ -292,6 +352,37 @@ mod tests {
     }
 
     #[test]
+    fn the_trace_is_told_where_the_client_names_one() {
+        const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+        const ZEROS: &str = "00000000000000000000000000000000";
+        let of = |text: String| Entry {
+            traceparent: HeaderValue::try_from(text).ok(),
+            ..Entry::default()
+        };
+        for good in [
+            format!("00-{TRACE}-00f067aa0ba902b7-01"),
+            format!("cc-{TRACE}-00f067aa0ba902b7-00-what-comes"),
+        ] {
+            assert_eq!(of(good.clone()).trace_id(), Some(TRACE), "{good}");
+        }
+        for bad in [
+            String::new(),
+            TRACE.to_owned(),
+            format!("00-{TRACE}-00f067aa0ba902b7"),
+            format!("00-{TRACE}-00f067aa0ba902b7-01-more"),
+            format!("ff-{TRACE}-00f067aa0ba902b7-01"),
+            format!("00-{}-00f067aa0ba902b7-01", TRACE.to_uppercase()),
+            format!("00-{ZEROS}-00f067aa0ba902b7-01"),
+            format!("00-{TRACE}-0000000000000000-01"),
+            format!("00-{TRACE}0-00f067aa0ba902b7-01"),
+            format!("00-{TRACE}-00f067aa0ba902b7-1"),
+        ] {
+            assert_eq!(of(bad.clone()).trace_id(), None, "{bad}");
+        }
+        assert_eq!(Entry::default().trace_id(), None);
+    }
+
+    #[test]
     fn text_is_one_line_too() {
         let text = written(Format::Text, vec![entry()]);
         assert_eq!(
@@ -299,6 +390,31 @@ mod tests {
             "1970-01-01T00:00:00Z the-id 0.0.0.0 GET \"/a\\\"b\" 403 1.235ms 0->0 user=- \
              route=own-posts deny (forbidden)\n"
         );
+    }
+
+    #[test]
+    fn what_would_have_been_refused_is_told_where_there_was_something() {
+        let refusal = |limit: Option<&str>| WouldRefuse {
+            part: "limits",
+            reason: "rate-limited",
+            limit: limit.map(Into::into),
+        };
+        let entry = || Entry {
+            would_refuse: vec![refusal(Some("writes")), refusal(None)],
+            ..entry()
+        };
+        let text = written(Format::Json, vec![entry(), Entry::default()]);
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let told = ["limits: rate-limited: writes", "limits: rate-limited"];
+        assert_eq!(lines[0]["would_refuse"], serde_json::json!(told));
+        assert_eq!(lines[1].get("would_refuse"), None);
+        let text = written(Format::Text, vec![entry()]);
+        let end =
+            " (would refuse limits: rate-limited: writes) (would refuse limits: rate-limited)\n";
+        assert!(text.ends_with(end), "{text}");
     }
 
     #[test]

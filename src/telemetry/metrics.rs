@@ -12,7 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
 
-use super::shard::{BOUNDS, Counts, Histogram, Label, Shard};
+use super::shard::{BOUNDS, Counts, Histogram, Label, LimitDecision, Shard};
 
 /// Counters by one label's value.
 type ByResult = Family<[(&'static str, &'static str); 1], Counter>;
@@ -166,15 +166,26 @@ impl Collector for Workers {
         )?;
         for (policy, tiers) in &counts.limits {
             for (tier, decisions) in tiers {
-                for (decision, count) in ["allowed", "refused"].iter().zip(decisions) {
-                    let labels = [
-                        ("policy", &**policy),
-                        ("tier", tier),
-                        ("decision", decision),
-                    ];
-                    ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+                for (decision, name) in LimitDecision::ALL {
+                    let count = decisions.0[decision as usize];
+                    // Most limits are never in shadow: that would be a series of zeros for each.
+                    if decision == LimitDecision::WouldRefuse && count == 0 {
+                        continue;
+                    }
+                    let labels = [("policy", &**policy), ("tier", tier), ("decision", name)];
+                    ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
                 }
             }
+        }
+        let mut family = encoder.encode_descriptor(
+            "would_refuse",
+            "Requests that a guard in shadow would have refused, by route and guard",
+            None,
+            MetricType::Counter,
+        )?;
+        for ((route, part), count) in &counts.would_refuse {
+            let labels = [("route", name(*route)), ("part", part)];
+            ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
         }
         let mut histograms = |metric: &str, help: &str, of: &[(&Label, &Histogram)]| {
             let mut family = encoder.encode_descriptor(
@@ -252,8 +263,10 @@ mod tests {
             let upstream = Some(Duration::from_secs(60));
             shard.request_ended(route, &odd, 502, Duration::from_secs(61), upstream);
             shard.authenticated("refused", "token-expired", "jwt");
-            shard.limited("writes", "pro", true);
-            shard.limited("writes", "pro", false);
+            shard.limited("writes", "pro", LimitDecision::Refused);
+            shard.limited("writes", "pro", LimitDecision::Allowed);
+            shard.limited("tried", "", LimitDecision::WouldRefuse);
+            shard.would_refuse(route, "limits");
         }
         metrics.login("success");
         metrics.reload("failure");
@@ -268,6 +281,8 @@ mod tests {
             r#"portcullis_upstream_duration_seconds_sum{route="a \"route\""} 120.0"#,
             r#"portcullis_auth_total{result="refused",reason="token-expired",method="jwt"} 2"#,
             r#"portcullis_limit_decisions_total{policy="writes",tier="pro",decision="refused"} 2"#,
+            r#"portcullis_limit_decisions_total{policy="tried",tier="",decision="would_refuse"} 2"#,
+            r#"portcullis_would_refuse_total{route="a \"route\"",part="limits"} 2"#,
             "portcullis_http_requests_in_flight 2",
             "portcullis_connections 2",
             r#"portcullis_logins_total{result="success"} 1"#,

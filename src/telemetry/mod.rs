@@ -4,6 +4,6 @@ mod access_log;
 mod metrics;
 mod shard;
 
-pub use access_log::{AccessLog, Entry, Format};
+pub use access_log::{AccessLog, Entry, Format, WouldRefuse};
 pub use metrics::Metrics;
-pub use shard::{Label, Shard};
+pub use shard::{Label, LimitDecision, Shard};

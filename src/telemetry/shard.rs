@@ -40,11 +40,46 @@ pub(super) struct Counts {
     pub(super) upstream: HashMap<Label, Histogram>,
     /// By result, reason and method.
     pub(super) auth: HashMap<[&'static str; 3], u64>,
-    /// By policy and tier: allowed, refused.
-    pub(super) limits: HashMap<Box<str>, HashMap<Box<str>, [u64; 2]>>,
+    /// By policy and tier.
+    pub(super) limits: HashMap<Box<str>, HashMap<Box<str>, Decisions>>,
     /// Of those, all that came too late.
-    others: [u64; 2],
+    others: Decisions,
     pairs: usize,
+    /// By route and guard.
+    pub(super) would_refuse: HashMap<(Label, &'static str), u64>,
+}
+
+/// What a limit says to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitDecision {
+    Allowed,
+    Refused,
+    /// It had no room, and let the request pass.
+    WouldRefuse,
+}
+
+impl LimitDecision {
+    pub(super) const ALL: [(LimitDecision, &'static str); 3] = [
+        (LimitDecision::Allowed, "allowed"),
+        (LimitDecision::Refused, "refused"),
+        (LimitDecision::WouldRefuse, "would_refuse"),
+    ];
+}
+
+/// How often each [`LimitDecision`] was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Decisions(pub(super) [u64; 3]);
+
+impl Decisions {
+    fn count(&mut self, decision: LimitDecision) {
+        self.0[decision as usize] += 1;
+    }
+
+    fn merge(&mut self, other: Decisions) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine += theirs;
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -87,20 +122,20 @@ impl Shard {
         }
     }
 
-    /// How the identify stage ended: `result` is `allowed`, `anonymous` or `refused`, `method` is
-    /// `jwt`, `api_key` or `none`.
+    /// How the identify stage ended: `result` is `allowed`, `anonymous`, `refused` or `would_refuse`,
+    /// `method` is `jwt`, `api_key` or `none`.
     pub fn authenticated(&self, result: &'static str, reason: &'static str, method: &'static str) {
         let mut counts = self.lock();
         *counts.auth.entry([result, reason, method]).or_default() += 1;
     }
 
     /// What a limit said to a caller of a tier.
-    pub fn limited(&self, policy: &str, tier: &str, refused: bool) {
+    pub fn limited(&self, policy: &str, tier: &str, decision: LimitDecision) {
         let counts = &mut *self.lock();
         let is_full = counts.pairs >= MOST_PAIRS;
         let of_tier = match counts.limits.get_mut(policy) {
             Some(tiers) => tiers,
-            None if is_full => return counts.others[usize::from(refused)] += 1,
+            None if is_full => return counts.others.count(decision),
             None => counts.limits.entry(policy.into()).or_default(),
         };
         let decisions = match of_tier.get_mut(tier) {
@@ -111,7 +146,12 @@ impl Shard {
                 of_tier.entry(tier.into()).or_default()
             }
         };
-        decisions[usize::from(refused)] += 1;
+        decisions.count(decision);
+    }
+
+    /// A request that a guard of its route would have refused, were it not in shadow.
+    pub fn would_refuse(&self, route: Label, part: &'static str) {
+        *self.lock().would_refuse.entry((route, part)).or_default() += 1;
     }
 
     // A panic while the lock is held leaves counts that are still counts.
@@ -135,18 +175,17 @@ impl Counts {
         for (key, histogram) in &other.upstream {
             self.upstream.entry(*key).or_default().merge(histogram);
         }
-        if other.others != [0, 0] {
+        for (key, count) in &other.would_refuse {
+            *self.would_refuse.entry(*key).or_default() += count;
+        }
+        if other.others != Decisions::default() {
             let merged = self.limits.entry(OTHERS.into()).or_default();
-            let decisions = merged.entry(OTHERS.into()).or_default();
-            decisions[0] += other.others[0];
-            decisions[1] += other.others[1];
+            merged.entry(OTHERS.into()).or_default().merge(other.others);
         }
         for (policy, tiers) in &other.limits {
             let merged = self.limits.entry(policy.clone()).or_default();
-            for (tier, [allowed, refused]) in tiers {
-                let decisions = merged.entry(tier.clone()).or_default();
-                decisions[0] += allowed;
-                decisions[1] += refused;
+            for (tier, decisions) in tiers {
+                merged.entry(tier.clone()).or_default().merge(*decisions);
             }
         }
     }
@@ -192,14 +231,15 @@ mod tests {
     fn names_of_limits_beyond_a_bound_are_counted_together() {
         let shard = Shard::default();
         for number in 0..MOST_PAIRS + 5 {
-            shard.limited(&format!("p{}", number % 7), &number.to_string(), true);
+            let policy = format!("p{}", number % 7);
+            shard.limited(&policy, &number.to_string(), LimitDecision::Refused);
         }
-        shard.limited("new", "free", false);
-        shard.limited("p1", "1", true);
+        shard.limited("new", "free", LimitDecision::Allowed);
+        shard.limited("p1", "1", LimitDecision::Refused);
         let mut all = Counts::default();
         all.merge(&shard.lock());
-        assert_eq!(all.limits[OTHERS][OTHERS], [1, 5]);
-        assert_eq!(all.limits["p1"]["1"], [0, 2]);
+        assert_eq!(all.limits[OTHERS][OTHERS].0, [1, 5, 0]);
+        assert_eq!(all.limits["p1"]["1"].0, [0, 2, 0]);
         let pairs: usize = all.limits.values().map(HashMap::len).sum();
         assert_eq!(pairs, MOST_PAIRS + 1);
     }

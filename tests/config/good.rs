@@ -99,8 +99,65 @@ fn defaults() {
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
         cors: None,
+        shadow: Shadow::default(),
+        ip: AddressRules::default(),
     };
     assert_eq!(config.routes, [all]);
+}
+
+#[test]
+fn what_is_in_shadow() {
+    let text = "version: 1
+upstreams: { app: { targets: http://127.0.0.1:8000 } }
+routes:
+  - { name: one, prefix: /one, auth: optional, shadow: [auth, limits], upstream: app }
+  - name: two
+    prefix: /two
+    auth: required
+    allow: [{ superuser: true }]
+    shadow: [allow]
+    limits: [{ name: a, rate: 1/s, mode: shadow }, { name: b, rate: 1/s, mode: enforce }]
+    upstream: app
+";
+    let loaded = load(text);
+    assert_eq!(loaded.warnings, []);
+    let [one, two] = loaded.config.routes.as_slice() else {
+        panic!("two routes");
+    };
+    assert_eq!(one.shadow, Shadow::of([Guard::Auth, Guard::Limits]));
+    assert_eq!(two.shadow, Shadow::of([Guard::Allow]));
+    let modes = two.limits.iter().flatten().map(|limit| limit.mode);
+    assert_eq!(modes.collect::<Vec<_>>(), [Mode::Shadow, Mode::Enforce]);
+    let shown = config::shown(&loaded.config);
+    assert_eq!(shown["routes"][0]["shadow"], json!(["auth", "limits"]));
+    assert_eq!(shown["routes"][1]["limits"][0]["mode"], "shadow");
+}
+
+#[test]
+fn networks_of_a_route() {
+    let of = |ip: &str| {
+        let text = SMALLEST.replace("upstream: app", &format!("upstream: app, ip: {ip}"));
+        let loaded = load(&text);
+        assert_eq!(loaded.warnings, []);
+        loaded.config
+    };
+    let networks =
+        |list: &[&str]| -> Networks { list.iter().map(|n| n.parse().unwrap()).collect() };
+    let config =
+        of("{ allow: [10.0.0.0/8, '::ffff:192.0.2.1', '2001:db8::/32'], deny: [10.9.0.0/16] }");
+    let expected = AddressRules {
+        allow: networks(&["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]),
+        deny: networks(&["10.9.0.0/16"]),
+    };
+    assert_eq!(config.routes[0].ip, expected);
+    let shown = &config::shown(&config)["routes"][0]["ip"];
+    assert_eq!(
+        shown["allow"],
+        json!(["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"])
+    );
+    assert_eq!(shown["deny"], json!(["10.9.0.0/16"]));
+    let only_deny = &of("{ allow: [], deny: ['::/0'] }").routes[0].ip;
+    assert!(only_deny.allow.is_empty() && !only_deny.deny.is_empty());
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The admin listener and the access log.
 
+use serde_json::{Value, json};
+
 use crate::harness::client::{Connection, get, post};
-use crate::harness::gateway::{PASSWORD, Settings};
+use crate::harness::gateway::{PASSWORD, Settings, access_token};
 use crate::harness::origin::Origin;
 
 #[test]
@@ -106,6 +108,44 @@ fn metrics_count_what_happens() {
 }
 
 #[test]
+fn what_the_documents_list_is_measured() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .auth("rate: 2/h")
+        .routes(
+            "- { name: all, prefix: /, auth: required, shadow: [auth], upstream: app, \
+             limits: [ { name: few, rate: 9/h } ] }",
+        )
+        .start();
+    gateway.send(&get("/")).expect(200);
+    let wrong = [("username", "nobody"), ("password", "Wrong-Horse-7")];
+    let login = post("/api/v1/login").form(&wrong);
+    for status in [401, 401, 429] {
+        gateway.send(&login).expect(status);
+    }
+    gateway.reload_with(&gateway.yaml());
+
+    let documented = include_str!("../../docs/operations.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `portcullis_")?.split('`').next());
+    let page = get("/metrics").send(gateway.admin).expect(200).text();
+    for name in documented {
+        let of_it = page.lines().filter(|line| {
+            let rest = line.strip_prefix(&format!("portcullis_{name}"));
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ', '_']))
+        });
+        let is_absent = name == "users_up";
+        assert_eq!(of_it.count() == 0, is_absent, "{name}: {page}");
+    }
+    // The limit of the auth API is counted like those of routes.
+    let limited = |decision: &str| {
+        let labels = format!("policy=\"auth\",tier=\"\",decision=\"{decision}\"");
+        gateway.metric(&format!("portcullis_limit_decisions_total{{{labels}}}"))
+    };
+    assert_eq!((limited("allowed"), limited("refused")), (2.0, 1.0));
+}
+
+#[test]
 fn the_metrics_page_is_well_formed() {
     let origin = Origin::start();
     let gateway = Settings::new(&origin).start();
@@ -158,11 +198,16 @@ fn the_access_log_tells_of_each_request() {
     let alice = gateway.user("alice", &[]).access;
     let me = gateway.send(&get("/api/v1/users/me").bearer(&alice)).json();
 
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let parent = format!("00-{trace}-00f067aa0ba902b7-01");
     let request = post("/some/path?secret=1")
         .bearer(&alice)
+        .header("traceparent", &parent)
         .body("text/plain", "12345");
     let response = gateway.connect().exchange(&request).expect(200);
     let log = gateway.log_of(&response);
+    assert_eq!(log["trace_id"], trace);
+    assert_eq!(origin.last_request().header("traceparent"), Some(parent));
     assert_eq!(log["method"], "POST");
     assert_eq!(log["host"], "gateway.test");
     assert_eq!(log["path"], "/some/path");
@@ -240,6 +285,27 @@ fn the_auth_apis_requests_are_logged_too() {
     let log = gateway.log_of(&response);
     assert_eq!(log["path"], "/api/v1/login");
     assert_eq!(log["status"], 200);
+    assert_eq!(
+        (&log["auth"], &log["user_id"]),
+        (&json!("none"), &Value::Null)
+    );
+
+    // Who calls is told where a token says so, whatever comes of the call.
+    let token = access_token(&response);
+    let me = gateway
+        .send(&get("/api/v1/users/me").bearer(&token))
+        .expect(200);
+    for (path, status) in [("/api/v1/users/me", 200), ("/api/v1/users", 403)] {
+        let response = gateway.send(&get(path).bearer(&token)).expect(status);
+        let log = gateway.log_of(&response);
+        assert_eq!(log["user_id"], me.json()["id"], "{log}");
+        assert!(log["session_id"].is_string(), "{log}");
+        assert_eq!(log["auth"], "jwt");
+    }
+    let rubbish = gateway
+        .send(&get("/api/v1/users/me").bearer("rubbish"))
+        .expect(401);
+    assert_eq!(gateway.log_of(&rubbish)["user_id"], Value::Null);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod harness;
 
 mod access;
+mod addresses;
 mod admin;
 mod api_keys;
 mod assertions;
@@ -12,7 +13,9 @@ mod bad_requests;
 mod command_line;
 mod cors;
 mod demo;
+mod diff;
 mod headers;
+mod import_openapi;
 mod keys;
 mod life;
 mod lifecycle;
@@ -25,6 +28,7 @@ mod reload;
 mod rewrites;
 mod routing;
 mod rules;
+mod shadow;
 mod signing;
 mod stores;
 mod streaming;

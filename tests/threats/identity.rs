@@ -277,3 +277,55 @@ fn credentials_leak_upstream() {
     }
     gateway.still_serves("/open");
 }
+
+/// A route is for some networks alone, and the client is not in them.
+#[test]
+fn ip_list_bypass() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            "
+            - { name: inside, prefix: /inside, auth: none, ip: { allow: [10.0.0.0/8] }, upstream: app }
+            - { name: banned, prefix: /banned, auth: none, ip: { deny: [127.0.0.0/8] }, upstream: app }
+            ",
+        )
+        .start();
+    for path in ["/inside", "/banned"] {
+        for name in [
+            "X-Forwarded-For",
+            "X_Forwarded_For",
+            "X-Real-IP",
+            "X-Client-IP",
+            "True-Client-IP",
+            "CF-Connecting-IP",
+            "X-Original-Forwarded-For",
+        ] {
+            for value in ["10.0.0.1", "::ffff:10.0.0.1", "10.0.0.1, 127.0.0.1", ""] {
+                let request = get(path).header(name, value);
+                let response = gateway.connect().exchange(&request);
+                response.expect_problem(403, "forbidden");
+            }
+        }
+        let forwarded = get(path).header("Forwarded", "for=10.0.0.1");
+        gateway.send(&forwarded).expect_problem(403, "forbidden");
+    }
+    assert_eq!(origin.requests().len(), 0);
+
+    // Behind a proxy that is trusted, what the client wrote is left of what the proxy did.
+    let gateway = Settings::new(&origin)
+        .top("trusted_proxies: [127.0.0.1/32]")
+        .routes(
+            "- { name: inside, prefix: /, auth: none, ip: { allow: [10.0.0.0/8] }, upstream: app }",
+        )
+        .start();
+    for list in [
+        "10.0.0.1, 192.0.2.1",
+        "10.0.0.1, ::ffff:192.0.2.1, 127.0.0.1",
+        "10.0.0.1, rubbish",
+        "10.0.0.1, 192.0.2.1:10",
+    ] {
+        let request = get("/").header("x-forwarded-for", list);
+        gateway.send(&request).expect_problem(403, "forbidden");
+    }
+    assert_eq!(origin.requests().len(), 0);
+}

@@ -19,6 +19,7 @@ fn with_routes(config: &mut Config) {
         rate: None,
         tiers: Default::default(),
         cost: std::num::NonZeroU32::MIN,
+        mode: crate::config::checked::Mode::Enforce,
     };
     let route = |name: &str, limits| Route {
         name: name.into(),

@@ -1,5 +1,6 @@
 //! The file as typed: units are read and keys are known, but nothing is resolved or compared.
 
+mod address;
 mod auth;
 mod claim;
 mod headers;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::{Value as Json, json};
 
+pub use address::{Cidr, RawAddressRules};
 pub use auth::{
     Algorithm, RawApiKeys, RawAuth, RawCookie, RawLockout, RawPassword, RawSigning, RawSigningKey,
 };

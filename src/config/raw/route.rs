@@ -6,13 +6,14 @@ use std::time::Duration;
 use http::HeaderName;
 use serde_json::{Value as Json, json};
 
-use super::super::checked::{AuthMode, LimitKey, SecurityHeaders, TrailingSlash};
+use super::super::checked::{AuthMode, Guard, LimitKey, Mode, SecurityHeaders, TrailingSlash};
 use super::super::decode::{At, AtLeastOne, Decode, Field, Named, expected, scalar};
 use super::super::diagnose::{Findings, nearest, shown};
 use super::super::schema;
 use super::super::section::{choice, section};
 use super::super::units::{Pace, Size};
 use super::super::yaml::{Node, Value};
+use super::address::RawAddressRules;
 use super::claim::{RawClaimValue, RawOwnerField};
 use super::headers::{RawCors, RawHeaderEdits, RawRewrite};
 
@@ -50,6 +51,10 @@ section! {
         response_headers: RawHeaderEdits;
         /// In place of the file's.
         cors: RawCors;
+        /// What only records what it would refuse, and lets it pass.
+        shadow: Vec<At<Guard>>;
+        /// From which addresses it may be used.
+        ip: RawAddressRules;
     }
 }
 
@@ -88,6 +93,8 @@ section! {
         tiers: Named<RawTierQuota>;
         /// What one request takes.
         cost: NonZeroU32;
+        /// Whether it refuses, or only records what it would refuse.
+        mode: Mode;
     }
 }
 
@@ -118,6 +125,17 @@ choice! { SecurityHeaders {
 choice! { TrailingSlash {
     "strict" => TrailingSlash::Strict,
     "ignore" => TrailingSlash::Ignore,
+} }
+
+choice! { Guard {
+    "auth" => Guard::Auth,
+    "allow" => Guard::Allow,
+    "limits" => Guard::Limits,
+} }
+
+choice! { Mode {
+    "enforce" => Mode::Enforce,
+    "shadow" => Mode::Shadow,
 } }
 
 choice! { AuthMode {

@@ -57,6 +57,7 @@ fn limit(raw: &RawLimit, names: &Names<'_>, findings: &mut Findings) -> Limit {
         rate,
         tiers,
         cost: raw.cost.copied().unwrap_or(NonZeroU32::MIN),
+        mode: raw.mode.copied().unwrap_or_default(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! When something is wrong these functions report it and go on with a stand-in, so that one run
 //! finds everything; the result counts only if nothing was reported.
 
+mod address;
 mod admin;
 mod assertion;
 mod auth;
@@ -19,6 +20,7 @@ mod rewrite;
 mod route;
 mod rule;
 mod secret;
+mod shadow;
 mod signing;
 mod store;
 mod ties;

@@ -11,7 +11,8 @@ use super::super::diagnose::{Findings, nearest, one_of, shown};
 use super::super::raw::{RawConfig, RawRoute};
 use super::super::source::Span;
 use super::{
-    check_name, cors, headers, limit, match_headers, pattern, positive, rewrite, rule, ties,
+    address, check_name, cors, headers, limit, match_headers, pattern, positive, rewrite, rule,
+    shadow, ties,
 };
 
 const DEFAULT_MAX_BODY: u64 = 10 * 1024 * 1024;
@@ -244,6 +245,8 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
         request_headers,
         response_headers,
         cors,
+        shadow: shadow::shadow(raw, findings),
+        ip: address::rules(&raw.ip, findings),
     })
 }
 

@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 
 use super::super::cel::Expression;
 use super::super::checked::{
-    AuthMode, Config, Cors, HeaderEdits, HostPattern, HostRewrite, Limit, LimitKey, LookUp,
-    Origins, Owner, PathOptions, Pattern, Rate, Rewrite, Route, RouteHeader, Rule, SecurityHeaders,
-    Segment, TrailingSlash,
+    AddressRules, AuthMode, Config, Cors, Guard, HeaderEdits, HostPattern, HostRewrite, Limit,
+    LimitKey, LookUp, Mode, Networks, Origins, Owner, PathOptions, Pattern, Rate, Rewrite, Route,
+    RouteHeader, Rule, SecurityHeaders, Segment, TrailingSlash,
 };
 use super::{duration, lines, named, with_rate};
 
@@ -36,11 +36,16 @@ fn one(route: &Route, config: &Config) -> Value {
         request_headers,
         response_headers,
         cors,
+        shadow,
+        ip,
     } = route;
     let security_headers = match security_headers {
         SecurityHeaders::Off => "off",
         SecurityHeaders::Standard => "standard",
     };
+    let AddressRules { allow: from, deny } = ip;
+    let networks =
+        |networks: &Networks| networks.iter().map(ToString::to_string).collect::<Vec<_>>();
     let parameters = pattern.parameters();
     let auth = match auth {
         AuthMode::Required => "required",
@@ -72,6 +77,8 @@ fn one(route: &Route, config: &Config) -> Value {
         "request_headers": of_edits(request_headers, &parameters),
         "response_headers": of_edits(response_headers, &parameters),
         "cors": cors.as_deref().map_or_else(|| json!({}), of_cors),
+        "ip": (ip != &AddressRules::default()).then(|| json!({ "allow": networks(from), "deny": networks(deny) })),
+        "shadow": shadow.guards().map(Guard::as_str).collect::<Vec<_>>(),
     })
 }
 
@@ -225,12 +232,17 @@ fn of_limit(limit: &Limit) -> Value {
         rate,
         tiers,
         cost,
+        mode,
     } = limit;
     let key = match key {
         LimitKey::User => "user".to_owned(),
         LimitKey::Ip => "ip".to_owned(),
         LimitKey::Route => "route".to_owned(),
         LimitKey::Header(name) => format!("header:{name}"),
+    };
+    let mode = match mode {
+        Mode::Enforce => "enforce",
+        Mode::Shadow => "shadow",
     };
     let quota = |rate: &Option<Rate>| with_rate(json!({}), rate.as_ref());
     let tiers = tiers.iter().map(|(tier, rate)| (tier, quota(rate)));
@@ -239,6 +251,7 @@ fn of_limit(limit: &Limit) -> Value {
         "key": key,
         "tiers": named(tiers),
         "cost": cost,
+        "mode": mode,
     });
     with_rate(shown, rate.as_ref())
 }

@@ -105,6 +105,11 @@ impl Explanation {
                 "why": rule.fails.as_ref().map(|(_, why)| why),
             })).collect::<Vec<_>>(),
             "limits": self.buckets.iter().map(bucket_json).collect::<Vec<_>>(),
+            "would_refuse": self.would_refuse.iter().map(|(guard, refusal)| json!({
+                "part": guard.as_str(),
+                "status": refusal.code().status().as_u16(),
+                "code": refusal.code().as_str(),
+            })).collect::<Vec<_>>(),
             "headers": { "removed": self.removed, "added": added(&self.added) },
             "upstream": self.outgoing.as_ref().map(|outgoing| &outgoing.upstream),
             "path": self.forwarded_path(),
@@ -125,6 +130,7 @@ fn bucket_json(bucket: &Bucket) -> Value {
         "burst": bucket.rate.map(|rate| rate.burst),
         "cost": bucket.cost,
         "charged": charged(bucket),
+        "shadow": bucket.is_shadow,
     })
 }
 
@@ -187,13 +193,23 @@ impl Explanation {
                 cost => format!(", a request costs {cost}"),
             };
             let text = format!(
-                "{}: {} for {}{cost}, {}",
+                "{}: {} for {}{cost}, {}{}",
                 bucket.name,
                 rate_text(bucket.rate),
                 bucket.key,
-                charged(bucket)
+                charged(bucket),
+                if bucket.is_shadow { ", in shadow" } else { "" }
             );
             row(out, "limit", &text)?;
+        }
+        for (guard, refusal) in &self.would_refuse {
+            let (guard, code) = (guard.as_str(), refusal.code());
+            let (status, code) = (code.status().as_u16(), code.as_str());
+            row(
+                out,
+                "shadow",
+                &format!("{guard} would refuse: {status} {code}"),
+            )?;
         }
         if !self.removed.is_empty() {
             row(out, "removed", &self.removed.join(", "))?;

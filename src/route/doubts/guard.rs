@@ -4,7 +4,7 @@ use crate::config::checked::{AuthMode, Route};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Guard {
-    /// Nothing: `none`, or `optional` without rules.
+    /// Nothing: `none`, `optional` without rules, or all in shadow.
     None,
     /// To be somebody.
     Identity,
@@ -14,8 +14,11 @@ pub(super) enum Guard {
 
 impl Guard {
     pub(super) fn of(route: &Route) -> Guard {
-        match (route.auth, route.allow.is_empty()) {
+        // What is in shadow asks nothing of anybody.
+        let has_no_rules = route.allow.is_empty() || route.shadow.allow;
+        match (route.auth, has_no_rules) {
             (AuthMode::None, _) | (AuthMode::Optional, true) => Guard::None,
+            (AuthMode::Required, true) if route.shadow.auth => Guard::None,
             (AuthMode::Required, true) => Guard::Identity,
             (AuthMode::Optional | AuthMode::Required, false) => Guard::Rules,
         }

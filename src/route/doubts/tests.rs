@@ -192,3 +192,20 @@ fn a_slash_that_leads_past_a_guard_is_told() {
     ]);
     nothing(&["name: account, path: /account, auth: required"]);
 }
+
+#[test]
+fn what_is_in_shadow_guards_nothing() {
+    let rules = "allow: [{ superuser: true }]";
+    let message = "POST, PUT, PATCH, DELETE on the paths of `admin` go to `rest`, ";
+    let admin =
+        format!("name: admin, prefix: /admin, methods: [GET, HEAD], auth: required, {rules}");
+    for (shadow, words) in [
+        ("[allow]", "which anybody may use who is signed in"),
+        ("[auth, allow]", "which anybody may use"),
+    ] {
+        let rest = format!("name: rest, prefix: /, auth: required, {rules}, shadow: {shadow}");
+        only(&[&admin, &rest], "admin", &format!("{message}{words}"));
+    }
+    let admin = format!("{admin}, shadow: [auth, allow]");
+    nothing(&[&admin, "name: rest, prefix: /, auth: none"]);
+}

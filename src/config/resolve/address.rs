@@ -1,0 +1,44 @@
+//! From which addresses a route may be used.
+
+use ipnet::IpNet;
+
+use super::super::decode::{At, Field};
+use super::super::diagnose::Findings;
+use super::super::networks::{AddressRules, Networks};
+use super::super::raw::{Cidr, RawAddressRules};
+
+pub fn rules(raw: &Field<RawAddressRules>, findings: &mut Findings) -> AddressRules {
+    let Some(At { value: raw, span }) = raw.given() else {
+        return AddressRules::default();
+    };
+    let rules = AddressRules {
+        allow: networks(&raw.allow, findings),
+        deny: networks(&raw.deny, findings),
+    };
+    let is_read = |field: &Field<_>| !matches!(field, Field::Invalid);
+    if rules == AddressRules::default() && is_read(&raw.allow) && is_read(&raw.deny) {
+        findings
+            .error(*span, "`ip` names no network, and has no effect")
+            .hint("name some in `allow` or in `deny`, or remove the key");
+    }
+    for allowed in raw.allow.get().into_iter().flatten() {
+        let Cidr(network) = &allowed.value;
+        if rules.deny.covers(network) {
+            findings
+                .error(allowed.span, "all of this is in `deny`, which comes first")
+                .hint("remove it here or there");
+        }
+    }
+    rules
+}
+
+fn networks(raw: &Field<Vec<At<Cidr>>>, findings: &mut Findings) -> Networks {
+    let mut seen: Vec<IpNet> = Vec::new();
+    for At { value, span } in raw.get().into_iter().flatten() {
+        if seen.contains(&value.0) {
+            findings.error(*span, format!("`{}` stands here twice", value.0));
+        }
+        seen.push(value.0);
+    }
+    seen.into_iter().collect()
+}
