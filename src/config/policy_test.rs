@@ -6,13 +6,13 @@ use std::path::Path;
 use http::{HeaderName, HeaderValue, Method, Uri};
 use uuid::Uuid;
 
-use super::checked::{Config, Rate};
+use super::checked::{Config, JsonPointer, Rate};
 use super::decode::{At, AtLeastOne, Decode, Field, Named};
 use super::diagnose::{Findings, nearest, shown};
 use super::raw::{
     RawCaller, RawExpect, RawExpectedLimit, RawRequest, RawTest, RawTestFile, RawUser,
 };
-use super::resolve::{METHODS, rate};
+use super::resolve::{METHODS, rate, report_fault};
 use super::source::Source;
 use super::{File, Report, environment, report, source, yaml};
 
@@ -24,6 +24,8 @@ pub struct PolicyTest {
     pub line: usize,
     pub request: TestRequest,
     pub caller: Option<TestCaller>,
+    /// What look-ups find, by where it stands.
+    pub look_ups: Vec<(JsonPointer, String)>,
     pub expect: Expect,
 }
 
@@ -125,6 +127,7 @@ pub(super) fn tests(
         let raw = &item.value;
         let request = request(raw.request.get()?, findings);
         let expect = expect(&raw.expect, config, findings);
+        let look_ups = look_ups(&raw.lookup, findings);
         let position = source.position(item.span);
         Some(PolicyTest {
             name: raw.name.get().cloned().unwrap_or_default(),
@@ -135,10 +138,23 @@ pub(super) fn tests(
                 None | Some(RawCaller::Anonymous) => None,
                 Some(RawCaller::User(user)) => Some(caller(user)),
             },
+            look_ups,
             expect: expect?,
         })
     });
     tests.collect()
+}
+
+fn look_ups(raw: &Field<Named<String>>, findings: &mut Findings) -> Vec<(JsonPointer, String)> {
+    let mut stated = Vec::new();
+    for (field, value) in raw.get().map_or(&[][..], |named| &named.0) {
+        match (JsonPointer::parse(&field.value), value.given()) {
+            (Ok(field), Some(value)) => stated.push((field, value.value.clone())),
+            (Err(fault), _) => report_fault(field, fault, findings),
+            (Ok(_), None) => {}
+        }
+    }
+    stated
 }
 
 fn request(raw: &RawRequest, findings: &mut Findings) -> Option<TestRequest> {

@@ -31,4 +31,4 @@ pub use clock::{Clock, Hands};
 pub use explain::{Bucket, explain};
 pub use policy::Limits;
 pub use slots::Slots;
-pub use stage::{Admission, Ticket, admit, kept_out, take};
+pub use stage::{Admission, Ticket, admit, kept_out, take, take_ahead};

@@ -22,6 +22,7 @@ mod keys;
 mod life;
 mod lifecycle;
 mod limits;
+mod look_ups;
 mod members;
 mod policy;
 mod proxying;

@@ -67,7 +67,7 @@ fn said(routes: &str, changes: &Value) -> String {
 
 #[test]
 fn what_the_log_and_the_store_tell_is_decided() {
-    let token = "it depends on scopes, claims, headers or a query, which are not logged";
+    let token = "it hangs on scopes, claims, headers, a query or an owner, which are not logged";
     let bob = json!({ "user_id": BOB });
     let none = json!({});
     for (routes, changes, expected) in [
@@ -127,6 +127,21 @@ fn what_the_log_and_the_store_tell_is_decided() {
             "name: a, path: '/{who}', auth: required, allow: [{ owner: { path: '{who}', equals: '{claims.org}' } }]",
             &none,
             token,
+        ),
+        (
+            "name: a, path: /a, auth: required, allow: [{ owner: { lookup: 'GET /a', field: /by, equals: user.id } }]",
+            &none,
+            token,
+        ),
+        (
+            "name: a, path: /a, auth: required, shadow: [allow], allow: [{ owner: { lookup: 'GET /a', field: /by, equals: user.id } }]",
+            &none,
+            "same",
+        ),
+        (
+            "name: a, path: /a, auth: required, allow: [{ roles: [y], owner: { lookup: 'GET /a', field: /by, equals: user.id } }]",
+            &none,
+            "allow → deny forbidden",
         ),
         (
             "name: a, path: /a, auth: required, allow: [{ cel: \"user.tier == 'pro'\" }]",
