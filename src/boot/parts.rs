@@ -131,6 +131,8 @@ impl Parts {
             authenticator: Arc::clone(&self.authenticator),
             routes: routes.collect(),
             upstreams: Arc::new(upstreams),
+            // Upstreams of another configuration may say something else.
+            look_ups: Arc::default(),
             assertions: Assertions::of(&config, sign(&self.accounts)).map(Arc::new),
             auth_api: Arc::clone(&self.auth_api),
             access_log: match config.log.access {
@@ -152,6 +154,7 @@ impl Parts {
             authenticator: Arc::clone(&snapshot.authenticator),
             routes: Arc::clone(&snapshot.routes),
             upstreams: Arc::clone(&snapshot.upstreams),
+            look_ups: Arc::clone(&snapshot.look_ups),
             assertions: snapshot.assertions.clone(),
             auth_api: Arc::clone(&snapshot.auth_api),
             access_log: snapshot.access_log.clone(),

@@ -40,4 +40,4 @@ pub use kept::{Keeper, Kept};
 pub use policy::{CONCURRENCY, Limits};
 pub use seats::Seat;
 pub use slots::Slots;
-pub use stage::{Admission, Ticket, admit, kept_out, take};
+pub use stage::{Admission, Ticket, admit, kept_out, take, take_ahead};

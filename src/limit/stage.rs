@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-use crate::authn::{Claim, User};
+use crate::authn::{Claim, Principal, User};
 use crate::authz::Permit;
 use crate::config::checked::LimitKey;
 use crate::request::{Code, Facts, Refusal};
@@ -28,6 +28,11 @@ pub struct Admission {
     charged: SmallVec<[Charged; 2]>,
     /// Policies in shadow that had no room, by their index.
     would_refuse: Vec<usize>,
+    /// The same of the limits by user, once those have been charged.
+    would_refuse_caller: Option<Vec<usize>>,
+    seat: Option<Seat>,
+    /// All places are taken, and the cap on them is in shadow.
+    found_no_seat: bool,
 }
 
 /// A request that every limit lets through: what forwarding asks for.
@@ -69,6 +74,9 @@ pub fn admit(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<Ad
         client: Network::from(facts.peer.client),
         charged: SmallVec::new(),
         would_refuse: Vec::new(),
+        would_refuse_caller: None,
+        seat: None,
+        found_no_seat: false,
     };
     let Some(route) = matched.route() else {
         return Ok(admission);
@@ -100,45 +108,62 @@ pub fn take(
     permit: Permit,
     facts: &Facts<'_>,
 ) -> Result<Ticket, Refusal> {
-    let Admission {
-        client,
-        mut charged,
-        would_refuse: _,
-    } = admission;
+    let (matched, principal) = (permit.matched(), permit.principal());
+    let admission = take_ahead(limits, admission, matched, principal, facts)?;
     let mut ticket = Ticket {
         permit,
         entries: SmallVec::new(),
-        seat: None,
-        found_no_seat: false,
+        seat: admission.seat,
+        found_no_seat: admission.found_no_seat,
         in_shadow: Vec::new(),
-        would_refuse: Vec::new(),
+        would_refuse: admission.would_refuse_caller.unwrap_or_default(),
     };
-    if let Some(index) = ticket.permit.matched().route() {
-        let route = limits.routes.get(index).ok_or_else(unknown_route)?;
-        let user = ticket.permit.principal().user().map(|user| &**user);
-        match limits.sit_down(route, client, user, facts) {
-            Ok(seat) => ticket.seat = seat,
-            Err(_) if route.is_shadow => ticket.found_no_seat = true,
-            Err(refusal) => {
-                limits.give_back(&mut charged, limits.clock.now());
-                return Err(refusal);
-            }
-        }
-        let tier = user.map(|user| user.tier.as_str());
-        let late = late(limits, route, index, tier, facts).into_iter();
-        let due = late.filter_map(|(limit, is_shadow)| {
-            let value = late_value(&limit.key, client, user);
-            due_of(limits, limit, is_shadow, tier, value)
-        });
-        limits.charge(due, &mut charged, &mut ticket.would_refuse)?;
-    }
-    for charged in charged {
+    for charged in admission.charged {
         match charged.is_shadow {
             true => ticket.in_shadow.push(charged.entry.policy),
             false => ticket.entries.push(charged.entry),
         }
     }
     Ok(ticket)
+}
+
+/// The same for a request that an upstream has to be asked about before it may pass, which costs what a
+/// request costs. It stays charged when the answer is no, and [`take`] does not charge it again.
+///
+/// # Errors
+///
+/// Those of [`take`].
+pub fn take_ahead(
+    limits: &Limits,
+    mut admission: Admission,
+    matched: &Matched,
+    principal: &Principal,
+    facts: &Facts<'_>,
+) -> Result<Admission, Refusal> {
+    let is_due = admission.would_refuse_caller.is_none();
+    let Some(index) = matched.route().filter(|_| is_due) else {
+        return Ok(admission);
+    };
+    let route = limits.routes.get(index).ok_or_else(unknown_route)?;
+    let (user, client) = (principal.user().map(|user| &**user), admission.client);
+    match limits.sit_down(route, client, user, facts) {
+        Ok(seat) => admission.seat = seat,
+        Err(_) if route.is_shadow => admission.found_no_seat = true,
+        Err(refusal) => {
+            limits.give_back(&mut admission.charged, limits.clock.now());
+            return Err(refusal);
+        }
+    }
+    let tier = user.map(|user| user.tier.as_str());
+    let late = late(limits, route, index, tier, facts).into_iter();
+    let due = late.filter_map(|(limit, is_shadow)| {
+        let value = late_value(&limit.key, client, user);
+        due_of(limits, limit, is_shadow, tier, value)
+    });
+    let mut would_refuse = Vec::new();
+    limits.charge(due, &mut admission.charged, &mut would_refuse)?;
+    admission.would_refuse_caller = Some(would_refuse);
+    Ok(admission)
 }
 
 impl Admission {

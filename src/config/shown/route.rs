@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::super::cel::Expression;
 use super::super::checked::{
     AddressRules, AuthMode, Concurrency, Config, Cors, Guard, HeaderEdits, HostPattern,
-    HostRewrite, Limit, Mode, Networks, Origins, Owner, OwnerField, PathOptions, Pattern, Rate,
+    HostRewrite, Limit, LookUp, Mode, Networks, Origins, Owner, PathOptions, Pattern, Rate,
     Rewrite, Route, RouteHeader, Rule, SecurityHeaders, Segment, TrailingSlash,
 };
 use super::{duration, lines, named, with_rate};
@@ -181,6 +181,7 @@ fn of_rule(rule: &Rule, config: &Config) -> Value {
     let Rule {
         superuser,
         owner,
+        look_up,
         tiers,
         min_rank,
         roles,
@@ -198,7 +199,7 @@ fn of_rule(rule: &Rule, config: &Config) -> Value {
     });
     json!({
         "superuser": superuser,
-        "owner": owner.as_ref().map(of_owner),
+        "owner": owner.as_ref().map(of_owner).or_else(|| look_up.as_ref().map(of_look_up)),
         "tiers": some(tiers.clone()),
         "min_tier": min_tier.map(|(name, _)| name),
         "roles": some(roles.clone()),
@@ -210,13 +211,20 @@ fn of_rule(rule: &Rule, config: &Config) -> Value {
 
 fn of_owner(owner: &Owner) -> Value {
     let Owner { parameter, equals } = owner;
-    let equals = match equals {
-        OwnerField::Id => "{user.id}".to_owned(),
-        OwnerField::Username => "{user.username}".to_owned(),
-        OwnerField::ExternalId => "{user.external_id}".to_owned(),
-        OwnerField::Claim(name) => format!("{{claims.{name}}}"),
-    };
-    json!({ "path": format!("{{{parameter}}}"), "equals": equals })
+    json!({ "path": format!("{{{parameter}}}"), "equals": format!("{{{equals}}}") })
+}
+
+fn of_look_up(look_up: &LookUp) -> Value {
+    let LookUp {
+        target,
+        field,
+        equals,
+    } = look_up;
+    json!({
+        "lookup": target.to_string(),
+        "field": field.to_string(),
+        "equals": format!("{{{equals}}}"),
+    })
 }
 
 fn of_concurrency(concurrency: &Concurrency) -> Value {

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use http::Method;
 use http::header::HeaderMap;
 
+use super::super::explain::at_once;
 use super::super::stages::Stages;
 use super::record::Record;
 use crate::authn::Principal;
-use crate::authz::{self, Key, Outcome};
+use crate::authz::{self, Decision, Key, Outcome, Owners, Question};
 use crate::config::cel::{Expression, RequestField, Variable};
 use crate::config::checked::{AuthMode, OwnerField, Route, Rule, UserField};
 use crate::limit;
@@ -52,13 +53,13 @@ impl Verdict {
 
 const UNKNOWN_SENDER: &str = "it may have had credentials";
 const UNKNOWN_ACCOUNT: &str = "the account is not known";
-const UNKNOWN_TOKEN: &str =
-    "it depends on scopes, claims, headers or a query, which are not logged";
+const UNLOGGED: &str =
+    "it hangs on scopes, claims, headers, a query or an owner, which are not logged";
 const PREFLIGHT: &str = "it may have been a preflight";
 
 pub fn decide(stages: &Stages, record: &Record, sender: &Sender<'_>) -> Verdict {
     let Some(mut head) = record.head() else {
-        return Verdict::Untold(UNKNOWN_TOKEN, None);
+        return Verdict::Untold(UNLOGGED, None);
     };
     if matches!(record.method, Method::TRACE | Method::CONNECT) {
         return Verdict::Deny("method-not-allowed", None);
@@ -82,7 +83,7 @@ pub fn decide(stages: &Stages, record: &Record, sender: &Sender<'_>) -> Verdict 
         return Verdict::AuthApi;
     };
     let Some(route) = stages.config.routes.get(index) else {
-        return Verdict::Untold(UNKNOWN_TOKEN, None);
+        return Verdict::Untold(UNLOGGED, None);
     };
     if record.method == Method::OPTIONS && route.cors.is_some() && record.user.is_none() {
         return Verdict::Untold(PREFLIGHT, Some(index));
@@ -93,26 +94,37 @@ pub fn decide(stages: &Stages, record: &Record, sender: &Sender<'_>) -> Verdict 
     };
     let principal = match identify(route, sender) {
         Ok(principal) => principal,
+        // What is in shadow refuses nobody, who is nobody then.
+        Err(_) if route.shadow.auth => Principal::Anonymous,
         Err(Refused::By(code)) => return Verdict::Deny(code, Some(index)),
         Err(Refused::Untold) => return Verdict::Untold(UNKNOWN_SENDER, Some(index)),
     };
     let is_known = matches!(sender, Sender::Account { is_known: true, .. });
-    let outcomes = authz::explain(&stages.policies, &matched, &principal, &facts);
-    if principal.user().is_some() && !route.allow.is_empty() {
-        match judge(&route.allow, &outcomes, is_known) {
+    let outcomes = authz::explain(&stages.policies, &matched, &principal, &facts, &Unasked);
+    let outcomes = at_once(outcomes).unwrap_or_default();
+    let rules = match route.shadow.allow {
+        true => &[][..],
+        false => &route.allow,
+    };
+    if principal.user().is_some() && !rules.is_empty() {
+        match judge(rules, &outcomes, is_known) {
             Some(true) => {}
             Some(false) => return Verdict::Deny("forbidden", Some(index)),
-            None if is_known => return Verdict::Untold(UNKNOWN_TOKEN, Some(index)),
+            None if is_known => return Verdict::Untold(UNLOGGED, Some(index)),
             None => return Verdict::Untold(UNKNOWN_ACCOUNT, Some(index)),
         }
     }
     let is_counted = principal.user().is_none() || is_known;
-    let taken = authz::decide(&stages.policies, matched, principal, &facts).and_then(|permit| {
-        match is_counted {
-            true => limit::take(&stages.limits, admission, permit, &facts).map(drop),
-            // Whose tier is not known has a quota that is not known.
-            false => Ok(()),
-        }
+    let decided = authz::decide(&stages.policies, matched, principal, &facts);
+    let permitted = decided.and_then(|decision| match decision {
+        Decision::Permit(permit) => Ok(Some(permit)),
+        // Only what is in shadow gets here, and passes.
+        Decision::Asks(asking) => at_once(asking.ask(&facts, &Unasked)).transpose(),
+    });
+    let taken = permitted.and_then(|permit| match permit.filter(|_| is_counted) {
+        Some(permit) => limit::take(&stages.limits, admission, permit, &facts).map(drop),
+        // Whose tier is not known has a quota that is not known.
+        None => Ok(()),
     });
     match taken {
         Ok(()) => Verdict::Allow(index),
@@ -126,6 +138,15 @@ fn add_headers(stages: &Stages, record: &Record, headers: &mut HeaderMap) {
     let before = routes.find(|route| Some(&route.name) == record.route.as_ref());
     for header in before.map_or(&[][..], |route| &route.headers) {
         headers.append(header.name.clone(), header.value.clone());
+    }
+}
+
+/// No upstream is asked: what it would say today is not what it said then.
+struct Unasked;
+
+impl Owners for Unasked {
+    async fn look_up(&self, question: Question<'_>) -> Result<String, String> {
+        Err(format!("GET {} is not asked", question.target))
     }
 }
 
@@ -190,6 +211,7 @@ fn is_told(key: Key, rule: &Rule, is_known: bool) -> bool {
         Key::Roles => rule.roles.is_empty() || is_known,
         Key::Scopes => rule.scopes.is_empty(),
         Key::Claims => rule.claims.is_empty(),
+        Key::Owner if rule.look_up.is_some() => false,
         Key::Owner => rule.owner.as_ref().is_none_or(|owner| match owner.equals {
             OwnerField::Id => true,
             OwnerField::Username | OwnerField::ExternalId => is_known,

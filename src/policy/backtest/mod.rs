@@ -91,13 +91,14 @@ impl Backtest {
         let known = record
             .user
             .map(|user| self.known(user, record.is_key, look_up));
-        let sender = match (&known, past.bad_credential()) {
+        let sender = match (&known, past.missed(&record)) {
             (Some(known), _) => Sender::Account {
                 principal: &known.principal,
                 is_known: known.is_account,
             },
+            (None, Some("token-missing")) => Sender::Nobody,
             (None, Some(code)) => Sender::Refused(code),
-            (None, None) if self.shows_nobody(&record) => Sender::Nobody,
+            (None, None) if self.was_looked_at(&record) => Sender::Nobody,
             (None, None) => Sender::Hidden,
         };
         let verdict = decide::decide(&self.stages, &record, &sender);
@@ -109,11 +110,10 @@ impl Backtest {
         self.report.add(&record, &past, &verdict, route);
     }
 
-    /// Its credentials were looked for, and there were none.
-    fn shows_nobody(&self, record: &Record) -> bool {
+    /// Its credentials were looked for; without an identity it had none.
+    fn was_looked_at(&self, record: &Record) -> bool {
         let is_looking = |route: &String| self.looking.contains(route);
-        record.reason.as_deref() == Some("token-missing")
-            || (record.auth == "anonymous" && record.route.as_ref().is_some_and(is_looking))
+        record.auth == "anonymous" && record.route.as_ref().is_some_and(is_looking)
     }
 
     /// A line that was too long to be read.

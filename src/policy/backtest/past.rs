@@ -59,13 +59,16 @@ impl Past {
         }
     }
 
-    /// By which a credential was refused that the log does not hold.
-    pub fn bad_credential(&self) -> Option<&'static str> {
-        match self {
-            Past::Denied(code @ ("token-invalid" | "token-expired" | "token-revoked")) => {
-                Some(code)
-            }
-            _ => None,
-        }
+    /// By which a request without a good credential was refused, or would have been but for the shadow.
+    pub fn missed(&self, record: &Record) -> Option<&'static str> {
+        let in_shadow = record
+            .would_refuse
+            .iter()
+            .find_map(|refusal| refusal.strip_prefix("auth: "));
+        let code = match self {
+            Past::Denied(code) => Some(*code),
+            _ => OF_POLICY.into_iter().find(|code| Some(*code) == in_shadow),
+        };
+        code.filter(|code| code.starts_with("token-"))
     }
 }

@@ -31,6 +31,8 @@ struct Line {
     decision: String,
     #[serde(default)]
     reason: Option<String>,
+    #[serde(default)]
+    would_refuse: Vec<String>,
 }
 
 /// A request that was served or refused.
@@ -52,6 +54,8 @@ pub struct Record {
     pub auth: String,
     pub decision: String,
     pub reason: Option<String>,
+    /// `auth: token-missing` and the like, of what was in shadow.
+    pub would_refuse: Vec<String>,
 }
 
 impl Record {
@@ -74,6 +78,7 @@ impl Record {
             auth: line.auth,
             decision: line.decision,
             reason: line.reason,
+            would_refuse: line.would_refuse,
         })
     }
 

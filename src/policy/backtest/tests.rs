@@ -67,7 +67,7 @@ fn said(routes: &str, changes: &Value) -> String {
 
 #[test]
 fn what_the_log_and_the_store_tell_is_decided() {
-    let token = "it depends on scopes, claims, headers or a query, which are not logged";
+    let token = "it hangs on scopes, claims, headers, a query or an owner, which are not logged";
     let bob = json!({ "user_id": BOB });
     let none = json!({});
     for (routes, changes, expected) in [
@@ -127,6 +127,21 @@ fn what_the_log_and_the_store_tell_is_decided() {
             "name: a, path: '/{who}', auth: required, allow: [{ owner: { path: '{who}', equals: '{claims.org}' } }]",
             &none,
             token,
+        ),
+        (
+            "name: a, path: /a, auth: required, allow: [{ owner: { lookup: 'GET /a', field: /by, equals: user.id } }]",
+            &none,
+            token,
+        ),
+        (
+            "name: a, path: /a, auth: required, shadow: [allow], allow: [{ owner: { lookup: 'GET /a', field: /by, equals: user.id } }]",
+            &none,
+            "same",
+        ),
+        (
+            "name: a, path: /a, auth: required, allow: [{ roles: [y], owner: { lookup: 'GET /a', field: /by, equals: user.id } }]",
+            &none,
+            "allow → deny forbidden",
         ),
         (
             "name: a, path: /a, auth: required, allow: [{ cel: \"user.tier == 'pro'\" }]",
@@ -189,6 +204,40 @@ fn who_sent_a_request_is_as_far_as_somebody_looked() {
         (open, &hidden, "same"),
         (open, &nowhere, "deny not-found → allow"),
         (required, &nowhere, "it may have had credentials"),
+    ] {
+        assert_eq!(said(routes, changes), expected, "{routes} {changes}");
+    }
+}
+
+#[test]
+fn what_is_in_shadow_refuses_nobody_and_tells_who_was_nobody() {
+    let required = "name: a, path: /a, auth: required";
+    let shadow =
+        "name: a, path: /a, auth: required, allow: [{ roles: [y] }], shadow: [auth, allow]";
+    let nobody = |code: &str| json!({ "user_id": null, "auth": "anonymous", "would_refuse": [format!("auth: {code}")] });
+    for (routes, changes, expected) in [
+        (shadow, &json!({}), "same"),
+        (shadow, &nobody("token-missing"), "same"),
+        (
+            required,
+            &nobody("token-missing"),
+            "allow → deny token-missing",
+        ),
+        (
+            required,
+            &nobody("token-expired"),
+            "allow → deny token-expired",
+        ),
+        (
+            required,
+            &json!({ "would_refuse": ["allow: forbidden"] }),
+            "same",
+        ),
+        (
+            "name: a, path: /a, auth: required, ip: { deny: [192.0.2.0/24] }",
+            &json!({}),
+            "allow → deny forbidden",
+        ),
     ] {
         assert_eq!(said(routes, changes), expected, "{routes} {changes}");
     }
