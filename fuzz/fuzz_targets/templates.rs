@@ -175,7 +175,7 @@ fn check(input: &mut Unstructured<'_>) -> Result<()> {
             return Ok(());
         }
     };
-    let stages = Stages::build(config, &[]);
+    let stages = Stages::build(config, Vec::new());
     let caller = match input.arbitrary()? {
         true => Some(caller(input)?),
         false => None,

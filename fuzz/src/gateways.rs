@@ -15,7 +15,7 @@ pub fn config(text: &str) -> Config {
 }
 
 pub fn stages(text: &str) -> Stages {
-    Stages::build(config(text), &[])
+    Stages::build(config(text), Vec::new())
 }
 
 /// Somebody of whom everything is known.

@@ -15,6 +15,7 @@ mod command_line;
 mod cors;
 mod demo;
 mod diff;
+mod examples;
 mod first_steps;
 mod headers;
 mod import_openapi;
