@@ -6,13 +6,13 @@ use std::path::Path;
 use http::{HeaderName, HeaderValue, Method, Uri};
 use uuid::Uuid;
 
-use super::checked::{Config, JsonPointer, Rate};
+use super::checked::{Config, Rate};
 use super::decode::{At, AtLeastOne, Decode, Field, Named};
 use super::diagnose::{Findings, nearest, shown};
 use super::raw::{
     RawCaller, RawExpect, RawExpectedLimit, RawRequest, RawTest, RawTestFile, RawUser,
 };
-use super::resolve::{METHODS, rate, report_fault};
+use super::resolve::{METHODS, rate};
 use super::source::Source;
 use super::{File, Report, environment, report, source, yaml};
 
@@ -24,8 +24,8 @@ pub struct PolicyTest {
     pub line: usize,
     pub request: TestRequest,
     pub caller: Option<TestCaller>,
-    /// What look-ups find, by where it stands.
-    pub look_ups: Vec<(JsonPointer, String)>,
+    /// What the upstream says to look-ups of owners, by path and query.
+    pub owners: Vec<(String, String)>,
     pub expect: Expect,
 }
 
@@ -127,7 +127,7 @@ pub(super) fn tests(
         let raw = &item.value;
         let request = request(raw.request.get()?, findings);
         let expect = expect(&raw.expect, config, findings);
-        let look_ups = look_ups(&raw.lookup, findings);
+        let owners = owners(&raw.owners, findings);
         let position = source.position(item.span);
         Some(PolicyTest {
             name: raw.name.get().cloned().unwrap_or_default(),
@@ -138,20 +138,30 @@ pub(super) fn tests(
                 None | Some(RawCaller::Anonymous) => None,
                 Some(RawCaller::User(user)) => Some(caller(user)),
             },
-            look_ups,
+            owners,
             expect: expect?,
         })
     });
     tests.collect()
 }
 
-fn look_ups(raw: &Field<Named<String>>, findings: &mut Findings) -> Vec<(JsonPointer, String)> {
+fn owners(raw: &Field<Named<String>>, findings: &mut Findings) -> Vec<(String, String)> {
     let mut stated = Vec::new();
-    for (field, value) in raw.get().map_or(&[][..], |named| &named.0) {
-        match (JsonPointer::parse(&field.value), value.given()) {
-            (Ok(field), Some(value)) => stated.push((field, value.value.clone())),
-            (Err(fault), _) => report_fault(field, fault, findings),
-            (Ok(_), None) => {}
+    for (asked, value) in raw.get().map_or(&[][..], |named| &named.0) {
+        let target = asked.value.strip_prefix("GET ");
+        let target = target.filter(|t| t.starts_with('/') && t.parse::<Uri>().is_ok());
+        match (target, value.given()) {
+            (Some(target), Some(value)) => stated.push((target.to_owned(), value.value.clone())),
+            (None, _) => {
+                let message = format!(
+                    "expected what a look-up asks, found {}",
+                    shown(&asked.value)
+                );
+                findings
+                    .error(asked.span, message)
+                    .hint("for example `GET /posts/1`");
+            }
+            (Some(_), None) => {}
         }
     }
     stated

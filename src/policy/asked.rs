@@ -20,6 +20,8 @@ pub struct Asked {
     pub ip: IpAddr,
     /// What look-ups find, by where it stands.
     pub look_ups: Vec<(JsonPointer, String)>,
+    /// What they find, by what is asked.
+    pub owners: Vec<(String, String)>,
 }
 
 /// Why something is no request.
@@ -61,6 +63,7 @@ impl Asked {
             headers: Vec::new(),
             ip: ip.unwrap_or(STRANGER),
             look_ups: Vec::new(),
+            owners: Vec::new(),
         };
         for line in headers {
             let header = line.split_once(':').and_then(|(name, value)| {
@@ -94,6 +97,7 @@ impl Asked {
             headers: test.headers.clone(),
             ip: test.ip,
             look_ups: Vec::new(),
+            owners: Vec::new(),
         })
     }
 
@@ -130,9 +134,13 @@ impl Asked {
 /// No upstream is asked: what is not stated is not known.
 impl Owners for Asked {
     async fn look_up(&self, question: Question<'_>) -> Result<String, String> {
-        let mut stated = self.look_ups.iter();
-        let stated = stated.find(|(field, _)| field == question.field);
-        stated.map(|(_, value)| value.clone()).ok_or_else(|| {
+        let mut by_field = self.look_ups.iter();
+        let by_field = by_field.find(|(field, _)| field == question.field);
+        let mut by_target = self.owners.iter();
+        let by_target = by_target.find(|(target, _)| target == question.target);
+        let stated = by_target.map(|(_, value)| value);
+        let stated = stated.or(by_field.map(|(_, value)| value));
+        stated.cloned().ok_or_else(|| {
             let Question { target, field, .. } = question;
             format!("GET {target} was not asked, and what it has at `{field}` is not stated")
         })

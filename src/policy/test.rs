@@ -42,7 +42,7 @@ pub fn run<'t>(stages: &Stages, test: &'t PolicyTest) -> Tested<'t> {
     };
     let asked = match Asked::of_test(&test.request) {
         Ok(asked) => Asked {
-            look_ups: test.look_ups.clone(),
+            owners: test.owners.clone(),
             ..asked
         },
         Err(error) => return failed(error.to_string()),

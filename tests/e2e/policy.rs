@@ -394,12 +394,12 @@ const TESTS: &str = r#"tests:
   - name: an author edits
     request: { path: /edits/7 }
     as: { user: bob }
-    lookup: { /by/0: bob }
+    owners: { "GET /api/posts/7": bob, "GET /api/posts/8": carol }
     expect: { decision: allow, route: edits }
   - name: nobody else does
     request: { path: /edits/7 }
     as: { user: bob }
-    lookup: { /by/0: carol }
+    owners: { "GET /api/posts/7": carol, "GET /api/posts/8": bob }
     expect: { decision: deny, code: forbidden }
   - name: health is public
     request: { path: /healthz }
@@ -444,6 +444,21 @@ fn tests_beside_the_file_and_in_it_are_run() {
         (Some(8), Some(1))
     );
     assert_eq!(json["tests"][1]["explanation"]["code"], "forbidden");
+}
+
+#[test]
+fn every_example_passes_its_own_tests() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut tested = 0;
+    for folder in std::fs::read_dir(examples).unwrap() {
+        let folder = folder.unwrap().path();
+        if folder.join("gateway.test.yaml").exists() {
+            let output = cli(&folder, &["test"]);
+            assert_eq!(output.code, 0, "{}: {output:?}", folder.display());
+            tested += 1;
+        }
+    }
+    assert_eq!(tested, 4, "blog, saas, public-api and admin-tool");
 }
 
 #[test]

@@ -29,7 +29,7 @@ mod upstream;
 mod users;
 
 pub use quota::rate;
-pub use route::{METHODS, report as report_fault, route_span};
+pub use route::{METHODS, route_span};
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
