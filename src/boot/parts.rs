@@ -15,7 +15,9 @@ use crate::authn::{ApiKeys, Authenticator, Changes, LookUpFuture};
 use crate::authz::Policies;
 use crate::config::Config;
 use crate::config::checked;
-use crate::forward::{ASSERTION_TYPE, AssertionClaims, Assertions, Directory, Sign, Upstreams};
+use crate::forward::{
+    ASSERTION_TYPE, AssertionClaims, Assertions, Directory, LookUps, Sign, Upstreams,
+};
 use crate::gateway::{ApiBody, ApiRequestBody, AuthApi, AuthApiFuture, RouteNames, Snapshot};
 use crate::limit::{AddressLimit, Clock, Keeper, Limits, Slots};
 use crate::request::{Code, Refusal};
@@ -132,7 +134,7 @@ impl Parts {
             routes: routes.collect(),
             upstreams: Arc::new(upstreams),
             // Upstreams of another configuration may say something else.
-            look_ups: Arc::default(),
+            look_ups: Arc::new(LookUps::of(&config)),
             assertions: Assertions::of(&config, sign(&self.accounts)).map(Arc::new),
             auth_api: Arc::clone(&self.auth_api),
             access_log: match config.log.access {

@@ -2,7 +2,6 @@
 //! remembered for some seconds.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use tokio::time::{Instant as Moment, timeout_at};
 
 use super::exchange::{self, Balanced, Upstream, Upstreams, WorkerPools};
 use crate::authz::{Owners, Question};
+use crate::config::Config;
 use crate::config::checked::NoValue;
 
 /// How long a request waits for all that it asks, and a look-up for its answer.
@@ -26,7 +26,8 @@ const LARGEST: usize = 64 * 1024;
 /// How long an answer counts, and how long it counts that there was none.
 const REMEMBERED: Duration = Duration::from_secs(3);
 const FAILURE_REMEMBERED: Duration = Duration::from_secs(1);
-/// Look-ups that run at once, and that run or wait: an upstream has other requests to serve.
+/// Look-ups of one upstream that run at once, and that run or wait: it has other requests to serve, and one
+/// that is slow holds up no other.
 const RUNNING: usize = 64;
 const UNDER_WAY: usize = 1024;
 /// Bytes that remembered answers may take, about how many that is, and what one takes beside its text.
@@ -38,6 +39,11 @@ const ENTRY_BYTES: u64 = 200;
 pub struct LookUps {
     /// By upstream, host and target, so by everything that a look-up says.
     known: Cache<Box<str>, Known, ByBytes>,
+    /// Of the upstreams, by their index.
+    queues: Box<[Queue]>,
+}
+
+struct Queue {
     under_way: Mutex<HashMap<Arc<str>, watch::Receiver<Option<Answer>>>>,
     turns: Semaphore,
 }
@@ -106,9 +112,14 @@ impl<'a> Asked<'a> {
     fn begin(&self, key: Box<str>, question: &Question<'_>) -> Result<Begun, Arc<str>> {
         let target = question.target.parse::<PathAndQuery>();
         let target = target.map_err(|_| "has no target that can be sent")?;
-        let pools = self.pools.upstreams.get(question.upstream);
-        let pools = Rc::clone(pools.ok_or("has no upstream")?);
-        let mut under_way = self.look_ups.under_way();
+        let index = question.upstream;
+        let (Some(pools), Some(queue)) = (
+            self.pools.upstreams.get(index).cloned(),
+            self.look_ups.queues.get(index),
+        ) else {
+            return Err("has no upstream".into());
+        };
+        let mut under_way = queue.under_way();
         if let Some(told) = under_way.get(&*key) {
             return Ok(Begun::UnderWay(told.clone()));
         }
@@ -126,16 +137,19 @@ impl<'a> Asked<'a> {
         drop(under_way);
         let entry = UnderWay {
             look_ups: Arc::clone(self.look_ups),
+            index,
             key,
         };
         let upstreams = Arc::clone(self.upstreams);
-        let (upstream, host) = (question.upstream, question.host.cloned());
+        let host = question.host.cloned();
         // It goes on when the client leaves: others may wait for it.
         tokio::task::spawn_local(async move {
             let asked = async {
-                let upstream = upstreams.get(upstream).ok_or("has no upstream")?;
+                let (Some(upstream), Some(queue)) = (upstreams.get(index), entry.queue()) else {
+                    return Err("has no upstream".into());
+                };
                 // Never closed, so there is always a turn.
-                let _turn = entry.look_ups.turns.acquire().await;
+                let _turn = queue.turns.acquire().await;
                 fetch(&pools, upstream, host.as_ref(), target).await
             };
             let asked = tokio::time::timeout(PATIENCE, asked).await;
@@ -201,17 +215,18 @@ async fn fetch(
     Ok(body.to_bytes())
 }
 
-impl Default for LookUps {
-    fn default() -> Self {
-        LookUps {
-            known: Cache::with_weighter(MEMORY_ENTRIES, MEMORY_BYTES, ByBytes),
+impl LookUps {
+    pub fn of(config: &Config) -> Self {
+        let queue = |_| Queue {
             under_way: Mutex::default(),
             turns: Semaphore::new(RUNNING),
+        };
+        LookUps {
+            known: Cache::with_weighter(MEMORY_ENTRIES, MEMORY_BYTES, ByBytes),
+            queues: config.upstreams.iter().map(queue).collect(),
         }
     }
-}
 
-impl LookUps {
     fn remembered(&self, key: &str) -> Option<Answer> {
         let known = self.known.get(key)?;
         (Instant::now() < known.until).then_some(known.answer)
@@ -228,7 +243,9 @@ impl LookUps {
         };
         self.known.insert(key.into(), known);
     }
+}
 
+impl Queue {
     // A panic while the lock is held leaves a map that is still a map.
     fn under_way(&self) -> MutexGuard<'_, HashMap<Arc<str>, watch::Receiver<Option<Answer>>>> {
         self.under_way.lock().unwrap_or_else(|e| e.into_inner())
@@ -238,12 +255,22 @@ impl LookUps {
 /// A look-up's place among those under way; free again however the look-up ends.
 struct UnderWay {
     look_ups: Arc<LookUps>,
+    /// Of the upstream.
+    index: usize,
     key: Arc<str>,
+}
+
+impl UnderWay {
+    fn queue(&self) -> Option<&Queue> {
+        self.look_ups.queues.get(self.index)
+    }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.look_ups.under_way().remove(&self.key);
+        if let Some(queue) = self.queue() {
+            queue.under_way().remove(&self.key);
+        }
     }
 }
 

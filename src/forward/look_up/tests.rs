@@ -1,6 +1,7 @@
 //! Who is asked, how often, and what is made of the answer.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -86,7 +87,7 @@ impl Scene {
         let upstreams = Arc::new(Upstreams::build(&config, &Directory::default()));
         Scene {
             origins,
-            look_ups: Arc::default(),
+            look_ups: Arc::new(LookUps::of(&config)),
             pools: WorkerPools::build(&upstreams, None),
             upstreams,
         }
@@ -141,7 +142,7 @@ fn all_that_ask_the_same_at_once_share_one_request() {
             (Ok("alice".into()), Ok("alice".into()), Ok("7".into()))
         );
         assert_eq!(scene.origins[0].times_asked(), 1);
-        assert!(scene.look_ups.under_way().is_empty());
+        assert!(scene.look_ups.queues[0].under_way().is_empty());
     });
 }
 
@@ -236,7 +237,7 @@ fn what_is_no_answer_says_why() {
         assert!(told.contains("failed: "), "{told}");
         assert!(scene.ask(0, "no path", "/by").await.is_err());
         assert!(scene.ask(9, "/posts/7", "/by").await.is_err());
-        assert!(scene.look_ups.under_way().is_empty());
+        assert!(scene.look_ups.queues[0].under_way().is_empty());
     });
 }
 
@@ -269,7 +270,9 @@ fn no_more_than_so_many_are_under_way() {
         for nth in 0..UNDER_WAY {
             let (_, told) = watch::channel(None);
             let key = format!("0  /{nth}");
-            scene.look_ups.under_way().insert(key.into(), told);
+            scene.look_ups.queues[0]
+                .under_way()
+                .insert(key.into(), told);
         }
         let told = scene.ask(0, "/posts/7", "/by").await;
         assert_eq!(
@@ -280,5 +283,7 @@ fn no_more_than_so_many_are_under_way() {
         let told = scene.ask(0, "/1", "/by").await;
         assert_eq!(told.unwrap_err(), "GET /1 broke off");
         assert_eq!(scene.origins[0].times_asked(), 0);
+        // Another upstream has room of its own.
+        assert!(scene.ask(1, "/posts/7", "/by").await.is_ok());
     });
 }
