@@ -4,6 +4,7 @@
 mod api_keys;
 mod check;
 mod clock;
+mod counters;
 mod error;
 mod felt;
 mod hashes;

@@ -7,7 +7,7 @@ use super::lockout::Policy;
 use super::store::{Free, Millis};
 use super::tokens::TokenContents;
 use crate::config::Config;
-use crate::config::checked::{LimitKey, PasswordPolicy, Registration, Route, Tier, UsernameReuse};
+use crate::config::checked::{PasswordPolicy, Registration, Route, Tier, UsernameReuse};
 
 pub(super) struct Settings {
     pub issuer: String,
@@ -65,7 +65,7 @@ impl Settings {
 
 fn early_limits(route: &Route) -> (String, BTreeSet<String>) {
     let limits = route.limits.iter().flatten();
-    let early = limits.filter(|limit| limit.key != LimitKey::User);
+    let early = limits.filter(|limit| limit.key.is_early());
     let names = early.map(|limit| limit.name.clone()).collect();
     (route.name.clone(), names)
 }

@@ -13,7 +13,9 @@ use super::testing::{StoppedClock, config_for, new_user};
 use super::*;
 use crate::authn::{ACCESS_TOKEN_TYPE, Claims, Found, KEY_MEMORY};
 use crate::config::Secret;
+use crate::config::cel::Expression;
 use crate::config::checked::{self, KeyAlgorithm, Signing};
+use crate::limit::{self, Keeper, Kept, Slots};
 
 fn config(folder: &Path) -> Config {
     config_for(module_path!(), folder)
@@ -536,6 +538,15 @@ async fn claims_about_a_person_are_those_that_somebody_needs() {
             parameter: "id".into(),
             equals: checked::OwnerField::Claim(name.into()),
         };
+        let look_up = checked::LookUp {
+            target: checked::LookUpTarget::parse("GET /", None).unwrap(),
+            field: "/by".parse().unwrap(),
+            equals: checked::OwnerField::Claim(name.into()),
+        };
+        let cel = |source: String| checked::Rule {
+            cel: Some(Expression::compile(&source, None).unwrap()),
+            ..checked::Rule::default()
+        };
         for rule in [
             checked::Rule {
                 claims: vec![claim],
@@ -545,11 +556,58 @@ async fn claims_about_a_person_are_those_that_somebody_needs() {
                 owner: Some(owner),
                 ..checked::Rule::default()
             },
+            checked::Rule {
+                look_up: Some(look_up),
+                ..checked::Rule::default()
+            },
+            cel(format!("claims.{name} == 'x'")),
+            cel(format!("user.tier == 'x' || claims['{name}'] == 'x'")),
+            cel(format!("has(claims.{name})")),
+            cel(format!("!('{name}' in claims)")),
         ] {
             route.allow = vec![rule];
             config.routes = vec![route.clone()];
             assert_eq!(TokenContents::of(&config), expected, "{name}");
         }
+    }
+    for (source, expected) in [
+        ("user.email == 'x'", with(true, false, false)),
+        ("has(user.name)", with(false, true, false)),
+        ("'external_id' in user", with(false, false, true)),
+        (
+            "user.roles.exists(r, r == user.email)",
+            with(true, false, false),
+        ),
+        ("claims.org.email == 'x'", with(false, false, false)),
+        (
+            "path.email == request.headers['email']",
+            with(false, false, false),
+        ),
+        ("user.username == 'user.email'", with(false, false, false)),
+    ] {
+        let rule = checked::Rule {
+            cel: Some(Expression::compile(source, None).unwrap()),
+            ..checked::Rule::default()
+        };
+        config.routes[0].allow = vec![rule];
+        assert_eq!(TokenContents::of(&config), expected, "{source}");
+    }
+    let by = |equals| checked::LookUp {
+        target: checked::LookUpTarget::parse("GET /", None).unwrap(),
+        field: "/by".parse().unwrap(),
+        equals,
+    };
+    for (equals, expected) in [
+        (checked::OwnerField::ExternalId, with(false, false, true)),
+        (checked::OwnerField::Id, with(false, false, false)),
+        (checked::OwnerField::Username, with(false, false, false)),
+    ] {
+        let rule = checked::Rule {
+            look_up: Some(by(equals.clone())),
+            ..checked::Rule::default()
+        };
+        config.routes[0].allow = vec![rule];
+        assert_eq!(TokenContents::of(&config), expected, "{equals}");
     }
     config.routes = Vec::new();
     config.identity.user_id = checked::UserId::ExternalId;
@@ -686,4 +744,65 @@ async fn the_file_s_tier_counts_when_the_store_has_one_of_its_name() {
     accounts.reload(&config);
     let tier = accounts.users().tier("gold").await.unwrap();
     assert_eq!((tier.rank, tier.source), (0, TierSource::Store));
+}
+
+fn keeper() -> Keeper {
+    let (clock, _hands) = limit::Clock::manual();
+    Keeper::new(Arc::new(Slots::with_capacity(16_384, 16_384)), clock)
+}
+
+fn counter(user: u128, full_at: Millis) -> Kept {
+    Kept {
+        scope: "route a b".into(),
+        value: format!("user {}", Uuid::from_u128(user)),
+        full_at,
+    }
+}
+
+#[tokio::test]
+async fn counters_of_limits_are_there_after_a_restart_until_they_are_full() {
+    const USERS: u128 = 11_000;
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let clock = StoppedClock::new();
+    let (accounts, _) = open(&config, &clock).await;
+    let today = accounts.now();
+    let before = keeper();
+    let hour = 3_600_000;
+    let kept: Vec<_> = (0..USERS)
+        .map(|n| counter(n, today + hour * if n % 2 == 0 { 1 } else { 3 }))
+        .collect();
+    before.restore(kept.clone(), today);
+    accounts.keep_counters(&before).await.unwrap();
+
+    let (again, _) = open(&config, &clock).await;
+    let after = keeper();
+    again.restore_counters(&after).await.unwrap();
+    assert_eq!(after.changed(today, usize::MAX), kept);
+
+    clock.advance(Duration::from_secs(2 * 3600));
+    let later = accounts.now();
+    accounts.keep_counters(&keeper()).await.unwrap();
+    let (again, _) = open(&config, &clock).await;
+    let after = keeper();
+    again.restore_counters(&after).await.unwrap();
+    let kept: Vec<_> = kept.into_iter().filter(|c| c.full_at > later).collect();
+    assert_eq!(after.changed(later, usize::MAX), kept);
+    let left = again.users.store.counters(("", "")).await.unwrap();
+    assert_eq!(left.len() as u128, USERS / 2, "the others are removed");
+}
+
+#[tokio::test]
+async fn of_what_two_gateways_write_of_a_counter_the_later_time_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let (accounts, _) = open(&config, &StoppedClock::new()).await;
+    let today = accounts.now();
+    for full_at in [today + 200_000, today + 300_000, today + 100_000] {
+        let gateway = keeper();
+        gateway.restore([counter(1, full_at)], today);
+        accounts.keep_counters(&gateway).await.unwrap();
+    }
+    let kept = accounts.users.store.counters(("", "")).await.unwrap();
+    assert_eq!(kept, [counter(1, today + 300_000)]);
 }

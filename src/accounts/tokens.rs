@@ -20,12 +20,21 @@ pub struct TokenContents {
 }
 
 impl TokenContents {
-    /// What the preset of identity headers, the routes' rules and templates use.
+    /// What the preset of identity headers, the routes' rules, limits and templates use.
     pub fn of(config: &Config) -> TokenContents {
         let identity = &config.identity;
         let named = |name, field| {
             let mut rules = config.routes.iter().flat_map(|route| &route.allow);
+            let mut limits = config
+                .routes
+                .iter()
+                .flat_map(|route| route.limits.iter().flatten());
             rules.any(|rule| rule.names_claim(name))
+                || limits.any(|limit| limit.key.names_claim(name))
+                || config.routes.iter().any(|route| {
+                    let cap = route.concurrency.as_ref();
+                    cap.is_some_and(|cap| cap.key.names_claim(name))
+                })
                 || config.templates().any(|template| template.uses(field))
         };
         TokenContents {

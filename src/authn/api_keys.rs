@@ -212,6 +212,11 @@ impl ApiKeys {
         Err(refusal(Reason::Revoked))
     }
 
+    /// Whether the key was good the last time that it was looked at.
+    pub(super) fn remembers(&self, key: &str) -> bool {
+        self.known.peek(key).is_some()
+    }
+
     /// Whether a remembered key still holds.
     fn judge(&self, key: &str, known: &Known, now: u64) -> Result<Arc<User>, Stale> {
         let epoch = self.changes.epoch();

@@ -130,6 +130,16 @@ impl Authenticator {
         Ok(keys.presented(headers)?.map(|key| (keys, key)))
     }
 
+    /// Whether a request carries a credential that would have to be verified, or is none at all.
+    pub fn is_new(&self, headers: &HeaderMap) -> bool {
+        let (Ok(token), Ok(key)) = (bearer(headers), self.presented_key(headers)) else {
+            return true;
+        };
+        let is_new_token = token.is_some_and(|token| self.known.peek(token).is_none());
+        let is_new_key = key.is_some_and(|(keys, key)| !keys.remembers(key));
+        is_new_token || is_new_key
+    }
+
     /// By what a request that was refused would have been identified.
     pub fn method_of(&self, headers: &HeaderMap) -> Method {
         match self.presented_key(headers) {

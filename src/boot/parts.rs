@@ -15,9 +15,11 @@ use crate::authn::{ApiKeys, Authenticator, Changes, LookUpFuture};
 use crate::authz::Policies;
 use crate::config::Config;
 use crate::config::checked;
-use crate::forward::{ASSERTION_TYPE, AssertionClaims, Assertions, Directory, Sign, Upstreams};
+use crate::forward::{
+    ASSERTION_TYPE, AssertionClaims, Assertions, Directory, LookUps, Sign, Upstreams,
+};
 use crate::gateway::{ApiBody, ApiRequestBody, AuthApi, AuthApiFuture, RouteNames, Snapshot};
-use crate::limit::{AddressLimit, Clock, Limits, Slots};
+use crate::limit::{AddressLimit, Clock, Keeper, Limits, Slots};
 use crate::request::{Code, Refusal};
 use crate::route::Table;
 use crate::telemetry::{AccessLog, Format, LimitDecision, Metrics};
@@ -131,6 +133,8 @@ impl Parts {
             authenticator: Arc::clone(&self.authenticator),
             routes: routes.collect(),
             upstreams: Arc::new(upstreams),
+            // Upstreams of another configuration may say something else.
+            look_ups: Arc::new(LookUps::of(&config)),
             assertions: Assertions::of(&config, sign(&self.accounts)).map(Arc::new),
             auth_api: Arc::clone(&self.auth_api),
             access_log: match config.log.access {
@@ -152,6 +156,7 @@ impl Parts {
             authenticator: Arc::clone(&snapshot.authenticator),
             routes: Arc::clone(&snapshot.routes),
             upstreams: Arc::clone(&snapshot.upstreams),
+            look_ups: Arc::clone(&snapshot.look_ups),
             assertions: snapshot.assertions.clone(),
             auth_api: Arc::clone(&snapshot.auth_api),
             access_log: snapshot.access_log.clone(),
@@ -164,6 +169,11 @@ impl Parts {
         for idle in self.accounts.plans().idle_under(config) {
             tracing::warn!("{idle}");
         }
+    }
+
+    /// What reads the counters of limits to write them down.
+    pub fn keeper(&self) -> Keeper {
+        Keeper::new(Arc::clone(&self.slots), self.clock.clone())
     }
 
     /// What goes by tiers and rules.

@@ -13,6 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::counters::Counters;
 use super::in_force::InForce;
 use super::parts::Parts;
 use super::reload::{Asker, Origin, Reloader};
@@ -99,6 +100,8 @@ async fn run(
         Arc::clone(&metrics),
         control.handle().clone(),
     );
+    let counters = Counters::restore(Arc::clone(&accounts), parts.keeper()).await;
+    let counters = Arc::new(counters);
     let (workers, admin) = (config.workers, config.admin.clone());
     let (listen, max_header) = (config.listen.clone(), config.max_header);
     parts.warn_of_idle_plans(&config);
@@ -149,6 +152,10 @@ async fn run(
     });
     background.spawn(watch_store(Arc::clone(&accounts), Arc::clone(&metrics)));
     background.spawn(watch_members(Arc::clone(&accounts), Arc::clone(&metrics)));
+    background.spawn({
+        let counters = Arc::clone(&counters);
+        async move { counters.keep_writing().await }
+    });
     let (reloader, asker) = Reloader::new(origin, Arc::clone(&in_force));
     background.spawn(reloader.run());
     let sources = admin::Sources {
@@ -186,6 +193,7 @@ async fn run(
         () = signals.stop() => false,
     };
     background.shutdown().await;
+    counters.write_last().await;
     Ok(drained)
 }
 

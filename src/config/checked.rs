@@ -17,6 +17,8 @@ use ipnet::IpNet;
 use super::cel::Expression;
 use super::secret::Secret;
 
+pub use super::json_pointer::{JsonPointer, NoValue};
+pub use super::look_up::{LookUp, Target as LookUpTarget};
 pub use super::networks::{AddressRules, Networks};
 pub use super::path_regex::{Case, PathRegex};
 pub use super::private_key::{KeyAlgorithm, KeyFault, PrivateKey};
@@ -124,6 +126,8 @@ pub struct Auth {
     pub keys_dir: PathBuf,
     /// All unauthenticated endpoints of the API together, by address; `None` is unlimited.
     pub rate: Option<Rate>,
+    /// Credentials that do not verify on routes, by address; `None` is unlimited.
+    pub failure_rate: Option<Rate>,
     pub access_token_ttl: Duration,
     pub refresh_token: RefreshToken,
     pub cookie: Cookie,
@@ -414,6 +418,7 @@ pub struct Route {
     pub allow: Vec<Rule>,
     /// `None`: the tier's quota, or the anonymous one. Empty: no limit.
     pub limits: Option<Vec<Limit>>,
+    pub concurrency: Option<Concurrency>,
     /// An index into [`Config::upstreams`].
     pub upstream: usize,
     /// Bytes.
@@ -626,6 +631,8 @@ pub enum AuthMode {
 pub struct Rule {
     pub superuser: Option<bool>,
     pub owner: Option<Owner>,
+    /// Asked when all else holds.
+    pub look_up: Option<LookUp>,
     /// One of these; empty asks nothing.
     pub tiers: Vec<String>,
     /// The rank that the caller's tier must reach.
@@ -643,17 +650,13 @@ impl Rule {
     /// Whether an answer depends on this claim of the caller's.
     pub fn names_claim(&self, name: &str) -> bool {
         let mut of_cel = self.cel.iter().flat_map(Expression::variables);
+        let of_owner = self.owner.iter().map(|owner| &owner.equals);
+        let of_look_up = self.look_up.iter().map(|look_up| &look_up.equals);
         of_cel.any(|variable| variable.claim() == Some(name))
             || self.claims.iter().any(|claim| claim.name == name)
-            || self
-                .owner
-                .as_ref()
-                .is_some_and(|owner| match &owner.equals {
-                    OwnerField::Id => name == "sub",
-                    OwnerField::Username => name == "username",
-                    OwnerField::ExternalId => name == "external_id",
-                    OwnerField::Claim(claim) => claim == name,
-                })
+            || of_owner
+                .chain(of_look_up)
+                .any(|field| field.claim() == name)
     }
 }
 
@@ -683,6 +686,30 @@ pub enum OwnerField {
     Claim(String),
 }
 
+impl OwnerField {
+    /// The claim that says the same.
+    pub fn claim(&self) -> &str {
+        match self {
+            OwnerField::Id => "sub",
+            OwnerField::Username => "username",
+            OwnerField::ExternalId => "external_id",
+            OwnerField::Claim(name) => name,
+        }
+    }
+}
+
+/// As the file has it, without braces.
+impl fmt::Display for OwnerField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OwnerField::Id => f.write_str("user.id"),
+            OwnerField::Username => f.write_str("user.username"),
+            OwnerField::ExternalId => f.write_str("user.external_id"),
+            OwnerField::Claim(name) => write!(f, "claims.{name}"),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limit {
     pub name: String,
@@ -705,6 +732,13 @@ pub enum Mode {
     Shadow,
 }
 
+/// How many requests with one key may be under way at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concurrency {
+    pub key: LimitKey,
+    pub max: NonZeroU32,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LimitKey {
     /// Callers without identity are counted by address.
@@ -713,6 +747,38 @@ pub enum LimitKey {
     Route,
     /// By address when the header is absent.
     Header(HeaderName),
+    /// An API key; callers without one as by [`LimitKey::User`].
+    ApiKey,
+    /// What a claim says; callers without it as by [`LimitKey::User`].
+    Claim(String),
+}
+
+/// As the file has it.
+impl fmt::Display for LimitKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LimitKey::User => f.write_str("user"),
+            LimitKey::Ip => f.write_str("ip"),
+            LimitKey::Route => f.write_str("route"),
+            LimitKey::Header(name) => write!(f, "header:{name}"),
+            LimitKey::ApiKey => f.write_str("api_key"),
+            LimitKey::Claim(name) => write!(f, "claim:{name}"),
+        }
+    }
+}
+
+impl LimitKey {
+    pub fn names_claim(&self, claim: &str) -> bool {
+        matches!(self, LimitKey::Claim(name) if name == claim)
+    }
+
+    /// It is known before it is known who calls.
+    pub fn is_early(&self) -> bool {
+        match self {
+            LimitKey::Ip | LimitKey::Route | LimitKey::Header(_) => true,
+            LimitKey::User | LimitKey::ApiKey | LimitKey::Claim(_) => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

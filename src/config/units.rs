@@ -16,11 +16,17 @@ const LONGEST: Duration = Duration::from_secs(3650 * DAY);
 
 const DURATION: &str = "a duration such as `500ms`, `30s`, `5m`, `2h` or `7d`";
 const SIZE: &str = "a size such as `512B`, `64KiB`, `10MiB`, `1GiB` or a number of bytes";
-const RATE: &str = "a rate such as `10/s`, `100/min`, `1000/h`, `5000/d` or `unlimited`";
+const RATE: &str =
+    "a rate such as `10/s`, `100/min`, `1000/h`, `5000/d`, `100000/mo` or `unlimited`";
 
 /// What may follow a rate's count, and how many seconds it stands for.
-pub(super) const RATE_UNITS: [(&str, u64); 4] =
-    [("/s", 1), ("/min", 60), ("/h", 3600), ("/d", DAY)];
+pub(super) const RATE_UNITS: [(&str, u64); 5] = [
+    ("/s", 1),
+    ("/min", 60),
+    ("/h", 3600),
+    ("/d", DAY),
+    ("/mo", 30 * DAY),
+];
 
 /// What is wrong, and what to do about it.
 pub(super) type Fault = (String, Option<String>);
@@ -147,6 +153,7 @@ pub(super) fn pace(text: &str) -> Result<Pace, Fault> {
         (None, "/m" | "/minute" | "/M") => return Err(unexpected(RATE, text, instead("min"))),
         (None, "/hour" | "/hr" | "/H") => return Err(unexpected(RATE, text, instead("h"))),
         (None, "/day" | "/D") => return Err(unexpected(RATE, text, instead("d"))),
+        (None, "/month" | "/mon" | "/Mo") => return Err(unexpected(RATE, text, instead("mo"))),
         (None, _) => return Err(unexpected(RATE, text, None)),
     };
     match u32::try_from(count).ok().map(NonZeroU32::new) {
@@ -210,7 +217,7 @@ impl Decode for Pace {
     }
 
     fn schema() -> Value {
-        schema::text("^(unlimited|[1-9][0-9]*/(s|min|h|d))$")
+        schema::text("^(unlimited|[1-9][0-9]*/(s|min|h|d|mo))$")
     }
 }
 
@@ -276,6 +283,7 @@ mod tests {
         assert_eq!(pace("100/min"), per(100, 60));
         assert_eq!(pace("1000/h"), per(1000, 3600));
         assert_eq!(pace("5000/d"), per(5000, DAY));
+        assert_eq!(pace("100000/mo"), per(100_000, 30 * DAY));
         assert_eq!(pace("unlimited"), Ok(Pace::Unlimited));
         for bad in [
             "",
@@ -291,5 +299,6 @@ mod tests {
             assert!(pace(bad).is_err(), "{bad}");
         }
         assert_eq!(pace("30/m").unwrap_err().1.unwrap(), "write `30/min`");
+        assert_eq!(pace("30/month").unwrap_err().1.unwrap(), "write `30/mo`");
     }
 }

@@ -15,9 +15,10 @@ use super::respond;
 use super::security::Security;
 use super::worker::{Current, Worker};
 use crate::authn::Identified;
-use crate::authz;
-use crate::forward;
-use crate::limit;
+use crate::authz::{self, Asking, Decision, Permit};
+use crate::config::checked::AuthMode;
+use crate::forward::{self, Asked};
+use crate::limit::{self, Admission};
 use crate::request::{Facts, ListedOrigin, Refusal};
 use crate::route::{self, Destination};
 
@@ -109,13 +110,30 @@ async fn serve(
 
     let admission = limit::admit(&snapshot.limits, &matched, &facts)?;
     ledger.admitted(&admission);
-    let identified = snapshot.authenticator.identify(route.auth, &head.headers);
-    let identified = Identified::of(identified.await, route.shadow);
+    let authenticator = &snapshot.authenticator;
+    // What is only tried out neither holds anybody back nor counts against them elsewhere.
+    let is_in_force = route.auth != AuthMode::None && !route.shadow.auth;
+    if is_in_force {
+        limit::hold_back(&snapshot.limits, peer.client, || {
+            authenticator.is_new(&head.headers)
+        })?;
+    }
+    let identified = authenticator.identify(route.auth, &head.headers).await;
+    if let Err(refusal) = &identified
+        && is_in_force
+    {
+        limit::note_failure(&snapshot.limits, peer.client, refusal);
+    }
+    let identified = Identified::of(identified, route.shadow);
     let principal = ledger.identified(identified, &head.headers)?;
-    let permit = authz::decide(&snapshot.policies, matched, principal, &facts)?;
+    let decision = authz::decide(&snapshot.policies, matched, principal, &facts)?;
+    let (permit, admission) = match decision {
+        Decision::Permit(permit) => (permit, admission),
+        Decision::Asks(asking) => ask(current, asking, admission, &facts).await?,
+    };
     ledger.decided(&permit);
-    let ticket = limit::take(&snapshot.limits, admission, permit, &facts)?;
-    ledger.limited(&ticket);
+    let mut ticket = limit::take(&snapshot.limits, admission, permit, &facts)?;
+    ledger.limited(&mut ticket);
 
     let context = forward::Context {
         route,
@@ -134,4 +152,18 @@ async fn serve(
     let mut response = forward::send(ticket, Request::from_parts(head, body), context).await?;
     additions.cors.clean(response.headers_mut());
     Ok((response.map(Body::upstream), "allow"))
+}
+
+/// Asks the upstream who owns what. That costs what a request costs, whatever the answer.
+async fn ask(
+    current: &Current,
+    asking: Asking<'_>,
+    admission: Admission,
+    facts: &Facts<'_>,
+) -> Result<(Permit, Admission), Refusal> {
+    let snapshot = &current.snapshot;
+    let (matched, principal) = (asking.matched(), asking.principal());
+    let admission = limit::take_ahead(&snapshot.limits, admission, matched, principal, facts)?;
+    let owners = Asked::new(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
+    Ok((asking.ask(facts, &owners).await?, admission))
 }

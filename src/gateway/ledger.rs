@@ -16,7 +16,7 @@ use crate::authn::{Identified, Noted, Principal, User};
 use crate::authz::Permit;
 use crate::config::checked::Guard;
 use crate::forward::{Trace, X_REQUEST_ID};
-use crate::limit::{Admission, Ticket};
+use crate::limit::{Admission, CONCURRENCY, Seat, Ticket};
 use crate::request::{Code, Peer, Refusal};
 use crate::telemetry::{Entry, Label, LimitDecision, WouldRefuse};
 
@@ -34,6 +34,8 @@ struct Inner {
     started: Instant,
     route: Label,
     user: Option<Arc<User>>,
+    /// Free again with the last byte.
+    seat: Option<Seat>,
     trace: Trace,
     /// Bytes that the auth API has read.
     read: Option<Arc<AtomicU64>>,
@@ -64,6 +66,7 @@ impl Ledger {
             started: Instant::now(),
             route: Label::NONE,
             user: None,
+            seat: None,
             trace: Trace::default(),
             read: None,
             noted: None,
@@ -147,9 +150,10 @@ impl Ledger {
         }
     }
 
-    /// Counts the limits that let the request through, and notes which of them are in shadow and had
-    /// no room.
-    pub fn limited(&mut self, ticket: &Ticket) {
+    /// Counts the limits that let the request through, notes which of them are in shadow and had no room,
+    /// and keeps the request's seat until it has ended.
+    pub fn limited(&mut self, ticket: &mut Ticket) {
+        self.0.seat = ticket.take_seat();
         let current = Rc::clone(&self.0.current);
         let limits = &current.snapshot.limits;
         for policy in ticket.policies(limits) {
@@ -157,6 +161,10 @@ impl Ledger {
         }
         for policy in ticket.would_refuse(limits) {
             self.would_be_limited(policy);
+        }
+        if ticket.found_no_seat() {
+            self.count_limit(CONCURRENCY, LimitDecision::WouldRefuse);
+            self.would_refuse(Guard::Limits, Code::TooManyConcurrent, Some(CONCURRENCY));
         }
     }
 

@@ -9,8 +9,10 @@ use crate::request::Refusal;
 
 use super::clock::Clock;
 use super::policy::Policy;
-use super::slots::{Network, Scope, Slots, Value};
+use super::scopes::Scope;
+use super::slots::Slots;
 use super::stage::rate_limited;
+use super::value::{Network, Value};
 
 /// One budget for each address.
 pub struct AddressLimit {

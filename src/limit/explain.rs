@@ -2,20 +2,22 @@
 
 use std::num::NonZeroU32;
 
-use crate::authn::Principal;
-use crate::config::checked::Rate;
+use http::HeaderValue;
+
+use crate::authn::{Principal, User};
+use crate::config::checked::{LimitKey, Rate};
 use crate::request::Facts;
 use crate::route::Matched;
 
 use super::policy::{Limit, Limits};
-use super::slots::{Network, Value};
-use super::stage::{early_value, late};
+use super::stage::{early_value, late, late_value};
+use super::value::{Network, Value};
 
 /// A limit as one caller meets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
     pub name: String,
-    /// Whose budget it is: `user ID`, `ip ADDRESS`, `header VALUE` or `route`.
+    /// Whose budget it is: `user ID`, `api_key ID`, `claim TEXT`, `ip ADDRESS`, `header VALUE` or `route`.
     pub key: String,
     /// `None` does not limit this caller.
     pub rate: Option<Rate>,
@@ -41,14 +43,14 @@ pub fn explain(
         return Vec::new();
     };
     let client = Network::from(facts.peer.client);
-    let bucket = |limit: &Limit, is_shadow, tier: Option<&str>, value: Value<'_>| Bucket {
+    let bucket = |limit: &Limit, is_shadow, tier: Option<&str>, value: Value| Bucket {
         name: limit.name.clone(),
-        key: match value {
-            Value::User(id) => format!("user {id}"),
-            Value::Address(network) => format!("ip {}", text(network)),
-            Value::Header(value) => format!("header {}", String::from_utf8_lossy(value)),
-            Value::Route => "route".to_owned(),
-        },
+        key: told(
+            &limit.key,
+            value,
+            facts,
+            principal.and_then(Principal::user).map(|user| &**user),
+        ),
         rate: limit
             .policy(tier)
             .map(|policy| limits.policies[policy].rate),
@@ -63,27 +65,63 @@ pub fn explain(
             limit,
             limit.is_shadow,
             None,
-            early_value(limit, client, facts),
+            early_value(&limit.key, client, facts),
         )
     });
     let mut buckets: Vec<Bucket> = early.collect();
     let Some(principal) = principal else {
         return buckets;
     };
-    let user = principal.user();
+    let user = principal.user().map(|user| &**user);
     let tier = user.map(|user| user.tier.as_str());
-    let value = || user.map_or(Value::Address(client), |user| Value::User(user.id));
     let late = late(limits, route, index, tier, facts).into_iter();
-    buckets.extend(late.map(|(limit, is_shadow)| bucket(limit, is_shadow, tier, value())));
+    buckets.extend(late.map(|(limit, is_shadow)| {
+        let value = late_value(&limit.key, client, user);
+        bucket(limit, is_shadow, tier, value)
+    }));
     buckets
 }
 
-fn text(network: Network) -> String {
-    match network {
-        Network::V4(bits) => std::net::Ipv4Addr::from_bits(bits).to_string(),
-        Network::V6(bits) => {
-            let first = std::net::Ipv6Addr::from_bits(u128::from(bits) << 64);
-            format!("{first}/64")
+/// The cap on requests under way as one caller meets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cap {
+    /// Whose requests are counted together, as in [`Bucket::key`].
+    pub key: String,
+    pub max: NonZeroU32,
+}
+
+/// The cap of the matched route, if it has one.
+pub fn explain_cap(
+    limits: &Limits,
+    matched: &Matched,
+    facts: &Facts<'_>,
+    principal: &Principal,
+) -> Option<Cap> {
+    let cap = limits.routes.get(matched.route()?)?.concurrency.as_ref()?;
+    let client = Network::from(facts.peer.client);
+    let user = principal.user().map(|user| &**user);
+    let value = match cap.key.is_early() {
+        true => early_value(&cap.key, client, facts),
+        false => late_value(&cap.key, client, user),
+    };
+    Some(Cap {
+        key: told(&cap.key, value, facts, user),
+        max: cap.max,
+    })
+}
+
+/// A value as people know it.
+fn told(key: &LimitKey, value: Value, facts: &Facts<'_>, user: Option<&User>) -> String {
+    match (key, value) {
+        (LimitKey::Claim(name), Value::Claim(_)) => {
+            let text = user.and_then(|user| user.claim(name)?.text());
+            format!("claim {}", text.unwrap_or_default())
         }
+        (LimitKey::Header(name), Value::Header(_)) => {
+            let value = facts.head.headers.get(name).map(HeaderValue::as_bytes);
+            let value = String::from_utf8_lossy(value.unwrap_or_default());
+            format!("header {value}")
+        }
+        (_, value) => value.to_string(),
     }
 }

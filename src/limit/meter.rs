@@ -5,7 +5,6 @@
 //! of a request share.
 
 use std::cell::Cell;
-use std::convert::Infallible;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use governor::{Quota as Cells, RateLimiter};
 use crate::config::checked::Rate;
 
 use super::clock::nanos;
-use super::pool::Charge;
+use super::pool::{Charge, settled};
 use super::slots::{Key, Slots};
 
 /// No counter takes longer to fill up: two years in nanoseconds, which leaves room in its word.
@@ -125,13 +124,29 @@ impl Quota {
 }
 
 impl Quota {
+    /// How a counter stands that owes so many nanoseconds, and what a request would wait for.
+    pub(super) fn after(&self, owed: u64) -> Result<Standing, Denied> {
+        let left = self.whole.saturating_sub(owed);
+        if left < self.amount {
+            // What is owed beyond the whole was owed under another quota, and is forgiven.
+            return Err(Denied {
+                wait: self.amount - left,
+                full_in: self.whole - left,
+            });
+        }
+        Ok(Standing {
+            remaining: u32::try_from(left / self.amount).unwrap_or(u32::MAX),
+            full_in: owed,
+        })
+    }
+
     /// A counter that was charged under a slower quota, of another tier or of the configuration
     /// before, owes more time than this quota ever grants. It then counts as used up, no more.
     fn settle(&self, slots: &Slots, key: Key, now: u64) {
         let used_up = now + self.whole;
-        let lowered =
-            |full_at: Option<u64>| Ok::<_, Infallible>(((), full_at.unwrap_or(0).min(used_up)));
-        let Ok(((), _)) = slots.charge(key, now, 0, lowered);
+        settled(slots.charge(key, now, 0, |full_at| {
+            Ok(((), full_at.unwrap_or(0).min(used_up)))
+        }));
     }
 }
 

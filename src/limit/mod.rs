@@ -9,13 +9,18 @@
 mod address;
 mod clock;
 mod explain;
+mod failures;
 mod headers;
+mod kept;
 mod meter;
+mod names;
 mod policy;
 mod pool;
 #[cfg(test)]
 mod properties;
 mod rules;
+mod scopes;
+mod seats;
 mod slots;
 mod stage;
 #[cfg(test)]
@@ -24,11 +29,15 @@ mod tests;
 mod tests_of_rules;
 #[cfg(test)]
 mod tests_of_shadow;
+mod value;
 mod word;
 
 pub use address::AddressLimit;
 pub use clock::{Clock, Hands};
-pub use explain::{Bucket, explain};
-pub use policy::Limits;
+pub use explain::{Bucket, Cap, explain, explain_cap};
+pub use failures::{hold_back, note_failure};
+pub use kept::{Keeper, Kept};
+pub use policy::{CONCURRENCY, Limits};
+pub use seats::Seat;
 pub use slots::Slots;
-pub use stage::{Admission, Ticket, admit, kept_out, take};
+pub use stage::{Admission, Ticket, admit, kept_out, take, take_ahead};

@@ -10,13 +10,18 @@ use crate::config::checked::{
 use crate::config::{Config, Plans};
 
 use super::clock::Clock;
+use super::failures::Failures;
 use super::headers::Announcement;
 use super::meter::Quota;
 use super::rules::Rules;
-use super::slots::{Scope, Slots};
+use super::scopes::Scope;
+use super::slots::Slots;
 
 /// What the budget of a tier is called, which holds on routes that say nothing of limits.
 const TIER: &str = "tier";
+
+/// What the cap on requests under way is called.
+pub const CONCURRENCY: &str = "concurrency";
 
 /// The limits of one configuration, over counters that outlive it.
 pub struct Limits {
@@ -29,6 +34,8 @@ pub struct Limits {
     pub(super) by_tier: Limit,
     /// Other callers of such routes.
     pub(super) anonymous: Limit,
+    /// Of credentials that do not verify.
+    pub(super) failures: Failures,
     /// `None` when the store has no rule that could act.
     pub(super) rules: Option<Rules>,
     /// Referred to by index.
@@ -43,8 +50,16 @@ pub(super) struct RouteLimits {
     pub(super) early: Vec<Limit>,
     /// By user: charged when the caller is known. `None` when the route says nothing of limits.
     pub(super) late: Option<Vec<Limit>>,
+    pub(super) concurrency: Option<Concurrency>,
     /// Whatever limits a caller meets here, they only record what they would refuse.
     pub(super) is_shadow: bool,
+}
+
+/// How many requests of a caller may be under way.
+pub(super) struct Concurrency {
+    pub(super) scope: Scope,
+    pub(super) key: LimitKey,
+    pub(super) max: NonZeroU32,
 }
 
 #[derive(Clone)]
@@ -123,7 +138,7 @@ impl Limits {
                 cost: limit.cost,
                 is_shadow: route.shadow.limits || limit.mode == Mode::Shadow,
             };
-            let is_late = |limit: &&checked::Limit| limit.key == LimitKey::User;
+            let is_late = |limit: &&checked::Limit| !limit.key.is_early();
             let own = route.limits.as_deref();
             let early = own.unwrap_or_default().iter().filter(|l| !is_late(l));
             RouteLimits {
@@ -133,6 +148,11 @@ impl Limits {
                     ..route.path_options
                 },
                 early: early.map(&mut compile).collect(),
+                concurrency: route.concurrency.as_ref().map(|cap| Concurrency {
+                    scope: slots.scope(&[CONCURRENCY, &route.name]),
+                    key: cap.key.clone(),
+                    max: cap.max,
+                }),
                 late: own.map(|own| own.iter().filter(is_late).map(&mut compile).collect()),
                 is_shadow: route.shadow.limits,
             }
@@ -144,6 +164,7 @@ impl Limits {
             rules,
             by_tier,
             anonymous,
+            failures: Failures::new(config.auth.failure_rate, &slots),
             headers: config.limits_headers,
             policies: policies.0,
             slots,

@@ -4,10 +4,16 @@
 //! the key shares an overflow counter with others, so nobody gets a fresh budget by pushing keys
 //! out. Memory is asked for zeroed and touched only where a key lands.
 
+mod live;
+
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::names::{Name, Names};
 use super::word::Word;
+
+pub(super) use live::Live;
 
 /// Counters in a bucket: their keys fill one cache line, their states the next.
 const WAYS: usize = 8;
@@ -28,6 +34,7 @@ pub(super) struct Pool {
     stripes: Box<[Mutex<()>]>,
     /// The latest time by which a counter was given to another key.
     given_at: AtomicU64,
+    names: Names,
 }
 
 /// A key's place among the counters. The numbers are hashes under a secret, so nobody can choose
@@ -38,6 +45,8 @@ pub(super) struct Id {
     pub(super) key: u64,
     /// Which overflow counter the key shares when there is no room.
     pub(super) overflow: u64,
+    /// Kept beside the counter.
+    pub(super) name: Name,
 }
 
 /// What was taken from a counter, so that it can be given back.
@@ -72,6 +81,7 @@ impl Pool {
             overflows: bytemuck::zeroed_slice_box(OVERFLOWS),
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
             given_at: AtomicU64::new(0),
+            names: Names::new(buckets * WAYS),
         }
     }
 
@@ -199,6 +209,7 @@ impl Pool {
             }
             let next = word.next(full_at);
             self.cells[cell].store(update.id.key, Ordering::Release);
+            self.names.set(self.number_of(cell), update.id.name);
             state.store(next.0, Ordering::Release);
             return Ok((value, update.charged(Place::Slot(cell), next)));
         }
@@ -215,6 +226,12 @@ impl Pool {
                 return result;
             }
         }
+    }
+
+    /// The number among all counters of the one whose key is in this cell.
+    fn number_of(&self, cell: usize) -> usize {
+        let cell = cell - self.first;
+        cell / BUCKET * WAYS + cell % BUCKET
     }
 
     /// Where the keys of the two buckets begin.
@@ -278,6 +295,12 @@ impl<F> Update<F> {
             full_at: word.time(),
         }
     }
+}
+
+/// For decisions that refuse nobody.
+pub(super) fn settled<T>(charged: Result<(T, Charge), Infallible>) -> Charge {
+    let Ok((_, charge)) = charged;
+    charge
 }
 
 fn swap(state: &AtomicU64, from: Word, to: Word) -> Result<(), Word> {

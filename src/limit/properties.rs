@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use crate::config::checked::Rate;
 
 use super::meter::Quota;
-use super::slots::{Key, Network, Slots, Value};
+use super::slots::{Key, Slots};
+use super::value::{Network, Value};
 
 fn number(n: u32) -> NonZeroU32 {
     NonZeroU32::new(n).unwrap()
@@ -79,7 +80,13 @@ proptest! {
             };
             now += pause;
             bucket.fill(pause);
-            match quota.charge(&slots, key, now) {
+            let owed = slots.owed(key, now);
+            prop_assert_eq!(owed, bucket.whole - bucket.level);
+            let told = quota.after(owed);
+            prop_assert_eq!(told.map(|s| u64::from(s.remaining)).unwrap_or(0), bucket.level / bucket.amount);
+            let charged = quota.charge(&slots, key, now);
+            prop_assert_eq!(charged.map(drop).err(), told.err());
+            match charged {
                 Ok((standing, _)) => {
                     prop_assert!(bucket.level >= bucket.amount, "over the limit");
                     bucket.level -= bucket.amount;

@@ -12,7 +12,8 @@ use crate::request::Facts;
 use crate::route::Templates;
 
 use super::policy::{Limit, Policies, RouteLimits, route_scope};
-use super::slots::{Scope, Slots};
+use super::scopes::Scope;
+use super::slots::Slots;
 
 /// The rules of all tiers.
 pub(super) struct Rules {
@@ -79,7 +80,7 @@ impl Rules {
                     });
                     by_path.templates.insert(pattern, by_path.rules.len());
                     let of_method = method.as_ref().map_or("", Method::as_str);
-                    let scope = slots.scope(&["path", template, of_method, &rule.name]);
+                    let scope = slots.scope(&["path", &rule.name, of_method, template]);
                     by_path.rules.push(PathRule {
                         method: method.clone(),
                         limit: limit(rule, scope, NonZeroU32::MIN, false, policies),
@@ -149,8 +150,8 @@ impl Limit {
     }
 }
 
-/// Puts a rule in the place of the limit of its name, which keeps its counters, its cost and its mode,
-/// or beside the others.
+/// Puts a rule in the place of the limit of its name, which keeps its key, its counters, its cost and its
+/// mode, or beside the others.
 fn work_in(
     limits: &mut Vec<Limit>,
     rule: &LimitRule,
@@ -165,7 +166,12 @@ fn work_in(
     let is_shadow = route.is_shadow || old.as_ref().is_some_and(|old| old.is_shadow);
     let new = limit(rule, scope, cost, is_shadow, policies);
     match old {
-        Some(old) => *old = new,
+        Some(old) => {
+            *old = Limit {
+                key: old.key.clone(),
+                ..new
+            }
+        }
         None => limits.push(new),
     }
 }

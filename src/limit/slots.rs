@@ -1,35 +1,31 @@
 //! The counters of all limits, one set for the process.
 
-use std::hash::{BuildHasher, Hash, RandomState};
-use std::net::IpAddr;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
-use super::pool::{Charge, Id, Pool};
+use super::names::Name;
+use super::pool::{Charge, Id, Live, Pool};
+use super::scopes::{Scope, Scopes};
+use super::seats::Seats;
+use super::value::Value;
 
-/// Keys that a pool has room for: a million in use leave half of it free. A counter is 16 bytes, so
-/// a pool ends at 32 MiB, of which only the pages are real that a key has landed on.
+/// Keys that a pool has room for: a million in use leave half of it free. A counter is 48 bytes, of which
+/// a charge reads 16, so a pool ends at 96 MiB, of which only the pages are real that a key has landed on.
 const CAPACITY: usize = 1 << 21;
 
 /// Keys of one limit share this many overflow counters.
 const OVERFLOWS_OF_A_LIMIT: u64 = 16;
 
-/// Counters by key. Strangers can make up addresses and header values, but not accounts: the two
+/// Counters by key. Strangers can make up addresses and header values, but not accounts or claims: the two
 /// have pools of their own, so a flood of the one leaves the other's alone.
 pub struct Slots {
     hasher: RandomState,
+    scopes: Scopes,
     by_account: Pool,
     by_stranger: Pool,
-}
-
-/// A limit, as far as its counters are concerned. The same text is the same scope for as long as the
-/// process lives, so counters outlive reloads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Scope(u64);
-
-impl Scope {
-    /// Counters apart from those of the scope itself, which routes outside of the shadow go by.
-    pub(super) fn in_shadow(self) -> Scope {
-        Scope(!self.0)
-    }
+    /// Of requests under way.
+    pub(super) seats: Arc<Seats>,
 }
 
 /// One counter.
@@ -40,36 +36,19 @@ pub(super) struct Key {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Owner {
+pub(super) enum Owner {
     Account,
     Stranger,
 }
 
-/// What a counter belongs to within its limit.
-#[derive(Debug, Clone, Copy, Hash)]
-pub(super) enum Value<'a> {
-    User(uuid::Uuid),
-    Address(Network),
-    /// Everyone together.
-    Route,
-    Header(&'a [u8]),
-}
-
-/// An IPv4 address or an IPv6 /64: what one subscriber is given, and can change addresses within.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Network {
-    V4(u32),
-    V6(u64),
-}
-
-impl From<IpAddr> for Network {
-    fn from(address: IpAddr) -> Self {
-        // `::ffff:192.0.2.1` is how a dual-stack socket shows an IPv4 peer.
-        match address.to_canonical() {
-            IpAddr::V4(address) => Network::V4(address.to_bits()),
-            IpAddr::V6(address) => Network::V6((address.to_bits() >> 64) as u64),
-        }
-    }
+/// A counter that is not full.
+pub(super) struct Counted<'s> {
+    pub(super) scope: Scope,
+    pub(super) value: Value,
+    /// When it is full again, in nanoseconds since the start.
+    pub(super) full_at: u64,
+    /// What of that was written down.
+    pub(super) noted: &'s AtomicU64,
 }
 
 impl Slots {
@@ -85,8 +64,10 @@ impl Slots {
     pub fn with_capacity(by_account: usize, by_stranger: usize) -> Self {
         Slots {
             hasher: RandomState::new(),
+            scopes: Scopes::default(),
             by_account: Pool::new(by_account),
             by_stranger: Pool::new(by_stranger),
+            seats: Arc::default(),
         }
     }
 
@@ -96,20 +77,33 @@ impl Slots {
         self.by_stranger.clear();
     }
 
+    /// No part but the last one may hold a space.
     pub(super) fn scope(&self, parts: &[&str]) -> Scope {
-        Scope(self.hasher.hash_one(parts))
+        self.scopes.of(&parts.join(" "))
     }
 
-    pub(super) fn key(&self, scope: Scope, value: Value<'_>) -> Key {
-        let hash = self.hasher.hash_one((scope.0, value));
+    /// What [`Slots::scope`] made it of, with spaces between.
+    pub(super) fn text_of(&self, scope: Scope) -> Option<String> {
+        self.scopes.text(scope)
+    }
+
+    pub(super) fn key(&self, scope: Scope, value: Value) -> Key {
+        let hash = self.hasher.hash_one((scope, value));
         let owner = match value {
-            Value::User(_) | Value::Route => Owner::Account,
+            Value::User(_) | Value::ApiKey(_) | Value::Claim(_) | Value::Everyone => Owner::Account,
             Value::Address(_) | Value::Header(_) => Owner::Stranger,
         };
+        let (kind, bits) = value.pack();
         let id = Id {
             // Zero stands for no key.
             key: hash.max(1),
-            overflow: scope.0.wrapping_add(hash % OVERFLOWS_OF_A_LIMIT),
+            // Those of limits that were made together lie apart.
+            overflow: u64::from(scope.0) * OVERFLOWS_OF_A_LIMIT + hash % OVERFLOWS_OF_A_LIMIT,
+            name: Name([
+                u64::from(kind) << 32 | u64::from(scope.0),
+                (bits >> 64) as u64,
+                bits as u64,
+            ]),
         };
         Key { owner, id }
     }
@@ -122,16 +116,41 @@ impl Slots {
         amount: u64,
         decide: impl Fn(Option<u64>) -> Result<(T, u64), E>,
     ) -> Result<(T, Charge), E> {
-        self.pool(key).charge(key.id, now, amount, decide)
+        self.pool(key.owner).charge(key.id, now, amount, decide)
+    }
+
+    /// Nanoseconds until the counter is full.
+    pub(super) fn owed(&self, key: Key, now: u64) -> u64 {
+        let look = |full_at: Option<u64>| Err::<((), u64), _>(full_at.unwrap_or(0));
+        match self.charge(key, now, 0, look) {
+            Ok(_) => 0,
+            Err(full_at) => full_at.saturating_sub(now),
+        }
     }
 
     /// See [`Pool::refund`].
     pub(super) fn refund(&self, key: Key, charge: &Charge, now: u64) {
-        self.pool(key).refund(charge, now);
+        self.pool(key.owner).refund(charge, now);
     }
 
-    fn pool(&self, key: Key) -> &Pool {
-        match key.owner {
+    /// Shows each counter of these owners that fills up after `later`, which is not before now.
+    pub(super) fn each_live(&self, owner: Owner, later: u64, mut show: impl FnMut(Counted<'_>)) {
+        self.pool(owner).each_live(later, |live: Live<'_>| {
+            let Name([of, high, low]) = live.name;
+            let bits = u128::from(high) << 64 | u128::from(low);
+            if let Some(value) = Value::unpack((of >> 32) as u32, bits) {
+                show(Counted {
+                    scope: Scope(of as u32),
+                    value,
+                    full_at: live.full_at,
+                    noted: live.noted,
+                });
+            }
+        });
+    }
+
+    fn pool(&self, owner: Owner) -> &Pool {
+        match owner {
             Owner::Account => &self.by_account,
             Owner::Stranger => &self.by_stranger,
         }
@@ -140,31 +159,77 @@ impl Slots {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
-
-    fn network(text: &str) -> Network {
-        text.parse::<IpAddr>().unwrap().into()
-    }
-
-    #[test]
-    fn ipv6_goes_by_64_and_mapped_ipv4_as_ipv4() {
-        assert_eq!(network("2001:db8:0:1::1"), network("2001:db8:0:1:ffff::2"));
-        assert_ne!(network("2001:db8:0:1::1"), network("2001:db8:0:2::1"));
-        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
-        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
-        assert_ne!(network("::"), network("0.0.0.0"));
-    }
 
     #[test]
     fn a_key_goes_by_scope_and_value() {
         let slots = Slots::with_capacity(8, 8);
         let scope = slots.scope(&["a", "b"]);
         assert_eq!(scope, slots.scope(&["a", "b"]));
-        assert_ne!(scope, slots.scope(&["ab", ""]));
-        let key = |value| slots.key(scope, value);
-        assert_eq!(key(Value::Header(b"x")), key(Value::Header(b"x")));
-        assert_ne!(key(Value::Header(b"x")), key(Value::Header(b"y")));
-        let other = slots.key(slots.scope(&["c"]), Value::Header(b"x"));
-        assert_ne!(key(Value::Header(b"x")), other);
+        assert_ne!(scope, slots.scope(&["a", "c"]));
+        assert_eq!(slots.text_of(scope).as_deref(), Some("a b"));
+        let key = |text: &[u8]| slots.key(scope, Value::of_header(text));
+        assert_eq!(key(b"x"), key(b"x"));
+        assert_ne!(key(b"x"), key(b"y"));
+        let other = slots.key(slots.scope(&["c"]), Value::of_header(b"x"));
+        assert_ne!(key(b"x"), other);
+    }
+
+    #[test]
+    fn counters_that_are_not_full_are_shown_with_their_names() {
+        let slots = Slots::with_capacity(8, 8);
+        let scope = slots.scope(&["a"]);
+        let id = uuid::Uuid::from_u128(u128::MAX - 7);
+        let charge = |value, until| {
+            let next = |_: Option<u64>| Ok::<_, ()>(((), until));
+            slots.charge(slots.key(scope, value), 5, 1, next).unwrap()
+        };
+        charge(Value::User(id), 100);
+        charge(Value::Everyone, 200);
+        charge(Value::of_header(b"x"), 300);
+        let shown = |owner, later| {
+            let mut shown = Vec::new();
+            slots.each_live(owner, later, |counted| {
+                assert_eq!(counted.scope, scope);
+                shown.push((counted.value, counted.full_at));
+            });
+            shown.sort_by_key(|(_, full_at)| *full_at);
+            shown
+        };
+        let accounts = [(Value::User(id), 100), (Value::Everyone, 200)];
+        assert_eq!(shown(Owner::Account, 99), accounts);
+        assert_eq!(shown(Owner::Account, 100), accounts[1..]);
+        let strangers = [(Value::of_header(b"x"), 300)];
+        assert_eq!(shown(Owner::Stranger, 5), strangers);
+    }
+
+    #[test]
+    fn a_counter_s_next_key_has_its_own_name_and_nothing_noted() {
+        let slots = Slots::with_capacity(8, 8);
+        let scope = slots.scope(&["a"]);
+        let charge = |n, now: u64| {
+            let value = Value::User(uuid::Uuid::from_u128(n));
+            let next = |_: Option<u64>| Ok::<_, ()>(((), now + 10));
+            slots.charge(slots.key(scope, value), now, 1, next).unwrap();
+        };
+        for n in 0..8 {
+            charge(n, 0);
+        }
+        slots.each_live(Owner::Account, 0, |c| c.noted.store(10, Ordering::Relaxed));
+        for n in 8..16 {
+            charge(n, 10);
+        }
+        let mut seen = Vec::new();
+        slots.each_live(Owner::Account, 10, |counted| {
+            assert_eq!(counted.noted.load(Ordering::Relaxed), 0);
+            let Value::User(id) = counted.value else {
+                panic!("{:?}", counted.value);
+            };
+            seen.push(id.as_u128());
+        });
+        seen.sort_unstable();
+        assert_eq!(seen, (8..16).collect::<Vec<_>>());
     }
 }

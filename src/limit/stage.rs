@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
+use crate::authn::{Claim, Principal, User};
 use crate::authz::Permit;
 use crate::config::checked::LimitKey;
 use crate::request::{Code, Facts, Refusal};
@@ -11,9 +12,11 @@ use crate::route::Matched;
 use super::clock::whole_seconds;
 use super::headers::{self, Entry};
 use super::meter::{Denied, Standing};
-use super::policy::{Limit, Limits, Policy, RouteLimits};
+use super::policy::{CONCURRENCY, Limit, Limits, Policy, RouteLimits};
 use super::pool::Charge;
-use super::slots::{Key, Network, Value};
+use super::seats::Seat;
+use super::slots::Key;
+use super::value::{Network, Value};
 
 /// A request that the limits let through which need not know its caller.
 ///
@@ -25,6 +28,11 @@ pub struct Admission {
     charged: SmallVec<[Charged; 2]>,
     /// Policies in shadow that had no room, by their index.
     would_refuse: Vec<usize>,
+    /// The same of the limits by user, once those have been charged.
+    would_refuse_caller: Option<Vec<usize>>,
+    seat: Option<Seat>,
+    /// All places are taken, and the cap on them is in shadow.
+    found_no_seat: bool,
 }
 
 /// A request that every limit lets through: what forwarding asks for.
@@ -32,6 +40,9 @@ pub struct Admission {
 pub struct Ticket {
     permit: Permit,
     entries: SmallVec<[Entry; 2]>,
+    seat: Option<Seat>,
+    /// All places are taken, and the cap on them is in shadow.
+    found_no_seat: bool,
     /// Policies in shadow, by their index: those that were charged, and those that had no room when the
     /// caller was known.
     in_shadow: Vec<usize>,
@@ -63,6 +74,9 @@ pub fn admit(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<Ad
         client: Network::from(facts.peer.client),
         charged: SmallVec::new(),
         would_refuse: Vec::new(),
+        would_refuse_caller: None,
+        seat: None,
+        found_no_seat: false,
     };
     let Some(route) = matched.route() else {
         return Ok(admission);
@@ -73,7 +87,7 @@ pub fn admit(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<Ad
     }
     let client = admission.client;
     let due = route.early.iter().filter_map(|limit| {
-        let value = early_value(limit, client, facts);
+        let value = early_value(&limit.key, client, facts);
         due_of(limits, limit, limit.is_shadow, None, value)
     });
     limits.charge(due, &mut admission.charged, &mut admission.would_refuse)?;
@@ -85,43 +99,71 @@ pub fn admit(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<Ad
 ///
 /// # Errors
 ///
-/// 429 `rate-limited` when one refuses; then none is charged, and what [`admit`] charged is given
-/// back. One in shadow does not refuse, and gives nothing back.
+/// 429 `rate-limited` when one refuses, `too-many-concurrent` when too many requests are under way; then
+/// none is charged, and what [`admit`] charged is given back. One in shadow does not refuse, and gives
+/// nothing back.
 pub fn take(
     limits: &Limits,
     admission: Admission,
     permit: Permit,
     facts: &Facts<'_>,
 ) -> Result<Ticket, Refusal> {
-    let Admission {
-        client,
-        mut charged,
-        would_refuse: _,
-    } = admission;
-    let mut would_refuse = Vec::new();
-    if let Some(index) = permit.matched().route() {
-        let route = limits.routes.get(index).ok_or_else(unknown_route)?;
-        let user = permit.principal().user();
-        let tier = user.map(|user| user.tier.as_str());
-        let value = || user.map_or(Value::Address(client), |user| Value::User(user.id));
-        let late = late(limits, route, index, tier, facts).into_iter();
-        let due =
-            late.filter_map(|(limit, is_shadow)| due_of(limits, limit, is_shadow, tier, value()));
-        limits.charge(due, &mut charged, &mut would_refuse)?;
-    }
+    let (matched, principal) = (permit.matched(), permit.principal());
+    let admission = take_ahead(limits, admission, matched, principal, facts)?;
     let mut ticket = Ticket {
         permit,
         entries: SmallVec::new(),
+        seat: admission.seat,
+        found_no_seat: admission.found_no_seat,
         in_shadow: Vec::new(),
-        would_refuse,
+        would_refuse: admission.would_refuse_caller.unwrap_or_default(),
     };
-    for charged in charged {
+    for charged in admission.charged {
         match charged.is_shadow {
             true => ticket.in_shadow.push(charged.entry.policy),
             false => ticket.entries.push(charged.entry),
         }
     }
     Ok(ticket)
+}
+
+/// The same for a request that an upstream has to be asked about before it may pass, which costs what a
+/// request costs. It stays charged when the answer is no, and [`take`] does not charge it again.
+///
+/// # Errors
+///
+/// Those of [`take`].
+pub fn take_ahead(
+    limits: &Limits,
+    mut admission: Admission,
+    matched: &Matched,
+    principal: &Principal,
+    facts: &Facts<'_>,
+) -> Result<Admission, Refusal> {
+    let is_due = admission.would_refuse_caller.is_none();
+    let Some(index) = matched.route().filter(|_| is_due) else {
+        return Ok(admission);
+    };
+    let route = limits.routes.get(index).ok_or_else(unknown_route)?;
+    let (user, client) = (principal.user().map(|user| &**user), admission.client);
+    match limits.sit_down(route, client, user, facts) {
+        Ok(seat) => admission.seat = seat,
+        Err(_) if route.is_shadow => admission.found_no_seat = true,
+        Err(refusal) => {
+            limits.give_back(&mut admission.charged, limits.clock.now());
+            return Err(refusal);
+        }
+    }
+    let tier = user.map(|user| user.tier.as_str());
+    let late = late(limits, route, index, tier, facts).into_iter();
+    let due = late.filter_map(|(limit, is_shadow)| {
+        let value = late_value(&limit.key, client, user);
+        due_of(limits, limit, is_shadow, tier, value)
+    });
+    let mut would_refuse = Vec::new();
+    limits.charge(due, &mut admission.charged, &mut would_refuse)?;
+    admission.would_refuse_caller = Some(would_refuse);
+    Ok(admission)
 }
 
 impl Admission {
@@ -134,6 +176,16 @@ impl Admission {
 impl Ticket {
     pub fn permit(&self) -> &Permit {
         &self.permit
+    }
+
+    /// The request's place among those under way, which whoever sees its end has to keep until then.
+    pub fn take_seat(&mut self) -> Option<Seat> {
+        self.seat.take()
+    }
+
+    /// Whether a cap in shadow would have refused the request.
+    pub fn found_no_seat(&self) -> bool {
+        self.found_no_seat
     }
 
     /// The names of the policies that were charged.
@@ -156,15 +208,32 @@ impl Ticket {
 }
 
 /// Whose counter a limit charges that need not know the caller.
-pub(super) fn early_value<'f>(limit: &Limit, client: Network, facts: &Facts<'f>) -> Value<'f> {
+pub(super) fn early_value(key: &LimitKey, client: Network, facts: &Facts<'_>) -> Value {
     let address = Value::Address(client);
-    match &limit.key {
-        LimitKey::Route => Value::Route,
+    match key {
+        LimitKey::Route => Value::Everyone,
         LimitKey::Header(name) => match facts.head.headers.get(name) {
-            Some(value) => Value::Header(value.as_bytes()),
+            Some(value) => Value::of_header(value.as_bytes()),
             None => address,
         },
-        LimitKey::Ip | LimitKey::User => address,
+        LimitKey::Ip | LimitKey::User | LimitKey::ApiKey | LimitKey::Claim(_) => address,
+    }
+}
+
+/// Whose counter a limit charges when the caller is known. Whoever has no such claim or key is counted as
+/// a user, and whoever is no user by address.
+pub(super) fn late_value(key: &LimitKey, client: Network, user: Option<&User>) -> Value {
+    let Some(user) = user else {
+        return Value::Address(client);
+    };
+    let by_user = Value::User(user.id);
+    match key {
+        LimitKey::ApiKey => user.key.map_or(by_user, Value::ApiKey),
+        LimitKey::Claim(name) => {
+            let text = user.claim(name).and_then(Claim::text);
+            text.map_or(by_user, |text| Value::of_claim(&text))
+        }
+        LimitKey::User | LimitKey::Ip | LimitKey::Route | LimitKey::Header(_) => by_user,
     }
 }
 
@@ -206,7 +275,7 @@ fn due_of(
     limit: &Limit,
     is_shadow: bool,
     tier: Option<&str>,
-    value: Value<'_>,
+    value: Value,
 ) -> Option<Due> {
     Some(Due {
         policy: limit.policy(tier)?,
@@ -255,10 +324,39 @@ impl Limits {
         let Some((policy, denied)) = refused else {
             return Ok(());
         };
+        self.give_back(charged, now);
+        Err(self.refusal(policy, denied))
+    }
+
+    fn give_back(&self, charged: &mut SmallVec<[Charged; 2]>, now: u64) {
         for charged in charged.drain(..) {
             self.slots.refund(charged.key, &charged.charge, now);
         }
-        Err(self.refusal(policy, denied))
+    }
+
+    /// A seat where the route has only so many, which is looked for before anything is charged by user.
+    fn sit_down(
+        &self,
+        route: &RouteLimits,
+        client: Network,
+        user: Option<&User>,
+        facts: &Facts<'_>,
+    ) -> Result<Option<Seat>, Refusal> {
+        let Some(cap) = &route.concurrency else {
+            return Ok(None);
+        };
+        let value = match cap.key.is_early() {
+            true => early_value(&cap.key, client, facts),
+            false => late_value(&cap.key, client, user),
+        };
+        match self.slots.seats.take(cap.scope, value, cap.max) {
+            Some(seat) => Ok(Some(seat)),
+            None => Err(Refusal::new(
+                Code::TooManyConcurrent,
+                "As many requests as may be under way at once are; try again when one has ended.",
+            )
+            .by_limit(CONCURRENCY)),
+        }
     }
 
     fn names<'l>(&'l self, policies: &'l [usize]) -> impl Iterator<Item = &'l str> {

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use crate::authn::sample::claims;
 use crate::authn::{Claims, Principal, User};
 use crate::authz::Permit;
-use crate::config::checked::{Limit, LimitKey, Mode, Pattern, Rate, Route, Tier};
+use crate::config::checked::{Concurrency, Limit, LimitKey, Mode, Pattern, Rate, Route, Tier};
 use crate::config::{Config, Plans};
 use crate::request::{Code, Facts, Peer, Refusal};
 use crate::route::{self, Table, sample};
@@ -77,7 +77,7 @@ pub(super) struct Gateway {
     pub(super) limits: Limits,
     slots: Arc<Slots>,
     clock: Clock,
-    hands: Hands,
+    pub(super) hands: Hands,
 }
 
 /// A request's path, address and headers.
@@ -194,6 +194,32 @@ fn a_route_without_limits_is_held_to_the_tier_s_rate_over_all_such_routes() {
     assert_eq!(gateway.passes(&at("/a"), &user(5, "gone")), 3);
     // Nobody in particular, and the file says nothing of these.
     assert_eq!(gateway.passes(&at("/a"), &ANYONE), 20);
+}
+
+#[test]
+fn what_is_taken_ahead_is_charged_once_and_stays() {
+    let limits = vec![limit("writes", LimitKey::User, only(3))];
+    let gateway = Gateway::new(&sample::config(vec![route("a", Some(limits))]));
+    let ahead = |caller: &Principal, goes_on: bool| {
+        gateway.admit(&at("/a"), |matched, admission, facts| {
+            let admission = take_ahead(&gateway.limits, admission, &matched, caller, facts)?;
+            match goes_on {
+                true => {
+                    let permit = Permit::for_tests(matched, caller.clone());
+                    take(&gateway.limits, admission, permit, facts).map(Some)
+                }
+                false => Ok(None),
+            }
+        })
+    };
+    let passed = (0..5).filter(|_| ahead(&user(1, "free"), true).is_ok());
+    assert_eq!(passed.count(), 3);
+    let refused = (0..5).filter(|_| ahead(&user(2, "free"), false).is_ok());
+    assert_eq!(refused.count(), 3);
+    assert!(gateway.ask(&at("/a"), &user(2, "free")).is_err());
+    let ticket = ahead(&user(3, "free"), true).unwrap().unwrap();
+    let policies: Vec<_> = ticket.policies(&gateway.limits).collect();
+    assert_eq!(policies, ["writes"]);
 }
 
 #[test]
@@ -455,4 +481,99 @@ fn a_faster_tier_helps_at_once_and_forgives_nothing() {
     assert_eq!(gateway.passes(&asked, &user(1, "pro")), 0);
     gateway.hands.advance(Duration::from_millis(100));
     assert_eq!(gateway.passes(&asked, &user(1, "pro")), 1);
+}
+
+#[test]
+fn who_finds_no_seat_is_charged_by_no_limit_and_who_is_limited_takes_no_seat() {
+    let mut capped = route(
+        "a",
+        Some(vec![
+            limit("ip", LimitKey::Ip, only(10)),
+            limit("user", LimitKey::User, only(3)),
+        ]),
+    );
+    capped.concurrency = Some(Concurrency {
+        key: LimitKey::User,
+        max: NonZeroU32::new(2).unwrap(),
+    });
+    let mut gateway = Gateway::of_routes(vec![capped.clone()]);
+    let alice = user(1, "free");
+    let one = gateway.ask(&at("/a"), &alice).unwrap();
+    let two = gateway.ask(&at("/a"), &alice).unwrap();
+    for _ in 0..20 {
+        let refusal = gateway.ask(&at("/a"), &alice).unwrap_err();
+        assert_eq!(refusal.code(), Code::TooManyConcurrent);
+        assert_eq!(refusal.limit(), Some("concurrency"));
+    }
+    let other = gateway.ask(&at("/a"), &user(2, "free")).unwrap();
+    let mut headers = HeaderMap::new();
+    other.write_headers(&gateway.limits, &mut headers);
+    let standing = headers["ratelimit"].to_str().unwrap();
+    assert!(standing.starts_with("\"ip\";r=7;"), "{standing}");
+    drop(one);
+    drop(gateway.ask(&at("/a"), &alice).unwrap());
+    // The quota is used up: its refusals leave the seat for when it is not.
+    for _ in 0..20 {
+        let refusal = gateway.ask(&at("/a"), &alice).unwrap_err();
+        assert_eq!(refusal.code(), Code::RateLimited);
+    }
+    gateway.hands.advance(Duration::from_secs(86_400));
+    let three = gateway.ask(&at("/a"), &alice).unwrap();
+    // What is under way counts on after a reload, under the new cap.
+    capped.concurrency = Some(Concurrency {
+        key: LimitKey::User,
+        max: NonZeroU32::new(1).unwrap(),
+    });
+    gateway.hands.advance(Duration::from_secs(86_400));
+    gateway.reload(&sample::config(vec![capped]));
+    drop(two);
+    assert!(gateway.ask(&at("/a"), &alice).is_err());
+    drop(three);
+    assert!(gateway.ask(&at("/a"), &alice).is_ok());
+}
+
+#[test]
+fn seats_go_by_whatever_key_limits_go_by() {
+    let capped = |name: &str, key| Route {
+        concurrency: Some(Concurrency {
+            key,
+            max: NonZeroU32::MIN,
+        }),
+        ..route(name, Some(Vec::new()))
+    };
+    let gateway = Gateway::of_routes(vec![
+        capped("route", LimitKey::Route),
+        capped("ip", LimitKey::Ip),
+        capped("header", LimitKey::Header(HeaderName::from_static("x-org"))),
+        capped("claim", LimitKey::Claim("tier".into())),
+    ]);
+    let (free, pro, anyone) = (user(1, "free"), user(2, "pro"), ANYONE);
+    let elsewhere = |path| Asked {
+        from: "192.0.2.2",
+        ..at(path)
+    };
+    let of = |org| Asked {
+        header: Some(("x-org", org)),
+        ..at("/header")
+    };
+    for (first, second, is_one) in [
+        ((at("/route"), &free), (elsewhere("/route"), &anyone), true),
+        ((at("/route"), &free), (at("/ip"), &free), false),
+        ((at("/ip"), &free), (at("/ip"), &pro), true),
+        ((at("/ip"), &free), (elsewhere("/ip"), &free), false),
+        ((of("acme"), &free), (of("acme"), &pro), true),
+        ((of("acme"), &free), (of("other"), &free), false),
+        (
+            (at("/claim"), &free),
+            (at("/claim"), &user(3, "free")),
+            true,
+        ),
+        ((at("/claim"), &free), (at("/claim"), &pro), false),
+        ((at("/claim"), &free), (at("/claim"), &anyone), false),
+    ] {
+        let held = gateway.ask(&first.0, first.1).unwrap();
+        let other = gateway.ask(&second.0, second.1);
+        assert_eq!(other.is_err(), is_one, "{} {:?}", second.0.path, second.1);
+        drop(held);
+    }
 }

@@ -27,12 +27,23 @@ pub struct Stages {
 impl Stages {
     /// `endpoints` are the paths of the auth API. Tiers and limit rules of the store take no part.
     pub fn build(config: Config, endpoints: Vec<String>) -> Stages {
-        let plans = Plans::default().under(&config);
         let slots = Arc::new(Slots::with_capacity(COUNTERS, COUNTERS));
+        Stages::build_with(config, endpoints, &Plans::default(), Clock::start(), slots)
+    }
+
+    /// The same with the tiers and limit rules of a store, and counters that go by a clock of their own.
+    pub(super) fn build_with(
+        config: Config,
+        endpoints: Vec<String>,
+        plans: &Plans,
+        clock: Clock,
+        slots: Arc<Slots>,
+    ) -> Stages {
+        let plans = plans.under(&config);
         Stages {
             table: Table::build(&config, &endpoints),
             policies: Policies::build(&config, &plans),
-            limits: Limits::build(&config, &plans, Arc::clone(&slots), Clock::start()),
+            limits: Limits::build(&config, &plans, Arc::clone(&slots), clock),
             upstreams: Upstreams::build(&config, &Directory::default()),
             slots,
             endpoints,

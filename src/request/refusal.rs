@@ -20,6 +20,7 @@ pub enum Code {
     NotFound,
     MethodNotAllowed,
     RateLimited,
+    TooManyConcurrent,
     TooManyAttempts,
     AmbiguousPath,
     RequestTimeout,
@@ -70,6 +71,11 @@ impl Code {
                 "Method not allowed",
             ),
             Code::RateLimited => ("rate-limited", S::TOO_MANY_REQUESTS, "Too many requests"),
+            Code::TooManyConcurrent => (
+                "too-many-concurrent",
+                S::TOO_MANY_REQUESTS,
+                "Too many requests at once",
+            ),
             Code::TooManyAttempts => (
                 "too-many-attempts",
                 S::TOO_MANY_REQUESTS,

@@ -27,6 +27,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
             leeway: Duration::ZERO,
             keys_dir: "keys".into(),
             rate: None,
+            failure_rate: None,
             access_token_ttl: hour,
             refresh_token: RefreshToken {
                 ttl: hour,
@@ -101,6 +102,7 @@ pub(crate) fn route(pattern: Pattern) -> Route {
         auth: AuthMode::Optional,
         allow: Vec::new(),
         limits: None,
+        concurrency: None,
         upstream: 0,
         max_body: 0,
         timeout: None,

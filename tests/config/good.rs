@@ -90,6 +90,7 @@ fn defaults() {
         auth: AuthMode::Required,
         allow: vec![],
         limits: None,
+        concurrency: None,
         upstream: 0,
         max_body: 10 * 1024 * 1024,
         timeout: None,
@@ -170,6 +171,7 @@ fn defaults_of_auth() {
         leeway: Duration::from_secs(30),
         keys_dir: "/etc/portcullis/keys".into(),
         rate: Some(rate(30, 60, 30)),
+        failure_rate: Some(rate(300, 60, 300)),
         access_token_ttl: Duration::from_secs(1800),
         refresh_token: RefreshToken {
             ttl: Duration::from_secs(604_800),
@@ -236,6 +238,7 @@ auth:
   leeway: 0s
   keys_dir: /var/lib/keys
   rate: unlimited
+  failure_rate: 20/h
   access_token: { ttl: 5m }
   refresh_token: { ttl: 30d, reuse_grace: 0s, delivery: body }
   cookie: { name: __Host-r, secure: true, same_site: strict, path: /, domain: null }
@@ -273,6 +276,7 @@ routes:
       - { owner: { path: "{who}", equals: user.id } }
       - { owner: { path: "{who}", equals: "{claims.realm.org}" } }
       - { owner: { path: "{who}", equals: claims.email } }
+      - { owner: { lookup: "GET /o/{who}?id={id}", field: /a~1b/0, equals: "{claims.org}" }, tiers: [gold] }
       - { cel: 'user.tier == "gold" && path.id != "0"', roles: [editor] }
       - cel: user.tier in ["gold", "basic"] && request.headers["x-device"].matches('^[a-z]+$')
       - cel: >-
@@ -283,6 +287,9 @@ routes:
       - { name: h, key: header:X-Device, rate: 1/d }
       - { name: i, key: ip, rate: unlimited }
       - { name: r, key: route, rate: 7/h }
+      - { name: k, key: api_key, rate: 100000/mo }
+      - { name: c, key: "claim:realm.org", rate: 7/h, tiers: { gold: unlimited } }
+    concurrency: { key: "claim:realm.org", max: 20 }
     upstream: b
     max_body: 512
     timeout: 90s
@@ -308,6 +315,7 @@ fn everything_that_can_be_said() {
     assert!(!config.trusted_proxies[1].contains(&"192.0.2.2".parse::<IpAddr>().unwrap()));
     assert_eq!(config.store, Store::Sqlite("/var/lib/p.db".into()));
     assert_eq!(config.auth.rate, None);
+    assert_eq!(config.auth.failure_rate, Some(rate(20, 3600, 20)));
     let quarter = Duration::from_secs(90 * 86_400);
     assert_eq!(config.auth.username_reuse, UsernameReuse::After(quarter));
     assert_eq!(config.auth.compat, [Compat::FastapiBoilerplate]);
@@ -406,12 +414,21 @@ fn everything_that_can_be_said() {
     let claim = |name: &str| OwnerField::Claim(name.into());
     assert_eq!(one.allow[6].owner, Some(owner("who", claim("realm.org"))));
     assert_eq!(one.allow[7].owner, Some(owner("who", claim("email"))));
+    let look_up = one.allow[8].look_up.as_ref().unwrap();
+    assert_eq!(look_up.target.to_string(), "GET /o/{who}?id={id}");
+    assert_eq!(
+        look_up.target.parameters().collect::<Vec<_>>(),
+        ["who", "id"]
+    );
+    assert_eq!(look_up.field.to_string(), "/a~1b/0");
+    assert_eq!(look_up.equals, claim("org"));
+    assert_eq!(one.allow[8].tiers, ["gold"]);
     let cel = |rule: usize| one.allow[rule].cel.as_ref().unwrap();
-    assert_eq!(cel(8).source(), r#"user.tier == "gold" && path.id != "0""#);
-    assert_eq!(one.allow[8].roles, ["editor"]);
-    let asked: Vec<String> = cel(9).variables().map(ToString::to_string).collect();
-    assert_eq!(asked, ["user.tier", "request.headers[\"x-device\"]"]);
+    assert_eq!(cel(9).source(), r#"user.tier == "gold" && path.id != "0""#);
+    assert_eq!(one.allow[9].roles, ["editor"]);
     let asked: Vec<String> = cel(10).variables().map(ToString::to_string).collect();
+    assert_eq!(asked, ["user.tier", "request.headers[\"x-device\"]"]);
+    let asked: Vec<String> = cel(11).variables().map(ToString::to_string).collect();
     assert_eq!(asked, ["claims[\"realm\"]", "path.id"]);
     let limits = one.limits.as_ref().unwrap();
     assert_eq!(limits[0].rate, Some(rate(30, 60, 10)));
@@ -421,6 +438,12 @@ fn everything_that_can_be_said() {
     assert_eq!(limits[0].tiers["basic"], Some(rate(300, 60, 300)));
     assert_eq!(limits[1].key, LimitKey::Header("x-device".parse().unwrap()));
     assert_eq!(limits[2].rate, None);
+    assert_eq!(limits[4].key, LimitKey::ApiKey);
+    assert_eq!(limits[4].rate, Some(rate(100_000, 30 * 86_400, 100_000)));
+    assert_eq!(limits[5].key, LimitKey::Claim("realm.org".into()));
+    let concurrency = one.concurrency.as_ref().unwrap();
+    assert_eq!(concurrency.key, LimitKey::Claim("realm.org".into()));
+    assert_eq!(concurrency.max.get(), 20);
     assert_eq!(two.pattern, Pattern::Prefix(vec!["v".into(), "w".into()]));
     assert_eq!(two.limits, Some(vec![]));
     assert_eq!(two.timeout, None);

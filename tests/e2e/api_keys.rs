@@ -159,6 +159,37 @@ fn a_limit_by_user_counts_the_account_whatever_it_comes_with() {
 }
 
 #[test]
+fn a_limit_by_api_key_counts_each_key_and_all_else_of_the_account_together() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            "
+            - name: all
+              prefix: /
+              auth: required
+              limits:
+                - { name: keys, key: api_key, rate: 2/h, tiers: { pro: { rate: 1/h, burst: 3 } } }
+              upstream: app
+            ",
+        )
+        .start();
+    let ann = gateway.user("ann", &[]).access;
+    let (one, _) = make(&gateway, &ann, &json!({ "name": "one" }));
+    let (two, _) = make(&gateway, &ann, &json!({ "name": "two" }));
+    for key in [&one, &two] {
+        let statuses = [(); 3].map(|()| gateway.send(&with(key, "/")).status);
+        assert_eq!(statuses, [200, 200, 429]);
+    }
+    let again = gateway.login("ann").access;
+    let statuses = [&ann, &again, &ann].map(|token| gateway.send(&get("/").bearer(token)).status);
+    assert_eq!(statuses, [200, 200, 429]);
+    let bob = gateway.user("bob", &["--tier", "pro"]).access;
+    let (key, _) = make(&gateway, &bob, &json!({ "name": "three" }));
+    let statuses = [(); 4].map(|()| gateway.send(&with(&key, "/")).status);
+    assert_eq!(statuses, [200, 200, 200, 429]);
+}
+
+#[test]
 fn the_end_of_a_key_or_its_account_acts_at_once() {
     let origin = Origin::start();
     let gateway = Settings::new(&origin).routes(ROUTES).start();

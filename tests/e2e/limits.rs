@@ -375,3 +375,107 @@ fn a_refused_request_does_not_reach_the_origin_and_keeps_the_connection() {
         "{log}"
     );
 }
+
+#[test]
+fn long_quotas_outlive_a_restart() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .top("trusted_proxies: [127.0.0.1/32]")
+        .tiers("free: { rank: 0, rate: 6/mo }")
+        .routes(
+            "
+            - { name: tier, prefix: /tier, auth: required, upstream: app }
+            - name: day
+              prefix: /day
+              auth: none
+              limits: [ { name: a, key: ip, rate: 4/d }, { name: b, key: header:x-org, rate: 3/d } ]
+              upstream: app
+            - name: minute
+              prefix: /minute
+              auth: none
+              limits: [ { name: a, key: route, rate: 5/min } ]
+              upstream: app
+            ",
+        )
+        .start();
+    let alice = gateway.user("alice", &[]).access;
+    assert_eq!(flood(&gateway, "/tier", Some(&alice), 4), [(200, 4)].into());
+    let day = |gateway: &Gateway, from: &str, org: &str| {
+        let request = get("/day").header("x-forwarded-for", from);
+        gateway.send(&request.header("x-org", org)).status
+    };
+    assert_eq!(
+        [(); 2].map(|()| day(&gateway, "2001:db8::1", "x")),
+        [200; 2]
+    );
+    assert_eq!(
+        flood(&gateway, "/minute", None, 6),
+        [(200, 5), (429, 1)].into()
+    );
+
+    let gateway = gateway.restart();
+    // The token is still good: only the counters are asked about here.
+    assert_eq!(
+        flood(&gateway, "/tier", Some(&alice), 4),
+        [(200, 2), (429, 2)].into()
+    );
+    assert_eq!(day(&gateway, "2001:db8::2", "y"), 200);
+    assert_eq!(day(&gateway, "2001:db8::2", "x"), 200);
+    assert_eq!(day(&gateway, "2001:db8::2", "y"), 429, "by address");
+    assert_eq!(day(&gateway, "192.0.2.1", "x"), 429, "by header");
+    assert_eq!(day(&gateway, "192.0.2.1", "y"), 200);
+    // A minute's quota is soon back anyway.
+    assert_eq!(flood(&gateway, "/minute", None, 5), [(200, 5)].into());
+
+    let gateway = gateway.restart();
+    assert_eq!(flood(&gateway, "/tier", Some(&alice), 1), [(429, 1)].into());
+}
+
+#[test]
+fn a_limit_by_claim_counts_all_who_have_it_together() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .top("identity: { preset: none }")
+        .routes(
+            "
+            - name: all
+              prefix: /
+              auth: optional
+              limits:
+                - { name: org, key: \"claim:account.org\", rate: 3/h }
+                - { name: mail, key: \"claim:email\", rate: 5/h }
+              upstream: app
+            ",
+        )
+        .start();
+    for name in ["ann", "bob", "cal"] {
+        gateway.user_add(name, &[]);
+    }
+    let token = |name: &str, org: &str| {
+        let claim = format!("account={{\"org\":\"{org}\"}}");
+        let minted = gateway.cli(
+            &[
+                "token", "mint", "--user", name, "--ttl", "1h", "--claim", &claim,
+            ],
+            "",
+        );
+        assert_eq!(minted.code, 0, "{minted:?}");
+        minted.stdout.trim().to_owned()
+    };
+    let ask = |token: &str| gateway.send(&get("/").bearer(token)).status;
+    let (ann, bob) = (token("ann", "acme"), token("bob", "acme"));
+    assert_eq!(
+        [&ann, &bob, &ann, &bob].map(|t| ask(t)),
+        [200, 200, 200, 429]
+    );
+    let elsewhere = token("ann", "other");
+    assert_eq!([(); 4].map(|()| ask(&elsewhere)), [200, 200, 200, 429]);
+    // Her e-mail address is in her token because a limit goes by it, and it is used up by now.
+    let refused = gateway.send(&get("/").bearer(&token("ann", "third")));
+    refused.expect_problem(429, "rate-limited");
+    // Whoever has no such claim is counted alone, and whoever is nobody by address.
+    let cal = gateway.login("cal").access;
+    assert_eq!([(); 4].map(|()| ask(&cal)), [200, 200, 200, 429]);
+    let anonymous = || gateway.send(&get("/")).status;
+    assert_eq!([(); 4].map(|()| anonymous()), [200, 200, 200, 429]);
+}

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::harness::Gate;
 use crate::harness::client::get;
 use crate::harness::forge::Jwt;
 use crate::harness::gateway::{Gateway, SECRET, Settings};
@@ -293,4 +294,62 @@ fn check_warns_that_auth_in_shadow_makes_a_route_public() {
     assert_eq!(output.code, 0, "{output:?}");
     let warning = "warning: with `auth` in shadow this route is open to everybody";
     assert!(output.stderr.contains(warning), "{}", output.stderr);
+}
+
+#[test]
+fn a_cap_in_shadow_lets_everybody_pass_and_tells_who_was_too_many() {
+    let gate = Gate::default();
+    let origin = {
+        let gate = gate.clone();
+        Origin::with(move |exchange| {
+            if exchange.request().target() == "/held" {
+                gate.pass();
+            }
+            exchange.respond(200, "", b"")
+        })
+    };
+    let gateway = Settings::new(&origin)
+        .routes(
+            "
+            - name: all
+              prefix: /
+              auth: none
+              limits: []
+              concurrency: { key: ip, max: 1 }
+              shadow: [limits]
+              upstream: app
+            ",
+        )
+        .start();
+    let mut held = gateway.connect();
+    held.send(get("/held").to_bytes());
+    origin.wait_for(1);
+    let response = gateway.send(&get("/")).expect(200);
+    let noted = json!(["limits: too-many-concurrent: concurrency"]);
+    assert_eq!(logged(&gateway, &response), noted);
+    gate.open();
+    let response = held.read_response().expect(200);
+    assert_eq!(logged(&gateway, &response), Value::Null);
+    let response = gateway.send(&get("/")).expect(200);
+    assert_eq!(logged(&gateway, &response), Value::Null);
+    assert_eq!(would_refuse(&gateway, "all", "limits"), 1.0);
+}
+
+#[test]
+fn credentials_that_auth_in_shadow_lets_pass_are_no_failures_elsewhere() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .auth("failure_rate: 2/h")
+        .routes(
+            "
+            - { name: tried, prefix: /tried, auth: required, shadow: [auth], upstream: app }
+            - { name: all, prefix: /, auth: required, upstream: app }
+            ",
+        )
+        .start();
+    let tried = || gateway.send(&get("/tried").bearer("rubbish")).status;
+    assert_eq!([(); 5].map(|()| tried()), [200; 5]);
+    let ask = || gateway.send(&get("/").bearer("rubbish")).status;
+    assert_eq!([(); 3].map(|()| ask()), [401, 401, 429]);
+    assert_eq!([(); 5].map(|()| tried()), [200; 5]);
 }

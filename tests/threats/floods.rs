@@ -109,6 +109,72 @@ fn auth_flood() {
     gateway.still_serves("/");
 }
 
+/// No limit of a route is needed for that.
+#[test]
+fn auth_flood_by_default() {
+    const FLOOD: usize = 700;
+    const BUDGET: usize = 300;
+    let origin = Origin::start();
+    let settings = Settings::new(&origin)
+        .top("trusted_proxies: [127.0.0.1/32]")
+        .auth("failure_rate: 300/d")
+        .routes(
+            "
+            - { name: open, prefix: /open, auth: none, upstream: app }
+            - { name: optional, prefix: /optional, auth: optional, upstream: app }
+            - { name: all, prefix: /, auth: required, upstream: app }
+            ",
+        );
+    let mut gateway = settings.start();
+    let alice = gateway.user("alice", &[]);
+    let later = gateway.login("alice");
+    let from = |request: Request| request.header("x-forwarded-for", "203.0.113.1");
+    gateway
+        .send(&from(get("/").bearer(&alice.access)))
+        .expect(200);
+    let genuine = Jwt::parse(&alice.access);
+    let bad = |n: usize| {
+        let request = get(["/", "/optional"][n % 2]);
+        from(match n % 3 {
+            0 => request.bearer(&format!("rubbish{n}")),
+            1 => request.bearer(&genuine.clone().claim("jti", n).unsigned()),
+            _ => request.header("x-api-key", &format!("pck_{n:032x}_{}", "A".repeat(43))),
+        })
+    };
+    let counts = flood(&gateway, FLOOD, bad);
+    // One that is under way when the last one is charged may be looked at as well.
+    let looked_at = counts[&401];
+    assert!((BUDGET..BUDGET + 8).contains(&looked_at), "{counts:?}");
+    assert_eq!(counts[&429], FLOOD - looked_at);
+    let refused = gateway.metric("portcullis_auth_total{result=\"refused\"");
+    assert_eq!(refused, looked_at as f64, "no other was looked at");
+
+    let answer = gateway
+        .send(&bad(0))
+        .expect_problem(429, "too-many-attempts");
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(gateway.log_of(&answer)["limit"], "failures");
+    // Whoever was known before, or carries nothing to verify, is not held back.
+    gateway
+        .send(&from(get("/").bearer(&alice.access)))
+        .expect(200);
+    gateway.send(&from(get("/optional"))).expect(200);
+    gateway
+        .send(&from(get("/open").bearer("rubbish")))
+        .expect(200);
+    gateway
+        .send(&from(get("/")))
+        .expect_problem(401, "token-missing");
+    let unseen = || get("/").bearer(&later.access);
+    gateway.send(&from(unseen())).expect(429);
+    let elsewhere = unseen().header("x-forwarded-for", "203.0.113.2");
+    gateway.send(&elsewhere).expect(200);
+    gateway.send(&from(unseen())).expect(200);
+    gateway.reconfigure(|s| s.auth("failure_rate: unlimited"));
+    gateway.send(&bad(0)).expect(401);
+    gateway.still_serves("/open");
+}
+
 /// The same of API keys: what can't be one is never looked up, and what is none only now and then.
 #[test]
 fn auth_flood_of_api_keys() {
@@ -117,6 +183,7 @@ fn auth_flood_of_api_keys() {
     let origin = Origin::start();
     let gateway = Settings::new(&origin)
         .top("trusted_proxies: [127.0.0.1/32]")
+        .auth("failure_rate: unlimited")
         .routes(&format!(
             "
             - name: limited
@@ -236,8 +303,8 @@ fn limiter_memory() {
     const KEYS: usize = 100_000;
     const CLIENTS: usize = 4;
     const PIPELINED: usize = 50;
-    /// The counters of all limits by header and address end at 32 MiB; the rest is for connections.
-    const CAP: u64 = 80 << 20;
+    /// The counters of all limits by header and address end at 96 MiB; the rest is for connections.
+    const CAP: u64 = 144 << 20;
     let origin = Origin::start();
     // The limit is charged before the credential is looked for, so that a request costs a 401.
     let gateway = Settings::new(&origin)

@@ -5,6 +5,7 @@
 mod harness;
 
 mod accounts;
+mod concurrency;
 mod configuration;
 mod exposure;
 mod floods;

@@ -29,6 +29,8 @@ section! {
         keys_dir: String;
         /// All unauthenticated endpoints together, by address.
         rate: Pace;
+        /// Tokens and keys that are not valid, by address.
+        failure_rate: Pace;
         access_token: RawAccessToken;
         refresh_token: RawRefreshToken;
         cookie: RawCookie;

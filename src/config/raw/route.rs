@@ -34,6 +34,8 @@ section! {
         /// Alternatives, one of which a caller must meet.
         allow: AtLeastOne<RawRule>;
         limits: Vec<At<RawLimit>>;
+        /// How many requests may be under way at once.
+        concurrency: RawConcurrency;
         upstream: String, required "it names one of `upstreams`";
         /// The largest body of a request.
         max_body: Size;
@@ -99,6 +101,13 @@ section! {
 }
 
 section! {
+    RawConcurrency, "`concurrency`" {
+        key: LimitKey;
+        max: NonZeroU32, required "for example `concurrency: { key: user, max: 20 }`";
+    }
+}
+
+section! {
     RawQuota, "a quota" {
         rate: Pace, required "for example `rate: 60/min`";
         burst: NonZeroU32;
@@ -107,7 +116,12 @@ section! {
 
 section! {
     RawOwnerOf, "`owner`" {
-        path: String, required "a parameter of the route's path such as `path: \"{username}\"`";
+        /// A parameter of the route's path, in braces.
+        path: String;
+        /// In place of `path`: what the route's upstream is asked, such as `GET /posts/{id}`.
+        lookup: String;
+        /// Where the owner stands in the answer, as a JSON pointer.
+        field: String;
         equals: RawOwnerField, required "`{user.id}`, `{user.username}`, `{user.external_id}` or a claim such as `{claims.org}`";
     }
 }
@@ -139,20 +153,29 @@ choice! { AuthMode {
     "none" => AuthMode::None,
 } }
 
-/// `"{parameter}"`, which is compared with the username, or a mapping that says with what.
+/// `"{parameter}"`, which is compared with the username, or a mapping that says what with what.
 #[derive(Debug)]
 pub struct RawOwner {
-    /// With its braces.
-    pub parameter: At<String>,
+    pub of: RawOwned,
     /// `None` is the username.
     pub equals: Option<At<RawOwnerField>>,
+}
+
+#[derive(Debug)]
+pub enum RawOwned {
+    /// With its braces.
+    Parameter(At<String>),
+    LookUp {
+        target: At<String>,
+        field: At<String>,
+    },
 }
 
 impl Decode for RawOwner {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         if let Value::Scalar(_) = node.value {
             return Some(RawOwner {
-                parameter: At::decode(node, findings)?,
+                of: RawOwned::Parameter(At::decode(node, findings)?),
                 equals: None,
             });
         }
@@ -168,11 +191,12 @@ impl Decode for RawOwner {
             return None;
         }
         let owner = RawOwnerOf::decode(node, findings)?;
-        let (Field::Given(parameter), Field::Given(equals)) = (owner.path, owner.equals) else {
+        let of = owned(&owner, node, findings)?;
+        let Field::Given(equals) = owner.equals else {
             return None;
         };
         Some(RawOwner {
-            parameter,
+            of,
             equals: Some(equals),
         })
     }
@@ -180,6 +204,45 @@ impl Decode for RawOwner {
     fn schema() -> Json {
         json!({ "anyOf": [String::schema(), RawOwnerOf::schema()] })
     }
+}
+
+fn owned(owner: &RawOwnerOf, node: &Node, findings: &mut Findings) -> Option<RawOwned> {
+    match (&owner.path, &owner.lookup, &owner.field) {
+        (Field::Given(path), Field::Absent, Field::Absent) => {
+            return Some(RawOwned::Parameter(path.clone()));
+        }
+        (Field::Absent, Field::Given(target), Field::Given(field)) => {
+            return Some(RawOwned::LookUp {
+                target: target.clone(),
+                field: field.clone(),
+            });
+        }
+        (Field::Absent, Field::Absent, Field::Absent) => {
+            findings
+                .error(node.span, "`owner` says nothing of who owns what")
+                .hint(
+                    "name a parameter (`path: \"{username}\"`) or a look-up (`lookup: \"GET /posts/{id}\"` with `field`)",
+                );
+        }
+        (Field::Given(path), ..) => {
+            findings
+                .error(path.span, "`path` stands beside a look-up")
+                .hint("for both at once write the other as `cel: 'path.id == user.id'`");
+        }
+        (_, Field::Given(lookup), Field::Absent) => {
+            findings
+                .error(lookup.span, "a look-up needs `field`")
+                .hint("it says where the owner stands in the answer: `field: /created_by_user_id`");
+        }
+        (_, Field::Absent, Field::Given(field)) => {
+            findings
+                .error(field.span, "`field` is of a look-up, and there is none")
+                .hint("write `lookup: \"GET /posts/{id}\"` beside it");
+        }
+        // One of them has been reported.
+        _ => {}
+    }
+    None
 }
 
 /// What a limit gives to one tier: `300/min`, `unlimited`, or a rate with a burst of its own.
@@ -222,33 +285,45 @@ impl Decode for RawTierQuota {
 
 impl Decode for LimitKey {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let what = "`user`, `ip`, `route` or `header:NAME`";
+        let what = "`user`, `ip`, `route`, `api_key`, `header:NAME` or `claim:NAME`";
         let text = scalar(node, what, findings)?.text.as_str();
-        let name = text.strip_prefix("header:").map(str::trim);
-        match (text, name.map(|n| HeaderName::from_bytes(n.as_bytes()))) {
-            ("user", _) => Some(LimitKey::User),
-            ("ip", _) => Some(LimitKey::Ip),
-            ("route", _) => Some(LimitKey::Route),
-            (_, Some(Ok(name))) => Some(LimitKey::Header(name)),
-            (_, Some(Err(_))) => {
-                let message = format!("{} is no name of a header", shown(name.unwrap_or_default()));
-                findings
-                    .error(node.span, message)
-                    .hint("for example `header:x-device-id`");
-                None
-            }
-            (_, None) => {
+        let (kind, name) = match text.split_once(':') {
+            Some((kind, name)) => (kind, Some(name.trim())),
+            None => (text, None),
+        };
+        match (kind, name) {
+            ("user", None) => return Some(LimitKey::User),
+            ("ip", None) => return Some(LimitKey::Ip),
+            ("route", None) => return Some(LimitKey::Route),
+            ("api_key", None) => return Some(LimitKey::ApiKey),
+            ("claim", Some(name)) => return Some(LimitKey::Claim(name.to_owned())),
+            ("header", Some(name)) => match HeaderName::from_bytes(name.as_bytes()) {
+                Ok(name) => return Some(LimitKey::Header(name)),
+                Err(_) => {
+                    let message = format!("{} is no name of a header", shown(name));
+                    findings
+                        .error(node.span, message)
+                        .hint("for example `header:x-device-id`");
+                }
+            },
+            _ => {
                 let message = format!("expected {what}, found {}", shown(text));
                 let finding = findings.error(node.span, message);
-                if let Some(near) = nearest(text, ["user", "ip", "route"]) {
-                    finding.hint(format!("did you mean `{near}`?"));
+                match nearest(kind, ["user", "ip", "route", "api_key", "header", "claim"]) {
+                    Some(near @ ("header" | "claim")) => {
+                        finding.hint(format!("did you mean `{near}:NAME`?"));
+                    }
+                    Some(near) => finding.hint(format!("did you mean `{near}`?")),
+                    None => {}
                 }
-                None
             }
         }
+        None
     }
 
     fn schema() -> Json {
-        schema::text("^(user|ip|route|header: *[!#$%&'*+.^_`|~0-9A-Za-z-]+)$")
+        schema::text(
+            "^(user|ip|route|api_key|header: *[!#$%&'*+.^_`|~0-9A-Za-z-]+|claim: *[^ ].*)$",
+        )
     }
 }

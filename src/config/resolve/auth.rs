@@ -15,6 +15,7 @@ use super::super::decode::{At, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
 use super::super::field_names;
 use super::super::raw::{RawApiKeys, RawAuth, RawConfig, RawCookie, RawPassword};
+use super::super::units::Pace;
 use super::{lockout, pattern, positive, quota, secret, signing, users};
 
 const DEFAULT_BASE_PATH: &str = "/api/v1";
@@ -47,10 +48,8 @@ pub fn auth(
         audience: audience(raw, findings),
         leeway: leeway(&raw.leeway, findings),
         keys_dir: dir.join(raw.keys_dir.get().map_or("keys", String::as_str)),
-        rate: match raw.rate.given() {
-            Some(pace) => quota::limited(pace, &Field::Absent, findings),
-            None => Some(default_rate()),
-        },
+        rate: rate(&raw.rate, 30, findings),
+        failure_rate: rate(&raw.failure_rate, 300, findings),
         access_token_ttl,
         refresh_token: refresh_token(raw, access_token_ttl, findings),
         cookie: cookie(&raw.cookie, &base_path, findings),
@@ -78,14 +77,19 @@ fn serve(raw: &Field<Vec<At<Group>>>) -> Vec<Group> {
     }
 }
 
-/// 30 a minute: enough for a person behind a shared address, little for guessing passwords.
-fn default_rate() -> Rate {
-    let count = NonZeroU32::MIN.saturating_add(29);
-    Rate {
+/// A rate by address, so many a minute unless the file says another. 30 sign-ins are enough for people
+/// behind a shared address and little for guessing passwords; 300 bad tokens are what many a page sends
+/// whose session has ended, and cost nothing much.
+fn rate(raw: &Field<Pace>, default: u32, findings: &mut Findings) -> Option<Rate> {
+    if let Some(pace) = raw.given() {
+        return quota::limited(pace, &Field::Absent, findings);
+    }
+    let count = NonZeroU32::new(default).unwrap_or(NonZeroU32::MIN);
+    Some(Rate {
         count,
         period: Duration::from_secs(60),
         burst: count,
-    }
+    })
 }
 
 fn base_path(raw: &Field<String>, findings: &mut Findings) -> String {

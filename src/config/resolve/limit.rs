@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroU32;
 
-use super::super::checked::{Limit, LimitKey, Rate};
-use super::super::decode::At;
+use super::super::checked::{Concurrency, Limit, LimitKey, Rate};
+use super::super::decode::{At, Field};
 use super::super::diagnose::{Findings, shown};
-use super::super::raw::RawLimit;
+use super::super::raw::{RawConcurrency, RawLimit};
 use super::route::Names;
-use super::{check_name, quota};
+use super::{check_name, claim, quota};
 
 pub fn limits(list: &[At<RawLimit>], names: &Names<'_>, findings: &mut Findings) -> Vec<Limit> {
     let mut seen = HashSet::new();
@@ -31,13 +31,37 @@ pub fn limits(list: &[At<RawLimit>], names: &Names<'_>, findings: &mut Findings)
     all
 }
 
+/// `None` also when it is not as it should be.
+pub fn concurrency(raw: &Field<RawConcurrency>, findings: &mut Findings) -> Option<Concurrency> {
+    let raw = raw.get()?;
+    let key = key(&raw.key, findings);
+    Some(Concurrency {
+        key,
+        max: raw.max.copied()?,
+    })
+}
+
+fn key(raw: &Field<LimitKey>, findings: &mut Findings) -> LimitKey {
+    if let Some(At {
+        value: LimitKey::Claim(name),
+        span,
+    }) = raw.given()
+    {
+        claim::is_told(name, *span, findings);
+    }
+    raw.get().cloned().unwrap_or(LimitKey::User)
+}
+
 fn limit(raw: &RawLimit, names: &Names<'_>, findings: &mut Findings) -> Limit {
-    let key = raw.key.get().cloned().unwrap_or(LimitKey::User);
+    let key = key(&raw.key, findings);
     if let Some(span) = raw.tiers.span()
-        && key != LimitKey::User
+        && key.is_early()
     {
         findings
-            .error(span, "quotas by tier need `key: user`")
+            .error(
+                span,
+                "quotas by tier need `key: user`, `api_key` or `claim:NAME`",
+            )
             .hint("other limits are charged before it is known who calls");
     }
     let rate = quota::rate(&raw.rate, &raw.burst, findings);

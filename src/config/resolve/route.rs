@@ -203,6 +203,7 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
         .limits
         .get()
         .map(|list| limit::limits(list, names, findings));
+    let concurrency = limit::concurrency(&raw.concurrency, findings);
     let methods = methods(&raw.methods, findings);
     let hosts = hosts(&raw.hosts, findings);
     let headers = match_headers::headers(&raw.headers, &names.headers, findings);
@@ -233,6 +234,7 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
         auth: auth.unwrap_or(AuthMode::Required),
         allow,
         limits,
+        concurrency,
         upstream,
         max_body: raw
             .max_body

@@ -47,10 +47,14 @@ fn idle(guard: Guard, raw: &RawRoute) -> Option<(&'static str, &'static str)> {
             "`allow` in shadow has no effect: this route has no `allow`",
             "write the rules that are to be tried out",
         )),
-        Guard::Limits if raw.limits.get().is_some_and(Vec::is_empty) => Some((
-            "`limits` in shadow has no effect with `limits: []`",
-            "write the limits that are to be tried out, or remove `limits: []` to try the tier's",
-        )),
+        Guard::Limits
+            if raw.concurrency.is_absent() && raw.limits.get().is_some_and(Vec::is_empty) =>
+        {
+            Some((
+                "`limits` in shadow has no effect with `limits: []`",
+                "write the limits that are to be tried out, or remove `limits: []` to try the tier's",
+            ))
+        }
         Guard::Auth | Guard::Allow | Guard::Limits => None,
     }
 }

@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 
 use super::super::cel::Expression;
 use super::super::checked::{
-    AddressRules, AuthMode, Config, Cors, Guard, HeaderEdits, HostPattern, HostRewrite, Limit,
-    LimitKey, Mode, Networks, Origins, Owner, OwnerField, PathOptions, Pattern, Rate, Rewrite,
-    Route, RouteHeader, Rule, SecurityHeaders, Segment, TrailingSlash,
+    AddressRules, AuthMode, Concurrency, Config, Cors, Guard, HeaderEdits, HostPattern,
+    HostRewrite, Limit, LookUp, Mode, Networks, Origins, Owner, PathOptions, Pattern, Rate,
+    Rewrite, Route, RouteHeader, Rule, SecurityHeaders, Segment, TrailingSlash,
 };
 use super::{duration, lines, named, with_rate};
 
@@ -27,6 +27,7 @@ fn one(route: &Route, config: &Config) -> Value {
         auth,
         allow,
         limits,
+        concurrency,
         upstream,
         max_body,
         timeout,
@@ -68,6 +69,7 @@ fn one(route: &Route, config: &Config) -> Value {
         "auth": auth,
         "allow": some(rules),
         "limits": limits.map(|limits| limits.iter().map(of_limit).collect::<Vec<_>>()),
+        "concurrency": concurrency.as_ref().map(of_concurrency),
         "upstream": config.upstreams.get(*upstream).map(|upstream| &upstream.name),
         "max_body": max_body,
         "timeout": timeout.map(duration),
@@ -179,6 +181,7 @@ fn of_rule(rule: &Rule, config: &Config) -> Value {
     let Rule {
         superuser,
         owner,
+        look_up,
         tiers,
         min_rank,
         roles,
@@ -196,7 +199,7 @@ fn of_rule(rule: &Rule, config: &Config) -> Value {
     });
     json!({
         "superuser": superuser,
-        "owner": owner.as_ref().map(of_owner),
+        "owner": owner.as_ref().map(of_owner).or_else(|| look_up.as_ref().map(of_look_up)),
         "tiers": some(tiers.clone()),
         "min_tier": min_tier.map(|(name, _)| name),
         "roles": some(roles.clone()),
@@ -208,13 +211,25 @@ fn of_rule(rule: &Rule, config: &Config) -> Value {
 
 fn of_owner(owner: &Owner) -> Value {
     let Owner { parameter, equals } = owner;
-    let equals = match equals {
-        OwnerField::Id => "{user.id}".to_owned(),
-        OwnerField::Username => "{user.username}".to_owned(),
-        OwnerField::ExternalId => "{user.external_id}".to_owned(),
-        OwnerField::Claim(name) => format!("{{claims.{name}}}"),
-    };
-    json!({ "path": format!("{{{parameter}}}"), "equals": equals })
+    json!({ "path": format!("{{{parameter}}}"), "equals": format!("{{{equals}}}") })
+}
+
+fn of_look_up(look_up: &LookUp) -> Value {
+    let LookUp {
+        target,
+        field,
+        equals,
+    } = look_up;
+    json!({
+        "lookup": target.to_string(),
+        "field": field.to_string(),
+        "equals": format!("{{{equals}}}"),
+    })
+}
+
+fn of_concurrency(concurrency: &Concurrency) -> Value {
+    let Concurrency { key, max } = concurrency;
+    json!({ "key": key.to_string(), "max": max })
 }
 
 fn of_limit(limit: &Limit) -> Value {
@@ -226,12 +241,6 @@ fn of_limit(limit: &Limit) -> Value {
         cost,
         mode,
     } = limit;
-    let key = match key {
-        LimitKey::User => "user".to_owned(),
-        LimitKey::Ip => "ip".to_owned(),
-        LimitKey::Route => "route".to_owned(),
-        LimitKey::Header(name) => format!("header:{name}"),
-    };
     let mode = match mode {
         Mode::Enforce => "enforce",
         Mode::Shadow => "shadow",
@@ -240,7 +249,7 @@ fn of_limit(limit: &Limit) -> Value {
     let tiers = tiers.iter().map(|(tier, rate)| (tier, quota(rate)));
     let shown = json!({
         "name": name,
-        "key": key,
+        "key": key.to_string(),
         "tiers": named(tiers),
         "cost": cost,
         "mode": mode,

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use super::rules::{self, Side};
 use super::settings::rate_of;
 use super::{Change, Kind, Part};
-use crate::config::checked::{AuthMode, Limit, LimitKey, Mode, Rate};
+use crate::config::checked::{AuthMode, Concurrency, Limit, LimitKey, Mode, Rate, Route};
 use crate::config::text::rate_text;
 
 /// Whom a quota is for.
@@ -66,6 +66,28 @@ pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
     changes.collect()
 }
 
+/// What the second lets a caller have under way otherwise than the first.
+pub fn compare_caps(about: &str, old: &Route, new: &Route) -> Option<Change> {
+    let cap = |route: &Route| {
+        let in_force = |_: &Concurrency| !route.shadow.limits;
+        route.concurrency.clone().filter(in_force)
+    };
+    let (was, is) = (cap(old), cap(new));
+    let kind = match (&was, &is) {
+        _ if was == is => return None,
+        (None, _) => Kind::Tightened,
+        (Some(was), Some(is)) if was.key == is.key && is.max < was.max => Kind::Tightened,
+        (Some(_), _) => Kind::Loosened,
+    };
+    let text = |route: &Route, cap: Option<Concurrency>| match cap {
+        Some(cap) => format!("{} at once by {}", cap.max, cap.key),
+        None if route.concurrency.is_some() => "in shadow".to_owned(),
+        None => "unlimited".to_owned(),
+    };
+    let what = format!("concurrency {} → {}", text(old, was), text(new, is));
+    Some(Change::new(kind, about, Part::Limits, what))
+}
+
 /// What is held, and the words for what is not.
 type Sided<'a> = (
     &'a BTreeMap<&'a str, Held>,
@@ -93,8 +115,7 @@ fn compare_for((old, none_old): Sided<'_>, (new, none_new): Sided<'_>) -> BTreeS
             (Some(was), Some(is)) if was.key != is.key => {
                 format!(
                     "the limit {name} counts by {} and no longer by {}",
-                    key_text(&is.key),
-                    key_text(&was.key)
+                    is.key, was.key
                 )
             }
             (was, is) => {
@@ -164,15 +185,6 @@ fn text(limit: &Held) -> String {
     match limit.cost.get() {
         1 => rate_text(Some(limit.rate)),
         cost => format!("{} at {cost} a request", rate_text(Some(limit.rate))),
-    }
-}
-
-fn key_text(key: &LimitKey) -> String {
-    match key {
-        LimitKey::User => "user".to_owned(),
-        LimitKey::Ip => "ip".to_owned(),
-        LimitKey::Route => "route".to_owned(),
-        LimitKey::Header(name) => format!("header:{name}"),
     }
 }
 

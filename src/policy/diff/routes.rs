@@ -25,6 +25,7 @@ const MEANINGS: &[(&str, Meaning)] = &[
     ("allow", Meaning::Nothing),
     ("limits", Meaning::Nothing),
     ("shadow", Meaning::Nothing),
+    ("concurrency", Meaning::Nothing),
     ("ip", Meaning::Nothing),
     ("upstream", Meaning::Other),
     ("timeout", Meaning::Other),
@@ -60,6 +61,7 @@ pub fn changes(old: &Stages, new: &Stages, pairs: &Pairs) -> Vec<Change> {
         }
         changes.extend(rules::compare(&about, before, after));
         changes.extend(limits::compare(&about, before, after));
+        changes.extend(limits::compare_caps(&about, before.route, after.route));
         let rules = (&before.route.ip, &after.route.ip);
         changes.extend(addresses::compare(&about, rules.0, rules.1));
         let (value_old, value_new) = (value_of(&shown_old, was), value_of(&shown_new, is));

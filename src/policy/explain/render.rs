@@ -104,6 +104,7 @@ impl Explanation {
                 "fails": rule.fails.as_ref().map(|(key, _)| key),
                 "why": rule.fails.as_ref().map(|(_, why)| why),
             })).collect::<Vec<_>>(),
+            "concurrency": self.cap.as_ref().map(|cap| json!({ "key": cap.key, "max": cap.max })),
             "limits": self.buckets.iter().map(bucket_json).collect::<Vec<_>>(),
             "would_refuse": self.would_refuse.iter().map(|(guard, refusal)| json!({
                 "part": guard.as_str(),
@@ -200,6 +201,10 @@ impl Explanation {
                 charged(bucket),
                 if bucket.is_shadow { ", in shadow" } else { "" }
             );
+            row(out, "limit", &text)?;
+        }
+        if let Some(cap) = &self.cap {
+            let text = format!("concurrency: {} at once for {}", cap.max, cap.key);
             row(out, "limit", &text)?;
         }
         for (guard, refusal) in &self.would_refuse {

@@ -1,0 +1,12 @@
+-- What callers have used up of quotas that take long to come back.
+CREATE TABLE limit_counters (
+    -- Which limit's.
+    scope   TEXT   COLLATE "C" NOT NULL,
+    -- Whose.
+    value   TEXT   COLLATE "C" NOT NULL,
+    -- When nothing is used up any more, and the row is as good as none.
+    full_at BIGINT NOT NULL,
+    PRIMARY KEY (scope, value)
+);
+
+CREATE INDEX limit_counters_by_full_at ON limit_counters (full_at);

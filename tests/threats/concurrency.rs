@@ -1,0 +1,173 @@
+//! Caps on requests under way: none is passed, and no end of a request leaves its place taken.
+
+use std::sync::Mutex;
+
+use crate::harness::client::{Connection, get};
+use crate::harness::gateway::{Gateway, Settings};
+use crate::harness::origin::Origin;
+use crate::harness::{Gate, eventually};
+
+const ROUTES: &str = "
+    - name: capped
+      prefix: /capped
+      auth: none
+      limits: []
+      concurrency: { key: ip, max: 2 }
+      upstream: app
+    - { name: all, prefix: /, auth: none, upstream: app }
+";
+
+/// Takes all places, sees that nobody else gets one, and gives them back.
+fn both_are_free(gateway: &Gateway, what: &str) {
+    let mut streams: Vec<_> = (0..2)
+        .map(|_| {
+            eventually(what, || {
+                let mut client = gateway.connect();
+                client.send(get("/capped/stream").to_bytes());
+                let (status, _) = client.read_head().unwrap();
+                (status == 200).then_some(client)
+            })
+        })
+        .collect();
+    gateway
+        .send(&get("/capped"))
+        .expect_problem(429, "too-many-concurrent");
+    streams.clear();
+    eventually(what, || {
+        (gateway.send(&get("/capped")).status == 200).then_some(())
+    });
+}
+
+/// Answers `/capped`; `/capped/stream` never ends its answer, `/capped/silent` nothing
+/// at all, `/capped/reset` breaks off before the answer and `/capped/torn` within it.
+fn origin() -> Origin {
+    Origin::with(|exchange| match exchange.request().target().as_str() {
+        "/capped/stream" => {
+            exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")?;
+            exchange.wait_for_close()
+        }
+        "/capped/silent" => exchange.wait_for_close(),
+        "/capped/reset" => exchange.close(),
+        "/capped/torn" => {
+            exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx")?;
+            exchange.close()
+        }
+        _ => {
+            exchange.read_body()?;
+            exchange.respond(200, "", b"")
+        }
+    })
+}
+
+fn begin(gateway: &Gateway, path: &str) -> Connection {
+    let mut client = gateway.connect();
+    client.send(get(path).to_bytes());
+    client
+}
+
+#[test]
+fn concurrency_leak() {
+    let origin = origin();
+    let gateway = Settings::new(&origin).routes(ROUTES).start();
+    both_are_free(&gateway, "at the beginning");
+
+    for _ in 0..20 {
+        gateway.send(&get("/capped")).expect(200);
+        gateway.send(&get("/capped/reset")).expect(502);
+    }
+    both_are_free(&gateway, "after answers and failures");
+
+    for n in 1..=5 {
+        let seen = origin.requests().len();
+        let one = begin(&gateway, "/capped/silent");
+        let other = begin(&gateway, "/capped/silent");
+        origin.wait_for(seen + 2);
+        gateway
+            .send(&get("/capped"))
+            .expect_problem(429, "too-many-concurrent");
+        drop((one, other));
+        both_are_free(
+            &gateway,
+            &format!("clients that left before an answer, {n}"),
+        );
+    }
+
+    for _ in 0..5 {
+        let mut client = begin(&gateway, "/capped/torn");
+        assert_eq!(client.read_head().unwrap().0, 200);
+        client.read_until_closed();
+    }
+    both_are_free(&gateway, "upstreams that broke off within an answer");
+
+    // An upload that is never finished.
+    for _ in 0..5 {
+        let mut client = gateway.connect();
+        client.send("POST /capped HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nsome");
+    }
+    both_are_free(&gateway, "clients that left within an upload");
+
+    let mut client = gateway.connect();
+    for _ in 0..10 {
+        client.exchange(&get("/capped")).expect(200);
+    }
+    both_are_free(&gateway, "a connection that goes on");
+    gateway.still_serves("/");
+}
+
+#[test]
+fn concurrency_leak_by_a_drain() {
+    let gate = Gate::default();
+    let origin = {
+        let gate = gate.clone();
+        Origin::with(move |exchange| {
+            exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")?;
+            gate.pass();
+            exchange.send("0\r\n\r\n")
+        })
+    };
+    let mut gateway = Settings::new(&origin).routes(ROUTES).start();
+    let mut clients = [begin(&gateway, "/capped"), begin(&gateway, "/capped")];
+    for client in &mut clients {
+        assert_eq!(client.read_head().unwrap().0, 200);
+    }
+    gateway.signal("TERM");
+    gate.open();
+    for client in &mut clients {
+        assert_eq!(client.read_exact(11).unwrap(), b"1\r\nx\r\n0\r\n\r\n");
+    }
+    assert!(gateway.wait_for_exit().success());
+}
+
+#[test]
+fn concurrency_bypass() {
+    let origin = origin();
+    let gateway = Settings::new(&origin).routes(ROUTES).start();
+    // Many at once, over connections of their own: two are served to their end, whoever they are.
+    let open = Mutex::new(Vec::new());
+    let refused = Mutex::new(0);
+    std::thread::scope(|scope| {
+        for n in 0..24 {
+            let (open, refused, gateway) = (&open, &refused, &gateway);
+            scope.spawn(move || {
+                let forged = format!("198.51.100.{n}");
+                let mut client = gateway.connect();
+                client.send(
+                    get("/capped/stream")
+                        .header("x-forwarded-for", &forged)
+                        .to_bytes(),
+                );
+                match client.read_head().unwrap().0 {
+                    200 => open.lock().unwrap().push(client),
+                    429 => *refused.lock().unwrap() += 1,
+                    other => panic!("{other}"),
+                }
+            });
+        }
+    });
+    assert_eq!(open.lock().unwrap().len(), 2);
+    assert_eq!(*refused.lock().unwrap(), 22);
+    let counted =
+        "portcullis_limit_decisions_total{policy=\"concurrency\",tier=\"\",decision=\"refused\"}";
+    assert_eq!(gateway.metric(counted), 22.0);
+    gateway.still_serves("/");
+}
