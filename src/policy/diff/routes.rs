@@ -34,19 +34,11 @@ const MEANINGS: &[(&str, Meaning)] = &[
     ("response_headers", Meaning::Other),
     ("rewrite", Meaning::Other),
     ("security_headers", Meaning::Words(&["standard", "off"])),
-    ("cors.origins", Meaning::Members),
-    ("cors.methods", Meaning::Members),
-    ("cors.headers", Meaning::Members),
-    ("cors.expose", Meaning::Members),
-    (
-        "cors.credentials",
-        Meaning::Words(&["nothing", "false", "true"]),
-    ),
-    ("cors.max_age", Meaning::Other),
 ];
 
 pub fn changes(old: &Stages, new: &Stages, pairs: &Pairs) -> Vec<Change> {
     let mut changes = Vec::new();
+    let meanings = [MEANINGS, &keys::CORS].concat();
     let (shown_old, shown_new) = (shown_routes(&old.config), shown_routes(&new.config));
     for (was, is) in pairs.all() {
         let (Some(before), Some(after)) = (Side::of(&old.config, was), Side::of(&new.config, is))
@@ -69,7 +61,7 @@ pub fn changes(old: &Stages, new: &Stages, pairs: &Pairs) -> Vec<Change> {
             |_| about.clone(),
             value_old,
             value_new,
-            MEANINGS,
+            &meanings,
         ));
     }
     for (is, route) in new.config.routes.iter().enumerate() {

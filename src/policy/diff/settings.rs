@@ -33,15 +33,6 @@ const MEANINGS: &[(&str, Meaning)] = &[
         "identity.forward_authorization",
         Meaning::Words(&["false", "true"]),
     ),
-    ("cors.origins", Meaning::Members),
-    ("cors.methods", Meaning::Members),
-    ("cors.headers", Meaning::Members),
-    ("cors.expose", Meaning::Members),
-    (
-        "cors.credentials",
-        Meaning::Words(&["nothing", "false", "true"]),
-    ),
-    ("cors.max_age", Meaning::Other),
     ("auth.base_path", Meaning::Other),
     ("auth.issuer", Meaning::Other),
     ("auth.signing", Meaning::Other),
@@ -50,6 +41,7 @@ const MEANINGS: &[(&str, Meaning)] = &[
     ("auth.audience", Meaning::Members),
     ("auth.leeway", Meaning::More),
     ("auth.rate", Meaning::More),
+    ("auth.failure_rate", Meaning::More),
     ("auth.access_token.ttl", Meaning::More),
     ("auth.refresh_token.ttl", Meaning::More),
     ("auth.refresh_token.reuse_grace", Meaning::More),
@@ -82,7 +74,8 @@ const MEANINGS: &[(&str, Meaning)] = &[
 ];
 
 pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
-    let mut changes = keys::compare(str::to_owned, &shown(old), &shown(new), MEANINGS);
+    let meanings = [MEANINGS, &keys::CORS].concat();
+    let mut changes = keys::compare(str::to_owned, &shown(old), &shown(new), &meanings);
     let strangers = (old.anonymous, new.anonymous);
     changes.extend(quota("anonymous", strangers));
     let names: BTreeSet<&String> = old.tiers.keys().chain(new.tiers.keys()).collect();

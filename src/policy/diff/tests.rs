@@ -553,3 +553,20 @@ fn networks_are_compared_by_the_addresses_in_them() {
         &[],
     );
 }
+
+#[test]
+fn methods_that_are_not_listed_are_all_of_them_to_other_pages() {
+    let line = |methods: &str| {
+        format!("name: a, path: /a, auth: none, cors: {{ origins: ['https://a.test']{methods} }}")
+    };
+    assert_said(
+        &[&line(", methods: [GET]")],
+        &[&line("")],
+        &["loosened: route a: cors.methods [GET] → nothing"],
+    );
+    assert_said(
+        &[&line("")],
+        &[&line(", methods: [GET]")],
+        &["tightened: route a: cors.methods nothing → [GET]"],
+    );
+}
