@@ -9,14 +9,12 @@ use super::variables::Told;
 use crate::authn::{Claim, User};
 use crate::config::checked::{ClaimRule, HostRewrite, Owner, OwnerField, Route, Rule};
 use crate::request::Facts;
-use crate::route::{Matched, parameter_index};
+use crate::route::Matched;
 
 /// A rule, compiled for its route.
 pub(super) struct Compiled {
     rule: Rule,
-    /// The number of the owner's parameter in the route's path, counted from 0.
-    parameter: Option<usize>,
-    /// The names of all parameters, for an expression and a look-up.
+    /// The names of the parameters of the route's path.
     parameters: Vec<String>,
     /// Whom look-ups ask.
     upstream: usize,
@@ -81,10 +79,6 @@ impl<'a> Case<'a> {
 
 pub(super) fn compile(route: &Route) -> Vec<Compiled> {
     let compiled = |rule: &Rule| Compiled {
-        parameter: rule
-            .owner
-            .as_ref()
-            .and_then(|owner| parameter_index(&route.pattern, &owner.parameter)),
         parameters: route
             .pattern
             .parameters()
@@ -185,8 +179,7 @@ impl Compiled {
     }
 
     fn is_owner(&self, owner: &Owner, case: &Case<'_>) -> bool {
-        let number = self.parameter;
-        let value = number.and_then(|number| case.matched.param(case.path(), number));
+        let value = self.value(case, &owner.parameter);
         value.is_some_and(|value| owns(case.user, &owner.equals, value))
     }
 }

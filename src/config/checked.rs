@@ -454,6 +454,8 @@ pub struct Cors {
     pub headers: Vec<HeaderName>,
     /// Of responses, beside the gateway's own.
     pub expose: Vec<HeaderName>,
+    /// All of them, as every response to such a page tells it.
+    pub exposed: HeaderValue,
     /// Never with [`Origins::Any`].
     pub credentials: bool,
     pub max_age: Duration,

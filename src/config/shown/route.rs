@@ -144,6 +144,7 @@ pub(super) fn of_cors(cors: &Cors) -> Value {
         methods,
         headers,
         expose,
+        exposed: _,
         credentials,
         max_age,
     } = cors;
