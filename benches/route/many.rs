@@ -17,7 +17,8 @@ use portcullis::route::{self, Table};
 /// Routes of one service, as [`file`] has them.
 pub const ROUTES: usize = 5;
 
-const HEAD: &str = "version: 1\n\
+/// What routes refer to.
+pub const HEAD: &str = "version: 1\n\
      tiers: { free: { rank: 0, rate: 100/min }, pro: { rank: 1 } }\n\
      upstreams: { app: { targets: http://127.0.0.1:8000 } }\n\
      routes:\n";
@@ -35,19 +36,6 @@ pub fn file(services: usize) -> String {
              auth: required, upstream: app, allow: [{{ owner: \"{{username}}\" }}, {{ min_tier: pro, roles: [editor] }}] }}\n  \
              - {{ name: files-{s}, path: \"/service-{s}/files/{{*file}}\", auth: optional, upstream: app }}\n  \
              - {{ name: rest-{s}, prefix: /service-{s}, auth: required, upstream: app }}\n"
-        );
-    }
-    text
-}
-
-/// As many routes, each with an expression that has to be evaluated to its end.
-pub fn expressions(routes: usize) -> String {
-    let mut text = String::from(HEAD);
-    for r in 0..routes {
-        let _ = writeln!(
-            text,
-            "  - {{ name: user-{r}, path: \"/service-{r}/users/{{username}}\", auth: required, upstream: app,\n      \
-             allow: [{{ cel: 'user.tier in [\"pro\", \"team\"] || \"editor\" in user.roles && path.username == user.username' }}] }}"
         );
     }
     text
