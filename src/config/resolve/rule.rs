@@ -6,7 +6,6 @@ use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, shown};
 use super::super::raw::RawRule;
 use super::claim::claims;
-use super::headers::Taken;
 use super::owner;
 use super::pattern::Fault;
 use super::route::{Names, report};
@@ -65,18 +64,18 @@ pub fn rule(
         cel: raw
             .cel
             .given()
-            .and_then(|text| cel(text, pattern, &names.headers, findings)),
+            .and_then(|text| cel(text, pattern, names, findings)),
     }
 }
 
 fn cel(
     text: &At<String>,
     pattern: Option<&Pattern>,
-    taken: &Taken,
+    names: &Names<'_>,
     findings: &mut Findings,
 ) -> Option<Expression> {
     let parameters = pattern.map(Pattern::parameters);
-    let expression = match Expression::compile(&text.value, parameters.as_deref()) {
+    let expression = match names.expression(&text.value, parameters.as_deref()) {
         Ok(expression) => expression,
         Err(faults) => {
             for fault in faults {
@@ -87,7 +86,7 @@ fn cel(
     };
     for variable in expression.variables() {
         if let Variable::Header(name) = variable
-            && !taken.is_of_callers(name)
+            && !names.headers.is_of_callers(name)
         {
             let start = text.value.find(name.as_str()).unwrap_or_default();
             let fault = Fault {
