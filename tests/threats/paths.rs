@@ -353,3 +353,79 @@ fn host_in_disguise() {
     assert!(open.requests().is_empty() && guarded.requests().is_empty());
     gateway.still_serves("/");
 }
+
+const SPELLINGS: &str = r#"
+    - { name: section, path: "/docs/{section}", auth: required, upstream: app,
+        path_options: { case_insensitive: true }, allow: [{ cel: 'path.section != "secret"' }] }
+    - { name: whole, prefix: /whole, auth: required, upstream: app,
+        path_options: { case_insensitive: true }, allow: [{ cel: 'request.path != "/whole/secret"' }] }
+    - { name: rest, path: "/rest/{*rest}", auth: required, upstream: app,
+        path_options: { case_insensitive: true, merge_slashes: true, trailing_slash: ignore },
+        allow: [{ cel: '!(path.rest in ["secret", "a/secret"])' }] }
+    - { name: end, path: "/end/{section}", auth: required, upstream: app,
+        path_options: { trailing_slash: ignore, merge_slashes: true }, allow: [{ cel: 'request.path != "/end/secret"' }] }
+    - { name: regex, regex: "/re/(?P<section>.*)", auth: required, upstream: app,
+        path_options: { case_insensitive: true, trailing_slash: ignore }, allow: [{ cel: '!path.section.matches("^secret$")' }] }
+"#;
+
+/// An expression that keeps one path away keeps away all that the route takes for the same.
+#[test]
+fn expression_of_another_spelling() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin).routes(SPELLINGS).start();
+    let alice = gateway.user("alice", &[]);
+    let send = |path: &str| {
+        let mut connection = gateway.connect();
+        connection.send(get(path).bearer(&alice.access).to_bytes());
+        connection.read_response().status
+    };
+    for path in [
+        "/docs/secret",
+        "/docs/SECRET",
+        "/DOCS/Secret",
+        "/whole/secret",
+        "/whole/SECRET",
+        "/Whole/sEcret",
+        "/rest/secret",
+        "/rest/secret/",
+        "/rest/SECRET",
+        "/REST/Secret/",
+        "/rest/a/Secret",
+        "/end/secret",
+        "/end/secret/",
+        "/re/secret",
+        "/re/Secret",
+        "/re/SECRET/",
+    ] {
+        assert_eq!(send(path), 403, "{path}");
+    }
+    for path in [
+        "/docs/%53ecret",
+        "/docs/SECRET;x",
+        "/whole//secret",
+        "/whole/%53ECRET",
+        "/rest//secret",
+        "/rest/a//SECRET",
+        "/rest/secret//",
+        "/end//secret",
+        "/end/secret//",
+        "/end/secret/.",
+        "/re/Secret//",
+        "/re/%73ecret",
+    ] {
+        let status = send(path);
+        assert!(matches!(status, 400 | 403 | 404), "{path}: {status}");
+    }
+    assert_eq!(origin.requests().len(), 0);
+    for path in [
+        "/docs/Other",
+        "/WHOLE/other",
+        "/rest/Other/",
+        "/end/Secret",
+        "/end/other/",
+        "/re/secrets/",
+    ] {
+        assert_eq!(send(path), 200, "{path}");
+        assert_eq!(origin.last_request().target(), path);
+    }
+}
