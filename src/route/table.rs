@@ -71,7 +71,7 @@ impl Table {
             table.routes.push(Entry {
                 methods: route.methods.clone(),
                 headers: route.headers.clone(),
-                deciding: Deciding::of(route),
+                deciding: Deciding::of(route, &config.identity),
             });
         }
         for (place, index) in order::of(&config.routes).into_iter().enumerate() {
