@@ -6,6 +6,7 @@
 
 mod call;
 mod check;
+mod compared;
 mod kind;
 mod name;
 mod place;
@@ -24,6 +25,7 @@ use regex::bytes::Regex;
 use super::resolve::pattern::Fault;
 use value::{Budget, Pattern, Words};
 
+pub use compared::Compared;
 pub use value::Given;
 pub use variable::{RequestField, Variable};
 

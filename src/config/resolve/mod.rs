@@ -22,6 +22,7 @@ mod rule;
 mod secret;
 mod shadow;
 mod signing;
+mod spelling;
 mod store;
 mod ties;
 mod unused_tiers;

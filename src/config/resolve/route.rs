@@ -217,7 +217,7 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
             }
             let rules = rules.value.0.iter();
             rules
-                .map(|at| rule::rule(at, pattern.as_ref(), names, findings))
+                .map(|at| rule::rule(at, pattern.as_ref(), path_options, names, findings))
                 .collect()
         }
     };

@@ -1,7 +1,7 @@
 //! The rules of a route's `allow`.
 
 use super::super::cel::{Expression, Variable};
-use super::super::checked::{Pattern, Rule};
+use super::super::checked::{PathOptions, Pattern, Rule};
 use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, shown};
 use super::super::raw::RawRule;
@@ -9,11 +9,13 @@ use super::claim::claims;
 use super::owner;
 use super::pattern::Fault;
 use super::route::{Names, report};
+use super::spelling;
 
 /// `pattern` is the route's, when it could be read: owners name its parameters.
 pub fn rule(
     at: &At<RawRule>,
     pattern: Option<&Pattern>,
+    options: PathOptions,
     names: &Names<'_>,
     findings: &mut Findings,
 ) -> Rule {
@@ -51,6 +53,13 @@ pub fn rule(
         Some(raw) => owner::owner(raw, pattern, findings),
         None => (None, None),
     };
+    let cel = raw
+        .cel
+        .given()
+        .and_then(|text| cel(text, pattern, names, findings).map(|cel| (text, cel)));
+    if let Some((text, expression)) = &cel {
+        spelling::warn(text, expression, options, findings);
+    }
     let values = |list: Vec<&At<String>>| list.into_iter().map(|at| at.value.clone()).collect();
     Rule {
         superuser: raw.superuser.copied(),
@@ -61,10 +70,7 @@ pub fn rule(
         roles: values(roles),
         scopes: values(scopes),
         claims: claims(&raw.claims, findings),
-        cel: raw
-            .cel
-            .given()
-            .and_then(|text| cel(text, pattern, names, findings)),
+        cel: cel.map(|(_, expression)| expression),
     }
 }
 
