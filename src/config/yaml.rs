@@ -15,6 +15,9 @@ const DEEPEST: usize = 64;
 /// What all aliases of a file may stand for together, in nodes. "Billion laughs" ends here.
 const MOST_ALIASED: usize = 100_000;
 
+/// Keys whose values are headers, whatever they are called.
+const HEADERS: [&str; 3] = ["set", "add", "headers"];
+
 /// One value of the file. No `Debug`: it may hold a secret.
 pub struct Node {
     pub span: Span,
@@ -300,6 +303,9 @@ impl<'a> Reader<'a> {
                 let from = (key.span.end + ": ".len()).min(value.span.start);
                 self.findings.hide(Span::new(from, value.span.end));
             }
+            if HEADERS.contains(&key.text.as_str()) {
+                self.hide_credentials(&value);
+            }
             if let Some(first) = seen.get(&key.text) {
                 let line = self.source.line(first.start);
                 let message = format!("the key {} stands here twice", shown(&key.text));
@@ -309,6 +315,29 @@ impl<'a> Reader<'a> {
             }
             seen.insert(key.text.clone(), key.span);
             entries.push(Entry { key, value });
+        }
+    }
+
+    /// Of headers and their values.
+    fn hide_credentials(&mut self, headers: &Node) {
+        let Value::Mapping(entries) = &headers.value else {
+            return;
+        };
+        for entry in entries {
+            if secret::is_header(&entry.key.text) {
+                self.hide(&entry.value);
+            }
+        }
+    }
+
+    fn hide(&mut self, node: &Node) {
+        match &node.value {
+            Value::Scalar(_) | Value::Unset => self.findings.hide(node.span),
+            Value::Sequence(items) => items.iter().for_each(|item| self.hide(item)),
+            Value::Mapping(entries) => entries.iter().for_each(|entry| {
+                self.findings.hide(entry.key.span);
+                self.hide(&entry.value);
+            }),
         }
     }
 
