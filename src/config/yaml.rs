@@ -14,6 +14,8 @@ use super::source::{Source, Span};
 const DEEPEST: usize = 64;
 /// What all aliases of a file may stand for together, in nodes. "Billion laughs" ends here.
 const MOST_ALIASED: usize = 100_000;
+/// Bytes of a text that count as a further node.
+const BYTES_OF_NODE: usize = 64;
 
 /// Keys whose values are headers, whatever they are called.
 const HEADERS: [&str; 3] = ["set", "add", "headers"];
@@ -22,7 +24,7 @@ const HEADERS: [&str; 3] = ["set", "add", "headers"];
 pub struct Node {
     pub span: Span,
     pub value: Value,
-    /// This node and all within it.
+    /// This node and all within it; long texts count for more.
     size: usize,
 }
 
@@ -115,6 +117,10 @@ fn read_with(source: &Source, env: Option<Env<'_>>, findings: &mut Findings) -> 
     reader.document().ok()
 }
 
+fn weight(text: &str) -> usize {
+    1 + text.len() / BYTES_OF_NODE
+}
+
 /// YAML 1.2, 5.1: what a stream may not hold.
 fn is_forbidden(c: char) -> bool {
     c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')
@@ -204,7 +210,10 @@ impl<'a> Reader<'a> {
         };
         self.aliased = self.aliased.saturating_add(node.size);
         if self.aliased > MOST_ALIASED {
-            let message = format!("the file's aliases stand for more than {MOST_ALIASED} values");
+            let most = MOST_ALIASED * BYTES_OF_NODE / 1_000_000;
+            let message = format!(
+                "the file's aliases stand for more than {MOST_ALIASED} values or {most} MB of text"
+            );
             return Err(self.stop(span, message));
         }
         Ok(node)
@@ -233,11 +242,11 @@ impl<'a> Reader<'a> {
         }
         Node {
             span,
+            size: weight(&value),
             value: Value::Scalar(Scalar {
                 text: value,
                 is_plain,
             }),
-            size: 1,
         }
     }
 
@@ -296,8 +305,9 @@ impl<'a> Reader<'a> {
             };
             let (event, span) = self.next()?;
             let value = self.node(event, span)?;
-            size += 1 + value.size;
+            size += value.size;
             let Some(key) = key else { continue };
+            size += weight(&key.text);
             if matches!(value.value, Value::Scalar(_)) && secret::key_in(&key.text).is_some() {
                 // With what stands before it: an unquoted secret may begin as a tag or an anchor.
                 let from = (key.span.end + ": ".len()).min(value.span.start);
