@@ -144,7 +144,7 @@ impl Reloader {
             let detail = "This gateway serves by no file.";
             return Err(Refusal::new(Code::Conflict, detail));
         }
-        let outcome = match self.read() {
+        let outcome = match self.read().await {
             Ok(file) => self.replace(file).await,
             Err(error) => Err(error),
         };
@@ -153,7 +153,7 @@ impl Reloader {
 
     /// Reloads if the file says something else than when it was last read.
     async fn look(&mut self) {
-        let read = match self.read() {
+        let read = match self.read().await {
             // Its end is an event as well; and a file that is away comes back with one.
             Err(ReloadError::BeingWritten) => return,
             Err(_) if self.is_away() => return,
@@ -179,8 +179,8 @@ impl Reloader {
     }
 
     /// The file as nobody was writing to it.
-    fn read(&mut self) -> Result<File, ReloadError> {
-        let Some(origin) = &self.origin else {
+    async fn read(&mut self) -> Result<File, ReloadError> {
+        let Some(path) = self.origin.as_ref().map(|origin| origin.path.clone()) else {
             return Err(ReloadError::BeingWritten);
         };
         for _ in 0..TRIES {
@@ -190,7 +190,10 @@ impl Reloader {
                     return Err(ReloadError::BeingWritten);
                 }
             }
-            let file = File::read(&origin.path).map_err(ReloadError::Invalid)?;
+            // A disk may take its time, and others wait for these threads.
+            let path = path.clone();
+            let read = tokio::task::spawn_blocking(move || File::read_again(&path)).await?;
+            let file = read.map_err(ReloadError::Invalid)?;
             let is_whole = match &mut self.watch {
                 Some(watch) => !watch.take_events(),
                 None => true,
@@ -209,7 +212,7 @@ impl Reloader {
         }
         let parts = &self.in_force.parts;
         let before = Arc::clone(&self.in_force.snapshots.load().config);
-        // Ten thousand routes take their time, and others wait for these threads.
+        // So may ten thousand routes.
         let parsed = tokio::task::spawn_blocking(move || super::parse(&file)).await?;
         let loaded = parsed.map_err(ReloadError::Invalid)?;
         let fixed = config::needs_restart(&before, &loaded.config);

@@ -187,14 +187,19 @@ async fn run(
     is_draining.store(true, Ordering::Relaxed);
     accepting.shutdown().await;
     let _ = drain.send(true);
-    let drained = tokio::select! {
-        joined = join(workers) => joined,
-        () = tokio::time::sleep(grace) => false,
-        () = signals.stop() => false,
+    let end = async {
+        let drained = tokio::select! {
+            joined = join(workers) => joined,
+            () = tokio::time::sleep(grace) => false,
+        };
+        background.shutdown().await;
+        counters.write_last().await;
+        drained
     };
-    background.shutdown().await;
-    counters.write_last().await;
-    Ok(drained)
+    tokio::select! {
+        drained = end => Ok(drained),
+        () = signals.stop() => Ok(false),
+    }
 }
 
 /// Where administration comes in.

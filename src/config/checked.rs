@@ -15,7 +15,7 @@ use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
 use super::cel::Expression;
-use super::secret::Secret;
+use super::secret::{self, Secret, shown_header};
 
 pub use super::json_pointer::{JsonPointer, NoValue};
 pub use super::look_up::{LookUp, Target as LookUpTarget};
@@ -359,10 +359,26 @@ pub struct Assertion {
 }
 
 /// A header and what its value is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HeaderLine {
     pub name: HeaderName,
     pub value: Template,
+}
+
+impl HeaderLine {
+    /// The value as people are shown it. `parameters` are those of the route's path.
+    pub fn shown(&self, parameters: &[&str]) -> String {
+        match secret::is_header(self.name.as_str()) {
+            true => secret::HIDDEN.to_owned(),
+            false => self.value.text(parameters),
+        }
+    }
+}
+
+impl fmt::Debug for HeaderLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.shown(&[]))
+    }
 }
 
 /// What a route changes about the headers of a message, in this order.
@@ -615,10 +631,21 @@ pub enum TrailingSlash {
 }
 
 /// A header that a request has to have for a route, in one of its lines.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RouteHeader {
     pub name: HeaderName,
     pub value: HeaderValue,
+}
+
+impl fmt::Debug for RouteHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {}",
+            self.name,
+            shown_header(&self.name, &self.value)
+        )
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -58,6 +58,16 @@ impl File {
         ))
     }
 
+    /// The same of a file that was read before. A pipe has nothing left, and whoever opens it waits.
+    pub fn read_again(path: &Path) -> Result<File, Report> {
+        if fs::metadata(path).is_ok_and(|is| !is.is_file()) {
+            let message = "it is no regular file, and can be read only once";
+            let hint = "write it to a file, and serve by that";
+            return Err(Report::of_file(path, message, hint));
+        }
+        File::read(path)
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

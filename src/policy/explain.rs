@@ -18,6 +18,7 @@ use super::wording;
 use crate::authn::{Identified, Principal, User};
 use crate::authz::{self, Decision, Key};
 use crate::config::checked::{AuthMode, Guard, Route, Rule};
+use crate::config::shown_header;
 use crate::forward::{self, Circumstances, Hop, Outgoing};
 use crate::gateway::cors::{self, CrossOrigin};
 use crate::gateway::ingress::{self, Connection};
@@ -403,24 +404,18 @@ fn compare_headers(told: &mut Explanation, head: &Parts, outgoing: &Outgoing) {
         }
     }
     for name in outgoing.headers.keys() {
-        let values = |headers: &http::HeaderMap| -> Vec<String> {
-            headers.get_all(name).iter().map(text).collect()
-        };
-        let (before, after) = (values(&head.headers), values(&outgoing.headers));
+        let (before, after) = (head.headers.get_all(name), outgoing.headers.get_all(name));
         if before != after {
-            if !before.is_empty() {
+            if before.iter().next().is_some() {
                 told.removed.push(name.to_string());
             }
-            let after = after.into_iter().map(|value| (name.to_string(), value));
+            let after = after.iter();
+            let after = after.map(|value| (name.to_string(), shown_header(name, value)));
             told.added.extend(after);
         }
     }
     told.removed.sort();
     told.added.sort();
-}
-
-fn text(value: &HeaderValue) -> String {
-    String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
 /// An account without a stated id has this one.

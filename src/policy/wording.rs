@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::config::checked::{AuthMode, HostPattern, Route, Rule};
+use crate::config::shown_header;
 use crate::config::text::pattern_text;
 
 /// Whom a route asks who they are.
@@ -47,7 +48,7 @@ pub fn methods(route: &Route) -> String {
 /// `x-beta=1 x-gamma=2`
 pub fn headers(route: &Route) -> String {
     let headers = route.headers.iter().map(|header| {
-        let value = String::from_utf8_lossy(header.value.as_bytes());
+        let value = shown_header(&header.name, &header.value);
         format!("{}={value}", header.name)
     });
     headers.collect::<Vec<_>>().join(" ")

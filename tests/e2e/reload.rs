@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::harness::client::{get, post};
 use crate::harness::eventually;
-use crate::harness::gateway::{Gateway, Settings};
+use crate::harness::gateway::{Gateway, Settings, make_pipe};
 use crate::harness::origin::Origin;
 
 const OPEN: &str = "- { name: all, prefix: /, auth: none, upstream: app }";
@@ -295,4 +295,40 @@ fn the_command_line_has_the_gateway_reload() {
     let mut health = crate::harness::gateway::portcullis(gateway.directory());
     health.args(["health", "-c", other.to_str().unwrap()]);
     assert_eq!(crate::harness::gateway::run(&mut health, "").code, 0);
+}
+
+#[test]
+fn a_pipe_in_a_file_s_place_is_not_waited_for() {
+    let origin = Origin::start();
+    let mut gateway = start(&origin);
+    let yaml = gateway.yaml();
+    let pipe = gateway.directory().join("pipe");
+    make_pipe(&pipe);
+    fs::rename(&pipe, gateway.file()).unwrap();
+    gateway.signal("HUP");
+    gateway.says("it is no regular file");
+    gateway.send(&get("/")).expect(200);
+    put(&gateway, &yaml.replace("auth: none", "auth: required"));
+    until(&gateway, 401);
+
+    // Nor is one that the file names.
+    make_pipe(&pipe);
+    let key = format!("auth:\n  master_key_file: {}\n", pipe.display());
+    put(&gateway, &yaml.replace("auth:\n", &key));
+    gateway.says("it is no file");
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait_for_exit().code(), Some(0));
+}
+
+/// As `serve -c <(envsubst < gateway.yaml)` does.
+#[test]
+fn a_gateway_that_was_served_by_a_pipe_goes_on_and_ends() {
+    let origin = Origin::start();
+    let settings = Settings::new(&origin).routes(OPEN);
+    let mut gateway = settings.by_a_pipe().start();
+    gateway.signal("HUP");
+    gateway.says("it is no regular file");
+    gateway.send(&get("/")).expect(200);
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait_for_exit().code(), Some(0));
 }

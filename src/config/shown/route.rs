@@ -9,6 +9,7 @@ use super::super::checked::{
     HostRewrite, Limit, LookUp, Mode, Networks, Origins, Owner, PathOptions, Pattern, Rate,
     Rewrite, Route, RouteHeader, Rule, SecurityHeaders, Segment, TrailingSlash,
 };
+use super::super::secret::shown_header;
 use super::{duration, lines, named, with_rate};
 
 /// In the order of the file.
@@ -56,10 +57,9 @@ fn one(route: &Route, config: &Config) -> Value {
     let (kind, text) = of_pattern(pattern);
     let limits = limits.as_ref();
     let rules: Vec<_> = allow.iter().map(|rule| of_rule(rule, config)).collect();
-    let headers = headers.iter().map(|RouteHeader { name, value }| {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        (name.to_string(), json!(value))
-    });
+    let headers = headers
+        .iter()
+        .map(|RouteHeader { name, value }| (name.to_string(), json!(shown_header(name, value))));
     json!({
         "name": name,
         kind: text,

@@ -25,7 +25,7 @@ impl Witness {
             text = format!("{text} on {}", self.host);
         }
         for (name, value) in &self.headers {
-            let value = String::from_utf8_lossy(value.as_bytes());
+            let value = crate::config::shown_header(name, value);
             text = format!("{text} with `{name}: {value}`");
         }
         text
