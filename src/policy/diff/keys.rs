@@ -17,6 +17,8 @@ pub enum Meaning {
     Nothing,
     /// Neither looser nor tighter.
     Other,
+    /// Looser, whichever way it goes: nothing shows that it is not.
+    Unknown,
     /// A number, a duration or a rate of which more is looser.
     More,
     /// A number or a duration of which less is looser.
@@ -91,7 +93,7 @@ fn kind(meaning: Option<Meaning>, was: Option<&Value>, is: Option<&Value>) -> Op
     };
     let unknown = Some(Ordering::Greater);
     match meaning {
-        None => unknown,
+        None | Some(Meaning::Unknown) => unknown,
         Some(Meaning::Nothing) => None,
         Some(Meaning::Other) => Some(Ordering::Equal),
         Some(Meaning::More) => by_number().or(unknown),

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
-use super::rules::{self, Side};
+use super::rules;
 use super::settings::rate_of;
+use super::sides::Side;
 use super::{Change, Kind, Part};
 use crate::config::checked::{AuthMode, Concurrency, Limit, LimitKey, Mode, Rate, Route};
 use crate::config::text::rate_text;

@@ -25,7 +25,8 @@ const MEANINGS: &[(&str, Meaning)] = &[
     ("routes", Meaning::Nothing),
     ("tiers", Meaning::Nothing),
     ("anonymous", Meaning::Nothing),
-    ("trusted_proxies", Meaning::Members),
+    // One that is not trusted is a client itself, with an address that `ip` may admit.
+    ("trusted_proxies", Meaning::Unknown),
     ("max_header", Meaning::More),
     ("upstreams", Meaning::Other),
     ("identity", Meaning::Other),

@@ -1,5 +1,9 @@
 //! What is said of changes to a file.
 
+mod moved;
+mod regexes;
+mod settings;
+
 use super::*;
 use crate::config;
 
