@@ -2,9 +2,11 @@
 //! as loosened.
 
 mod addresses;
+mod default_tier;
 mod hosts;
 mod keys;
 mod limits;
+mod listeners;
 mod moved;
 mod pairs;
 mod paths;
@@ -17,6 +19,7 @@ mod settings;
 mod sides;
 #[cfg(test)]
 mod tests;
+mod upstreams;
 mod witness;
 
 use serde_json::{Value, json};

@@ -1,10 +1,13 @@
 //! Each route as it was and as it is; those that are new, and those that are gone.
 
+use std::collections::BTreeSet;
+
 use super::pairs::Pairs;
 use super::sides::{self, Side};
 use super::{Change, Kind, Part, ROUTE};
 use crate::config::Config;
 use crate::config::checked::Route;
+use crate::config::field_names::{folded, is_of_message};
 use crate::policy::wording;
 
 pub fn changes(old: &Config, new: &Config, pairs: &Pairs) -> Vec<Change> {
@@ -28,8 +31,30 @@ pub fn changes(old: &Config, new: &Config, pairs: &Pairs) -> Vec<Change> {
     let added = new.routes.iter().enumerate();
     let added = added.filter(|(is, _)| pairs.was(*is).is_none());
     changes.extend(added.map(|(_, route)| whole(Kind::Added, route)));
-    let removed = old.routes.iter().enumerate();
-    let removed = removed.filter(|(was, _)| pairs.became(*was).is_none());
-    changes.extend(removed.map(|(_, route)| whole(Kind::Removed, route)));
+    for (was, route) in old.routes.iter().enumerate() {
+        if pairs.became(was).is_none() {
+            changes.push(whole(Kind::Removed, route));
+            changes.extend(freed(route, new));
+        }
+    }
     changes
+}
+
+/// Headers that a route set are the gateway's alone on every route; without it clients may send them.
+fn freed(route: &Route, new: &Config) -> Option<Change> {
+    let assertion = new.identity.assertion.iter().map(|told| &told.header);
+    let told: Vec<_> = new
+        .headers_told()
+        .map(|line| &line.name)
+        .chain(assertion)
+        .collect();
+    let lines = route.request_headers.lines().map(|line| &line.name);
+    let freed = lines.filter(|name| !told.contains(name) && !is_of_message(&folded(name.as_str())));
+    let names: BTreeSet<&str> = freed.map(|name| name.as_str()).collect();
+    let what = format!(
+        "clients may send {}, which it set",
+        names.iter().copied().collect::<Vec<_>>().join(", ")
+    );
+    let about = format!("{ROUTE}{}", route.name);
+    (!names.is_empty()).then(|| Change::new(Kind::Loosened, &about, Part::Key, what))
 }

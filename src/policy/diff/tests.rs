@@ -1,5 +1,6 @@
 //! What is said of changes to a file.
 
+mod keys;
 mod moved;
 mod regexes;
 mod settings;

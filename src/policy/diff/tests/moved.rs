@@ -64,3 +64,25 @@ fn there_is_always_a_method_that_no_route_names() {
         "newly public: route all: takes `ZZ-ANY /admin`, which `admin` took: auth required → none: anybody gets through"
     );
 }
+
+#[test]
+fn headers_that_a_route_set_are_free_without_it() {
+    let org =
+        "name: org, path: /org, auth: required, request_headers: { set: { X-Org: a, Accept: b } }";
+    assert_said(
+        &[org, REST],
+        &[REST],
+        &[
+            "loosened: route org: clients may send x-org, which it set",
+            "loosened: route rest: takes `GET /org`, which `org` took: request_headers.set.accept b → nothing; \
+             request_headers.set.x-org a → nothing",
+            "removed: route org: path /org, auth required",
+        ],
+    );
+    let other = format!("{REST}, request_headers: {{ set: {{ X-Org: c }} }}");
+    let said = said(&[org, &other], &[&other]);
+    assert!(
+        said.iter().all(|line| !line.contains("may send")),
+        "{said:?}"
+    );
+}

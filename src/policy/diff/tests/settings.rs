@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// How lines begin that are about something, where its lines change from one to another.
+/// What is said where these lines of a file become those.
 #[track_caller]
 fn assert_key(old: &str, new: &str, expected: &[&str]) {
     let route = &["name: a, path: /a, auth: none"];
@@ -48,14 +48,12 @@ fn what_answers_and_what_it_is_asked_may_be_looser() {
         assert_said(&[&route(old)], &[&route(new)], &[&expected]);
     }
     let head = HEAD.replace("{ app: {", "{ other: { targets: http://b }, app: {");
-    let line = "version";
     let text = |upstream: &str| {
         let text = format!(
             "{head}routes:\n  - {{ name: a, path: /a, auth: none, upstream: {upstream} }}\n  \
              - {{ name: b, path: /b, auth: none, upstream: app }}\n  \
              - {{ name: c, path: /c, auth: none, upstream: other }}\n"
         );
-        assert!(text.contains(line));
         let loaded = config::parse(&text, "g.yaml".as_ref(), &|_| None);
         Stages::build(
             loaded.unwrap_or_else(|report| panic!("{report}")).config,
@@ -65,6 +63,66 @@ fn what_answers_and_what_it_is_asked_may_be_looser() {
     assert_eq!(
         lines(&text("app"), &text("other")),
         ["loosened: route a: upstream app → other"]
+    );
+}
+
+#[test]
+fn upstreams_are_compared_where_both_files_have_them() {
+    let route = &["name: a, path: /a, auth: none"];
+    let with = |from: &str, to: &str| file(&HEAD.replace(from, to), route);
+    let (one, two) = (
+        "{ app: { targets: http://a } }",
+        "{ app: { targets: http://b } }",
+    );
+    assert_eq!(
+        lines(&with(one, one), &with(one, two)),
+        ["loosened: upstream app: targets [http://a:80] → [http://b:80]"]
+    );
+    let slow = "{ app: { targets: http://a, response_timeout: 31s } }";
+    assert_eq!(
+        lines(&with(one, one), &with(one, slow)),
+        ["changed: upstream app: response_timeout 30s → 31s"]
+    );
+    let more = "{ app: { targets: http://a }, new: { targets: http://c } }";
+    assert_eq!(
+        lines(&with(one, one), &with(one, more)),
+        ["changed: upstream new: is new"]
+    );
+    assert_eq!(
+        lines(&with(one, more), &with(one, one)),
+        ["changed: upstream new: is gone"]
+    );
+}
+
+#[test]
+fn the_tier_of_new_accounts_is_compared_by_what_it_gives() {
+    let tier = |name: &str| format!("auth: {{ registration: open, default_tier: {name} }}");
+    assert_key(
+        &tier("free"),
+        &tier("pro"),
+        &["loosened: auth.default_tier: free → pro"],
+    );
+    assert_key(
+        &tier("pro"),
+        &tier("free"),
+        &["tightened: auth.default_tier: pro → free"],
+    );
+    let lines_of = |routes: &[&str], old: &str, new: &str| {
+        let with = |name: &str| file(&format!("{HEAD}{}\n", tier(name)), routes);
+        lines(&with(old), &with(new))
+    };
+    let looser = ["loosened: auth.default_tier: pro → free"];
+    for route in [
+        "name: a, path: /a, auth: required, allow: [{ tiers: [free] }]",
+        "name: a, path: /a, auth: required, allow: [{ cel: 'user.tier != \"pro\"' }]",
+        "name: a, path: /a, auth: required, limits: [{ name: x, rate: 5/min, tiers: { free: 6/min } }]",
+    ] {
+        assert_eq!(lines_of(&[route], "pro", "free"), looser, "{route}");
+    }
+    let both = "name: a, path: /a, auth: required, allow: [{ tiers: [free, pro] }]";
+    assert_eq!(
+        lines_of(&[both], "pro", "free"),
+        ["tightened: auth.default_tier: pro → free"]
     );
 }
 
@@ -82,4 +140,85 @@ fn pages_of_other_origins_are_the_gateway_s_or_the_upstream_s() {
         &[&with],
         &["loosened: route a: cors is no longer left to the upstream: https://a.test may call"],
     );
+}
+
+#[test]
+fn where_the_gateway_is_reached_is_compared_without_ports() {
+    let listen = |address: &str| format!("listen: [{{ address: '{address}' }}]");
+    let admin = |address: &str| format!("admin: {{ address: '{address}' }}");
+    for (old, new, expected) in [
+        (
+            "127.0.0.1:80",
+            "0.0.0.0:80",
+            Some("loosened: listen: 127.0.0.1 → 0.0.0.0"),
+        ),
+        (
+            "0.0.0.0:80",
+            "192.0.2.1:80",
+            Some("tightened: listen: 0.0.0.0 → 192.0.2.1"),
+        ),
+        (
+            "192.0.2.1:80",
+            "192.0.2.2:80",
+            Some("loosened: listen: 192.0.2.1 → 192.0.2.2"),
+        ),
+        (
+            "192.0.2.1:80",
+            "127.0.0.1:80",
+            Some("tightened: listen: 192.0.2.1 → 127.0.0.1"),
+        ),
+        ("0.0.0.0:80", "0.0.0.0:81", None),
+        ("127.0.0.1:80", "[::1]:80", None),
+    ] {
+        let expected: Vec<&str> = expected.into_iter().collect();
+        assert_key(&listen(old), &listen(new), &expected);
+    }
+    assert_key(
+        &admin("127.0.0.1:9901"),
+        &admin("0.0.0.0:9901"),
+        &["loosened: admin.address: 127.0.0.1 → 0.0.0.0"],
+    );
+    assert_key(
+        &admin("127.0.0.1:9901"),
+        "admin: { socket: admin.sock }",
+        &["tightened: admin.address: 127.0.0.1 → nothing"],
+    );
+}
+
+#[test]
+fn what_keeps_callers_and_tokens_apart_is_looser_when_it_is_another() {
+    for (old, new, expected) in [
+        (
+            "identity: { preset: x-user }",
+            "identity: { preset: remote-user }",
+            "loosened: identity.preset: x-user → remote-user",
+        ),
+        (
+            "identity: { headers: { X-Org: '{claims.org}' } }",
+            "",
+            "loosened: identity.headers.x-org: {claims.org} → nothing",
+        ),
+        (
+            "auth: { api_keys: { header: X-API-Key } }",
+            "auth: { api_keys: { header: X-Other } }",
+            "loosened: auth.api_keys.header: x-api-key → x-other",
+        ),
+        (
+            "auth: { refresh_token: { delivery: cookie } }",
+            "auth: { refresh_token: { delivery: body } }",
+            "loosened: auth.refresh_token.delivery: cookie → body",
+        ),
+        (
+            "auth: { cookie: { name: __Secure-a } }",
+            "auth: { cookie: { name: a } }",
+            "loosened: auth.cookie.name: __Secure-a → a",
+        ),
+        (
+            "auth: { rate: 1/s }",
+            "auth: { rate: 60/min }",
+            "loosened: auth.rate: 1/s → 60/min",
+        ),
+    ] {
+        assert_key(old, new, &[expected]);
+    }
 }
