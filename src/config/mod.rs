@@ -52,7 +52,7 @@ pub use plans::{LimitRule, Plans, RuleScope};
 pub use restart::needs_restart;
 pub use schema::schema;
 pub use secret::{Secret, is_header as is_secret_header, shown_header};
-pub use shown::{shown, shown_routes};
+pub use shown::{shown, shown_route, shown_routes};
 pub use units::parse_duration;
 pub use watch::Watch;
 

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::checked::{
     AccessLog, Admin, Assertion, Config, HeaderLine, Identity, LimitsHeaders, Log, Preset, Rate,
-    Store, Target, Tier, Upstream, UserId,
+    Route, Store, Target, Tier, Upstream, UserId,
 };
 use super::secret::{HIDDEN, Secret, credentials_in, key_in};
 use super::units::RATE_UNITS;
@@ -69,6 +69,11 @@ pub fn shown(config: &Config) -> Value {
 /// The routes alone, in the order of the file.
 pub fn shown_routes(config: &Config) -> Value {
     finished(Value::Array(route::all(config)))
+}
+
+/// One of them.
+pub fn shown_route(route: &Route, config: &Config) -> Value {
+    finished(route::one(route, config))
 }
 
 fn of_admin(admin: &Admin) -> Value {

@@ -18,7 +18,7 @@ pub fn all(config: &Config) -> Vec<Value> {
     routes.map(|route| one(route, config)).collect()
 }
 
-fn one(route: &Route, config: &Config) -> Value {
+pub(super) fn one(route: &Route, config: &Config) -> Value {
     let Route {
         name,
         pattern,
