@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use http::Method;
 use http::header::{HeaderMap, HeaderName};
 
+use super::super::caller::is_read;
 use super::super::explain::at_once;
 use super::super::stages::Stages;
 use super::record::Record;
@@ -94,6 +95,10 @@ pub fn decide(stages: &Stages, record: &Record, sender: &Sender<'_>) -> Verdict 
     let admission = match limit::admit(&stages.limits, &matched, &facts) {
         Ok(admission) => admission,
         Err(refusal) => return Verdict::Deny(code(&refusal), Some(index)),
+    };
+    let sender = match sender {
+        Sender::Account { principal, .. } if !is_read(principal, &stages.config) => &Sender::Nobody,
+        sender => sender,
     };
     let principal = match identify(route, sender) {
         Ok(principal) => principal,

@@ -32,8 +32,12 @@ fn look_up(id: Uuid) -> Option<TestCaller> {
 }
 
 fn config_of(routes: &str) -> Config {
+    config_with("", routes)
+}
+
+fn config_with(head: &str, routes: &str) -> Config {
     let text = format!(
-        "version: 1\ntiers: {{ free: {{ rank: 0 }}, pro: {{ rank: 1 }} }}\n\
+        "version: 1\n{head}\ntiers: {{ free: {{ rank: 0 }}, pro: {{ rank: 1 }} }}\n\
          upstreams: {{ app: {{ targets: http://a }} }}\nroutes:\n  - {{ upstream: app, {routes} }}\n"
     );
     let loaded = config::parse(&text, "g.yaml".as_ref(), &|_| None);
@@ -206,6 +210,24 @@ fn who_sent_a_request_is_as_far_as_somebody_looked() {
         (required, &nowhere, "it may have had credentials"),
     ] {
         assert_eq!(said(routes, changes), expected, "{routes} {changes}");
+    }
+}
+
+#[test]
+fn where_api_keys_are_not_read_whoever_had_one_is_nobody() {
+    let by_key = line(&json!({ "auth": "api_key" }));
+    for (enabled, auth, expected) in [
+        (true, "required", None),
+        (false, "required", Some("deny token-missing")),
+        (false, "optional", None),
+    ] {
+        let head = format!("auth: {{ api_keys: {{ enabled: {enabled} }} }}");
+        let config = config_with(&head, &format!("name: a, path: /a, auth: {auth}"));
+        let mut backtest = Backtest::new(config, Vec::new(), &Plans::default(), 1);
+        backtest.line(&by_key, &mut look_up);
+        let told = backtest.finish().to_json();
+        let new = told["differences"][0]["new"].as_str();
+        assert_eq!(new, expected, "{enabled} {auth}: {told:#}");
     }
 }
 
