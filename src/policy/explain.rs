@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use self::response::Told;
 use super::asked::Asked;
-use super::caller::Caller;
+use super::caller::{Caller, is_read};
 use super::stages::Stages;
 use super::wording;
 use crate::authn::{Identified, Principal, User};
@@ -126,6 +126,14 @@ impl Stages {
             added: Vec::new(),
             response: Told::default(),
             notes: Vec::new(),
+        };
+        let caller = match caller {
+            Caller::Stated(principal) if !is_read(principal, &self.config) => {
+                let why = "no API key is read: `auth.api_keys.enabled` is false";
+                told.notes.push(why.to_owned());
+                &Caller::Stated(Principal::Anonymous)
+            }
+            caller => caller,
         };
         let is_fit = ingress::measure(&request, self.config.max_header)
             .and_then(|()| ingress::inspect(&mut request));

@@ -32,8 +32,12 @@ fn look_up(id: Uuid) -> Option<TestCaller> {
 }
 
 fn config_of(routes: &str) -> Config {
+    config_with("", routes)
+}
+
+fn config_with(head: &str, routes: &str) -> Config {
     let text = format!(
-        "version: 1\ntiers: {{ free: {{ rank: 0 }}, pro: {{ rank: 1 }} }}\n\
+        "version: 1\n{head}\ntiers: {{ free: {{ rank: 0 }}, pro: {{ rank: 1 }} }}\n\
          upstreams: {{ app: {{ targets: http://a }} }}\nroutes:\n  - {{ upstream: app, {routes} }}\n"
     );
     let loaded = config::parse(&text, "g.yaml".as_ref(), &|_| None);
@@ -210,10 +214,29 @@ fn who_sent_a_request_is_as_far_as_somebody_looked() {
 }
 
 #[test]
+fn where_api_keys_are_not_read_whoever_had_one_is_nobody() {
+    let by_key = line(&json!({ "auth": "api_key" }));
+    for (enabled, auth, expected) in [
+        (true, "required", None),
+        (false, "required", Some("deny token-missing")),
+        (false, "optional", None),
+    ] {
+        let head = format!("auth: {{ api_keys: {{ enabled: {enabled} }} }}");
+        let config = config_with(&head, &format!("name: a, path: /a, auth: {auth}"));
+        let mut backtest = Backtest::new(config, Vec::new(), &Plans::default(), 1);
+        backtest.line(&by_key, &mut look_up);
+        let told = backtest.finish().to_json();
+        let new = told["differences"][0]["new"].as_str();
+        assert_eq!(new, expected, "{enabled} {auth}: {told:#}");
+    }
+}
+
+#[test]
 fn what_is_in_shadow_refuses_nobody_and_tells_who_was_nobody() {
     let required = "name: a, path: /a, auth: required";
     let shadow =
         "name: a, path: /a, auth: required, allow: [{ roles: [y] }], shadow: [auth, allow]";
+    let hidden = json!({ "user_id": null, "auth": "none" });
     let nobody = |code: &str| json!({ "user_id": null, "auth": "anonymous", "would_refuse": [format!("auth: {code}")] });
     for (routes, changes, expected) in [
         (shadow, &json!({}), "same"),
@@ -237,6 +260,26 @@ fn what_is_in_shadow_refuses_nobody_and_tells_who_was_nobody() {
             "name: a, path: /a, auth: required, ip: { deny: [192.0.2.0/24] }",
             &json!({}),
             "allow → deny forbidden",
+        ),
+        (
+            "name: a, path: /a, auth: required, shadow: [auth], allow: [{ tiers: [free] }]",
+            &hidden,
+            "it may have had credentials",
+        ),
+        (
+            "name: a, path: /a, auth: required, shadow: [auth], allow: [{ tiers: [free] }]",
+            &nobody("token-missing"),
+            "allow → deny token-missing",
+        ),
+        (
+            "name: a, path: /a, auth: required, shadow: [auth]",
+            &hidden,
+            "same",
+        ),
+        (
+            "name: a, path: /a, auth: required, shadow: [auth, allow], allow: [{ tiers: [free] }]",
+            &hidden,
+            "same",
         ),
     ] {
         assert_eq!(said(routes, changes), expected, "{routes} {changes}");
@@ -280,9 +323,39 @@ fn what_the_policy_did_not_decide_is_not_compared() {
     assert_eq!(said(routes, &login("deny")), "same");
     let users = json!({ "path": "/api/v1/users", "route": null });
     assert_eq!(said(routes, &users), "auth API → deny not-found");
+}
+
+#[test]
+fn what_may_have_been_a_preflight_is_not_told_whatever_methods_its_route_takes() {
     let preflight = json!({ "method": "OPTIONS", "user_id": null, "auth": "none" });
-    let cors = "name: a, path: /a, auth: required, cors: { origins: ['https://x.example'] }";
-    assert_eq!(said(cors, &preflight), "it may have been a preflight");
+    let untold = "it may have been a preflight";
+    let cors = "cors: { origins: ['https://x.example'] }";
+    for (route, expected) in [
+        ("auth: required", untold),
+        ("auth: required, methods: [GET]", untold),
+        ("auth: required, methods: [PURGE]", untold),
+        (
+            "auth: required, methods: [GET], headers: { X-B: '1' }",
+            untold,
+        ),
+        (
+            "auth: required, methods: [GET], hosts: [b.example]",
+            "allow → deny not-found",
+        ),
+    ] {
+        let routes = format!("name: a, path: /a, {cors}, {route}");
+        assert_eq!(said(&routes, &preflight), expected, "{route}");
+    }
+    let without = "name: a, path: /a, auth: required, methods: [GET]";
+    let refused = "allow → deny method-not-allowed";
+    assert_eq!(said(without, &preflight), refused, "nothing answers it");
+    let known = json!({ "method": "OPTIONS" });
+    let routes = format!("name: a, path: /a, {cors}, auth: required, methods: [GET]");
+    assert_eq!(
+        said(&routes, &known),
+        refused,
+        "a preflight has no credentials"
+    );
 }
 
 #[test]
