@@ -76,8 +76,10 @@ pub struct Names<'a> {
     /// Some route asks for paths to be read without regard to case.
     folds: bool,
     /// Those read so far, by what they say and the parameters that they may: many routes have the same.
-    expressions: RefCell<HashMap<(String, Option<Vec<String>>), Expression>>,
+    expressions: RefCell<HashMap<ExpressionKey, Expression>>,
 }
+
+type ExpressionKey = (String, Option<Vec<String>>);
 
 impl<'a> Names<'a> {
     /// `tiers` are the resolved ones.
