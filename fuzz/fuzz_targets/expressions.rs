@@ -12,7 +12,7 @@ use portcullis::config;
 use portcullis::config::policy_test::TestCaller;
 use portcullis::policy::{Caller, Stages};
 use portcullis_fuzz::expressions::{WORDS, expression};
-use portcullis_fuzz::gateways::{alice, asked, known};
+use portcullis_fuzz::gateways::{alice, asked, known, quoted};
 use serde_json::{Map, Value, json};
 
 const BEFORE: &str = "
@@ -71,19 +71,6 @@ fn rubbish(input: &mut Unstructured<'_>) -> Result<String> {
         }
     }
     Ok(text)
-}
-
-/// In double quotes, as YAML wants it, on one line.
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.replace("${", "$${").chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            ' '..='~' => out.push(c),
-            c => out.push_str(&format!("\\U{:08x}", u32::from(c))),
-        }
-    }
-    out + "\""
 }
 
 fn word(input: &mut Unstructured<'_>) -> Result<Value> {
