@@ -65,6 +65,13 @@ impl Config {
         let answers = routes.flat_map(|route| route.response_headers.lines());
         self.headers_told().chain(answers).map(|line| &line.value)
     }
+
+    /// A tier of the file that has this rank.
+    pub fn tier_of_rank(&self, rank: u32) -> Option<&str> {
+        let mut tiers = self.tiers.iter();
+        let (name, _) = tiers.find(|(_, tier)| tier.rank == rank)?;
+        Some(name)
+    }
 }
 
 impl Config {
@@ -653,6 +660,16 @@ pub enum AuthMode {
     Required,
     Optional,
     None,
+}
+
+impl AuthMode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AuthMode::Required => "required",
+            AuthMode::Optional => "optional",
+            AuthMode::None => "none",
+        }
+    }
 }
 
 /// All that is set must hold.

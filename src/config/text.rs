@@ -52,16 +52,25 @@ pub fn rate_text(rate: Option<Rate>) -> String {
 
 /// A route's pattern as the file has it: `path /users/{name}` or `prefix /`.
 pub fn pattern_text(pattern: &Pattern) -> String {
+    let (key, value) = pattern_key(pattern);
+    format!("{key} {value}")
+}
+
+/// The key of a route for such a pattern, and its value.
+pub fn pattern_key(pattern: &Pattern) -> (&'static str, String) {
     match pattern {
-        Pattern::Prefix(segments) => format!("prefix /{}", segments.join("/")),
-        Pattern::Regex(regex) => format!("regex {}", regex.text()),
+        Pattern::Prefix(literals) => ("prefix", format!("/{}", literals.join("/"))),
+        Pattern::Regex(regex) => ("regex", regex.text().to_owned()),
         Pattern::Path(segments) => {
             let segments = segments.iter().map(|segment| match segment {
                 Segment::Literal(text) => text.clone(),
                 Segment::Param(name) => format!("{{{name}}}"),
                 Segment::Rest(name) => format!("{{*{name}}}"),
             });
-            format!("path /{}", segments.collect::<Vec<_>>().join("/"))
+            (
+                "path",
+                format!("/{}", segments.collect::<Vec<_>>().join("/")),
+            )
         }
     }
 }

@@ -18,7 +18,7 @@ use super::checked::{
     Route, Store, Target, Tier, Upstream, UserId,
 };
 use super::secret::{HIDDEN, Secret, credentials_in, key_in};
-use super::units::RATE_UNITS;
+use super::text::pace_text;
 
 /// The whole configuration, as JSON.
 pub fn shown(config: &Config) -> Value {
@@ -209,15 +209,8 @@ fn duration(duration: Duration) -> String {
 
 /// A rate as the file would have it, without its burst; `None` is unlimited.
 fn pace(rate: Option<&Rate>) -> String {
-    let Some(rate) = rate else {
-        return "unlimited".to_owned();
-    };
-    let seconds = rate.period.as_secs();
-    let unit = RATE_UNITS.iter().find(|(_, length)| *length == seconds);
-    match unit {
-        Some((unit, _)) => format!("{}{unit}", rate.count),
-        None => format!("{}/{}", rate.count, duration(rate.period)),
-    }
+    let text = |rate: &Rate| pace_text(rate.count.get(), rate.period.as_secs());
+    rate.map_or_else(|| "unlimited".to_owned(), text)
 }
 
 /// Adds `rate` and `burst` to a mapping.

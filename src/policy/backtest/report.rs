@@ -38,8 +38,11 @@ type Key = (String, String, String);
 #[derive(Debug, Default)]
 pub struct Report {
     examples: usize,
+    /// Requests of the log, whether decided on or not.
     pub requests: u64,
+    /// Lines of the log that are no requests.
     pub bad_lines: u64,
+    /// Requests on which both decide alike.
     pub same: u64,
     groups: BTreeMap<Key, Group>,
     /// By why, and the route.

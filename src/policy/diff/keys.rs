@@ -74,6 +74,25 @@ pub fn compare(
         .collect()
 }
 
+/// Of a key whose value is another one in nothing that is shown of it: secrets are not.
+pub fn unshown(
+    about: &str,
+    way: &str,
+    is_other: bool,
+    (old, new): (&Value, &Value),
+) -> Option<Change> {
+    let at = |value| -> Option<&Value> {
+        let mut keys = way.split('.');
+        keys.try_fold(value, |value: &Value, key| value.get(key))
+    };
+    let what = match about == way {
+        true => "a value that is not shown is another one".to_owned(),
+        false => format!("{way} has another value that is not shown"),
+    };
+    let change = || Change::new(Kind::Loosened, about, Part::Key, what);
+    (is_other && at(old) == at(new)).then(change)
+}
+
 /// The most exact that is known.
 pub fn meaning(way: &str, meanings: &[(&str, Meaning)]) -> Option<Meaning> {
     let is_above = |known: &str| {

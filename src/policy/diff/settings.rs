@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use super::keys::{self, Meaning};
 use super::limits::{Order, order};
 use super::{Change, Kind, Part, default_tier, listeners, upstreams};
-use crate::config::checked::{Rate, Tier};
+use crate::config::checked::{Rate, Signing, Tier};
 use crate::config::text::rate_text;
 use crate::config::{Config, shown};
 
@@ -93,6 +93,21 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     let meanings = [MEANINGS, &keys::CORS].concat();
     let (shown_old, shown_new) = (shown(old), shown(new));
     let mut changes = keys::compare(str::to_owned, &shown_old, &shown_new, &meanings);
+    let secret = |config: &Config| match &config.auth.signing {
+        Signing::Hs256(secret) => Some(secret.clone()),
+        Signing::Generated(_) | Signing::Keys(_) => None,
+    };
+    let unshown = [
+        ("auth.signing.secret", secret(old) != secret(new)),
+        (
+            "identity.headers",
+            old.identity.headers != new.identity.headers,
+        ),
+    ];
+    let shown = (&shown_old, &shown_new);
+    let unshown = unshown.iter();
+    let unshown = unshown.filter_map(|(way, is)| keys::unshown(way, way, *is, shown));
+    changes.extend(unshown);
     changes.extend(listeners::changes(old, new));
     changes.extend(default_tier::changes(old, new));
     changes.extend(upstreams::changes(&shown_old, &shown_new));

@@ -64,12 +64,26 @@ pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
         _ => &[("cors", Meaning::Nothing)],
     };
     changes.extend(answers_pages(about, was, is));
-    changes.extend(keys::compare(
-        |_| about.to_owned(),
-        &shown_route(old.route, old.config),
-        &shown_route(new.route, new.config),
-        &[MEANINGS, of_cors].concat(),
-    ));
+    let shown_old = shown_route(old.route, old.config);
+    let shown_new = shown_route(new.route, new.config);
+    let meanings = [MEANINGS, of_cors].concat();
+    let of_keys = keys::compare(|_| about.to_owned(), &shown_old, &shown_new, &meanings);
+    changes.extend(of_keys);
+    let (old, new) = (old.route, new.route);
+    let unshown = [
+        (
+            "request_headers",
+            old.request_headers != new.request_headers,
+        ),
+        (
+            "response_headers",
+            old.response_headers != new.response_headers,
+        ),
+    ];
+    let unshown = unshown.iter().filter_map(|(way, is_other)| {
+        keys::unshown(about, way, *is_other, (&shown_old, &shown_new))
+    });
+    changes.extend(unshown);
     changes
 }
 

@@ -86,3 +86,27 @@ fn headers_that_a_route_set_are_free_without_it() {
         "{said:?}"
     );
 }
+
+#[test]
+fn a_slash_at_the_end_may_be_all_that_moves() {
+    let guarded = |path: &str, name: &str| format!("name: {name}, path: '{path}', auth: required");
+    let open = "name: open, prefix: /a, auth: none, limits: []";
+    let moved = |others: &[(&str, &str)]| {
+        let others = others.iter().map(|(path, name)| guarded(path, name));
+        let routes: Vec<String> = others.chain([format!("{REST}, limits: []")]).collect();
+        let mut routes: Vec<&str> = routes.iter().map(String::as_str).collect();
+        let old = file(HEAD, &routes);
+        routes.push(open);
+        lines(&old, &file(HEAD, &routes)).remove(0)
+    };
+    let why = "which `rest` took: auth required → none: anybody gets through";
+    let deep = [("/a", "one"), ("/a/{x}", "x"), ("/a/{x}/{*more}", "more")];
+    assert_eq!(
+        moved(&deep),
+        format!("newly public: route open: takes `GET /a/`, {why}")
+    );
+    assert_eq!(
+        moved(&[&deep[..], &[("/a/", "slash")]].concat()),
+        format!("newly public: route open: takes `GET /a/zz-any/`, {why}")
+    );
+}

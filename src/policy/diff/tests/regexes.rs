@@ -27,7 +27,7 @@ fn regexes_that_swap_places_are_compared() {
 fn what_a_regex_hides_of_a_new_route_is_told() {
     let guarded = |what: &str| format!("name: {what}, auth: required, limits: []");
     let old = [
-        guarded("path, path: /c"),
+        guarded("path, path: /c, path_options: { trailing_slash: ignore }"),
         guarded("re, regex: '/c/[A-Za-z0-9_-]+(/.*)?'"),
     ];
     let all = guarded("all, prefix: /");

@@ -222,3 +222,39 @@ fn what_keeps_callers_and_tokens_apart_is_looser_when_it_is_another() {
         assert_key(old, new, &[expected]);
     }
 }
+
+#[test]
+fn values_that_are_not_shown_are_compared_too() {
+    let secret = |c: &str| {
+        let secret = format!("q7Xn2vRk9TzLw4PjH8cYb3MdF6sGe1U{c}");
+        format!("auth: {{ signing: {{ algorithm: HS256, secret: {secret} }} }}")
+    };
+    let other = "a value that is not shown is another one";
+    assert_key(
+        &secret("a"),
+        &secret("b"),
+        &[&format!("loosened: auth.signing.secret: {other}")],
+    );
+    assert_key(&secret("a"), &secret("a"), &[]);
+    let headers = |value: &str| format!("{{ X-Client-Secret: {value} }}");
+    assert_key(
+        &format!("identity: {{ headers: {} }}", headers("a")),
+        &format!("identity: {{ headers: {} }}", headers("b")),
+        &[&format!("loosened: identity.headers: {other}")],
+    );
+    for key in ["request_headers", "response_headers"] {
+        let line = |value| {
+            format!(
+                "name: a, path: /a, auth: none, {key}: {{ set: {} }}",
+                headers(value)
+            )
+        };
+        assert_said(
+            &[&line("a")],
+            &[&line("b")],
+            &[&format!(
+                "loosened: route a: {key} has another value that is not shown"
+            )],
+        );
+    }
+}
