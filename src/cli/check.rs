@@ -1,11 +1,11 @@
 //! `portcullis check`: every error of a configuration at once, at its place. It connects to nothing unless
 //! it is asked to.
 
-use std::io::{self, Write};
 use std::path::Path;
 
 use serde_json::json;
 
+use super::output::{once_printed, print, say};
 use crate::accounts;
 use crate::boot;
 use crate::config::{self, Diagnostic, Fault, Loaded, Report, counted};
@@ -26,10 +26,8 @@ struct Online {
 /// to stdout. Returns the exit code: 0, or 1 when the file does not hold or cannot be read.
 pub fn run(path: &Path, format: Format, online: bool, colour: bool) -> i32 {
     let verdict = judge(path, format, online, colour);
-    // Whoever closed the pipe does not want the rest.
-    let _ = io::stderr().write_all(verdict.stderr.as_bytes());
-    let _ = io::stdout().write_all(verdict.stdout.as_bytes());
-    verdict.code
+    say(&verdict.stderr);
+    once_printed(print(&verdict.stdout), verdict.code)
 }
 
 struct Verdict {

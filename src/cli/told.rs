@@ -1,10 +1,9 @@
 //! What a command prints: text for people or JSON for programs.
 
-use std::io::{self, Write};
-
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::output::{print, print_json};
 use crate::accounts::{
     Account, KeyInfo, Millis, Rule, SessionInfo, Target, Tier, TierSource, timestamp,
 };
@@ -26,15 +25,11 @@ impl Told {
         }
     }
 
-    pub fn print(&self, as_json: bool) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        if as_json {
-            serde_json::to_writer_pretty(&mut out, &self.json)?;
-            out.write_all(b"\n")?;
-        } else {
-            out.write_all(self.text.as_bytes())?;
+    pub fn print(&self, as_json: bool) -> i32 {
+        match as_json {
+            true => print_json(&self.json),
+            false => print(&self.text),
         }
-        out.flush()
     }
 
     /// An account and a line that says what was done with it.

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::harness::client::get;
+use crate::harness::eventually;
 use crate::harness::gateway::{Output, PASSWORD, Settings, free_address, portcullis, run};
 use crate::harness::origin::Origin;
 
@@ -223,26 +224,104 @@ fn bad_usage_is_2_and_help_is_0() {
     }
 }
 
+/// Verbs that print, each in all its forms, on files that are there.
+const PRINTING: [&[&str]; 16] = [
+    &["schema"],
+    &["openapi"],
+    &["version"],
+    &["check"],
+    &["check", "--format", "json"],
+    &["explain", "GET", "/"],
+    &["explain", "GET", "/", "--json"],
+    &["test"],
+    &["test", "--json"],
+    &["test", "good.test.yaml"],
+    &["diff", "gateway.yaml", "gateway.yaml"],
+    &["diff", "gateway.yaml", "gateway.yaml", "--json"],
+    &["import", "openapi", "api.json"],
+    &["backtest", "--no-store", "log"],
+    &["backtest", "--no-store", "log", "--json"],
+    &["key", "generate", "--out", "new.pem"],
+];
+
 #[test]
 fn a_reader_that_closes_the_pipe_is_no_crash() {
     let dir = tempfile::tempdir().unwrap();
-    for verb in ["schema", "openapi", "version"] {
+    for (name, text) in [
+        ("gateway.yaml", good()),
+        (
+            "good.test.yaml",
+            "tests: [{ name: a, request: { path: / }, expect: { route: all } }]".to_owned(),
+        ),
+        (
+            "bad.test.yaml",
+            "tests: [{ name: a, request: { path: / }, expect: { status: 404 } }]".to_owned(),
+        ),
+        ("api.json", "{ \"openapi\": \"3.1.0\" }".to_owned()),
+        ("log", String::new()),
+    ] {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    let output = |arguments: &[&str], stdout: std::process::Stdio| {
+        let _ = std::fs::remove_file(dir.path().join("new.pem"));
+        let mut command = portcullis(dir.path());
+        command.args(arguments).stdout(stdout).output().unwrap()
+    };
+    for arguments in PRINTING {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let child = portcullis(dir.path()).arg(verb).stdout(writer).output();
-        let output = child.unwrap();
-        assert_eq!(output.status.code(), Some(1), "{verb}: {output:?}");
-        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{verb}");
+        let output = output(arguments, writer.into());
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("rror: "), "{arguments:?}: {said}");
     }
     // Nor is a disk that is full, of which one has to hear.
-    for verb in ["schema", "openapi", "version"] {
+    for arguments in PRINTING {
         let full = std::fs::File::create("/dev/full").unwrap();
-        let child = portcullis(dir.path()).arg(verb).stdout(full).output();
-        let output = child.unwrap();
-        assert_eq!(output.status.code(), Some(1), "{verb}: {output:?}");
+        let output = output(arguments, full.into());
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.starts_with("error: "), "{verb}: {said}");
+        assert!(said.contains("error: "), "{arguments:?}: {said}");
     }
+}
+
+#[test]
+fn errors_that_nobody_can_be_told_are_no_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    for (arguments, code) in [
+        (&["check", "-c", "none.yaml"][..], 1),
+        (&["explain", "-c", "none.yaml", "GET", "/"], 1),
+        (&["import", "openapi", "none.json"], 1),
+        (&["import", "openapi", "none.json", "--upstream", ""], 2),
+        (&["health", "-c", "none.yaml"], 1),
+        (&["user", "list", "-c", "none.yaml"], 1),
+    ] {
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let child = portcullis(dir.path()).args(arguments).stderr(full).output();
+        let output = child.unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?}: {output:?}"
+        );
+    }
+    let admin = free_address();
+    let yaml = Settings::toward("http://127.0.0.1:1").to_yaml(free_address(), admin);
+    std::fs::write(dir.path().join("gateway.yaml"), yaml).unwrap();
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let mut gateway = portcullis(dir.path());
+    let mut gateway = gateway.arg("serve").stderr(full).spawn().unwrap();
+    eventually("the gateway is ready or gone", || {
+        let is_ready = get("/readyz")
+            .try_send(admin)
+            .is_ok_and(|r| r.status == 200);
+        (is_ready || gateway.try_wait().unwrap().is_some()).then_some(())
+    });
+    let kill = format!("kill -TERM {}", gateway.id());
+    let _ = std::process::Command::new("sh")
+        .args(["-c", &kill])
+        .status();
+    assert_eq!(gateway.wait().unwrap().code(), Some(0));
 }
 
 #[test]
