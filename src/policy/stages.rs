@@ -50,4 +50,11 @@ impl Stages {
             config,
         }
     }
+
+    /// Begins with counters that are all full, and another clock.
+    pub(super) fn limit_anew(&mut self, plans: &Plans, clock: Clock) {
+        let plans = plans.under(&self.config);
+        self.slots = Arc::new(Slots::new());
+        self.limits = Limits::build(&self.config, &plans, Arc::clone(&self.slots), clock);
+    }
 }
