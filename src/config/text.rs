@@ -66,6 +66,9 @@ pub fn pattern_text(pattern: &Pattern) -> String {
     }
 }
 
+/// Bytes of a path's template.
+pub const LONGEST_PATH: usize = pattern::LONGEST;
+
 /// A path's template such as `/users/{name}/{*rest}`.
 ///
 /// # Errors

@@ -141,7 +141,7 @@ impl Trie {
     }
 
     /// `start` is where the next segment begins, `None` behind the last one. The depth is the trie's,
-    /// so no request can make it deep.
+    /// which no request can make deep, and a file only as deep as its longest path.
     fn walk(
         &self,
         node: usize,
