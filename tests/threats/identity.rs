@@ -321,11 +321,30 @@ fn ip_list_bypass() {
     for list in [
         "10.0.0.1, 192.0.2.1",
         "10.0.0.1, ::ffff:192.0.2.1, 127.0.0.1",
-        "10.0.0.1, rubbish",
         "10.0.0.1, 192.0.2.1:10",
     ] {
         let request = get("/").header("x-forwarded-for", list);
         gateway.send(&request).expect_problem(403, "forbidden");
     }
+    // What is no address does not make the proxy itself the client.
+    let gateway = Settings::new(&origin)
+        .top("trusted_proxies: [127.0.0.1/32]")
+        .routes(
+            "- { name: inside, prefix: /, auth: none, ip: { allow: [127.0.0.0/8, 10.0.0.0/8] }, upstream: app }",
+        )
+        .start();
+    for list in [
+        "unknown",
+        "10.0.0.1, rubbish",
+        "8.8.8.8, unknown, 127.0.0.1",
+        "8.8.8.8, 127.1",
+        "_hidden",
+        "10.0.0.1:x",
+    ] {
+        let request = get("/").header("x-forwarded-for", list);
+        let response = gateway.connect().exchange(&request);
+        response.expect_problem(400, "bad-request");
+    }
     assert_eq!(origin.requests().len(), 0);
+    gateway.still_serves("/");
 }
