@@ -196,6 +196,27 @@ fn connection_nominates_identity() {
     client.read_response();
     assert!(origin.requests().iter().all(|r| !holds_forgery(r)));
     gateway.still_serves("/open");
+
+    // Nor what a trusted proxy said, by which the gateway went itself.
+    let gateway = Settings::new(&origin)
+        .top("trusted_proxies: [127.0.0.1/32]")
+        .start();
+    let mut client = gateway.connect();
+    client.send(
+        "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n\
+         X-Forwarded-Host: shop.test\r\nX-Request-Id: of-the-proxy\r\nConnection: x-forwarded-for, \
+         X-Forwarded-Proto, x-forwarded-host, x-request-id\r\n\r\n",
+    );
+    client.read_response().expect(200);
+    let received = origin.last_request();
+    for (name, value) in [
+        ("x-forwarded-for", "192.0.2.7, 127.0.0.1"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "shop.test"),
+        ("x-request-id", "of-the-proxy"),
+    ] {
+        assert_eq!(received.header(name).as_deref(), Some(value), "{name}");
+    }
 }
 
 #[test]

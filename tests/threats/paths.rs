@@ -210,6 +210,8 @@ fn forwarded_uri_spoof() {
         ("X-HTTP-Method", "POST"),
         ("X-Method-Override", "POST"),
         ("X-Forwarded-Method", "POST"),
+        ("Method-Override", "POST"),
+        ("Method_Override", "POST"),
     ] {
         let request = get("/form").header(name, value);
         let response = gateway.connect().exchange(&request);
@@ -238,6 +240,20 @@ fn forwarded_uri_spoof() {
     let overridden = request("POST", "/public").header("X-HTTP-Method-Override", "DELETE");
     gateway.connect().exchange(&overridden).expect(200);
     assert_eq!(origin.last_request().method(), "POST");
+    for (name, value) in [
+        ("Method-Override", "DELETE"),
+        ("METHOD_OVERRIDE", "DELETE"),
+        ("Proxy", "http://evil.test"),
+        ("proxy", "http://evil.test"),
+    ] {
+        let request = request("POST", "/public").header(name, value);
+        gateway.connect().exchange(&request).expect(200);
+        let received = origin.last_request();
+        assert!(
+            received.headers().iter().all(|(_, v)| v != value),
+            "{received:?}"
+        );
+    }
     gateway.still_serves("/public");
 }
 
