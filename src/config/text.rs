@@ -108,7 +108,7 @@ mod tests {
         }
         assert!(path("/a/{b").unwrap_err().contains("parameter"));
         assert_eq!(method("PATCH"), Some(Method::PATCH));
-        for bad in ["", "patch", "CONNECT", "FOO", "GET "] {
+        for bad in ["", "patch", "CONNECT", "TRACE", "FOO", "GET "] {
             assert_eq!(method(bad), None, "{bad}");
         }
     }
