@@ -75,6 +75,9 @@ pub fn pattern_key(pattern: &Pattern) -> (&'static str, String) {
     }
 }
 
+/// Bytes of a path's template.
+pub const LONGEST_PATH: usize = pattern::LONGEST;
+
 /// A path's template such as `/users/{name}/{*rest}`.
 ///
 /// # Errors
@@ -114,7 +117,7 @@ mod tests {
         }
         assert!(path("/a/{b").unwrap_err().contains("parameter"));
         assert_eq!(method("PATCH"), Some(Method::PATCH));
-        for bad in ["", "patch", "CONNECT", "FOO", "GET "] {
+        for bad in ["", "patch", "CONNECT", "TRACE", "FOO", "GET "] {
             assert_eq!(method(bad), None, "{bad}");
         }
     }

@@ -106,7 +106,7 @@ impl Stages {
         self.slots.clear();
         let mut request = asked.request();
         let connection = Connection::new(asked.socket(), self.local());
-        let peer = ingress::peer(&connection, &self.config, request.headers());
+        let (peer, is_told) = ingress::peer(&connection, &self.config, request.headers());
         let mut told = Explanation {
             method: asked.method.to_string(),
             path: asked.target.path().to_owned(),
@@ -139,7 +139,8 @@ impl Stages {
             caller => caller,
         };
         let is_fit = ingress::measure(&request, self.config.max_header)
-            .and_then(|()| ingress::inspect(&mut request));
+            .and_then(|()| ingress::inspect(&mut request))
+            .and(is_told);
         let mut additions = Additions {
             cors: CrossOrigin::of(self.config.cors.as_ref(), request.headers()),
             security: Security::Off,

@@ -44,6 +44,7 @@ use super::checked::{
 };
 use super::decode::{At, Field};
 use super::diagnose::{Findings, shown};
+use super::networks::Networks;
 use super::raw::{LimitsHeader, MOST_WORKERS, RawConfig, RawListen, RawLog, Workers};
 use super::text::is_name;
 
@@ -68,13 +69,14 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     let routes = route::routes(&raw.routes, &names, findings);
     upstream::warn_of_unused(&raw.upstreams, &raw.routes, findings);
     let listen = listen(&raw.listen, findings);
-    upstream::refuse_loops(&raw.upstreams, &listen, findings);
+    let admin = admin::admin(raw, &listen, dir, findings);
+    upstream::refuse_loops(&raw.upstreams, &listen, &admin, findings);
     let store = store::store(raw, dir, findings);
     store::check_keys(raw, &store, findings);
     let auth = auth::auth(raw, &tiers, dir, findings);
     unused_tiers::warn(&raw.tiers, &tiers, &auth.default_tier, &routes, findings);
     Config {
-        admin: admin::admin(raw, &listen, dir, findings),
+        admin,
         listen,
         workers: workers(&raw.workers, findings),
         trusted_proxies: trusted_proxies(raw, findings),
@@ -131,6 +133,17 @@ fn trusted_proxies(raw: &RawConfig, findings: &mut Findings) -> Vec<IpNet> {
                 .warn(*span, message)
                 .hint("name the networks that your proxies are in");
         }
+    }
+    let all: Networks = networks.iter().map(|at| at.value.0).collect();
+    let is_all = |network: &IpNet| network.prefix_len() == 0;
+    if all.iter().any(is_all)
+        && !networks.iter().any(|at| is_all(&at.value.0))
+        && let Some(span) = raw.trusted_proxies.span()
+    {
+        let message = "together these are all addresses: any client can choose its own";
+        findings
+            .warn(span, message)
+            .hint("name the networks that your proxies are in");
     }
     networks.iter().map(|at| at.value.0).collect()
 }

@@ -28,7 +28,6 @@ pub const METHODS: &[&str] = &[
     "PATCH",
     "DELETE",
     "OPTIONS",
-    "TRACE",
     "ACL",
     "BASELINE-CONTROL",
     "BIND",
@@ -368,8 +367,8 @@ pub fn methods(raw: &Field<AtLeastOne<String>>, findings: &mut Findings) -> Opti
                 let finding = findings.error(at.span, message);
                 if matches!(upper.as_str(), "*" | "ANY" | "ALL") {
                     finding.hint("remove the key: without it every method is admitted");
-                } else if upper == "CONNECT" {
-                    finding.hint("the gateway refuses CONNECT on every route");
+                } else if matches!(upper.as_str(), "CONNECT" | "TRACE") {
+                    finding.hint(format!("the gateway refuses {upper} on every route"));
                 } else if let Some(near) = nearest(&upper, METHODS.iter().copied()) {
                     finding.hint(format!("did you mean `{near}`?"));
                 } else {
