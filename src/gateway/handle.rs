@@ -108,7 +108,7 @@ async fn serve(
         forward::scheme(&head.headers, peer.is_trusted)
     });
 
-    let admission = limit::admit(&snapshot.limits, &matched, &facts)?;
+    let admission = limit::admit(&snapshot.limits, &matched, &facts).await?;
     ledger.admitted(&admission);
     let authenticator = &snapshot.authenticator;
     // What is only tried out neither holds anybody back nor counts against them elsewhere.
@@ -128,7 +128,7 @@ async fn serve(
     let principal = ledger.identified(identified, &head.headers)?;
     let permit = authz::decide(&snapshot.policies, matched, principal, &facts)?;
     ledger.decided(&permit);
-    let mut ticket = limit::take(&snapshot.limits, admission, permit, &facts)?;
+    let mut ticket = limit::take(&snapshot.limits, admission, permit, &facts).await?;
     ledger.limited(&mut ticket);
 
     let context = forward::Context {

@@ -7,7 +7,10 @@
 //! one refuses the others get back what they were charged.
 
 mod address;
+mod at_once;
+mod charge;
 mod clock;
+mod counters;
 mod explain;
 mod failures;
 mod headers;
@@ -21,6 +24,7 @@ mod properties;
 mod rules;
 mod scopes;
 mod seats;
+mod shared;
 mod slots;
 mod stage;
 #[cfg(test)]
@@ -33,7 +37,9 @@ mod value;
 mod word;
 
 pub use address::AddressLimit;
+pub use at_once::at_once;
 pub use clock::{Clock, Hands};
+pub use counters::Counters;
 pub use explain::{Bucket, Cap, explain, explain_cap};
 pub use failures::{hold_back, note_failure};
 pub use kept::{Keeper, Kept};

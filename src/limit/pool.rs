@@ -35,6 +35,8 @@ pub(super) struct Pool {
     /// The latest time by which a counter was given to another key.
     given_at: AtomicU64,
     names: Names,
+    /// One word for each counter, where other gateways charge it too; else none.
+    leases: Box<[AtomicU64]>,
 }
 
 /// A key's place among the counters. The numbers are hashes under a secret, so nobody can choose
@@ -82,7 +84,32 @@ impl Pool {
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
             given_at: AtomicU64::new(0),
             names: Names::new(buckets * WAYS),
+            leases: Box::default(),
         }
+    }
+
+    /// The same with a word beside each counter for what is to be told of it.
+    pub(super) fn with_leases(self) -> Self {
+        Pool {
+            leases: bytemuck::zeroed_slice_box(self.buckets * WAYS),
+            ..self
+        }
+    }
+
+    /// The number and the lease of the key's counter; `None` when it has none of its own.
+    pub(super) fn lease(&self, id: Id) -> Option<(usize, &AtomicU64)> {
+        let buckets = self.buckets_of(id);
+        let mut cells = buckets.into_iter().flat_map(|bucket| bucket..bucket + WAYS);
+        let cell = cells.find(|cell| self.cells[*cell].load(Ordering::Acquire) == id.key)?;
+        let number = self.number_of(cell);
+        Some((number, self.leases.get(number)?))
+    }
+
+    /// The lease of the counter with this number, as long as it is the key's.
+    pub(super) fn lease_at(&self, id: Id, number: usize) -> Option<&AtomicU64> {
+        let cell = self.first + number / WAYS * BUCKET + number % WAYS;
+        let is_own = self.cells.get(cell)?.load(Ordering::Acquire) == id.key;
+        self.leases.get(number).filter(|_| is_own)
     }
 
     /// Lets `decide` turn the time at which the key's counter is full, `None` for a key that has
@@ -201,7 +228,11 @@ impl Pool {
             }
             let next = word.next(full_at);
             self.cells[cell].store(update.id.key, Ordering::Release);
-            self.names.set(self.number_of(cell), update.id.name);
+            let number = self.number_of(cell);
+            self.names.set(number, update.id.name);
+            if let Some(lease) = self.leases.get(number) {
+                lease.store(0, Ordering::Release);
+            }
             state.store(next.0, Ordering::Release);
             return Ok((value, update.charged(Place::Slot(cell), next)));
         }

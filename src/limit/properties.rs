@@ -115,6 +115,29 @@ proptest! {
     }
 
     #[test]
+    fn shares_together_grant_no_more_than_the_whole(
+        rate in any_rate(),
+        cost in 1..5_u32,
+        shares in 1..9_u32,
+        pauses in prop::collection::vec(0..3000_u64, 1..20),
+    ) {
+        let quota = Quota::new(&rate, number(cost));
+        let share = quota.divided(shares);
+        let slots = Slots::with_capacity(8, 8);
+        let key = some_key(&slots);
+        // What one gateway lets through, of as many as share, each with as much to do.
+        let (mut now, mut passed) = (0, 0_u64);
+        for pause in pauses {
+            now += quota.amount() * pause / 1000;
+            passed += (0..).take_while(|_| share.charge(&slots, key, now).is_ok()).count() as u64;
+        }
+        let all = passed * u64::from(shares) * quota.amount();
+        // One request at least is everybody's.
+        let at_once = quota.whole().max(quota.amount() * u64::from(shares));
+        prop_assert!(all <= at_once + now, "{all}");
+    }
+
+    #[test]
     fn a_refund_is_as_if_it_never_happened(rate in any_rate(), before in 0..60_u32, pause in 0..1_000_000_u64) {
         let slots = Slots::with_capacity(8, 8);
         let key = some_key(&slots);

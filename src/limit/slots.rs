@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::names::Name;
-use super::pool::{Charge, Id, Live, Pool};
+use super::pool::{Charge, Id, Live, Pool, settled};
 use super::scopes::{Scope, Scopes};
 use super::seats::Seats;
 use super::value::Value;
@@ -71,6 +71,16 @@ impl Slots {
         }
     }
 
+    /// The same for counters that other gateways charge too.
+    #[must_use]
+    pub fn with_leases(self) -> Self {
+        Slots {
+            by_account: self.by_account.with_leases(),
+            by_stranger: self.by_stranger.with_leases(),
+            ..self
+        }
+    }
+
     /// No part but the last one may hold a space.
     pub(super) fn scope(&self, parts: &[&str]) -> Scope {
         self.scopes.of(&parts.join(" "))
@@ -122,6 +132,28 @@ impl Slots {
         }
     }
 
+    /// Sets when the counter is full, whatever was there before.
+    pub(super) fn rebase(&self, key: Key, now: u64, full_at: u64) {
+        settled(self.charge(key, now, 0, |_| Ok(((), full_at))));
+    }
+
+    /// What the counter is called where other gateways know it too; `None` for one that is not shared.
+    pub(super) fn name_of(&self, key: Key) -> Option<String> {
+        let (scope, value) = read(key.id.name)?;
+        let limit = self.text_of(scope)?;
+        Some(format!("portcullis:{limit}:{value}").replace(' ', ":"))
+    }
+
+    /// See [`Pool::lease`].
+    pub(super) fn lease(&self, key: Key) -> Option<(usize, &AtomicU64)> {
+        self.pool(key.owner).lease(key.id)
+    }
+
+    /// See [`Pool::lease_at`].
+    pub(super) fn lease_at(&self, key: Key, number: usize) -> Option<&AtomicU64> {
+        self.pool(key.owner).lease_at(key.id, number)
+    }
+
     /// See [`Pool::refund`].
     pub(super) fn refund(&self, key: Key, charge: &Charge, now: u64) {
         self.pool(key.owner).refund(charge, now);
@@ -130,11 +162,9 @@ impl Slots {
     /// Shows each counter of these owners that fills up after `later`, which is not before now.
     pub(super) fn each_live(&self, owner: Owner, later: u64, mut show: impl FnMut(Counted<'_>)) {
         self.pool(owner).each_live(later, |live: Live<'_>| {
-            let Name([of, high, low]) = live.name;
-            let bits = u128::from(high) << 64 | u128::from(low);
-            if let Some(value) = Value::unpack((of >> 32) as u32, bits) {
+            if let Some((scope, value)) = read(live.name) {
                 show(Counted {
-                    scope: Scope(of as u32),
+                    scope,
                     value,
                     full_at: live.full_at,
                     noted: live.noted,
@@ -149,6 +179,14 @@ impl Slots {
             Owner::Stranger => &self.by_stranger,
         }
     }
+}
+
+/// Which limit's counter, and whose.
+fn read(name: Name) -> Option<(Scope, Value)> {
+    let Name([of, high, low]) = name;
+    let bits = u128::from(high) << 64 | u128::from(low);
+    let value = Value::unpack((of >> 32) as u32, bits)?;
+    Some((Scope(of as u32), value))
 }
 
 #[cfg(test)]

@@ -193,7 +193,7 @@ impl Stages {
             forward::scheme(&head.headers, peer.is_trusted)
         });
         told.buckets = limit::explain(&self.limits, &matched, &facts, None);
-        let admission = match limit::admit(&self.limits, &matched, &facts) {
+        let admission = match limit::at_once(limit::admit(&self.limits, &matched, &facts)) {
             Ok(admission) => admission,
             Err(refusal) if refusal.code() == Code::Forbidden => return refused("ip", refusal),
             Err(refusal) => return refused("limit", refusal),
@@ -237,7 +237,7 @@ impl Stages {
         let would_refuse = permit.would_refuse().cloned();
         told.would_refuse
             .extend(would_refuse.map(|refusal| (Guard::Allow, refusal)));
-        let ticket = match limit::take(&self.limits, admission, permit, &facts) {
+        let ticket = match limit::at_once(limit::take(&self.limits, admission, permit, &facts)) {
             Ok(ticket) => ticket,
             Err(refusal) => return refused("limit", refusal),
         };

@@ -1,12 +1,10 @@
 //! The stages of one configuration, built as a gateway builds them, with counters that nothing else
 //! charges and no upstream connected.
 
-use std::sync::Arc;
-
 use crate::authz::Policies;
 use crate::config::{Config, Plans};
 use crate::forward::{Directory, Upstreams};
-use crate::limit::{Clock, Limits, Slots};
+use crate::limit::{Clock, Counters, Limits, Slots};
 use crate::route::Table;
 
 /// Counters that only ever see one request.
@@ -25,11 +23,11 @@ impl Stages {
     /// `endpoints` are the paths of the auth API. Tiers and limit rules of the store take no part.
     pub fn build(config: Config, endpoints: &[String]) -> Stages {
         let plans = Plans::default().under(&config);
-        let slots = Arc::new(Slots::with_capacity(COUNTERS, COUNTERS));
+        let slots = Slots::with_capacity(COUNTERS, COUNTERS);
         Stages {
             table: Table::build(&config, endpoints),
             policies: Policies::build(&config, &plans),
-            limits: Limits::build(&config, &plans, slots, Clock::start()),
+            limits: Limits::build(&config, &plans, Counters::new(slots, Clock::start())),
             upstreams: Upstreams::build(&config, &Directory::default()),
             config,
         }
