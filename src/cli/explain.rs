@@ -87,7 +87,7 @@ pub fn run(config: Config, args: &ExplainArgs) -> i32 {
 
 fn explain(config: Config, asked: &Asked, caller: &Caller<'_>) -> Explanation {
     let endpoints = boot::endpoints(&config.auth);
-    Stages::build(config, &endpoints).explain(asked, caller)
+    Stages::build(config, endpoints).explain(asked, caller)
 }
 
 fn authenticator(config: &Config) -> Result<Authenticator, Box<dyn std::error::Error>> {

@@ -4,10 +4,12 @@ mod admin;
 pub mod apikey;
 pub mod check;
 mod demo;
+mod diff;
 mod explain;
 mod hash;
 mod health;
 mod import;
+mod import_openapi;
 mod key;
 mod openapi;
 mod reload;
@@ -36,6 +38,8 @@ const FAILED: i32 = 1;
 const USAGE: i32 = 2;
 /// The request would be refused.
 const REFUSED: i32 = 3;
+/// The policy would be looser.
+const LOOSENED: i32 = 4;
 
 const DEFAULT_FILE: &str = "gateway.yaml";
 
@@ -76,6 +80,13 @@ enum Verb {
         file: File,
         #[command(flatten)]
         args: test::TestArgs,
+    },
+    /// What a change of the configuration does to policy: 0 when nothing is looser, 4 when something is
+    Diff(diff::DiffArgs),
+    /// Routes made from what another tool has
+    Import {
+        #[command(subcommand)]
+        command: import_openapi::ImportVerb,
     },
     /// Accounts, straight on the store
     User {
@@ -216,6 +227,10 @@ pub fn run() -> i32 {
             let path = file.path();
             with_path(&path, |loaded| test::run(loaded, &path, &args))
         }
+        Verb::Diff(args) => diff::run(&args),
+        Verb::Import {
+            command: import_openapi::ImportVerb::Openapi(args),
+        } => import_openapi::run(&args),
         Verb::User {
             file,
             json,

@@ -385,6 +385,12 @@ pub struct HeaderEdits {
 }
 
 impl HeaderEdits {
+    /// What the message's sender does not say, in whatever spelling.
+    pub fn withheld(&self) -> impl Iterator<Item = &HeaderName> {
+        let set = self.set.iter().map(|line| &line.name);
+        self.remove.iter().chain(set)
+    }
+
     pub fn lines(&self) -> impl Iterator<Item = &HeaderLine> {
         self.set.iter().chain(&self.add)
     }

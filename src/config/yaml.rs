@@ -76,6 +76,15 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// The tree of the only document in a file; `None` when it is no YAML, which `findings` then says.
 /// Errors that leave a tree, such as a duplicate key or an unset variable, are only in `findings`.
 pub fn read(source: &Source, env: Env<'_>, findings: &mut Findings) -> Option<Rc<Node>> {
+    read_with(source, Some(env), findings)
+}
+
+/// The same of a file in which nothing stands for variables.
+pub fn read_as_it_is(source: &Source, findings: &mut Findings) -> Option<Rc<Node>> {
+    read_with(source, None, findings)
+}
+
+fn read_with(source: &Source, env: Option<Env<'_>>, findings: &mut Findings) -> Option<Rc<Node>> {
     let text = source.text();
     if let Some((at, c)) = text.char_indices().find(|(_, c)| is_forbidden(*c)) {
         let span = Span::new(at, at + c.len_utf8());
@@ -114,7 +123,7 @@ struct Stop;
 struct Reader<'a> {
     parser: Parser<'a, StrInput<'a>>,
     source: &'a Source,
-    env: Env<'a>,
+    env: Option<Env<'a>>,
     findings: &'a mut Findings,
     anchors: HashMap<usize, Rc<Node>>,
     /// Anchors of nodes that have not ended yet.
@@ -201,8 +210,8 @@ impl<'a> Reader<'a> {
     fn scalar(&mut self, text: &str, style: ScalarStyle, span: Span) -> Node {
         let mut is_plain = style == ScalarStyle::Plain;
         let mut value = text.to_owned();
-        if text.contains('$') {
-            let expanded = expand::expand(text, self.env);
+        if let Some(env) = self.env.filter(|_| text.contains('$')) {
+            let expanded = expand::expand(text, env);
             is_plain |= expanded.is_changed;
             value = expanded.text;
             let is_set = expanded.faults.is_empty();

@@ -426,7 +426,7 @@ fn request_body(
         left: route.max_body,
         progress: Rc::clone(&progress),
         names: Arc::clone(names),
-        removed: route.request_headers.remove.clone(),
+        removed: route.request_headers.withheld().cloned().collect(),
     };
     Ok((body, Some(progress)))
 }

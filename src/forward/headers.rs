@@ -96,7 +96,7 @@ pub fn toward_upstream(headers: &mut HeaderMap, told: &Told<'_>) {
     if let Some((name, assertion)) = &told.assertion {
         headers.insert(*name, assertion.clone());
     }
-    for name in &told.edits.edits.remove {
+    for name in told.edits.edits.withheld() {
         remove_spellings(headers, name);
     }
     edit(headers, told.edits);

@@ -138,7 +138,7 @@ impl Ledger {
         };
         inner.user = principal.user().map(Arc::clone);
         if let Some(refusal) = would_refuse {
-            self.would_refuse(Guard::Auth, refusal.code(), None);
+            self.refused_in_shadow(Guard::Auth, &refusal);
         }
         Ok(principal)
     }
@@ -146,7 +146,7 @@ impl Ledger {
     /// Notes what rules in shadow said.
     pub fn decided(&mut self, permit: &Permit) {
         if let Some(refusal) = permit.would_refuse() {
-            self.would_refuse(Guard::Allow, refusal.code(), None);
+            self.refused_in_shadow(Guard::Allow, refusal);
         }
     }
 
@@ -166,6 +166,14 @@ impl Ledger {
             self.count_limit(CONCURRENCY, LimitDecision::WouldRefuse);
             self.would_refuse(Guard::Limits, Code::TooManyConcurrent, Some(CONCURRENCY));
         }
+    }
+
+    fn refused_in_shadow(&mut self, guard: Guard, refusal: &Refusal) {
+        // Of a refusal that is acted on only its own cause is told.
+        if let Some(cause) = refusal.cause() {
+            self.0.entry.cause = Some(cause.into());
+        }
+        self.would_refuse(guard, refusal.code(), None);
     }
 
     fn would_be_limited(&mut self, policy: &str) {

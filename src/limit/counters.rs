@@ -64,6 +64,11 @@ impl Counters {
         }
     }
 
+    /// Nothing is used up any more. For requests that nobody sent, which must not count against each other.
+    pub fn clear(&self) {
+        self.slots.clear();
+    }
+
     pub fn keeper(&self) -> Keeper {
         Keeper::new(Arc::clone(&self.slots), self.clock.clone())
     }

@@ -112,6 +112,14 @@ impl Pool {
         self.leases.get(number).filter(|_| is_own)
     }
 
+    /// As new; only while no other thread uses it.
+    pub(super) fn clear(&self) {
+        for cell in self.cells.iter().chain(&self.overflows) {
+            cell.store(0, Ordering::Release);
+        }
+        self.given_at.store(0, Ordering::Release);
+    }
+
     /// Lets `decide` turn the time at which the key's counter is full, `None` for a key that has
     /// none, into the next one. `amount` is what the time moves by at most, in nanoseconds.
     pub(super) fn charge<T, E>(

@@ -81,6 +81,12 @@ impl Slots {
         }
     }
 
+    /// As new; only while no other thread uses them.
+    pub(super) fn clear(&self) {
+        self.by_account.clear();
+        self.by_stranger.clear();
+    }
+
     /// No part but the last one may hold a space.
     pub(super) fn scope(&self, parts: &[&str]) -> Scope {
         self.scopes.of(&parts.join(" "))

@@ -96,9 +96,10 @@ impl Explanation {
 }
 
 impl Stages {
-    /// Takes a request through the stages. Nothing is charged that anybody else is charged, and nothing
-    /// is sent.
+    /// Takes a request through the stages, as if it were the first there is. Nothing is charged that anybody
+    /// else is charged, and nothing is sent.
     pub fn explain(&self, asked: &Asked, caller: &Caller<'_>) -> Explanation {
+        self.counters.clear();
         let mut request = asked.request();
         let connection = Connection::new(asked.socket(), self.local());
         let peer = ingress::peer(&connection, &self.config, request.headers());

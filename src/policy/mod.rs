@@ -3,13 +3,17 @@
 
 mod asked;
 mod caller;
+mod diff;
 mod explain;
+mod import;
 mod stages;
 mod test;
 mod wording;
 
 pub use asked::{Asked, NotAsked};
 pub use caller::{Caller, NotACaller, parse_caller, principal};
+pub use diff::{Change, Kind, diff};
 pub use explain::Explanation;
+pub use import::{Imported, NotOpenApi, import_openapi};
 pub use stages::Stages;
 pub use test::{Tested, run as run_test};

@@ -13,22 +13,28 @@ const COUNTERS: usize = 1 << 8;
 /// All that decides on a request.
 pub struct Stages {
     pub config: Config,
+    /// The paths of the auth API.
+    pub(super) endpoints: Vec<String>,
     pub(super) table: Table,
     pub(super) policies: Policies,
     pub(super) limits: Limits,
+    pub(super) counters: Counters,
     pub(super) upstreams: Upstreams,
 }
 
 impl Stages {
     /// `endpoints` are the paths of the auth API. Tiers and limit rules of the store take no part.
-    pub fn build(config: Config, endpoints: &[String]) -> Stages {
+    pub fn build(config: Config, endpoints: Vec<String>) -> Stages {
         let plans = Plans::default().under(&config);
         let slots = Slots::with_capacity(COUNTERS, COUNTERS);
+        let counters = Counters::new(slots, Clock::start());
         Stages {
-            table: Table::build(&config, endpoints),
+            table: Table::build(&config, &endpoints),
             policies: Policies::build(&config, &plans),
-            limits: Limits::build(&config, &plans, Counters::new(slots, Clock::start())),
+            limits: Limits::build(&config, &plans, counters.clone()),
             upstreams: Upstreams::build(&config, &Directory::default()),
+            counters,
+            endpoints,
             config,
         }
     }

@@ -4,11 +4,14 @@ use crate::config::Config;
 use crate::config::checked::{AuthMode, HostPattern, OwnerField, Route, Rule};
 use crate::config::text::pattern_text;
 
-pub fn auth(mode: AuthMode) -> &'static str {
-    match mode {
-        AuthMode::Required => "required",
-        AuthMode::Optional => "optional",
-        AuthMode::None => "none",
+/// Whom a route asks who they are.
+pub fn auth(route: &Route) -> &'static str {
+    match (route.auth, route.shadow.auth) {
+        (AuthMode::Required, false) => "required",
+        (AuthMode::Optional, false) => "optional",
+        (AuthMode::Required, true) => "required in shadow",
+        (AuthMode::Optional, true) => "optional in shadow",
+        (AuthMode::None, _) => "none",
     }
 }
 
@@ -25,7 +28,7 @@ pub fn route(route: &Route) -> String {
     if !route.headers.is_empty() {
         text += &format!(", headers {}", headers(route));
     }
-    text + ", auth " + auth(route.auth)
+    text + ", auth " + auth(route)
 }
 
 /// `GET POST`, or `all`.

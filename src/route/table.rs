@@ -92,6 +92,12 @@ impl Table {
         table
     }
 
+    /// Whether the first route is tried before the second, where both have the same hosts.
+    pub fn is_before(&self, first: usize, second: usize) -> bool {
+        let place = |route: usize| self.standings.get(route).map(|standing| standing.place);
+        place(first).is_some() && place(first) < place(second)
+    }
+
     /// Where one reading of a path leads.
     pub(super) fn locate(&self, request: &Target<'_>, path: &[u8], case: Case) -> Located {
         if let Some((_, params)) = self.endpoints.search(path, &mut |_| true) {

@@ -420,6 +420,22 @@ fn tests_beside_the_file_and_in_it_are_run() {
 }
 
 #[test]
+fn no_test_uses_up_what_another_is_held_to() {
+    let dir = tempfile::tempdir().unwrap();
+    write(
+        dir.path(),
+        "gateway.yaml",
+        &POLICY.replace("rate: 60/min", "rate: 1/d"),
+    );
+    let test = "- { name: one, request: { method: GET, path: /reports, host: r.example.com }, \
+                expect: { decision: allow, limit: { name: anonymous, rate: 1/d } } }\n";
+    let tests = format!("tests:\n{}", test.repeat(5));
+    write(dir.path(), "a.test.yaml", &tests);
+    let output = cli(dir.path(), &["test"]);
+    assert_eq!(output.stdout, "5 passed, 0 failed\n", "{output:?}");
+}
+
+#[test]
 fn each_expectation_can_fail() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "gateway.yaml", POLICY);

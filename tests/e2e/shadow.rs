@@ -55,13 +55,16 @@ fn auth_in_shadow_lets_bad_and_missing_tokens_pass_as_nobody() {
         let response = gateway.send(&request).expect(200);
         assert_eq!(response.header("www-authenticate"), None);
         assert_eq!(logged(&gateway, &response), json!([reason]));
-        assert_eq!(gateway.log_of(&response)["auth"], "anonymous");
+        let log = gateway.log_of(&response);
+        assert_eq!(log["auth"], "anonymous");
         let received = origin.last_request();
         for name in ["x-user-id", "x-user-name", "authorization", "x-api-key"] {
             assert_eq!(received.header(name), None, "{name}: {received:?}");
         }
     }
-    assert_eq!(would_refuse(&gateway, "all", "auth"), 4.0);
+    let rubbish = gateway.send(&get("/").bearer("rubbish")).expect(200);
+    assert!(gateway.log_of(&rubbish)["cause"].is_string());
+    assert_eq!(would_refuse(&gateway, "all", "auth"), 5.0);
     let refused = "portcullis_auth_total{result=\"refused\"";
     assert_eq!(gateway.metric(refused), 0.0);
     let expired = "portcullis_auth_total{result=\"would_refuse\",reason=\"token-expired\"";
@@ -73,7 +76,7 @@ fn auth_in_shadow_lets_bad_and_missing_tokens_pass_as_nobody() {
     let received = origin.last_request();
     assert_eq!(received.header("x-user-name").as_deref(), Some("alice"));
     assert!(received.header("authorization").is_some());
-    assert_eq!(would_refuse(&gateway, "all", "auth"), 4.0);
+    assert_eq!(would_refuse(&gateway, "all", "auth"), 5.0);
 }
 
 #[test]
@@ -125,6 +128,8 @@ fn allow_refuses_whom_auth_in_shadow_lets_pass_unless_it_is_in_shadow_too() {
     assert_eq!(log["decision"], "deny");
     assert_eq!(log["would_refuse"], json!(["auth: token-invalid"]));
     assert_eq!(origin.requests().len(), 0);
+
+    assert_eq!(log.get("cause"), None, "{log}");
 
     let response = gateway.send(&get("/two").bearer("rubbish")).expect(200);
     let both = json!(["auth: token-invalid", "allow: token-missing"]);

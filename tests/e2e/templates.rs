@@ -88,6 +88,32 @@ fn templates_are_filled_in_toward_both_sides() {
 }
 
 #[test]
+fn what_a_route_sets_no_client_says_there_in_another_spelling_or_a_trailer() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin).routes(ROUTES).start();
+    for path in ["/users/bob/x", "/other"] {
+        let mut client = gateway.connect();
+        client.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nUser_Agent: mine\r\nTransfer-Encoding: chunked\r\n\
+             Trailer: User-Agent, X-Sum\r\n\r\n0\r\nUser-Agent: mine\r\nX-Sum: 7\r\n\r\n"
+        ));
+        client.read_response().expect(200);
+        let received = origin.last_request();
+        let is_set = path != "/other";
+        let said = (!is_set).then_some("mine");
+        assert_eq!(received.header("user_agent").as_deref(), said, "{path}");
+        let trailers = received.trailers.iter().map(|(name, _)| name.as_str());
+        let trailers: Vec<_> = trailers.filter(|name| *name == "user-agent").collect();
+        assert_eq!(
+            trailers.is_empty(),
+            is_set,
+            "{path}: {:?}",
+            received.trailers
+        );
+    }
+}
+
+#[test]
 fn a_claim_that_could_break_a_header_sets_none() {
     let origin = Origin::start();
     let gateway = Settings::new(&origin).top(TOP).routes(ROUTES).start();

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::super::decode::{At, AtLeastOne, Decode, Named, choose, expected, scalar};
 use super::super::diagnose::{Findings, shown};
+use super::super::document::json_of;
 use super::super::policy_test::{Credential, Decision};
 use super::super::schema;
 use super::super::section::{choice, section};
@@ -141,31 +142,6 @@ impl Decode for RawClaims {
     fn schema() -> Json {
         json!({ "type": "object" })
     }
-}
-
-/// `None` for a variable that could not be expanded, which has been reported.
-fn json_of(node: &Node) -> Option<Json> {
-    Some(match &node.value {
-        _ if node.is_null() => Json::Null,
-        Value::Unset => return None,
-        Value::Scalar(scalar) => {
-            let plain = scalar
-                .is_plain
-                .then(|| serde_json::from_str(&scalar.text).ok());
-            plain
-                .flatten()
-                .unwrap_or_else(|| scalar.text.as_str().into())
-        }
-        Value::Sequence(items) => items
-            .iter()
-            .map(|item| json_of(item))
-            .collect::<Option<_>>()?,
-        Value::Mapping(entries) => {
-            let pairs = entries.iter();
-            let pairs = pairs.map(|entry| Some((entry.key.text.clone(), json_of(&entry.value)?)));
-            Json::Object(pairs.collect::<Option<_>>()?)
-        }
-    })
 }
 
 /// `writes`, or `{ name: writes, rate: 30/min, burst: 10 }`.

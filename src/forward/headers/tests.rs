@@ -340,6 +340,34 @@ fn credentials_stay_here_unless_told_otherwise() {
 }
 
 #[test]
+fn what_a_route_sets_is_said_once_though_it_means_something_by_itself() {
+    let sent = Sent {
+        edits: HeaderEdits {
+            set: vec![
+                line("user-agent", &[text("gateway")]),
+                line("cache-control", &[claim("none")]),
+            ],
+            ..HeaderEdits::default()
+        },
+        ..Sent::default()
+    };
+    let headers = sent.with(&[
+        ("User-Agent", "mine"),
+        ("user_agent", "mine"),
+        ("User.Agent", "mine"),
+        ("Cache_Control", "mine"),
+        ("cache^control", "mine"),
+        ("user-agents", "mine"),
+    ]);
+    let mine = headers.iter().filter(|(_, value)| *value == "mine");
+    assert_eq!(
+        mine.map(|(name, _)| name).collect::<Vec<_>>(),
+        ["user-agents"]
+    );
+    assert_eq!(lines(&headers, "user-agent"), ["gateway"]);
+}
+
+#[test]
 fn trailers_say_nothing_that_headers_may_not() {
     let mut trailers = headers(&[
         ("x-user-id", "1"),

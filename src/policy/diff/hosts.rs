@@ -1,0 +1,96 @@
+//! Hosts that two routes take, the most general of each kind.
+
+use crate::config::checked::HostPattern;
+
+/// What stands for a host, or the beginning of one, that no file is about.
+const ANY: &str = "other.invalid";
+const LABEL: &str = "zz-any";
+
+/// A pattern's name, whether more labels stand in front, and its port.
+type Parts<'p> = (&'p str, bool, Option<u16>);
+
+/// Hosts that a pattern of each side takes; a side without patterns takes every host.
+pub fn common(a: &[HostPattern], b: &[HostPattern]) -> Vec<String> {
+    let mut common = match (a, b) {
+        ([], []) => vec![ANY.to_owned()],
+        (own, []) | ([], own) => own.iter().map(|pattern| example(parts(pattern))).collect(),
+        (a, b) => {
+            let both = a
+                .iter()
+                .flat_map(|a| b.iter().map(move |b| (parts(a), parts(b))));
+            both.filter_map(|(a, b)| meet(a, b)).map(example).collect()
+        }
+    };
+    common.sort_unstable();
+    common.dedup();
+    common
+}
+
+fn parts(pattern: &HostPattern) -> Parts<'_> {
+    match pattern {
+        HostPattern::Exact(name) => (name, false, None),
+        HostPattern::Wildcard(suffix) => (suffix, true, None),
+        HostPattern::ExactPort(name, port) => (name, false, Some(*port)),
+        HostPattern::WildcardPort(suffix, port) => (suffix, true, Some(*port)),
+    }
+}
+
+/// The hosts that both take, if there are any, as one pattern.
+fn meet<'p>(a: Parts<'p>, b: Parts<'p>) -> Option<Parts<'p>> {
+    let port = match (a.2, b.2) {
+        (Some(a), Some(b)) if a != b => return None,
+        (a, b) => a.or(b),
+    };
+    let is_below = |name: &str, suffix: &str| {
+        let front = name
+            .strip_suffix(suffix)
+            .and_then(|front| front.strip_suffix('.'));
+        front.is_some_and(|front| !front.is_empty())
+    };
+    let (name, is_wildcard) = match (a.1, b.1) {
+        (false, false) => (a.0 == b.0).then_some((a.0, false))?,
+        (false, true) => is_below(a.0, b.0).then_some((a.0, false))?,
+        (true, false) => is_below(b.0, a.0).then_some((b.0, false))?,
+        (true, true) if a.0 == b.0 || is_below(a.0, b.0) => (a.0, true),
+        (true, true) => is_below(b.0, a.0).then_some((b.0, true))?,
+    };
+    Some((name, is_wildcard, port))
+}
+
+fn example((name, is_wildcard, port): Parts<'_>) -> String {
+    let host = match is_wildcard {
+        true => format!("{LABEL}.{name}"),
+        false => name.to_owned(),
+    };
+    match port {
+        Some(port) => format!("{host}:{port}"),
+        None => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_that_both_take_are_found() {
+        let exact = |name: &str| HostPattern::Exact(name.into());
+        let wild = |name: &str| HostPattern::Wildcard(name.into());
+        let port = |name: &str, port| HostPattern::ExactPort(name.into(), port);
+        let wild_port = |name: &str, port| HostPattern::WildcardPort(name.into(), port);
+        for (a, b, expected) in [
+            (vec![], vec![], vec![ANY]),
+            (vec![exact("a.b")], vec![], vec!["a.b"]),
+            (vec![exact("a.b"), exact("c")], vec![exact("c")], vec!["c"]),
+            (vec![exact("b")], vec![wild("b")], vec![]),
+            (vec![exact("a.b")], vec![wild("b")], vec!["a.b"]),
+            (vec![wild("a.b")], vec![wild("b")], vec!["zz-any.a.b"]),
+            (vec![wild("ab")], vec![wild("b")], vec![]),
+            (vec![port("a.b", 1)], vec![wild_port("b", 2)], vec![]),
+            (vec![wild("b")], vec![wild_port("b", 2)], vec!["zz-any.b:2"]),
+        ] {
+            assert_eq!(common(&a, &b), expected, "{a:?} {b:?}");
+            assert_eq!(common(&b, &a), expected, "{b:?} {a:?}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! What two routes let callers use up, compared for each kind of caller. Which routes share a budget takes no
+//! part, and neither do tiers and rules of the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+
+use super::rules::{self, Side};
+use super::settings::rate_of;
+use super::{Change, Kind, Part};
+use crate::config::checked::{AuthMode, Concurrency, Limit, LimitKey, Mode, Rate};
+use crate::config::text::rate_text;
+
+/// Whom a quota is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Class<'a> {
+    Tier(&'a str),
+    Stranger,
+}
+
+/// A limit as one kind of caller meets it.
+#[derive(Debug, Clone)]
+struct Held {
+    key: LimitKey,
+    rate: Rate,
+    cost: NonZeroU32,
+}
+
+/// What the second lets callers use up otherwise than the first.
+pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
+    let mut changes: Vec<Change> = concurrency(about, old, new).into_iter().collect();
+    let is_the_tiers = |side: Side<'_>| side.route.limits.is_none() && !side.route.shadow.limits;
+    if is_the_tiers(old) && is_the_tiers(new) {
+        // That is the tier's quota, which is compared once for all routes.
+        return changes;
+    }
+    let tiers: BTreeSet<&String> = old
+        .config
+        .tiers
+        .keys()
+        .chain(new.config.tiers.keys())
+        .collect();
+    let mut classes: Vec<Class<'_>> = tiers.into_iter().map(|tier| Class::Tier(tier)).collect();
+    let asks = |side: Side<'_>| rules::auth(side.route) == AuthMode::Required;
+    if !asks(old) && !asks(new) {
+        classes.push(Class::Stranger);
+    }
+    let mut told: BTreeMap<(Kind, String), Vec<Class<'_>>> = BTreeMap::new();
+    for class in &classes {
+        let none = |side| move |name: &str| none_text(side, name);
+        let (was, is) = (held(old, *class), held(new, *class));
+        for change in compare_for((&was, &none(old)), (&is, &none(new))) {
+            told.entry(change).or_default().push(*class);
+        }
+    }
+    let all = classes.len();
+    changes.extend(told.into_iter().map(|((kind, what), whose)| {
+        let names = whose.iter().map(|class| match class {
+            Class::Tier(name) => *name,
+            Class::Stranger => "anonymous callers",
+        });
+        let what = match whose.len() == all {
+            true => what,
+            false => format!("{what} for {}", names.collect::<Vec<_>>().join(", ")),
+        };
+        Change::new(kind, about, Part::Limits, what)
+    }));
+    changes
+}
+
+/// How the second caps requests under way otherwise than the first. In shadow nothing is capped.
+fn concurrency(about: &str, old: Side<'_>, new: Side<'_>) -> Option<Change> {
+    let cap = |side: Side<'_>| {
+        let cap = side.route.concurrency.clone();
+        cap.filter(|_| !side.route.shadow.limits)
+    };
+    let (was, is) = (cap(old), cap(new));
+    let kind = match (&was, &is) {
+        (Some(was), Some(is)) if was == is => return None,
+        (Some(was), Some(is)) if was.key == is.key && is.max < was.max => Kind::Tightened,
+        (Some(_), _) => Kind::Loosened,
+        (None, Some(_)) => Kind::Tightened,
+        (None, None) => return None,
+    };
+    let text = |cap: Option<Concurrency>| match cap {
+        Some(cap) => format!("{} at once by {}", cap.max, key_text(&cap.key)),
+        None => "any number at once".to_owned(),
+    };
+    let what = format!("concurrency {} → {}", text(was), text(is));
+    Some(Change::new(kind, about, Part::Limits, what))
+}
+
+/// What is held, and the words for what is not.
+type Sided<'a> = (
+    &'a BTreeMap<&'a str, Held>,
+    &'a dyn Fn(&str) -> &'static str,
+);
+
+fn compare_for((old, none_old): Sided<'_>, (new, none_new): Sided<'_>) -> BTreeSet<(Kind, String)> {
+    let mut changes = BTreeSet::new();
+    let is_held_by = |limits: &BTreeMap<&str, Held>, limit: &Held| {
+        let holds =
+            |other: &Held| other.key == limit.key && order_of(limit, other) != Order::Looser;
+        limits.values().any(holds)
+    };
+    let names: BTreeSet<&&str> = old.keys().chain(new.keys()).collect();
+    for name in names {
+        let (was, is) = (old.get(*name), new.get(*name));
+        let is_looser = was.is_some_and(|was| !is_held_by(new, was));
+        let is_tighter = is.is_some_and(|is| !is_held_by(old, is));
+        let kind = match (is_looser, is_tighter) {
+            (true, _) => Kind::Loosened,
+            (false, true) => Kind::Tightened,
+            (false, false) => continue,
+        };
+        let what = match (was, is) {
+            (Some(was), Some(is)) if was.key != is.key => {
+                format!(
+                    "the limit {name} counts by {} and no longer by {}",
+                    key_text(&is.key),
+                    key_text(&was.key)
+                )
+            }
+            (was, is) => {
+                let told = |limit: Option<&Held>, none: &'static str| {
+                    limit.map_or_else(|| none.to_owned(), text)
+                };
+                let (was, is) = (told(was, none_old(name)), told(is, none_new(name)));
+                format!("the limit {name} {was} → {is}")
+            }
+        };
+        changes.insert((kind, what));
+    }
+    changes
+}
+
+/// The limits of a route that hold such a caller back, by name. Those in shadow do not.
+fn held<'a>(side: Side<'a>, class: Class<'_>) -> BTreeMap<&'a str, Held> {
+    let config = side.config;
+    if side.route.shadow.limits {
+        return BTreeMap::new();
+    }
+    let Some(own) = &side.route.limits else {
+        let (name, key, rate) = match class {
+            Class::Tier(tier) => ("tier", LimitKey::User, rate_of(config, tier)),
+            Class::Stranger => ("anonymous", LimitKey::Ip, config.anonymous),
+        };
+        let cost = NonZeroU32::MIN;
+        let held = rate.map(|rate| (name, Held { key, rate, cost }));
+        return held.into_iter().collect();
+    };
+    let held = |limit: &'a Limit| {
+        if limit.mode == Mode::Shadow {
+            return None;
+        }
+        let rate = match class {
+            Class::Tier(tier) => *limit.tiers.get(tier).unwrap_or(&limit.rate),
+            Class::Stranger => limit.rate,
+        };
+        let key = match (&limit.key, class) {
+            (LimitKey::User | LimitKey::ApiKey | LimitKey::Claim(_), Class::Stranger) => {
+                LimitKey::Ip
+            }
+            (key, _) => key.clone(),
+        };
+        let cost = limit.cost;
+        Some((
+            limit.name.as_str(),
+            Held {
+                key,
+                rate: rate?,
+                cost,
+            },
+        ))
+    };
+    own.iter().filter_map(held).collect()
+}
+
+/// What is said where a limit holds nobody back.
+fn none_text(side: Side<'_>, name: &str) -> &'static str {
+    let is_in_shadow = |limit: &Limit| limit.name == name && limit.mode == Mode::Shadow;
+    let own = side.route.limits.as_deref().unwrap_or_default();
+    match side.route.shadow.limits || own.iter().any(is_in_shadow) {
+        true => "in shadow",
+        false => "unlimited",
+    }
+}
+
+fn text(limit: &Held) -> String {
+    match limit.cost.get() {
+        1 => rate_text(Some(limit.rate)),
+        cost => format!("{} at {cost} a request", rate_text(Some(limit.rate))),
+    }
+}
+
+fn key_text(key: &LimitKey) -> String {
+    match key {
+        LimitKey::User => "user".to_owned(),
+        LimitKey::Ip => "ip".to_owned(),
+        LimitKey::Route => "route".to_owned(),
+        LimitKey::Header(name) => format!("header:{name}"),
+        LimitKey::ApiKey => "api_key".to_owned(),
+        LimitKey::Claim(name) => format!("claim:{name}"),
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Order {
+    Same,
+    Tighter,
+    Looser,
+}
+
+fn order_of(was: &Held, is: &Held) -> Order {
+    order((Some(was.rate), was.cost), (Some(is.rate), is.cost))
+}
+
+/// How the second quota is to the first. More of anything is looser, whatever there is less of.
+pub fn order(was: (Option<Rate>, NonZeroU32), is: (Option<Rate>, NonZeroU32)) -> Order {
+    let ((Some(was), was_cost), (Some(is), is_cost)) = (was, is) else {
+        return match (was.0, is.0) {
+            (None, None) => Order::Same,
+            (None, Some(_)) => Order::Tighter,
+            (Some(_), _) => Order::Looser,
+        };
+    };
+    // Requests in a time as fractions that are multiplied out, and requests at once.
+    let pace = |a: &Rate, b: &Rate, b_cost: NonZeroU32| {
+        u128::from(a.count.get()) * b.period.as_nanos() * u128::from(b_cost.get())
+    };
+    let at_once = |rate: &Rate, cost: NonZeroU32| rate.burst.get() / cost.get();
+    let (pace_was, pace_is) = (pace(&was, &is, is_cost), pace(&is, &was, was_cost));
+    let (burst_was, burst_is) = (at_once(&was, was_cost), at_once(&is, is_cost));
+    if pace_is > pace_was || burst_is > burst_was {
+        Order::Looser
+    } else if pace_is == pace_was && burst_is == burst_was {
+        Order::Same
+    } else {
+        Order::Tighter
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn rate(count: u32, seconds: u64, burst: u32) -> Option<Rate> {
+        let count_of = |n| NonZeroU32::new(n).unwrap();
+        Some(Rate {
+            count: count_of(count),
+            period: Duration::from_secs(seconds),
+            burst: count_of(burst),
+        })
+    }
+
+    #[test]
+    fn quotas_are_compared_by_pace_burst_and_cost() {
+        let cost = |n| NonZeroU32::new(n).unwrap();
+        for (was, is, expected) in [
+            ((rate(60, 60, 5), 1), (rate(1, 1, 5), 1), Order::Same),
+            ((rate(60, 60, 5), 1), (rate(61, 60, 5), 1), Order::Looser),
+            ((rate(60, 60, 5), 1), (rate(59, 60, 5), 1), Order::Tighter),
+            ((rate(60, 60, 5), 1), (rate(30, 60, 6), 1), Order::Looser),
+            ((rate(60, 60, 5), 1), (None, 1), Order::Looser),
+            ((None, 1), (rate(60, 60, 5), 1), Order::Tighter),
+            ((None, 1), (None, 7), Order::Same),
+            ((rate(60, 60, 10), 1), (rate(120, 60, 20), 2), Order::Same),
+            ((rate(60, 60, 10), 5), (rate(60, 60, 10), 1), Order::Looser),
+            ((rate(60, 60, 10), 1), (rate(60, 60, 10), 5), Order::Tighter),
+        ] {
+            let order = order((was.0, cost(was.1)), (is.0, cost(is.1)));
+            assert_eq!(order, expected, "{was:?} {is:?}");
+        }
+    }
+}

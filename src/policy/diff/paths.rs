@@ -1,0 +1,208 @@
+//! Paths that two routes take, the most general ones: a route that takes one of these from both, and is about
+//! segments, takes all of its kind from both.
+
+use crate::config::checked::{Pattern, Segment};
+
+/// What stands for a segment that no file is about. Regexes may take one and not the next.
+const FILLERS: [&str; 3] = ["zz-any", "7", "Zq_9"];
+/// So many examples of a regex.
+const CHOICES: usize = 16;
+
+/// The segments of a path or prefix; `None` is any one that is not empty.
+struct Shape<'p> {
+    segments: Vec<Option<&'p str>>,
+    tail: Tail,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tail {
+    /// The path ends here.
+    None,
+    /// More may follow, as behind a prefix.
+    Maybe,
+    /// More follows: `{*rest}`.
+    Some,
+}
+
+fn shape(pattern: &Pattern) -> Option<Shape<'_>> {
+    match pattern {
+        Pattern::Regex(_) => None,
+        Pattern::Prefix(literals) => Some(Shape {
+            segments: literals.iter().map(|text| Some(text.as_str())).collect(),
+            tail: Tail::Maybe,
+        }),
+        Pattern::Path(all) => Some(Shape {
+            segments: all
+                .iter()
+                .filter_map(|segment| match segment {
+                    Segment::Literal(text) => Some(Some(text.as_str())),
+                    Segment::Param(_) => Some(None),
+                    Segment::Rest(_) => None,
+                })
+                .collect(),
+            tail: match all.last() {
+                Some(Segment::Rest(_)) => Tail::Some,
+                _ => Tail::None,
+            },
+        }),
+    }
+}
+
+/// How many segments a pattern names.
+pub fn depth(pattern: &Pattern) -> usize {
+    shape(pattern).map_or(0, |shape| shape.segments.len())
+}
+
+/// Paths that both take, with up to `depth` segments. Those of a regex are examples of it, which the other may
+/// not take.
+pub fn common(a: &Pattern, b: &Pattern, depth: usize, has_regexes: bool) -> Vec<String> {
+    let (a, b) = match (a, b) {
+        (Pattern::Regex(regex), _) | (_, Pattern::Regex(regex)) => {
+            let mut paths: Vec<_> = (0..CHOICES)
+                .filter_map(|choice| regex.example(choice))
+                .collect();
+            paths.sort_unstable();
+            paths.dedup();
+            return paths;
+        }
+        (a, b) => match (shape(a), shape(b)) {
+            (Some(a), Some(b)) => (a, b),
+            _ => return Vec::new(),
+        },
+    };
+    let longest = a.segments.len().max(b.segments.len());
+    let Some(segments) = (0..longest)
+        .map(|at| at_place(&a, &b, at))
+        .collect::<Option<Vec<_>>>()
+    else {
+        return Vec::new();
+    };
+    let fillers = match has_regexes {
+        true => &FILLERS[..],
+        false => &FILLERS[..1],
+    };
+    let lengths = match (a.tail, b.tail) {
+        (Tail::None, _) | (_, Tail::None) => longest..=longest,
+        _ => longest..=depth.max(longest) + 1,
+    };
+    let is_long_enough = |length: usize, shape: &Shape<'_>| match shape.tail {
+        Tail::None => length == shape.segments.len(),
+        Tail::Maybe => true,
+        Tail::Some => length > shape.segments.len(),
+    };
+    let lengths = lengths.filter(|n| is_long_enough(*n, &a) && is_long_enough(*n, &b));
+    let paths = lengths.flat_map(|length| {
+        let segments = &segments;
+        fillers.iter().map(move |filler| {
+            let all = (0..length).map(|at| segments.get(at).copied().flatten().unwrap_or(filler));
+            all.fold(String::new(), |path, segment| format!("{path}/{segment}"))
+        })
+    });
+    let mut paths: Vec<_> = paths
+        .map(|path| {
+            if path.is_empty() {
+                "/".to_owned()
+            } else {
+                path
+            }
+        })
+        .collect();
+    paths.dedup();
+    paths
+}
+
+/// What both take at a place, `None` inside for any segment; `None` when there is nothing.
+fn at_place<'p>(a: &Shape<'p>, b: &Shape<'p>, at: usize) -> Option<Option<&'p str>> {
+    match (a.place(at)?, b.place(at)?) {
+        (Place::Text(a), Place::Text(b)) => a.eq_ignore_ascii_case(b).then_some(Some(a)),
+        // A slash at the end is an empty segment.
+        (Place::Text(""), Place::Segment) | (Place::Segment, Place::Text("")) => None,
+        (Place::Text(text), _) | (_, Place::Text(text)) => Some(Some(text)),
+        _ => Some(None),
+    }
+}
+
+/// What a pattern takes as a segment.
+enum Place<'p> {
+    Text(&'p str),
+    /// Any that is not empty.
+    Segment,
+    /// Any.
+    Rest,
+}
+
+impl<'p> Shape<'p> {
+    fn place(&self, at: usize) -> Option<Place<'p>> {
+        match (self.segments.get(at), self.tail) {
+            (Some(Some(text)), _) => Some(Place::Text(text)),
+            (Some(None), _) => Some(Place::Segment),
+            (None, Tail::None) => None,
+            (None, Tail::Some) if at == self.segments.len() => Some(Place::Segment),
+            (None, Tail::Maybe | Tail::Some) => Some(Place::Rest),
+        }
+    }
+}
+
+/// Whether the literal segments that both begin with leave room for a path of both.
+pub fn may_meet(a: &Pattern, b: &Pattern) -> bool {
+    let (a, b) = (leading(a), leading(b));
+    a.iter().zip(&b).all(|(a, b)| a.eq_ignore_ascii_case(b))
+}
+
+fn leading(pattern: &Pattern) -> Vec<&str> {
+    match pattern {
+        Pattern::Prefix(literals) => literals.iter().map(String::as_str).collect(),
+        Pattern::Regex(regex) => regex
+            .leading_segments()
+            .iter()
+            .map(String::as_str)
+            .collect(),
+        Pattern::Path(segments) => segments
+            .iter()
+            .map_while(|segment| match segment {
+                Segment::Literal(text) => Some(text.as_str()),
+                Segment::Param(_) | Segment::Rest(_) => None,
+            })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::text;
+
+    #[test]
+    fn paths_that_both_take_are_found() {
+        let prefix = |path: &str| {
+            let segments = path.split('/').filter(|s| !s.is_empty());
+            Pattern::Prefix(segments.map(str::to_owned).collect())
+        };
+        let path = |path| text::path(path).unwrap();
+        for (a, b, expected) in [
+            (path("/a/{b}"), path("/{a}/b"), vec!["/a/b"]),
+            (path("/a/{b}"), path("/a/{c}"), vec!["/a/zz-any"]),
+            (path("/a/{b}"), path("/b/{c}"), vec![]),
+            (path("/a"), path("/a/b"), vec![]),
+            (path("/a/"), prefix("/a"), vec!["/a/"]),
+            (path("/"), prefix("/"), vec!["/"]),
+            (path("/{a}"), prefix("/a"), vec!["/a"]),
+            (path("/a/"), path("/a/{b}"), vec![]),
+            (path("/a/"), path("/a/{*rest}"), vec![]),
+            (
+                path("/a/{*rest}"),
+                prefix("/a"),
+                vec!["/a/zz-any", "/a/zz-any/zz-any"],
+            ),
+            (
+                prefix("/a"),
+                prefix("/"),
+                vec!["/a", "/a/zz-any", "/a/zz-any/zz-any"],
+            ),
+            (path("/a/{*rest}"), path("/a"), vec![]),
+        ] {
+            assert_eq!(common(&a, &b, 2, false), expected, "{a:?} {b:?}");
+            assert_eq!(common(&b, &a, 2, false), expected, "{b:?} {a:?}");
+        }
+    }
+}

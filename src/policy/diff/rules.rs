@@ -1,0 +1,317 @@
+//! Whom the rules of two routes admit, compared.
+
+use std::collections::BTreeSet;
+
+use super::{Change, Kind, Part};
+use crate::config::Config;
+use crate::config::cel::{Expression, Variable};
+use crate::config::checked::{AuthMode, Owner, Pattern, Route, Rule, Segment};
+use crate::policy::wording;
+
+/// A route with the configuration that it is in: ranks and tiers are read there.
+#[derive(Clone, Copy)]
+pub struct Side<'a> {
+    pub route: &'a Route,
+    pub config: &'a Config,
+}
+
+impl<'a> Side<'a> {
+    /// `None` for what is no route of this configuration.
+    pub fn of(config: &'a Config, route: usize) -> Option<Side<'a>> {
+        let route = config.routes.get(route)?;
+        Some(Side { route, config })
+    }
+
+    fn rules(self) -> Vec<Rule> {
+        match allow(self.route) {
+            [] => vec![Rule::default()],
+            rules => rules.to_vec(),
+        }
+    }
+}
+
+/// Whom the route asks for an identity: what is in shadow refuses nobody.
+pub fn auth(route: &Route) -> AuthMode {
+    match route.auth {
+        AuthMode::Required if route.shadow.auth => AuthMode::Optional,
+        mode => mode,
+    }
+}
+
+/// The rules that refuse.
+fn allow(route: &Route) -> &[Rule] {
+    match route.shadow.allow {
+        true => &[],
+        false => &route.allow,
+    }
+}
+
+/// Callers without identity get through.
+pub fn is_public(route: &Route) -> bool {
+    auth(route) != AuthMode::Required && allow(route).is_empty()
+}
+
+/// What the second admits otherwise than the first.
+pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut add = |kind, part, what: String| changes.push(Change::new(kind, about, part, what));
+    let (was, is) = (auth(old.route), auth(new.route));
+    let words = (wording::auth(old.route), wording::auth(new.route));
+    let auth = format!("auth {} → {}", words.0, words.1);
+    if !is_public(old.route) && is_public(new.route) {
+        add(
+            Kind::NewlyPublic,
+            Part::Auth,
+            format!("{auth}: anybody gets through"),
+        );
+    } else if words.0 != words.1 {
+        let reads = |mode| mode != AuthMode::None;
+        let has_rules = |side: Side<'_>| !allow(side.route).is_empty();
+        let kind = match looseness(new.route) > looseness(old.route) {
+            // Rules refuse callers without identity as `required` does.
+            _ if reads(was) && reads(is) && has_rules(old) && has_rules(new) => Kind::Changed,
+            true => Kind::Loosened,
+            false => Kind::Tightened,
+        };
+        add(kind, Part::Auth, auth);
+    }
+    let (before, after) = (old.rules(), new.rules());
+    let is_within = |rule: &Rule, side, others: &[Rule], other_side| {
+        let covers = |other: &Rule| covers((other, other_side), (rule, side));
+        others.iter().any(covers)
+    };
+    for rule in after
+        .iter()
+        .filter(|rule| !is_within(rule, new, &before, old))
+    {
+        let text = match allow(new.route) {
+            [] if new.route.shadow.allow => "`allow` is in shadow".to_owned(),
+            [] => "`allow` asks nothing any more".to_owned(),
+            _ => format!(
+                "`allow` has {}, which admits others",
+                wording::rule(rule, new.config)
+            ),
+        };
+        add(Kind::Loosened, Part::Allow, text);
+    }
+    for rule in before
+        .iter()
+        .filter(|rule| !is_within(rule, old, &after, new))
+    {
+        let text = match allow(old.route) {
+            [] if old.route.shadow.allow => "`allow` is no longer in shadow".to_owned(),
+            [] => "`allow` is new".to_owned(),
+            _ => format!("`allow` no longer has {}", wording::rule(rule, old.config)),
+        };
+        add(Kind::Tightened, Part::Allow, text);
+    }
+    changes
+}
+
+fn looseness(route: &Route) -> u8 {
+    match route.auth {
+        // No credential is read, so a revoked one passes too.
+        AuthMode::None => 3,
+        // Nor does one refuse that does not verify.
+        _ if route.shadow.auth => 2,
+        AuthMode::Optional => 1,
+        AuthMode::Required => 0,
+    }
+}
+
+/// Whoever meets `narrow` meets `wide`: each key of `wide` is asked by `narrow`, at least as strictly.
+fn covers(wide: (&Rule, Side<'_>), narrow: (&Rule, Side<'_>)) -> bool {
+    // Taken apart whole: a key that is left out here would be taken for one that asks nothing.
+    let Rule {
+        superuser,
+        owner,
+        tiers: _,
+        min_rank: _,
+        roles,
+        scopes,
+        claims,
+        cel,
+    } = wide.0;
+    let other = narrow.0;
+    let is_subset = |few: &[String], many: &[String]| few.iter().all(|f| many.contains(f));
+    let is_owner = owner.as_ref().is_none_or(|owner| {
+        let is_same = |other| is_same_owner((owner, wide.1.route), (other, narrow.1.route));
+        other.owner.as_ref().is_some_and(is_same)
+    });
+    let is_expression = cel.as_ref().is_none_or(|cel| {
+        let is_same = |other| is_same_expression((cel, wide.1.route), (other, narrow.1.route));
+        other.cel.as_ref().is_some_and(is_same)
+    });
+    let has_role = roles.is_empty() || (!other.roles.is_empty() && is_subset(&other.roles, roles));
+    (superuser.is_none() || *superuser == other.superuser)
+        && is_owner
+        && is_expression
+        && has_role
+        && is_subset(scopes, &other.scopes)
+        && claims.iter().all(|claim| other.claims.contains(claim))
+        && tiers_cover(wide, narrow)
+}
+
+/// Both ask for the same value.
+fn is_same_owner(a: (&Owner, &Route), b: (&Owner, &Route)) -> bool {
+    is_same_parameter((&a.0.parameter, a.1), (&b.0.parameter, b.1)) && a.0.equals == b.0.equals
+}
+
+/// Both ask the same of the same values; how an expression is written is all that is compared.
+fn is_same_expression(a: (&Expression, &Route), b: (&Expression, &Route)) -> bool {
+    let is_same = |variable: &Variable| match variable {
+        Variable::Path(name) => is_same_parameter((name, a.1), (name, b.1)),
+        _ => true,
+    };
+    a.0.source() == b.0.source() && a.0.variables().all(is_same)
+}
+
+/// Of any path that both routes take, the parameters have the same text.
+fn is_same_parameter(a: (&str, &Route), b: (&str, &Route)) -> bool {
+    match (&a.1.pattern, &b.1.pattern) {
+        (Pattern::Path(own), Pattern::Path(other)) => {
+            let place = |segments: &[Segment], name: &str| {
+                let place = |(at, segment): (usize, &Segment)| match segment {
+                    Segment::Param(own) if own == name => Some((at, false)),
+                    Segment::Rest(own) if own == name => Some((at, true)),
+                    _ => None,
+                };
+                segments.iter().enumerate().find_map(place)
+            };
+            let at = place(own, a.0);
+            at.is_some()
+                && at == place(other, b.0)
+                && a.1.path_options.merge_slashes == b.1.path_options.merge_slashes
+        }
+        (own, other) => own == other && a.0 == b.0,
+    }
+}
+
+fn tiers_cover(wide: (&Rule, Side<'_>), narrow: (&Rule, Side<'_>)) -> bool {
+    if wide.0.tiers.is_empty() && wide.0.min_rank.is_none() {
+        return true;
+    }
+    let known = |side: Side<'_>| side.config.tiers.keys().cloned().collect::<BTreeSet<_>>();
+    let names = &known(wide.1) | &known(narrow.1);
+    let admits = |(rule, side): (&Rule, Side<'_>), name: &String| {
+        let rank = side.config.tiers.get(name).map(|tier| tier.rank);
+        (rule.tiers.is_empty() || rule.tiers.contains(name))
+            && rule
+                .min_rank
+                .is_none_or(|least| rank.is_some_and(|rank| rank >= least))
+    };
+    let of_file = names
+        .iter()
+        .all(|name| !admits(narrow, name) || admits(wide, name));
+    // The store may have further tiers, of any rank.
+    let of_store = !narrow.0.tiers.is_empty()
+        || (wide.0.tiers.is_empty() && narrow.0.min_rank >= wide.0.min_rank);
+    of_file && of_store
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::checked::{OwnerField, Tier};
+    use crate::config::text;
+    use crate::route::sample;
+
+    fn config(ranks: &[(&str, u32)]) -> Config {
+        let mut config = sample::config(Vec::new());
+        for (name, rank) in ranks {
+            let tier = Tier {
+                rank: *rank,
+                rate: None,
+            };
+            config.tiers.insert((*name).to_owned(), tier);
+        }
+        config
+    }
+
+    fn rule(make: impl FnOnce(&mut Rule)) -> Rule {
+        let mut rule = Rule::default();
+        make(&mut rule);
+        rule
+    }
+
+    fn covers_in(wide: (&Rule, &Config), narrow: (&Rule, &Config)) -> bool {
+        let route = sample::route(Pattern::Prefix(Vec::new()));
+        let side = |config| Side {
+            route: &route,
+            config,
+        };
+        covers((wide.0, side(wide.1)), (narrow.0, side(narrow.1)))
+    }
+
+    #[test]
+    fn fewer_keys_admit_more() {
+        let config = config(&[("free", 0), ("pro", 1), ("max", 2)]);
+        let both = rule(|r| {
+            r.roles = vec!["a".into()];
+            r.scopes = vec!["x".into()];
+        });
+        let roles = rule(|r| r.roles = vec!["a".into(), "b".into()]);
+        let superuser = rule(|r| r.superuser = Some(true));
+        let pro = rule(|r| r.tiers = vec!["pro".into(), "max".into()]);
+        let from_pro = rule(|r| r.min_rank = Some(1));
+        let from_max = rule(|r| r.min_rank = Some(2));
+        for (wide, narrow, expected) in [
+            (&roles, &both, true),
+            (&both, &roles, false),
+            (&Rule::default(), &both, true),
+            (&both, &Rule::default(), false),
+            (&superuser, &Rule::default(), false),
+            (&roles, &superuser, false),
+            (&from_pro, &pro, true),
+            // A tier of the store may have that rank too.
+            (&pro, &from_pro, false),
+            (&from_pro, &from_max, true),
+            (&from_max, &from_pro, false),
+        ] {
+            let covers = covers_in((wide, &config), (narrow, &config));
+            assert_eq!(covers, expected, "{wide:?} {narrow:?}");
+        }
+    }
+
+    #[test]
+    fn a_rank_that_changes_changes_who_is_admitted() {
+        let (before, after) = (
+            config(&[("free", 0), ("pro", 1)]),
+            config(&[("free", 1), ("pro", 1)]),
+        );
+        let from_pro = rule(|r| r.min_rank = Some(1));
+        assert!(!covers_in((&from_pro, &before), (&from_pro, &after)));
+        assert!(covers_in((&from_pro, &after), (&from_pro, &before)));
+    }
+
+    #[test]
+    fn an_owner_is_the_same_at_the_same_segment() {
+        let owner = |name: &str, equals| Owner {
+            parameter: name.into(),
+            equals,
+        };
+        let of = |path| sample::route(text::path(path).unwrap());
+        let is_same = |a, owner_a: &str, b, owner_b: &str| {
+            let (a, b) = (of(a), of(b));
+            let (owner_a, owner_b) = (
+                owner(owner_a, OwnerField::Id),
+                owner(owner_b, OwnerField::Id),
+            );
+            is_same_owner((&owner_a, &a), (&owner_b, &b))
+        };
+        assert!(is_same(
+            "/users/{a}/posts/{b}",
+            "a",
+            "/users/{c}/{*rest}",
+            "c"
+        ));
+        assert!(!is_same(
+            "/users/{a}/posts/{b}",
+            "b",
+            "/users/{a}/{*rest}",
+            "a"
+        ));
+        let (a, b) = (owner("a", OwnerField::Id), owner("a", OwnerField::Username));
+        assert!(!is_same_owner((&a, &of("/{a}")), (&b, &of("/{a}"))));
+    }
+}

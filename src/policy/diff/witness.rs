@@ -1,0 +1,155 @@
+//! Requests by which two tables are compared: of each two routes, the most general ones that both take.
+
+use std::collections::BTreeSet;
+
+use http::{HeaderMap, Method, Request};
+
+use super::{hosts, paths};
+use crate::config::checked::{PathOptions, Pattern, Route, RouteHeader, TrailingSlash};
+use crate::config::{Config, text};
+
+/// A request that some routes are for.
+#[derive(Debug, Clone)]
+pub struct Witness {
+    pub method: Method,
+    pub host: String,
+    pub path: String,
+    pub headers: HeaderMap,
+}
+
+impl Witness {
+    /// `GET /a/b on a.example with x-beta: 1`
+    pub fn text(&self, is_host_asked: bool) -> String {
+        let mut text = format!("`{} {}`", self.method, self.path);
+        if is_host_asked {
+            text = format!("{text} on {}", self.host);
+        }
+        for (name, value) in &self.headers {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            text = format!("{text} with `{name}: {value}`");
+        }
+        text
+    }
+
+    /// Its head; `None` when it can't be one.
+    pub fn head(&self) -> Option<http::request::Parts> {
+        let mut request = Request::new(());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.path.parse().ok()?;
+        *request.headers_mut() = self.headers.clone();
+        Some(request.into_parts().0)
+    }
+}
+
+/// What two files have in common that witnesses depend on.
+pub struct Witnesses {
+    /// Those that some route names, and one that none does.
+    methods: Vec<Method>,
+    depth: usize,
+    has_regexes: bool,
+    /// What any route asks for.
+    options: PathOptions,
+}
+
+impl Witnesses {
+    pub fn of(old: &Config, new: &Config) -> Witnesses {
+        let routes = || old.routes.iter().chain(&new.routes);
+        let named: BTreeSet<&str> = routes()
+            .flat_map(|route| &route.methods)
+            .map(Method::as_str)
+            .collect();
+        let mut methods: Vec<&str> = vec!["GET", "POST"];
+        methods.extend(
+            named
+                .iter()
+                .filter(|name| !matches!(**name, "GET" | "POST" | "TRACE")),
+        );
+        methods.extend(
+            ["DELETE", "PURGE", "UNLINK"]
+                .iter()
+                .find(|name| !named.contains(**name)),
+        );
+        let any = |asks: fn(PathOptions) -> bool| routes().any(|route| asks(route.path_options));
+        Witnesses {
+            methods: methods.into_iter().filter_map(text::method).collect(),
+            depth: routes()
+                .map(|route| paths::depth(&route.pattern))
+                .max()
+                .unwrap_or(0),
+            has_regexes: routes().any(|route| matches!(route.pattern, Pattern::Regex(_))),
+            options: PathOptions {
+                case_insensitive: any(|options| options.case_insensitive),
+                merge_slashes: any(|options| options.merge_slashes),
+                trailing_slash: match any(|options| options.trailing_slash == TrailingSlash::Ignore)
+                {
+                    true => TrailingSlash::Ignore,
+                    false => TrailingSlash::Strict,
+                },
+            },
+        }
+    }
+
+    /// Requests that both routes take, as far as no other does; of one route alone, when they are the same.
+    pub fn between(&self, a: &Route, b: &Route) -> Vec<Witness> {
+        let paths = paths::common(&a.pattern, &b.pattern, self.depth, self.has_regexes);
+        if paths.is_empty() {
+            return Vec::new();
+        }
+        let mut headers = HeaderMap::new();
+        for RouteHeader { name, value } in a.headers.iter().chain(&b.headers) {
+            if !headers.get_all(name).iter().any(|known| known == value) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        let hosts = hosts::common(&a.hosts, &b.hosts);
+        let methods = self
+            .methods
+            .iter()
+            .filter(|method| a.admits(method) && b.admits(method));
+        let mut all = Vec::new();
+        for method in methods {
+            for host in &hosts {
+                let spellings = paths.iter().flat_map(|path| self.spellings(path));
+                all.extend(spellings.map(|path| Witness {
+                    method: method.clone(),
+                    host: host.clone(),
+                    path,
+                    headers: headers.clone(),
+                }));
+            }
+        }
+        all
+    }
+
+    /// Requests for a path that is no route's.
+    pub fn at(&self, path: &str) -> impl Iterator<Item = Witness> {
+        let hosts = hosts::common(&[], &[]).into_iter();
+        hosts.flat_map(move |host| {
+            self.methods.iter().map(move |method| Witness {
+                method: method.clone(),
+                host: host.clone(),
+                path: path.to_owned(),
+                headers: HeaderMap::new(),
+            })
+        })
+    }
+
+    /// The path, and as some route would take it too.
+    fn spellings(&self, path: &str) -> Vec<String> {
+        let mut spellings = vec![path.to_owned()];
+        let lower = path.to_ascii_lowercase();
+        if self.options.case_insensitive {
+            spellings.extend([path.to_ascii_uppercase(), lower]);
+        }
+        if self.options.merge_slashes && path.len() > 1 {
+            spellings.push(format!("/{path}"));
+        }
+        if self.options.trailing_slash == TrailingSlash::Ignore && path.len() > 1 {
+            spellings.push(match path.strip_suffix('/') {
+                Some(path) => path.to_owned(),
+                None => format!("{path}/"),
+            });
+        }
+        spellings
+    }
+}
