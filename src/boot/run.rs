@@ -169,6 +169,7 @@ async fn run(
         metrics,
         snapshots: Arc::clone(&snapshots),
         reload: asker.reload(),
+        accounts: Arc::clone(&accounts),
     };
     let _socket = admin.serve(&sources, &mut background);
     let room = Arc::new(Semaphore::new(connection_limit()));

@@ -11,6 +11,7 @@ mod health;
 mod import;
 mod import_openapi;
 mod key;
+mod limits;
 mod openapi;
 mod reload;
 mod serve;
@@ -174,6 +175,19 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// What callers of a running gateway have used up of their limits
+    Limits {
+        #[command(flatten)]
+        file: File,
+        /// A superuser's access token; not needed where `admin.socket` is
+        #[arg(long, env = "PORTCULLIS_TOKEN", hide_env_values = true, global = true)]
+        token: Option<String>,
+        /// Print JSON
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: limits::LimitsCommand,
+    },
     /// Print the version
     Version,
 }
@@ -279,6 +293,14 @@ pub fn run() -> i32 {
         Verb::Reload { file, token, json } => {
             with_admin(file, |admin| reload::run(&admin, token.as_deref(), json))
         }
+        Verb::Limits {
+            file,
+            token,
+            json,
+            command,
+        } => with_admin(file, |admin| {
+            limits::run(&admin, token.as_deref(), json, &command)
+        }),
         Verb::Schema => print(&format!("{:#}\n", config::schema())),
         Verb::Version => print(&format!("portcullis {}\n", env!("CARGO_PKG_VERSION"))),
     }
