@@ -15,17 +15,22 @@ use super::word::Word;
 
 pub(super) use live::Live;
 
-/// Counters in a bucket: their keys fill one cache line, their states the next.
+/// Counters in a bucket, four to a cache line.
 const WAYS: usize = 8;
-const BUCKET: usize = 2 * WAYS;
-const LINE: usize = 64;
+/// Cells of a counter: its key, then its state.
+const CELLS: usize = 2;
+const BUCKET: usize = CELLS * WAYS;
+const LINE: usize = 64 / size_of::<AtomicU64>();
+/// Both buckets of a key are on one page, so that a key that was not used lately costs one miss of the TLB.
+const PAGE: usize = 4096 / size_of::<AtomicU64>();
+const BUCKETS_OF_A_PAGE: usize = PAGE / BUCKET;
 const STRIPES: usize = 256;
 const OVERFLOWS: usize = 4096;
 
 pub(super) struct Pool {
-    /// For each bucket eight keys (zero for none), then eight states.
+    /// For each counter its key (zero for none), then its state.
     cells: Box<[AtomicU64]>,
-    /// Where in `cells` the first cache line begins.
+    /// Where in `cells` the first page begins.
     first: usize,
     /// A power of two.
     buckets: usize,
@@ -74,10 +79,9 @@ impl Pool {
     /// Room for at least `capacity` keys, of which about nine in ten can be in use at once.
     pub(super) fn new(capacity: usize) -> Self {
         let buckets = capacity.div_ceil(WAYS).next_power_of_two();
-        let cells: Box<[AtomicU64]> =
-            bytemuck::zeroed_slice_box(buckets * BUCKET + LINE / size_of::<AtomicU64>());
+        let cells: Box<[AtomicU64]> = bytemuck::zeroed_slice_box(buckets * BUCKET + PAGE);
         Pool {
-            first: cells.as_ptr().align_offset(LINE),
+            first: cells.as_ptr().align_offset(PAGE * size_of::<AtomicU64>()),
             cells,
             buckets,
             overflows: bytemuck::zeroed_slice_box(OVERFLOWS),
@@ -98,16 +102,13 @@ impl Pool {
 
     /// The number and the lease of the key's counter; `None` when it has none of its own.
     pub(super) fn lease(&self, id: Id) -> Option<(usize, &AtomicU64)> {
-        let buckets = self.buckets_of(id);
-        let mut cells = buckets.into_iter().flat_map(|bucket| bucket..bucket + WAYS);
-        let cell = cells.find(|cell| self.cells[*cell].load(Ordering::Acquire) == id.key)?;
-        let number = self.number_of(cell);
+        let number = self.number_of(self.find(id)?);
         Some((number, self.leases.get(number)?))
     }
 
     /// The lease of the counter with this number, as long as it is the key's.
     pub(super) fn lease_at(&self, id: Id, number: usize) -> Option<&AtomicU64> {
-        let cell = self.first + number / WAYS * BUCKET + number % WAYS;
+        let cell = self.first + number * CELLS;
         let is_own = self.cells.get(cell)?.load(Ordering::Acquire) == id.key;
         self.leases.get(number).filter(|_| is_own)
     }
@@ -147,7 +148,7 @@ impl Pool {
     /// have made some of it good: at most the time that has passed.
     pub(super) fn refund(&self, charge: &Charge, now: u64) {
         let state = match charge.place {
-            Place::Slot(cell) => &self.cells[cell + WAYS],
+            Place::Slot(cell) => &self.cells[cell + 1],
             Place::Overflow(index) => &self.overflows[index],
         };
         let mut word = Word(state.load(Ordering::Acquire));
@@ -181,15 +182,31 @@ impl Pool {
     where
         F: Fn(Option<u64>) -> Result<(T, u64), E>,
     {
-        let buckets = self.buckets_of(update.id);
-        let cells = buckets.into_iter().flat_map(|bucket| bucket..bucket + WAYS);
-        let mut of_key =
-            cells.filter(|cell| self.cells[*cell].load(Ordering::Acquire) == update.id.key);
-        of_key.find_map(|cell| {
-            let is_still = || self.cells[cell].load(Ordering::Acquire) == update.id.key;
-            let place = Place::Slot(cell);
-            update.apply(&self.cells[cell + WAYS], place, is_still)
-        })
+        let cell = self.find(update.id)?;
+        let is_still = || self.cells[cell].load(Ordering::Acquire) == update.id.key;
+        update.apply(&self.cells[cell + 1], Place::Slot(cell), is_still)
+    }
+
+    /// The cell that the key is in.
+    fn find(&self, id: Id) -> Option<usize> {
+        let buckets = self.buckets_of(id);
+        let [one, other] = buckets.map(|bucket| &self.cells[bucket..bucket + BUCKET]);
+        // Counters are given out from the front, so the first lines have most of them. Both are read before
+        // either is judged: where none is in a cache, one is waited for and not two.
+        for line in (0..BUCKET).step_by(LINE) {
+            let mut found = None;
+            for at in (line..line + LINE).step_by(CELLS) {
+                for (bucket, cells) in buckets.iter().zip([one, other]) {
+                    if cells[at].load(Ordering::Acquire) == id.key {
+                        found = Some(bucket + at);
+                    }
+                }
+            }
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
     }
 
     fn charge_new<T, E, F>(&self, update: &Update<F>) -> Result<(T, Charge), E>
@@ -215,8 +232,11 @@ impl Pool {
         let (value, full_at) = (update.decide)(before)?;
         let [one, other] = self.buckets_of(update.id);
         let room = |bucket: usize| {
-            let states = &self.cells[bucket + WAYS..bucket + BUCKET];
-            let words = states.iter().map(|s| Word(s.load(Ordering::Relaxed)));
+            let states = self.cells[bucket..bucket + BUCKET]
+                .iter()
+                .skip(1)
+                .step_by(CELLS);
+            let words = states.map(|s| Word(s.load(Ordering::Relaxed)));
             words.filter(|word| word.is_full(update.now)).count()
         };
         let order = if room(one) >= room(other) {
@@ -224,8 +244,9 @@ impl Pool {
         } else {
             [other, one]
         };
-        for cell in order.into_iter().flat_map(|bucket| bucket..bucket + WAYS) {
-            let state = &self.cells[cell + WAYS];
+        let cells = order.map(|bucket| (bucket..bucket + BUCKET).step_by(CELLS));
+        for cell in cells.into_iter().flatten() {
+            let state = &self.cells[cell + 1];
             let word = Word(state.load(Ordering::Acquire));
             if !word.is_full(update.now) {
                 continue;
@@ -261,8 +282,7 @@ impl Pool {
 
     /// The number among all counters of the one whose key is in this cell.
     fn number_of(&self, cell: usize) -> usize {
-        let cell = cell - self.first;
-        cell / BUCKET * WAYS + cell % BUCKET
+        (cell - self.first) / CELLS
     }
 
     /// Where the keys of the two buckets begin.
@@ -270,7 +290,8 @@ impl Pool {
         let mask = self.buckets - 1;
         let one = id.key as usize & mask;
         // An odd number added under the mask: never the same bucket, when there are two.
-        let other = (one + ((id.key >> 32) as usize | 1)) & mask;
+        let near = mask.min(BUCKETS_OF_A_PAGE - 1);
+        let other = one & !near | (one + ((id.key >> 32) as usize | 1)) & near;
         [one, other].map(|bucket| self.first + bucket * BUCKET)
     }
 }
