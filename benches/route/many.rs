@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::Request;
 use http::request::Parts;
 use portcullis::authn::{Claims, Principal, User};
-use portcullis::authz::{self, Permit, Policies};
+use portcullis::authz::{self, Decision, Permit, Policies};
 use portcullis::config::{self, Config, Plans};
 use portcullis::request::{Facts, Peer, Refusal};
 use portcullis::route::{self, Table};
@@ -98,7 +98,10 @@ impl Gateway {
             peer: &self.peer,
         };
         let matched = route::find(&self.table, &facts)?;
-        authz::decide(&self.policies, matched, self.alice.clone(), &facts)
+        match authz::decide(&self.policies, matched, self.alice.clone(), &facts)? {
+            Decision::Permit(permit) => Ok(permit),
+            Decision::Asks(_) => panic!("no rule here asks an upstream"),
+        }
     }
 }
 

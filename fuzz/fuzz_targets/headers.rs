@@ -8,14 +8,13 @@
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
-use http::Method;
 use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use portcullis::authn::Principal;
 use portcullis::config::policy_test::{Credential, TestCaller};
 use portcullis::policy::{Asked, Caller, Stages};
-use portcullis_fuzz::gateways::{alice, known, stages};
+use portcullis_fuzz::gateways::{alice, asked, known, stages};
 use portcullis_fuzz::names::{FRAMING, HOP_BY_HOP, NOBODYS, PROXYS, is_in, is_spelled};
 
 const PRESETS: [&str; 6] = [
@@ -220,13 +219,7 @@ fn check(input: &mut Unstructured<'_>) -> Result<()> {
         true => [10, 0, 0, 1].into(),
         false => [192, 0, 2, 1].into(),
     };
-    let mut asked = Asked {
-        method: Method::GET,
-        target: path.parse().unwrap(),
-        host: HeaderValue::from_static("gateway.test"),
-        headers: Vec::new(),
-        ip,
-    };
+    let mut asked = asked("GET", path.parse().unwrap(), ip);
     let alone = sent(gateway, caller, &asked).expect("a plain request passes");
     asked.headers = headers(input);
     let Some(sent) = sent(gateway, caller, &asked) else {

@@ -14,8 +14,12 @@ use portcullis_fuzz::gateways::config;
 use portcullis_fuzz::policies::{Options, Shape, merged};
 use portcullis_fuzz::servers::{SERVERS, loosely_decoded};
 
-/// The options of the public routes, and of those that guard something.
-fn file(public: Options, guards: Options) -> String {
+/// The options of the public routes and of those that guard something, and whether all else is public.
+fn file(public: Options, guards: Options, has_rest: bool) -> String {
+    let rest = match has_rest {
+        true => "  - { name: rest, prefix: /, auth: none, upstream: app }\n",
+        false => "",
+    };
     format!(
         "
 version: 1
@@ -30,7 +34,7 @@ routes:
     allow: [{{ owner: '{{username}}' }}]
     upstream: app
     {}
-",
+{rest}",
         public.yaml(true),
         public.yaml(false),
         guards.yaml(true),
@@ -59,9 +63,9 @@ struct Gateway {
 
 /// One for all combinations of options.
 static GATEWAYS: LazyLock<Vec<Gateway>> = LazyLock::new(|| {
-    let all = (0..64).map(|bits| {
+    let all = (0..128).map(|bits| {
         let (public, guards) = (Options::of(bits >> 3), Options::of(bits));
-        let config = config(&file(public, guards));
+        let config = config(&file(public, guards, bits & 64 != 0));
         Gateway {
             table: Table::build(&config, &[]),
             config,
@@ -76,7 +80,7 @@ fuzz_target!(|data: &[u8]| {
     let Some((last, path)) = data.split_last() else {
         return;
     };
-    let gateway = &GATEWAYS[usize::from(*last) % 64];
+    let gateway = &GATEWAYS[usize::from(*last) % 128];
     let mut target = b"/".to_vec();
     target.extend_from_slice(path);
     let Ok(request) = Request::get(target.as_slice()).body(()) else {

@@ -5,12 +5,12 @@
 
 use std::sync::LazyLock;
 
-use http::{HeaderValue, Method, Uri};
+use http::Uri;
 use libfuzzer_sys::fuzz_target;
 use portcullis::authn::Principal;
-use portcullis::policy::{Asked, Caller, Explanation, Stages};
+use portcullis::policy::{Caller, Explanation, Stages};
 use portcullis::request::Code;
-use portcullis_fuzz::gateways::{alice, known, stages};
+use portcullis_fuzz::gateways::{alice, asked, known, stages};
 use portcullis_fuzz::policies::{Options, Shape};
 use portcullis_fuzz::servers::SERVERS;
 
@@ -25,7 +25,7 @@ struct Route {
 }
 
 /// Tighter ones first.
-const ROUTES: [Route; 6] = [
+const ROUTES: [Route; 7] = [
     Route {
         name: "secret",
         path: "prefix: /files/secret",
@@ -73,6 +73,14 @@ const ROUTES: [Route; 6] = [
         policy: "auth: optional",
         strip: "",
         set: "/v3",
+    },
+    Route {
+        name: "rest",
+        path: "prefix: /",
+        shape: Shape::Below(""),
+        policy: "auth: optional",
+        strip: "",
+        set: "/rest",
     },
 ];
 
@@ -147,13 +155,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(target) = Uri::try_from(target.as_slice()) else {
         return;
     };
-    let asked = Asked {
-        method: Method::GET,
-        target,
-        host: HeaderValue::from_static("localhost"),
-        headers: Vec::new(),
-        ip: [192, 0, 2, 1].into(),
-    };
+    let asked = asked("GET", target, [192, 0, 2, 1].into());
     let ask = |stages: &Stages| stages.explain(&asked, &Caller::Stated(caller.clone()));
     let (before, after) = (ask(&gateway.plain), ask(&gateway.rewriting));
     assert_eq!(before.route, after.route);

@@ -5,14 +5,14 @@
 
 use std::path::Path;
 
-use http::{HeaderValue, Method};
+use http::HeaderValue;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use portcullis::authn::Principal;
 use portcullis::config;
 use portcullis::config::policy_test::TestCaller;
-use portcullis::policy::{self, Caller, Stages};
-use portcullis_fuzz::gateways::{alice, known};
+use portcullis::policy::{Caller, Stages};
+use portcullis_fuzz::gateways::{alice, asked, known};
 use portcullis_fuzz::templates::{Asked, filled};
 use serde_json::{Map, Value, json};
 
@@ -64,10 +64,23 @@ fn template(input: &mut Unstructured<'_>) -> Result<String> {
     Ok(text)
 }
 
+/// What is harder to come by than letters.
+const RARE: [&str; 10] = [
+    "\t", "\r\n", "\0", "\u{7f}", "\u{85}", "é", "%0a", " ", ",", "\"",
+];
+
 fn words(input: &mut Unstructured<'_>) -> Result<String> {
-    let length = input.int_in_range(0..=12)?;
-    let bytes = input.bytes(length.min(input.len()))?;
-    Ok(String::from_utf8_lossy(bytes).into_owned())
+    let mut text = String::new();
+    for _ in 0..input.int_in_range(0..=2)? {
+        if input.ratio(1, 4)? {
+            text.push_str(input.choose(&RARE)?);
+        } else {
+            let length = input.int_in_range(0..=6)?;
+            let bytes = input.bytes(length.min(input.len()))?;
+            text.push_str(&String::from_utf8_lossy(bytes));
+        }
+    }
+    Ok(text)
 }
 
 /// In double quotes, as YAML wants it, on one line.
@@ -175,7 +188,7 @@ fn check(input: &mut Unstructured<'_>) -> Result<()> {
             return Ok(());
         }
     };
-    let stages = Stages::build(config, &[]);
+    let stages = Stages::build(config, Vec::new());
     let caller = match input.arbitrary()? {
         true => Some(caller(input)?),
         false => None,
@@ -189,7 +202,7 @@ fn check(input: &mut Unstructured<'_>) -> Result<()> {
     };
     let (id, rest) = (words(input)?, words(input)?);
     let (path, host) = (format!("/items/{id}/{rest}"), words(input)?);
-    let method = input.choose(&[Method::GET, Method::DELETE])?.clone();
+    let method = *input.choose(&["GET", "DELETE"])?;
     let (Ok(target), Ok(host_value)) = (path.parse::<http::Uri>(), HeaderValue::from_str(&host))
     else {
         return Ok(());
@@ -198,19 +211,14 @@ fn check(input: &mut Unstructured<'_>) -> Result<()> {
     if id.contains('/') || target.path() != path {
         return Ok(());
     }
-    let asked = policy::Asked {
-        method: method.clone(),
-        target,
-        host: host_value,
-        headers: Vec::new(),
-        ip: [192, 0, 2, 1].into(),
-    };
+    let mut asked = asked(method, target, [192, 0, 2, 1].into());
+    asked.host = host_value;
     let explanation = stages.explain(&asked, &Caller::Stated(principal));
     let Some(outgoing) = explanation.outgoing else {
         return Ok(());
     };
     let asked = Asked {
-        method: method.as_str(),
+        method,
         host: &host,
         path: &path,
         ip: "192.0.2.1",

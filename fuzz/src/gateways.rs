@@ -1,11 +1,13 @@
 //! Gateways to ask, and those who ask.
 
+use std::net::IpAddr;
 use std::path::Path;
 
+use http::Uri;
 use portcullis::authn::Principal;
 use portcullis::config::policy_test::TestCaller;
 use portcullis::config::{self, Config};
-use portcullis::policy::{Stages, principal};
+use portcullis::policy::{Asked, Stages, principal};
 
 pub fn config(text: &str) -> Config {
     let loaded = config::parse(text, Path::new("gateway.yaml"), &|_| None);
@@ -15,7 +17,7 @@ pub fn config(text: &str) -> Config {
 }
 
 pub fn stages(text: &str) -> Stages {
-    Stages::build(config(text), &[])
+    Stages::build(config(text), Vec::new())
 }
 
 /// Somebody of whom everything is known.
@@ -38,4 +40,11 @@ pub fn alice() -> TestCaller {
 /// `None` for one whom no header could tell.
 pub fn known(caller: &TestCaller, config: &Config) -> Option<Principal> {
     principal(Some(caller), config).ok()
+}
+
+/// A request without headers of its own.
+pub fn asked(method: &str, target: Uri, ip: IpAddr) -> Asked {
+    let mut asked = Asked::new(method, "/", &[], Some(ip)).unwrap();
+    asked.target = target;
+    asked
 }

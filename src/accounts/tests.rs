@@ -13,6 +13,7 @@ use super::testing::{StoppedClock, config_for, new_user};
 use super::*;
 use crate::authn::{ACCESS_TOKEN_TYPE, Claims, Found, KEY_MEMORY};
 use crate::config::Secret;
+use crate::config::cel::Expression;
 use crate::config::checked::{self, KeyAlgorithm, Signing};
 use crate::limit::{self, Keeper, Kept, Slots};
 
@@ -537,6 +538,15 @@ async fn claims_about_a_person_are_those_that_somebody_needs() {
             parameter: "id".into(),
             equals: checked::OwnerField::Claim(name.into()),
         };
+        let look_up = checked::LookUp {
+            target: checked::LookUpTarget::parse("GET /", None).unwrap(),
+            field: "/by".parse().unwrap(),
+            equals: checked::OwnerField::Claim(name.into()),
+        };
+        let cel = |source: String| checked::Rule {
+            cel: Some(Expression::compile(&source, None).unwrap()),
+            ..checked::Rule::default()
+        };
         for rule in [
             checked::Rule {
                 claims: vec![claim],
@@ -546,11 +556,58 @@ async fn claims_about_a_person_are_those_that_somebody_needs() {
                 owner: Some(owner),
                 ..checked::Rule::default()
             },
+            checked::Rule {
+                look_up: Some(look_up),
+                ..checked::Rule::default()
+            },
+            cel(format!("claims.{name} == 'x'")),
+            cel(format!("user.tier == 'x' || claims['{name}'] == 'x'")),
+            cel(format!("has(claims.{name})")),
+            cel(format!("!('{name}' in claims)")),
         ] {
             route.allow = vec![rule];
             config.routes = vec![route.clone()];
             assert_eq!(TokenContents::of(&config), expected, "{name}");
         }
+    }
+    for (source, expected) in [
+        ("user.email == 'x'", with(true, false, false)),
+        ("has(user.name)", with(false, true, false)),
+        ("'external_id' in user", with(false, false, true)),
+        (
+            "user.roles.exists(r, r == user.email)",
+            with(true, false, false),
+        ),
+        ("claims.org.email == 'x'", with(false, false, false)),
+        (
+            "path.email == request.headers['email']",
+            with(false, false, false),
+        ),
+        ("user.username == 'user.email'", with(false, false, false)),
+    ] {
+        let rule = checked::Rule {
+            cel: Some(Expression::compile(source, None).unwrap()),
+            ..checked::Rule::default()
+        };
+        config.routes[0].allow = vec![rule];
+        assert_eq!(TokenContents::of(&config), expected, "{source}");
+    }
+    let by = |equals| checked::LookUp {
+        target: checked::LookUpTarget::parse("GET /", None).unwrap(),
+        field: "/by".parse().unwrap(),
+        equals,
+    };
+    for (equals, expected) in [
+        (checked::OwnerField::ExternalId, with(false, false, true)),
+        (checked::OwnerField::Id, with(false, false, false)),
+        (checked::OwnerField::Username, with(false, false, false)),
+    ] {
+        let rule = checked::Rule {
+            look_up: Some(by(equals.clone())),
+            ..checked::Rule::default()
+        };
+        config.routes[0].allow = vec![rule];
+        assert_eq!(TokenContents::of(&config), expected, "{equals}");
     }
     config.routes = Vec::new();
     config.identity.user_id = checked::UserId::ExternalId;

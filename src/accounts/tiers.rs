@@ -8,7 +8,7 @@ use super::plan_forms::{RuleForm, TierForm};
 use super::settings::Settings;
 use super::store::{By, ListedRules, Millis, NotPlanned, Quota, Rule, StoreError, TierRow};
 use super::users::Users;
-use crate::config::checked;
+use crate::config::{Plans, checked};
 use crate::request::FieldError;
 
 /// Names of tiers that an error lists.
@@ -57,6 +57,11 @@ pub enum PlanError {
 }
 
 impl Users {
+    /// The tiers and limit rules of the store alone, as requests are decided by.
+    pub async fn plans(&self) -> Result<Plans, AccountsError> {
+        Ok(self.store.plans().await?)
+    }
+
     /// Every tier, in the order of their names.
     pub async fn tiers(&self) -> Result<Vec<Tier>, AccountsError> {
         let settings = self.settings.load_full();

@@ -66,6 +66,11 @@ impl Users {
         Keys::load(&Home::of(config, &self.store, &self.clock)?).await
     }
 
+    /// The last migration that was run on the store.
+    pub async fn store_version(&self) -> Result<i64, AccountsError> {
+        Ok(self.store.schema_version().await?)
+    }
+
     /// Makes an account. Everything that is wrong with it is told at once.
     pub async fn add(&self, new: NewUser, by: &By) -> Result<Account, AccountsError> {
         self.own()?;

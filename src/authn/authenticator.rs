@@ -172,10 +172,20 @@ impl Authenticator {
         } else {
             self.refresh(token, &known, expiry, epoch)?
         };
-        if expiry == Expiry::Enforced && user.expires_at + self.leeway <= now() {
+        if expiry == Expiry::Enforced && self.has_expired(&user) {
             return Err(refusal(&JwtError::Expired));
         }
         Ok(user)
+    }
+
+    /// Whether a caller who was identified may still be believed: nothing has ended its session or key, and
+    /// neither has expired.
+    pub fn still_stands(&self, user: &Arc<User>) -> bool {
+        !self.has_expired(user) && as_it_is_now(&self.changes, Arc::clone(user)).is_ok()
+    }
+
+    fn has_expired(&self, user: &User) -> bool {
+        user.expires_at.saturating_add(self.leeway) <= now()
     }
 
     /// The first sight of a token.

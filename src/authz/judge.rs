@@ -2,19 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use http::HeaderValue;
+
+use super::owners::{Owners, Question};
 use super::variables::Told;
 use crate::authn::{Claim, User};
-use crate::config::checked::{ClaimRule, Owner, OwnerField, Route, Rule};
+use crate::config::checked::{ClaimRule, HostRewrite, Owner, OwnerField, Route, Rule};
 use crate::request::Facts;
-use crate::route::{Matched, parameter_index};
+use crate::route::Matched;
 
 /// A rule, compiled for its route.
 pub(super) struct Compiled {
     rule: Rule,
-    /// The number of the owner's parameter in the route's path, counted from 0.
-    parameter: Option<usize>,
-    /// The names of all parameters, for an expression.
+    /// The names of the parameters of the route's path.
     parameters: Vec<String>,
+    /// Whom look-ups ask.
+    upstream: usize,
+    host: Option<HeaderValue>,
 }
 
 /// What became of a rule.
@@ -66,32 +70,69 @@ pub(super) struct Case<'a> {
     pub ranks: &'a BTreeMap<String, u32>,
 }
 
-impl Case<'_> {
+impl<'a> Case<'a> {
     /// The path as it was matched.
-    pub(super) fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &'a str {
         self.facts.head.uri.path()
     }
 }
 
 pub(super) fn compile(route: &Route) -> Vec<Compiled> {
     let compiled = |rule: &Rule| Compiled {
-        parameter: rule
-            .owner
-            .as_ref()
-            .and_then(|owner| parameter_index(&route.pattern, &owner.parameter)),
         parameters: route
             .pattern
             .parameters()
             .into_iter()
             .map(str::to_owned)
             .collect(),
+        upstream: route.upstream,
+        host: match &route.rewrite.host {
+            HostRewrite::Name(name) => Some(name.clone()),
+            HostRewrite::Preserve | HostRewrite::Upstream => None,
+        },
         rule: rule.clone(),
     };
     route.allow.iter().map(compiled).collect()
 }
 
 impl Compiled {
-    /// The cheap keys come first.
+    /// Whether somebody else has to be asked, too.
+    pub(super) fn asks(&self) -> bool {
+        self.rule.look_up.is_some()
+    }
+
+    /// Asks the upstream, if the rule does. Its other keys hold.
+    pub(super) async fn ask(&self, case: &Case<'_>, owners: &impl Owners) -> Outcome {
+        let Some(look_up) = &self.rule.look_up else {
+            return Outcome::Holds;
+        };
+        let Some(target) = look_up.target.fill(|name| self.value(case, name)) else {
+            let why = "a parameter is no plain segment".to_owned();
+            return Outcome::Untold(Key::Owner, why);
+        };
+        let question = Question {
+            upstream: self.upstream,
+            host: self.host.as_ref(),
+            target: &target,
+            field: &look_up.field,
+        };
+        match owners.look_up(question).await {
+            // What has no owner is nobody's.
+            Ok(owner) if !owner.is_empty() && owns(case.user, &look_up.equals, &owner) => {
+                Outcome::Holds
+            }
+            Ok(_) => Outcome::Fails(Key::Owner),
+            Err(why) => Outcome::Untold(Key::Owner, why),
+        }
+    }
+
+    /// The value of a parameter of the path.
+    pub(super) fn value<'c>(&self, case: &Case<'c>, name: &str) -> Option<&'c str> {
+        let number = self.parameters.iter().position(|known| known == name)?;
+        case.matched.param(case.path(), number)
+    }
+
+    /// Whether all keys hold but the look-up. The cheap ones come first.
     pub(super) fn judge(&self, case: &Case<'_>) -> Outcome {
         let (rule, user) = (&self.rule, case.user);
         let is_rank = |asked| {
@@ -130,8 +171,7 @@ impl Compiled {
         let Some(expression) = &self.rule.cel else {
             return Outcome::Holds;
         };
-        let parameters = &self.parameters;
-        match expression.evaluate(&Told { case, parameters }) {
+        match expression.evaluate(&Told { case, rule: self }) {
             Ok(true) => Outcome::Holds,
             Ok(false) => Outcome::Fails(Key::Cel),
             Err(why) => Outcome::Untold(Key::Cel, why),
@@ -139,8 +179,7 @@ impl Compiled {
     }
 
     fn is_owner(&self, owner: &Owner, case: &Case<'_>) -> bool {
-        let number = self.parameter;
-        let value = number.and_then(|number| case.matched.param(case.path(), number));
+        let value = self.value(case, &owner.parameter);
         value.is_some_and(|value| owns(case.user, &owner.equals, value))
     }
 }

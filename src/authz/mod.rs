@@ -1,10 +1,12 @@
 //! Stage 3, decide: may this caller use this route? The answer is a [`Permit`], or a refusal.
 
 mod judge;
+mod owners;
 mod policy;
 #[cfg(test)]
 mod tests;
 mod variables;
 
 pub use judge::{Key, Outcome};
-pub use policy::{Permit, Policies, decide, explain};
+pub use owners::{Asking, Owners, Question};
+pub use policy::{Decision, Permit, Policies, decide, explain};

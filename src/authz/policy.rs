@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::SmallVec;
+
 use super::judge::{Case, Compiled, Key, Outcome, compile};
+use super::owners::{Asking, Owners};
 use crate::authn::{Principal, missing};
 use crate::config::checked::Tier;
 use crate::config::{Config, Plans};
@@ -21,7 +24,8 @@ struct Rules {
     is_shadow: bool,
 }
 
-/// Proof that a request passed its route's rules, or that they only record. Only [`decide`] makes one.
+/// Proof that a request passed its route's rules, or that they only record. Only [`decide`] and
+/// [`Asking::ask`] make one.
 #[derive(Debug)]
 pub struct Permit {
     matched: Matched,
@@ -43,13 +47,33 @@ impl Permit {
         self.would_refuse.as_ref()
     }
 
-    #[cfg(test)]
-    pub(crate) fn for_tests(matched: Matched, principal: Principal) -> Permit {
+    pub(super) fn new(matched: Matched, principal: Principal) -> Permit {
         Permit {
             matched,
             principal,
             would_refuse: None,
         }
+    }
+
+    /// For a request that is refused, if that is only to be recorded.
+    pub(super) fn in_spite_of(
+        refusal: Refusal,
+        is_shadow: bool,
+        matched: Matched,
+        principal: Principal,
+    ) -> Result<Permit, Refusal> {
+        match is_shadow {
+            true => Ok(Permit {
+                would_refuse: Some(refusal),
+                ..Permit::new(matched, principal)
+            }),
+            false => Err(refusal),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests(matched: Matched, principal: Principal) -> Permit {
+        Permit::new(matched, principal)
     }
 }
 
@@ -77,38 +101,65 @@ impl Policies {
     fn rules(&self, matched: &Matched) -> Option<&Rules> {
         self.routes.get(matched.route()?)
     }
-}
 
-impl Policies {
-    fn judge(
-        &self,
-        rules: &[Compiled],
-        matched: &Matched,
-        principal: &Principal,
-        facts: &Facts<'_>,
-    ) -> Result<(), Refusal> {
-        if rules.is_empty() {
-            return Ok(());
-        }
-        let user = principal.user().ok_or_else(missing)?;
-        let case = Case {
-            user,
+    /// What rules are asked about; `None` for a caller without identity, about whom they say nothing.
+    pub(super) fn case<'a>(
+        &'a self,
+        matched: &'a Matched,
+        principal: &'a Principal,
+        facts: &'a Facts<'_>,
+    ) -> Option<Case<'a>> {
+        Some(Case {
+            user: principal.user()?,
             matched,
             facts,
             ranks: &self.ranks,
+        })
+    }
+}
+
+/// What is decided without asking anybody.
+pub enum Decision<'p> {
+    Permit(Permit),
+    Asks(Asking<'p>),
+}
+
+/// What rules say.
+enum Judged<'p> {
+    Pass,
+    Refuse(Refusal),
+    /// Those that are left, and why one of the others had no answer.
+    Ask(SmallVec<[&'p Compiled; 2]>, Option<String>),
+}
+
+impl Policies {
+    fn judge<'p>(
+        &'p self,
+        rules: &'p [Compiled],
+        matched: &Matched,
+        principal: &Principal,
+        facts: &Facts<'_>,
+    ) -> Judged<'p> {
+        if rules.is_empty() {
+            return Judged::Pass;
+        }
+        let Some(case) = self.case(matched, principal, facts) else {
+            return Judged::Refuse(missing());
         };
-        let mut untold = None;
-        let holds = |rule: &Compiled| match rule.judge(&case) {
-            Outcome::Holds => true,
-            Outcome::Fails(_) => false,
-            Outcome::Untold(key, why) => {
-                untold.get_or_insert_with(|| format!("{}: {why}", key.as_str()));
-                false
+        let (mut left, mut untold) = (SmallVec::new(), None);
+        for rule in rules {
+            match rule.judge(&case) {
+                Outcome::Holds if rule.asks() => left.push(rule),
+                Outcome::Holds => return Judged::Pass,
+                Outcome::Fails(_) => {}
+                Outcome::Untold(key, why) => {
+                    untold.get_or_insert_with(|| format!("{}: {why}", key.as_str()));
+                }
             }
-        };
-        match rules.iter().any(holds) {
-            true => Ok(()),
-            false => Err(forbidden(untold)),
+        }
+        match left.is_empty() {
+            true => Judged::Refuse(forbidden(untold)),
+            false => Judged::Ask(left, untold),
         }
     }
 }
@@ -117,31 +168,34 @@ impl Policies {
 ///
 /// # Errors
 /// `token-missing` for a caller without identity, `forbidden` for any other.
-pub fn decide(
-    policies: &Policies,
+pub fn decide<'p>(
+    policies: &'p Policies,
     matched: Matched,
     principal: Principal,
     facts: &Facts<'_>,
-) -> Result<Permit, Refusal> {
+) -> Result<Decision<'p>, Refusal> {
     // A route without an entry would be a bug; it must not open the route.
-    let Some(rules) = policies.rules(&matched) else {
+    let Some(Rules { rules, is_shadow }) = policies.rules(&matched) else {
         return Err(Refusal::new(Code::Internal, "The gateway failed.").because("no policy"));
     };
-    let would_refuse = match policies.judge(&rules.rules, &matched, &principal, facts) {
-        Err(refusal) if rules.is_shadow => Some(refusal),
-        judged => {
-            judged?;
-            None
+    let permit = match policies.judge(rules, &matched, &principal, facts) {
+        Judged::Pass => Permit::new(matched, principal),
+        Judged::Refuse(refusal) => Permit::in_spite_of(refusal, *is_shadow, matched, principal)?,
+        Judged::Ask(left, untold) => {
+            return Ok(Decision::Asks(Asking {
+                policies,
+                matched,
+                principal,
+                untold,
+                left,
+                is_shadow: *is_shadow,
+            }));
         }
     };
-    Ok(Permit {
-        matched,
-        principal,
-        would_refuse,
-    })
+    Ok(Decision::Permit(permit))
 }
 
-fn forbidden(cause: Option<String>) -> Refusal {
+pub(super) fn forbidden(cause: Option<String>) -> Refusal {
     let refusal = Refusal::new(Code::Forbidden, "Your account may not do this.");
     match cause {
         Some(cause) => refusal.because(cause),
@@ -151,22 +205,23 @@ fn forbidden(cause: Option<String>) -> Refusal {
 
 /// What each rule of the request's route says, in the order of the file; empty for a route without
 /// rules, which lets everybody through whom `auth` admits.
-pub fn explain(
+pub async fn explain(
     policies: &Policies,
     matched: &Matched,
     principal: &Principal,
     facts: &Facts<'_>,
+    owners: &impl Owners,
 ) -> Vec<Outcome> {
-    let rules = policies.rules(matched).map(|rules| rules.rules.iter());
-    let rules = rules.unwrap_or_default();
-    let Some(user) = principal.user() else {
-        return rules.map(|_| Outcome::Fails(Key::Identity)).collect();
+    let rules = policies.rules(matched).map_or(&[][..], |all| &all.rules);
+    let Some(case) = policies.case(matched, principal, facts) else {
+        return vec![Outcome::Fails(Key::Identity); rules.len()];
     };
-    let case = Case {
-        user,
-        matched,
-        facts,
-        ranks: &policies.ranks,
-    };
-    rules.map(|rule| rule.judge(&case)).collect()
+    let mut outcomes = Vec::with_capacity(rules.len());
+    for rule in rules {
+        outcomes.push(match rule.judge(&case) {
+            Outcome::Holds => rule.ask(&case, owners).await,
+            other => other,
+        });
+    }
+    outcomes
 }

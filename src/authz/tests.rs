@@ -1,5 +1,6 @@
 //! What each kind of rule lets through.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use http::Request;
 use serde_json::json;
 
-use super::{Key, Outcome, Policies, decide, explain};
+use super::{Decision, Key, Outcome, Owners, Policies, Question, decide, explain};
 use crate::authn::sample::claims;
 use crate::authn::{Claims, Principal, User};
 use crate::config::Plans;
@@ -22,6 +23,28 @@ fn caller(change: impl FnOnce(&mut Claims)) -> Principal {
     Principal::User(Arc::new(User::new(claims).unwrap()))
 }
 
+/// What upstreams say, by what they are asked, and what they were asked.
+#[derive(Default)]
+struct Upstream {
+    says: BTreeMap<&'static str, Result<&'static str, &'static str>>,
+    was_asked: RefCell<Vec<String>>,
+}
+
+impl Owners for Upstream {
+    async fn look_up(&self, question: Question<'_>) -> Result<String, String> {
+        let asked = format!("{}#{}", question.target, question.field);
+        let said = self.says.get(asked.as_str()).copied();
+        self.was_asked.borrow_mut().push(asked);
+        let said = said.unwrap_or(Err("nothing"));
+        said.map(str::to_owned).map_err(str::to_owned)
+    }
+}
+
+fn at_once<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(future)
+}
+
 /// The answer's code, or `allowed`, for a route `/users/{username}/posts/{id}`.
 fn ask(allow: &[Rule], principal: &Principal, path: &str) -> &'static str {
     asked(allow, principal, path).0
@@ -29,6 +52,18 @@ fn ask(allow: &[Rule], principal: &Principal, path: &str) -> &'static str {
 
 /// The same with what is told of each rule.
 fn asked(allow: &[Rule], principal: &Principal, path: &str) -> (&'static str, Vec<Outcome>) {
+    let (code, outcomes, was_asked) = asking(allow, principal, path, &[]);
+    assert_eq!(was_asked, [""; 0]);
+    (code, outcomes)
+}
+
+/// The same with what an upstream says, and what it was asked by the decision.
+fn asking(
+    allow: &[Rule],
+    principal: &Principal,
+    path: &str,
+    says: &[(&'static str, Result<&'static str, &'static str>)],
+) -> (&'static str, Vec<Outcome>, Vec<String>) {
     let literal = |text: &str| Segment::Literal(text.into());
     let param = |name: &str| Segment::Param(name.into());
     let mut route = sample::route(Pattern::Path(vec![
@@ -72,12 +107,21 @@ fn asked(allow: &[Rule], principal: &Principal, path: &str) -> (&'static str, Ve
         rules: Vec::new(),
     };
     let policies = Policies::build(&config, &stored.under(&config));
-    let outcomes = explain(&policies, &matched, principal, &facts);
-    let decided = decide(&policies, matched, principal.clone(), &facts);
+    let upstream = || Upstream {
+        says: says.iter().copied().collect(),
+        ..Upstream::default()
+    };
+    let outcomes = at_once(explain(&policies, &matched, principal, &facts, &upstream()));
+    let upstream = upstream();
+    let decided = match decide(&policies, matched, principal.clone(), &facts) {
+        Ok(Decision::Permit(permit)) => Ok(permit),
+        Ok(Decision::Asks(asking)) => at_once(asking.ask(&facts, &upstream)),
+        Err(refusal) => Err(refusal),
+    };
     let is_allowed = allow.is_empty() || outcomes.contains(&Outcome::Holds);
     assert_eq!(decided.is_ok(), is_allowed, "{outcomes:?}");
     let code = decided.map_or_else(|refusal| refusal.code().as_str(), |_| "allowed");
-    (code, outcomes)
+    (code, outcomes, upstream.was_asked.take())
 }
 
 const PATH: &str = "/users/alice/posts/1";
@@ -356,6 +400,117 @@ fn expressions_hold_beside_other_keys() {
     }
 }
 
+fn look_up(target: &str, field: &str, equals: OwnerField) -> Rule {
+    let parameters: &[&str] = &["username", "id"];
+    Rule {
+        look_up: Some(LookUp {
+            target: LookUpTarget::parse(target, Some(parameters)).unwrap(),
+            field: field.parse().unwrap(),
+            equals,
+        }),
+        ..Rule::default()
+    }
+}
+
+#[test]
+fn owners_are_told_by_the_upstream() {
+    let alice = caller(|claims| {
+        claims.external_id = Some("42".into());
+        claims.further = serde_json::from_value(json!({ "org": "acme", "none": "" })).unwrap();
+    });
+    let claim = |name: &str| OwnerField::Claim(name.into());
+    for (equals, said, answer) in [
+        (OwnerField::Username, Ok("alice"), "allowed"),
+        (OwnerField::Username, Ok("Alice"), "forbidden"),
+        (OwnerField::ExternalId, Ok("42"), "allowed"),
+        (OwnerField::ExternalId, Ok("042"), "forbidden"),
+        (claim("org"), Ok("acme"), "allowed"),
+        (claim("team"), Ok("acme"), "forbidden"),
+        // What has no owner is nobody's.
+        (claim("none"), Ok(""), "forbidden"),
+        (OwnerField::Username, Ok(""), "forbidden"),
+        (OwnerField::Username, Err("failed"), "forbidden"),
+    ] {
+        let rule = look_up("GET /posts/{id}", "/by", equals.clone());
+        let says = [("/posts/1#/by", said)];
+        let (told, outcomes, was_asked) = asking(&[rule], &alice, PATH, &says);
+        assert_eq!(told, answer, "{equals} {said:?}");
+        assert_eq!(was_asked, ["/posts/1#/by"], "{equals} {said:?}");
+        let expected = match (said, answer) {
+            (_, "allowed") => Outcome::Holds,
+            (Ok(_), _) => Outcome::Fails(Key::Owner),
+            (Err(why), _) => Outcome::Untold(Key::Owner, why.into()),
+        };
+        assert_eq!(outcomes, [expected]);
+    }
+    let nobody = look_up("GET /posts/{id}", "/by", OwnerField::ExternalId);
+    let said = [("/posts/1#/by", Ok("42"))];
+    let (told, ..) = asking(&[nobody], &caller(|_| {}), PATH, &said);
+    assert_eq!(told, "forbidden");
+}
+
+#[test]
+fn nobody_is_asked_who_need_not_be() {
+    let by_look_up = look_up("GET /posts/{id}", "/by", OwnerField::Username);
+    let says = [("/posts/1#/by", Ok("alice"))];
+    let superuser = Rule {
+        superuser: Some(true),
+        ..Rule::default()
+    };
+    let pro = Rule {
+        tiers: vec!["pro".into()],
+        ..by_look_up.clone()
+    };
+    let root = caller(|claims| claims.is_superuser = true);
+    let alice = caller(|_| {});
+    let none: Vec<String> = Vec::new();
+    // Another rule lets the caller pass, whichever comes first.
+    for rules in [
+        [superuser.clone(), by_look_up.clone()],
+        [by_look_up.clone(), superuser.clone()],
+    ] {
+        let (told, _, was_asked) = asking(&rules, &root, PATH, &says);
+        assert_eq!((told, was_asked), ("allowed", none.clone()));
+        let (told, _, was_asked) = asking(&rules, &alice, PATH, &says);
+        assert_eq!((told, was_asked.len()), ("allowed", 1));
+    }
+    // Another key of the rule fails, or there is nobody who could own anything.
+    let (told, _, was_asked) = asking(&[pro], &alice, PATH, &says);
+    assert_eq!((told, was_asked), ("forbidden", none.clone()));
+    let (told, _, was_asked) = asking(&[by_look_up], &Principal::Anonymous, PATH, &says);
+    assert_eq!((told, was_asked), ("token-missing", none));
+}
+
+#[test]
+fn look_ups_that_are_left_are_tried_in_turn() {
+    let rules = [
+        look_up("GET /a/{id}", "/by", OwnerField::Username),
+        look_up("GET /b?id={id}", "/x/0", OwnerField::Username),
+        look_up("GET /c", "/by", OwnerField::Username),
+    ];
+    let says = [
+        ("/a/1#/by", Err("gone")),
+        ("/b?id=1#/x/0", Ok("alice")),
+        ("/c#/by", Ok("alice")),
+    ];
+    let (told, _, was_asked) = asking(&rules, &caller(|_| {}), PATH, &says);
+    assert_eq!(told, "allowed");
+    assert_eq!(was_asked, ["/a/1#/by", "/b?id=1#/x/0"]);
+}
+
+#[test]
+fn what_is_no_plain_segment_is_not_asked_about() {
+    let rule = look_up("GET /posts/{id}", "/by", OwnerField::Username);
+    for id in ["a|b", "\"x\"", "..."] {
+        let path = format!("/users/alice/posts/{id}");
+        let rules = std::slice::from_ref(&rule);
+        let (told, outcomes, was_asked) = asking(rules, &caller(|_| {}), &path, &[]);
+        assert_eq!((told, was_asked.len()), ("forbidden", 0), "{id}");
+        let why = "a parameter is no plain segment".to_owned();
+        assert_eq!(outcomes, [Outcome::Untold(Key::Owner, why)]);
+    }
+}
+
 #[test]
 fn the_first_key_that_fails_is_told() {
     let nothing = Rule::default;
@@ -445,31 +600,45 @@ fn rules_in_shadow_make_a_permit_that_tells_what_they_would_refuse() {
         ..Rule::default()
     }];
     route.shadow = Shadow::of([Guard::Allow]);
-    let config = sample::config(vec![route]);
+    let mut asks = sample::route(Pattern::Prefix(vec!["asks".into()]));
+    asks.allow = vec![look_up("GET /x", "/by", OwnerField::Username)];
+    asks.shadow = route.shadow;
+    let config = sample::config(vec![route, asks]);
     let table = Table::build(&config, &[]);
     let policies = Policies::build(&config, &Plans::default().under(&config));
-    let (head, ()) = Request::get("/").body(()).unwrap().into_parts();
     let socket: SocketAddr = "192.0.2.1:1".parse().unwrap();
     let peer = Peer {
         socket,
         client: socket.ip(),
         is_trusted: false,
     };
-    let facts = Facts {
-        head: &head,
-        host: "localhost",
-        peer: &peer,
-    };
-    let would_refuse = |principal: Principal| {
+    let would_refuse_at = |path: &str, principal: Principal, said: &'static str| {
+        let (head, ()) = Request::get(path).body(()).unwrap().into_parts();
+        let facts = Facts {
+            head: &head,
+            host: "localhost",
+            peer: &peer,
+        };
+        let upstream = Upstream {
+            says: BTreeMap::from([("/x#/by", Ok(said))]),
+            ..Upstream::default()
+        };
         let matched = route::find(&table, &facts).unwrap();
-        let permit = decide(&policies, matched, principal, &facts).unwrap();
+        let permit = match decide(&policies, matched, principal, &facts).unwrap() {
+            Decision::Permit(permit) => permit,
+            Decision::Asks(asking) => at_once(asking.ask(&facts, &upstream)).unwrap(),
+        };
         let is_known = permit.principal().user().is_some();
         let code = permit.would_refuse().map(|refusal| refusal.code().as_str());
         (is_known, code)
     };
+    let would_refuse = |principal| would_refuse_at("/", principal, "");
     let superuser = caller(|claims| claims.is_superuser = true);
     assert_eq!(would_refuse(superuser), (true, None));
     assert_eq!(would_refuse(caller(|_| {})), (true, Some("forbidden")));
     let nobody = Principal::Anonymous;
     assert_eq!(would_refuse(nobody), (false, Some("token-missing")));
+    let asked = |said| would_refuse_at("/asks", caller(|_| {}), said);
+    assert_eq!(asked("alice"), (true, None));
+    assert_eq!(asked("bob"), (true, Some("forbidden")));
 }

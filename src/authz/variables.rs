@@ -4,17 +4,17 @@ use std::borrow::Cow;
 
 use http::HeaderName;
 
-use super::judge::Case;
+use super::judge::{Case, Compiled};
 use crate::authn::{Claim, User};
 use crate::config::cel::{Given, RequestField, Variable, Variables};
 use crate::config::checked::UserField;
 use crate::request::Facts;
 use crate::route::host_name;
 
-/// A case, with the names of its route's parameters.
+/// A case, as a rule sees it.
 pub(super) struct Told<'a> {
     pub case: &'a Case<'a>,
-    pub parameters: &'a [String],
+    pub rule: &'a Compiled,
 }
 
 impl Variables for Told<'_> {
@@ -23,11 +23,7 @@ impl Variables for Told<'_> {
         match variable {
             Variable::User(field) => of_user(user, *field),
             Variable::Claim(name) => user.claim(name).map(given),
-            Variable::Path(name) => {
-                let number = self.parameters.iter().position(|known| known == name)?;
-                let value = self.case.matched.param(self.case.path(), number)?;
-                Some(text(value))
-            }
+            Variable::Path(name) => self.rule.value(self.case, name).map(text),
             Variable::Request(field) => of_request(facts, *field),
             Variable::Header(name) => of_header(facts, name),
         }

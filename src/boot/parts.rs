@@ -15,7 +15,9 @@ use crate::authn::{ApiKeys, Authenticator, Changes, LookUpFuture};
 use crate::authz::Policies;
 use crate::config::Config;
 use crate::config::checked;
-use crate::forward::{ASSERTION_TYPE, AssertionClaims, Assertions, Directory, Sign, Upstreams};
+use crate::forward::{
+    ASSERTION_TYPE, AssertionClaims, Assertions, Directory, LookUps, Sign, Upstreams,
+};
 use crate::gateway::{ApiBody, ApiRequestBody, AuthApi, AuthApiFuture, RouteNames, Snapshot};
 use crate::limit::{AddressLimit, Clock, Counters, Limits, Slots};
 use crate::request::{Code, Refusal};
@@ -132,6 +134,8 @@ impl Parts {
             authenticator: Arc::clone(&self.authenticator),
             routes: routes.collect(),
             upstreams: Arc::new(upstreams),
+            // Upstreams of another configuration may say something else.
+            look_ups: Arc::new(LookUps::of(&config)),
             assertions: Assertions::of(&config, sign(&self.accounts)).map(Arc::new),
             auth_api: Arc::clone(&self.auth_api),
             access_log: match config.log.access {
@@ -153,6 +157,7 @@ impl Parts {
             authenticator: Arc::clone(&snapshot.authenticator),
             routes: Arc::clone(&snapshot.routes),
             upstreams: Arc::clone(&snapshot.upstreams),
+            look_ups: Arc::clone(&snapshot.look_ups),
             assertions: snapshot.assertions.clone(),
             auth_api: Arc::clone(&snapshot.auth_api),
             access_log: snapshot.access_log.clone(),

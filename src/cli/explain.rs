@@ -31,6 +31,9 @@ pub struct ExplainArgs {
     /// The client's address
     #[arg(long)]
     ip: Option<IpAddr>,
+    /// What a look-up of an owner finds, as no upstream is asked: `/created_by_user_id=7`
+    #[arg(long = "lookup", value_name = "FIELD=VALUE")]
+    look_ups: Vec<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -42,6 +45,11 @@ pub fn run(config: Config, args: &ExplainArgs) -> i32 {
         Ok(asked) => asked,
         Err(error) => return bad_usage(&error),
     };
+    for found in &args.look_ups {
+        if let Err(error) = asked.state(found) {
+            return bad_usage(&error);
+        }
+    }
     if let Some(token) = &args.token {
         match HeaderValue::from_str(&format!("Bearer {token}")) {
             Ok(mut value) => {

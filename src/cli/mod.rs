@@ -2,7 +2,9 @@
 
 mod admin;
 pub mod apikey;
+mod backtest;
 pub mod check;
+mod completions;
 mod demo;
 mod diff;
 mod explain;
@@ -10,8 +12,10 @@ mod hash;
 mod health;
 mod import;
 mod import_openapi;
+mod init;
 mod key;
 mod limits;
+mod migrate;
 mod openapi;
 mod reload;
 mod serve;
@@ -58,6 +62,8 @@ enum Verb {
     Serve(File),
     /// Run everything with no other set-up: a sample backend, demo users, commands to paste
     Demo(demo::DemoArgs),
+    /// Write a first gateway.yaml, with comments; one that is there stays
+    Init(init::InitArgs),
     /// Say everything that is wrong with a configuration
     Check {
         #[command(flatten)]
@@ -84,6 +90,13 @@ enum Verb {
     },
     /// What a change of the configuration does to policy: 0 when nothing is looser, 4 when something is
     Diff(diff::DiffArgs),
+    /// What would become of the requests of an access log under this configuration
+    Backtest {
+        #[command(flatten)]
+        file: File,
+        #[command(flatten)]
+        args: backtest::BacktestArgs,
+    },
     /// Routes made from what another tool has
     Import {
         #[command(subcommand)]
@@ -188,6 +201,19 @@ enum Verb {
         #[command(subcommand)]
         command: limits::LimitsCommand,
     },
+    /// Bring the store's tables up to date, as every start does
+    Migrate {
+        #[command(flatten)]
+        file: File,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print what a shell needs to complete this command line
+    Completions {
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
     /// Print the version
     Version,
 }
@@ -242,6 +268,9 @@ pub fn run() -> i32 {
             with_path(&path, |loaded| test::run(loaded, &path, &args))
         }
         Verb::Diff(args) => diff::run(&args),
+        Verb::Backtest { file, args } => {
+            with_loaded(file, |loaded| backtest::run(loaded.config, &args))
+        }
         Verb::Import {
             command: import_openapi::ImportVerb::Openapi(args),
         } => import_openapi::run(&args),
@@ -301,6 +330,11 @@ pub fn run() -> i32 {
         } => with_admin(file, |admin| {
             limits::run(&admin, token.as_deref(), json, &command)
         }),
+        Verb::Init(args) => init::run(&args),
+        Verb::Migrate { file, json } => {
+            with_config(file, |config| manage(json, migrate::run(config)))
+        }
+        Verb::Completions { shell } => completions::run(shell),
         Verb::Schema => print(&format!("{:#}\n", config::schema())),
         Verb::Version => print(&format!("portcullis {}\n", env!("CARGO_PKG_VERSION"))),
     }

@@ -17,6 +17,8 @@ use ipnet::IpNet;
 use super::cel::Expression;
 use super::secret::Secret;
 
+pub use super::json_pointer::{JsonPointer, NoValue};
+pub use super::look_up::{LookUp, Target as LookUpTarget};
 pub use super::networks::{AddressRules, Networks};
 pub use super::path_regex::{Case, PathRegex};
 pub use super::private_key::{KeyAlgorithm, KeyFault, PrivateKey};
@@ -463,6 +465,8 @@ pub struct Cors {
     pub headers: Vec<HeaderName>,
     /// Of responses, beside the gateway's own.
     pub expose: Vec<HeaderName>,
+    /// All of them, as every response to such a page tells it.
+    pub exposed: HeaderValue,
     /// Never with [`Origins::Any`].
     pub credentials: bool,
     pub max_age: Duration,
@@ -640,6 +644,8 @@ pub enum AuthMode {
 pub struct Rule {
     pub superuser: Option<bool>,
     pub owner: Option<Owner>,
+    /// Asked when all else holds.
+    pub look_up: Option<LookUp>,
     /// One of these; empty asks nothing.
     pub tiers: Vec<String>,
     /// The rank that the caller's tier must reach.
@@ -657,17 +663,13 @@ impl Rule {
     /// Whether an answer depends on this claim of the caller's.
     pub fn names_claim(&self, name: &str) -> bool {
         let mut of_cel = self.cel.iter().flat_map(Expression::variables);
+        let of_owner = self.owner.iter().map(|owner| &owner.equals);
+        let of_look_up = self.look_up.iter().map(|look_up| &look_up.equals);
         of_cel.any(|variable| variable.claim() == Some(name))
             || self.claims.iter().any(|claim| claim.name == name)
-            || self
-                .owner
-                .as_ref()
-                .is_some_and(|owner| match &owner.equals {
-                    OwnerField::Id => name == "sub",
-                    OwnerField::Username => name == "username",
-                    OwnerField::ExternalId => name == "external_id",
-                    OwnerField::Claim(claim) => claim == name,
-                })
+            || of_owner
+                .chain(of_look_up)
+                .any(|field| field.claim() == name)
     }
 }
 
@@ -695,6 +697,30 @@ pub enum OwnerField {
     ExternalId,
     /// The text of a claim, which may be named by the way to it.
     Claim(String),
+}
+
+impl OwnerField {
+    /// The claim that says the same.
+    pub fn claim(&self) -> &str {
+        match self {
+            OwnerField::Id => "sub",
+            OwnerField::Username => "username",
+            OwnerField::ExternalId => "external_id",
+            OwnerField::Claim(name) => name,
+        }
+    }
+}
+
+/// As the file has it, without braces.
+impl fmt::Display for OwnerField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OwnerField::Id => f.write_str("user.id"),
+            OwnerField::Username => f.write_str("user.username"),
+            OwnerField::ExternalId => f.write_str("user.external_id"),
+            OwnerField::Claim(name) => write!(f, "claims.{name}"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -738,6 +764,20 @@ pub enum LimitKey {
     ApiKey,
     /// What a claim says; callers without it as by [`LimitKey::User`].
     Claim(String),
+}
+
+/// As the file has it.
+impl fmt::Display for LimitKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LimitKey::User => f.write_str("user"),
+            LimitKey::Ip => f.write_str("ip"),
+            LimitKey::Route => f.write_str("route"),
+            LimitKey::Header(name) => write!(f, "header:{name}"),
+            LimitKey::ApiKey => f.write_str("api_key"),
+            LimitKey::Claim(name) => write!(f, "claim:{name}"),
+        }
+    }
 }
 
 impl LimitKey {

@@ -13,6 +13,8 @@ mod document;
 mod expand;
 pub mod field_names;
 mod file;
+mod json_pointer;
+mod look_up;
 mod networks;
 mod path_regex;
 mod plans;

@@ -24,6 +24,8 @@ pub struct PolicyTest {
     pub line: usize,
     pub request: TestRequest,
     pub caller: Option<TestCaller>,
+    /// What the upstream says to look-ups of owners, by path and query.
+    pub owners: Vec<(String, String)>,
     pub expect: Expect,
 }
 
@@ -125,6 +127,7 @@ pub(super) fn tests(
         let raw = &item.value;
         let request = request(raw.request.get()?, findings);
         let expect = expect(&raw.expect, config, findings);
+        let owners = owners(&raw.owners, findings);
         let position = source.position(item.span);
         Some(PolicyTest {
             name: raw.name.get().cloned().unwrap_or_default(),
@@ -135,10 +138,33 @@ pub(super) fn tests(
                 None | Some(RawCaller::Anonymous) => None,
                 Some(RawCaller::User(user)) => Some(caller(user)),
             },
+            owners,
             expect: expect?,
         })
     });
     tests.collect()
+}
+
+fn owners(raw: &Field<Named<String>>, findings: &mut Findings) -> Vec<(String, String)> {
+    let mut stated = Vec::new();
+    for (asked, value) in raw.get().map_or(&[][..], |named| &named.0) {
+        let target = asked.value.strip_prefix("GET ");
+        let target = target.filter(|t| t.starts_with('/') && t.parse::<Uri>().is_ok());
+        match (target, value.given()) {
+            (Some(target), Some(value)) => stated.push((target.to_owned(), value.value.clone())),
+            (None, _) => {
+                let message = format!(
+                    "expected what a look-up asks, found {}",
+                    shown(&asked.value)
+                );
+                findings
+                    .error(asked.span, message)
+                    .hint("for example `GET /posts/1`");
+            }
+            (Some(_), None) => {}
+        }
+    }
+    stated
 }
 
 fn request(raw: &RawRequest, findings: &mut Findings) -> Option<TestRequest> {

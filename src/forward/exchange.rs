@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header;
+use http::uri::{PathAndQuery, Uri};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -33,7 +34,7 @@ pub struct Upstreams {
     names: Arc<Names>,
 }
 
-struct Upstream {
+pub(super) struct Upstream {
     name: Arc<str>,
     targets: Vec<Arc<Target>>,
     /// For requests that name none.
@@ -72,6 +73,10 @@ impl Upstreams {
         self.all.get(index).map(|upstream| &upstream.host)
     }
 
+    pub(super) fn get(&self, index: usize) -> Option<&Upstream> {
+        self.all.get(index)
+    }
+
     pub(super) fn names(&self) -> &Names {
         &self.names
     }
@@ -87,10 +92,10 @@ impl Upstreams {
 /// One worker's connections for one configuration. Pools of targets that the next configuration has
 /// too are handed on to it.
 pub struct WorkerPools {
-    upstreams: Vec<Balanced>,
+    pub(super) upstreams: Vec<Rc<Balanced>>,
 }
 
-struct Balanced {
+pub(super) struct Balanced {
     pools: Vec<Rc<Pool>>,
     next: Cell<usize>,
     idle_timeout: Duration,
@@ -110,10 +115,12 @@ impl WorkerPools {
                 .or_insert_with(|| Pool::new(Arc::clone(target)));
             Rc::clone(known)
         };
-        let upstreams = upstreams.all.iter().map(|upstream| Balanced {
-            pools: upstream.targets.iter().map(&mut pool).collect(),
-            next: Cell::new(0),
-            idle_timeout: upstream.idle_timeout,
+        let upstreams = upstreams.all.iter().map(|upstream| {
+            Rc::new(Balanced {
+                pools: upstream.targets.iter().map(&mut pool).collect(),
+                next: Cell::new(0),
+                idle_timeout: upstream.idle_timeout,
+            })
         });
         WorkerPools {
             upstreams: upstreams.collect(),
@@ -263,6 +270,31 @@ pub async fn send(
     headers::toward_client(response.headers_mut(), &edits_of_response);
     ticket.write_headers(context.limits, response.headers_mut());
     Ok(response)
+}
+
+/// Asks an upstream for something in the gateway's own name, within `timeout` to the response's head.
+///
+/// # Errors
+/// Why there is no answer, for the log.
+pub(super) async fn ask(
+    balanced: &Balanced,
+    upstream: &Upstream,
+    host: Option<&HeaderValue>,
+    target: PathAndQuery,
+    timeout: Duration,
+) -> Result<Response<ResponseBody>, Refusal> {
+    let mut request = Request::new(RequestBody::Empty);
+    *request.uri_mut() = Uri::from(target);
+    headers::of_own(request.headers_mut(), host.unwrap_or(&upstream.host));
+    let deadline = Deadline {
+        timeout,
+        progress: None,
+    };
+    let response = deliver(balanced, upstream, request, &deadline).await?;
+    match headers::framing_fault(response.headers()) {
+        Some(fault) => Err(unreachable(fault)),
+        None => Ok(response),
+    }
 }
 
 /// Tries connections until one carries the request.

@@ -102,6 +102,12 @@ pub fn toward_upstream(headers: &mut HeaderMap, told: &Told<'_>) {
     edit(headers, told.edits);
 }
 
+/// The headers of a request that the gateway makes by itself: nothing in them is a client's.
+pub fn of_own(headers: &mut HeaderMap, host: &HeaderValue) {
+    headers.insert(header::HOST, host.clone());
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+}
+
 /// Sets and adds what a route says.
 fn edit(headers: &mut HeaderMap, filled: &Filled<'_>) {
     set(headers, &filled.edits.set, &filled.set);

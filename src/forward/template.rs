@@ -59,7 +59,7 @@ fn fill(template: &Template, scene: &Scene<'_>) -> Option<HeaderValue> {
         Template::Composed(parts) => parts,
     };
     if let [Part::Value(Variable::User(field))] = parts.as_slice() {
-        return told(scene.principal.user()?, *field);
+        return told(scene.principal.user()?, *field).filter(|value| is_visible(value.as_bytes()));
     }
     let mut value = Vec::new();
     for part in parts {
@@ -82,11 +82,13 @@ fn fill(template: &Template, scene: &Scene<'_>) -> Option<HeaderValue> {
             }
         }
     }
-    // A tab is allowed in a header, but it is a control character all the same.
-    if value.iter().any(u8::is_ascii_control) {
-        return None;
-    }
-    HeaderValue::from_maybe_shared(Bytes::from(value)).ok()
+    let value = Bytes::from(value);
+    is_visible(&value).then(|| HeaderValue::from_maybe_shared(value).ok())?
+}
+
+/// A tab is allowed in a header, but it is a control character all the same.
+fn is_visible(value: &[u8]) -> bool {
+    !value.iter().any(u8::is_ascii_control)
 }
 
 fn told(user: &User, field: UserField) -> Option<HeaderValue> {

@@ -15,10 +15,10 @@ use super::respond;
 use super::security::Security;
 use super::worker::{Current, Worker};
 use crate::authn::Identified;
-use crate::authz;
+use crate::authz::{self, Asking, Decision, Permit};
 use crate::config::checked::AuthMode;
-use crate::forward;
-use crate::limit;
+use crate::forward::{self, Asked};
+use crate::limit::{self, Admission};
 use crate::request::{Facts, ListedOrigin, Refusal};
 use crate::route::{self, Destination};
 
@@ -126,7 +126,11 @@ async fn serve(
     }
     let identified = Identified::of(identified, route.shadow);
     let principal = ledger.identified(identified, &head.headers)?;
-    let permit = authz::decide(&snapshot.policies, matched, principal, &facts)?;
+    let decision = authz::decide(&snapshot.policies, matched, principal, &facts)?;
+    let (permit, admission) = match decision {
+        Decision::Permit(permit) => (permit, admission),
+        Decision::Asks(asking) => ask(current, asking, admission, &facts).await?,
+    };
     ledger.decided(&permit);
     let mut ticket = limit::take(&snapshot.limits, admission, permit, &facts).await?;
     ledger.limited(&mut ticket);
@@ -148,4 +152,19 @@ async fn serve(
     let mut response = forward::send(ticket, Request::from_parts(head, body), context).await?;
     additions.cors.clean(response.headers_mut());
     Ok((response.map(Body::upstream), "allow"))
+}
+
+/// Asks the upstream who owns what. That costs what a request costs, whatever the answer.
+async fn ask(
+    current: &Current,
+    asking: Asking<'_>,
+    admission: Admission,
+    facts: &Facts<'_>,
+) -> Result<(Permit, Admission), Refusal> {
+    let snapshot = &current.snapshot;
+    let (matched, principal) = (asking.matched(), asking.principal());
+    let limits = &snapshot.limits;
+    let admission = limit::take_ahead(limits, admission, matched, principal, facts).await?;
+    let owners = Asked::new(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
+    Ok((asking.ask(facts, &owners).await?, admission))
 }

@@ -1,14 +1,17 @@
 //! A request as it comes in: who sends it, and whether its head is one that every server behind
 //! would read the same way.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Version};
 use ipnet::IpNet;
 
+use super::worker::Current;
+use crate::authn::User;
 use crate::config::Config;
 use crate::forward::{self, Hop};
 use crate::request::{Code, Peer, Refusal};
@@ -24,6 +27,8 @@ pub struct Connection {
     pub(super) busy: Cell<u32>,
     /// When the connection opened or the last response ended.
     pub(super) unused_since: Cell<Instant>,
+    /// Whom an event stream is under way to.
+    pub(super) listener: RefCell<Option<Arc<User>>>,
 }
 
 impl Connection {
@@ -35,6 +40,7 @@ impl Connection {
             has_unread: Cell::new(false),
             busy: Cell::new(0),
             unused_since: Cell::new(Instant::now()),
+            listener: RefCell::new(None),
             hop: Hop {
                 // An address is always a valid header value.
                 peer: HeaderValue::try_from(ip).unwrap_or(HeaderValue::from_static("unknown")),
@@ -51,6 +57,14 @@ impl Connection {
             0 => now.saturating_duration_since(self.unused_since.get()),
             _ => Duration::ZERO,
         }
+    }
+
+    /// Whether an event stream is under way to a caller whose session or token has ended since.
+    pub fn outlives_its_caller(&self, current: &Current) -> bool {
+        let listener = self.listener.borrow();
+        listener
+            .as_ref()
+            .is_some_and(|user| !current.snapshot.authenticator.still_stands(user))
     }
 
     /// Whether the client may still be sending what nobody will read. Closing at once would reset

@@ -229,6 +229,10 @@ impl Ledger {
     ) -> Response<Body> {
         self.0.entry.decision = decision;
         self.0.entry.status = response.status().as_u16();
+        if self.0.user.is_some() && is_event_stream(response.headers()) {
+            let listener = self.0.user.clone();
+            self.0.connection.listener.replace(listener);
+        }
         response
             .headers_mut()
             .insert(X_REQUEST_ID, self.0.entry.request_id.clone());
@@ -247,11 +251,20 @@ impl Ledger {
     }
 }
 
+/// A response that is meant to go on for as long as somebody listens (HTML, section 9.2.6).
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    const NAME: &[u8] = b"text/event-stream";
+    let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let name = value.and_then(|value| value.split(|byte| *byte == b';').next());
+    name.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(NAME))
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
         let now = Instant::now();
         self.connection.busy.set(self.connection.busy.get() - 1);
         self.connection.unused_since.set(now);
+        self.connection.listener.take();
         self.entry.duration = now.duration_since(self.started);
         self.entry.upstream_time = self.trace.upstream_time;
         self.entry.bytes_in = match &self.read {

@@ -10,7 +10,7 @@ use super::body::{ApiBody, ApiRequestBody};
 use crate::authn::Authenticator;
 use crate::authz::Policies;
 use crate::config::Config;
-use crate::forward::{Assertions, Upstreams};
+use crate::forward::{Assertions, LookUps, Upstreams};
 use crate::limit::Limits;
 use crate::route::Table;
 use crate::telemetry::{AccessLog, Label};
@@ -28,6 +28,7 @@ pub struct Snapshot {
     pub limits: Limits,
     pub authenticator: Arc<Authenticator>,
     pub upstreams: Arc<Upstreams>,
+    pub look_ups: Arc<LookUps>,
     pub assertions: Option<Arc<Assertions>>,
     pub auth_api: AuthApi,
     /// Of the routes, by their index.

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-use crate::authn::{Claim, User};
+use crate::authn::{Claim, Principal, User};
 use crate::authz::Permit;
 use crate::config::checked::LimitKey;
 use crate::request::{Code, Facts, Refusal};
@@ -23,6 +23,12 @@ use super::value::{Network, Value};
 pub struct Admission {
     client: Network,
     account: Account,
+    /// The policies in shadow that had no room when the caller was known, once limits by user have been
+    /// charged.
+    would_refuse_caller: Option<Vec<usize>>,
+    seat: Option<Seat>,
+    /// All places are taken, and the cap on them is in shadow.
+    found_no_seat: bool,
 }
 
 /// A request that every limit lets through: what forwarding asks for.
@@ -52,6 +58,9 @@ pub async fn admit(
     let mut admission = Admission {
         client: Network::from(facts.peer.client),
         account: Account::default(),
+        would_refuse_caller: None,
+        seat: None,
+        found_no_seat: false,
     };
     let Some(route) = matched.route() else {
         return Ok(admission);
@@ -83,47 +92,65 @@ pub async fn take(
     permit: Permit,
     facts: &Facts<'_>,
 ) -> Result<Ticket, Refusal> {
-    let Admission {
-        client,
-        mut account,
-    } = admission;
-    // Of these the admission has told.
-    account.would_refuse.clear();
+    let (matched, principal) = (permit.matched(), permit.principal());
+    let admission = take_ahead(limits, admission, matched, principal, facts).await?;
     let mut ticket = Ticket {
         permit,
         entries: SmallVec::new(),
-        seat: None,
-        found_no_seat: false,
+        seat: admission.seat,
+        found_no_seat: admission.found_no_seat,
         in_shadow: Vec::new(),
-        would_refuse: Vec::new(),
+        would_refuse: admission.would_refuse_caller.unwrap_or_default(),
     };
-    if let Some(index) = ticket.permit.matched().route() {
-        let route = limits.routes.get(index).ok_or_else(unknown_route)?;
-        let user = ticket.permit.principal().user().map(|user| &**user);
-        match limits.sit_down(route, client, user, facts) {
-            Ok(seat) => ticket.seat = seat,
-            Err(_) if route.is_shadow => ticket.found_no_seat = true,
-            Err(refusal) => {
-                limits.give_back(&mut account);
-                return Err(refusal);
-            }
-        }
-        let tier = user.map(|user| user.tier.as_str());
-        let late = late(limits, route, index, tier, facts).into_iter();
-        let due = late.filter_map(|(limit, is_shadow)| {
-            let value = late_value(&limit.key, client, user);
-            due_of(limits, limit, is_shadow, tier, value)
-        });
-        limits.charge(due, &mut account).await?;
-    }
-    ticket.would_refuse = account.would_refuse;
-    for charged in account.charged {
+    for charged in admission.account.charged {
         match charged.is_shadow() {
             true => ticket.in_shadow.push(charged.entry.policy),
             false => ticket.entries.push(charged.entry),
         }
     }
     Ok(ticket)
+}
+
+/// The same for a request that an upstream has to be asked about before it may pass, which costs what a
+/// request costs. It stays charged when the answer is no, and [`take`] does not charge it again.
+///
+/// # Errors
+///
+/// Those of [`take`].
+pub async fn take_ahead(
+    limits: &Limits,
+    mut admission: Admission,
+    matched: &Matched,
+    principal: &Principal,
+    facts: &Facts<'_>,
+) -> Result<Admission, Refusal> {
+    let is_due = admission.would_refuse_caller.is_none();
+    let Some(index) = matched.route().filter(|_| is_due) else {
+        return Ok(admission);
+    };
+    let route = limits.routes.get(index).ok_or_else(unknown_route)?;
+    let (user, client) = (principal.user().map(|user| &**user), admission.client);
+    match limits.sit_down(route, client, user, facts) {
+        Ok(seat) => admission.seat = seat,
+        Err(_) if route.is_shadow => admission.found_no_seat = true,
+        Err(refusal) => {
+            limits.give_back(&mut admission.account);
+            return Err(refusal);
+        }
+    }
+    let tier = user.map(|user| user.tier.as_str());
+    let late = late(limits, route, index, tier, facts).into_iter();
+    let due = late.filter_map(|(limit, is_shadow)| {
+        let value = late_value(&limit.key, client, user);
+        due_of(limits, limit, is_shadow, tier, value)
+    });
+    // What is noted from here on is the caller's.
+    let account = &mut admission.account;
+    let of_strangers = account.would_refuse.len();
+    limits.charge(due, account).await?;
+    let of_caller = account.would_refuse.split_off(of_strangers);
+    admission.would_refuse_caller = Some(of_caller);
+    Ok(admission)
 }
 
 impl Admission {

@@ -188,6 +188,33 @@ fn a_route_without_limits_is_held_to_the_tier_s_rate_over_all_such_routes() {
 }
 
 #[test]
+fn what_is_taken_ahead_is_charged_once_and_stays() {
+    let limits = vec![limit("writes", LimitKey::User, only(3))];
+    let gateway = Gateway::new(&sample::config(vec![route("a", Some(limits))]));
+    let ahead = |caller: &Principal, goes_on: bool| {
+        gateway.admit(&at("/a"), |matched, admission, facts| {
+            let ahead = take_ahead(&gateway.limits, admission, &matched, caller, facts);
+            let admission = at_once(ahead)?;
+            match goes_on {
+                true => {
+                    let permit = Permit::for_tests(matched, caller.clone());
+                    at_once(take(&gateway.limits, admission, permit, facts)).map(Some)
+                }
+                false => Ok(None),
+            }
+        })
+    };
+    let passed = (0..5).filter(|_| ahead(&user(1, "free"), true).is_ok());
+    assert_eq!(passed.count(), 3);
+    let refused = (0..5).filter(|_| ahead(&user(2, "free"), false).is_ok());
+    assert_eq!(refused.count(), 3);
+    assert!(gateway.ask(&at("/a"), &user(2, "free")).is_err());
+    let ticket = ahead(&user(3, "free"), true).unwrap().unwrap();
+    let policies: Vec<_> = ticket.policies(&gateway.limits).collect();
+    assert_eq!(policies, ["writes"]);
+}
+
+#[test]
 fn callers_without_identity_are_counted_by_network() {
     let mut config = sample::config(vec![route("a", None), route("b", None)]);
     config.anonymous = Some(only(2));

@@ -41,7 +41,7 @@ pub async fn serve(
     let mut http = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            // Its timer would be made and dropped for every request: `Open::close_unused` instead.
+            // Its timer would be made and dropped for every request: `Open::close_stale` instead.
             .header_read_timeout(None)
             .max_header_size(max_header * READABLE)
             .max_buf_size((max_header * READABLE).max(BUFFER))

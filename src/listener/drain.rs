@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::gateway::Connection;
+use crate::gateway::{Connection, Worker};
 
 /// The open connections of one worker.
 #[derive(Default)]
@@ -65,15 +65,15 @@ impl Open {
     }
 
     /// Closes connections that have served no request for `limit`, whether they are silent or still
-    /// sending a head.
-    pub fn close_unused(&self, limit: Duration) {
+    /// sending a head, and those whose event stream goes to somebody who may not listen any more.
+    pub fn close_stale(&self, limit: Duration, worker: &Worker) {
         let now = Instant::now();
+        let current = worker.current();
+        let is_stale = |connection: &Rc<Connection>| {
+            connection.unused_for(now) > limit || connection.outlives_its_caller(&current)
+        };
         for signal in self.connections.borrow().values() {
-            let connection = signal.connection.borrow();
-            if connection
-                .as_ref()
-                .is_some_and(|c| c.unused_for(now) > limit)
-            {
+            if signal.connection.borrow().as_ref().is_some_and(is_stale) {
                 signal.tell(Told::Close);
             }
         }
@@ -88,7 +88,7 @@ impl Open {
 }
 
 impl Signal {
-    /// Has [`Open::close_unused`] look at the connection.
+    /// Has [`Open::close_stale`] look at the connection.
     pub fn watch(&self, connection: &Rc<Connection>) {
         *self.connection.borrow_mut() = Some(Rc::clone(connection));
     }

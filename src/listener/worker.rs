@@ -148,7 +148,7 @@ async fn work(mut settings: Settings, mut dealt: UnboundedReceiver<Dealt>, load:
             },
             _ = sweep.tick() => {
                 worker.close_idle();
-                open.close_unused(UNUSED);
+                open.close_stale(UNUSED, &worker);
             }
             _ = settings.drain.wait_for(|drain| *drain) => break,
         }
@@ -158,7 +158,9 @@ async fn work(mut settings: Settings, mut dealt: UnboundedReceiver<Dealt>, load:
     loop {
         tokio::select! {
             () = open.empty() => break,
-            _ = sweep.tick() => open.close_unused(UNUSED),
+            _ = sweep.tick() => {
+                open.close_stale(UNUSED, &worker);
+            }
         }
     }
 }

@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use http::header::{HOST, HeaderName, HeaderValue};
 use http::{Method, Request, Uri};
 
+use crate::authz::{Owners, Question};
+use crate::config::checked::JsonPointer;
 use crate::config::policy_test::{DEFAULT_HOST, STRANGER, TestRequest};
 
 /// What is asked about.
@@ -16,6 +18,10 @@ pub struct Asked {
     pub host: HeaderValue,
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub ip: IpAddr,
+    /// What look-ups find, by where it stands.
+    pub look_ups: Vec<(JsonPointer, String)>,
+    /// What they find, by what is asked.
+    pub owners: Vec<(String, String)>,
 }
 
 /// Why something is no request.
@@ -27,6 +33,8 @@ pub enum NotAsked {
     Url(String, String),
     #[error("`{0}` is no header: write `Name: value`")]
     Header(String),
+    #[error("`{0}` is nothing that a look-up finds: write `/field=value`")]
+    LookUp(String),
 }
 
 impl Asked {
@@ -54,6 +62,8 @@ impl Asked {
             host: HeaderValue::from_static(DEFAULT_HOST),
             headers: Vec::new(),
             ip: ip.unwrap_or(STRANGER),
+            look_ups: Vec::new(),
+            owners: Vec::new(),
         };
         for line in headers {
             let header = line.split_once(':').and_then(|(name, value)| {
@@ -86,7 +96,20 @@ impl Asked {
                 .map_err(|_| bad(format!("`{}` is no host", test.host)))?,
             headers: test.headers.clone(),
             ip: test.ip,
+            look_ups: Vec::new(),
+            owners: Vec::new(),
         })
+    }
+
+    /// States what a look-up finds: `/created_by_user_id=7`.
+    pub fn state(&mut self, found: &str) -> Result<(), NotAsked> {
+        let stated = found.split_once('=').and_then(|(field, value)| {
+            let field = field.parse::<JsonPointer>().ok()?;
+            Some((field, value.to_owned()))
+        });
+        let stated = stated.ok_or_else(|| NotAsked::LookUp(found.to_owned()))?;
+        self.look_ups.push(stated);
+        Ok(())
     }
 
     /// The request as the gateway would get it.
@@ -105,5 +128,21 @@ impl Asked {
     /// The other end of the connection, without a port that would mean anything.
     pub(super) fn socket(&self) -> SocketAddr {
         SocketAddr::new(self.ip, 0)
+    }
+}
+
+/// No upstream is asked: what is not stated is not known.
+impl Owners for Asked {
+    async fn look_up(&self, question: Question<'_>) -> Result<String, String> {
+        let mut by_field = self.look_ups.iter();
+        let by_field = by_field.find(|(field, _)| field == question.field);
+        let mut by_target = self.owners.iter();
+        let by_target = by_target.find(|(target, _)| target == question.target);
+        let stated = by_target.map(|(_, value)| value);
+        let stated = stated.or(by_field.map(|(_, value)| value));
+        stated.cloned().ok_or_else(|| {
+            let Question { target, field, .. } = question;
+            format!("GET {target} was not asked, and what it has at `{field}` is not stated")
+        })
     }
 }

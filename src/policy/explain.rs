@@ -16,7 +16,7 @@ use super::caller::Caller;
 use super::stages::Stages;
 use super::wording;
 use crate::authn::{Identified, Principal, User};
-use crate::authz::{self, Key};
+use crate::authz::{self, Decision, Key};
 use crate::config::checked::{AuthMode, Guard, Route, Rule};
 use crate::forward::{self, Circumstances, Hop, Outgoing};
 use crate::gateway::cors::{self, CrossOrigin};
@@ -133,7 +133,7 @@ impl Stages {
             security: Security::Off,
         };
         told.outcome = match is_fit {
-            Ok(()) => self.pass(&mut told, &mut additions, request, &peer, caller),
+            Ok(()) => self.pass(&mut told, &mut additions, request, &peer, asked, caller),
             Err(refusal) => Outcome::Refused {
                 stage: "ingress",
                 refusal,
@@ -150,6 +150,7 @@ impl Stages {
         additions: &mut Additions,
         request: Request<()>,
         peer: &Peer,
+        asked: &Asked,
         caller: &Caller<'_>,
     ) -> Outcome {
         let refused = |stage, refusal| Outcome::Refused { stage, refusal };
@@ -213,7 +214,8 @@ impl Stages {
         told.caller = Some(principal.clone());
         told.buckets = limit::explain(&self.limits, &matched, &facts, Some(&principal));
         told.cap = limit::explain_cap(&self.limits, &matched, &facts, &principal);
-        let judged = authz::explain(&self.policies, &matched, &principal, &facts);
+        let judged = authz::explain(&self.policies, &matched, &principal, &facts, asked);
+        let judged = at_once(judged).unwrap_or_default();
         let rules = route.allow.iter().zip(judged);
         let rules = rules.map(|(rule, outcome)| RuleText {
             text: wording::rule(rule, &self.config),
@@ -231,7 +233,14 @@ impl Stages {
             },
         });
         told.rules = rules.collect();
-        let permit = match authz::decide(&self.policies, matched, principal, &facts) {
+        let decided = authz::decide(&self.policies, matched, principal, &facts);
+        let decided = decided.and_then(|decision| match decision {
+            Decision::Permit(permit) => Ok(permit),
+            Decision::Asks(asking) => {
+                at_once(asking.ask(&facts, asked)).unwrap_or_else(|| Err(only_running()))
+            }
+        });
+        let permit = match decided {
             Ok(permit) => permit,
             Err(refusal) => return refused("authz", refusal),
         };
@@ -315,6 +324,7 @@ impl Stages {
             .and_then(|index| matched.param(head.uri.path(), index));
         match value {
             Some(value) => format!("{wants}, and the path has `{value}`"),
+            None if key == Key::Owner => format!("{wants}, and it is another"),
             None => format!("{wants}, and {}", has(user, key)),
         }
     }
@@ -366,17 +376,24 @@ fn identify(caller: &Caller<'_>, route: &Route, head: &Parts) -> Result<Principa
         }
         Caller::Stated(principal) => Ok(principal.clone()),
         Caller::Presented(authenticator) => {
-            let answer = pin!(authenticator.identify(route.auth, &head.headers));
-            match answer.poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(answer) => answer,
-                // Only a look-up in the store waits, and there is none without API keys.
-                Poll::Pending => Err(Refusal::new(
-                    Code::Unavailable,
-                    "Only a running gateway can tell.",
-                )),
-            }
+            // Only a look-up in the store waits, and there is none without API keys.
+            let answer = at_once(authenticator.identify(route.auth, &head.headers));
+            answer.unwrap_or_else(|| Err(only_running()))
         }
     }
+}
+
+/// What a future gives that waits for nothing.
+pub(super) fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
+fn only_running() -> Refusal {
+    Refusal::new(Code::Unavailable, "Only a running gateway can tell.")
 }
 
 fn compare_headers(told: &mut Explanation, head: &Parts, outgoing: &Outgoing) {

@@ -2,6 +2,7 @@
 //! be, and what a change of the configuration changes. Every answer is the stages' own.
 
 mod asked;
+mod backtest;
 mod caller;
 mod diff;
 mod explain;
@@ -11,6 +12,7 @@ mod test;
 mod wording;
 
 pub use asked::{Asked, NotAsked};
+pub use backtest::{Backtest, Report};
 pub use caller::{Caller, NotACaller, parse_caller, principal};
 pub use diff::{Change, Kind, diff};
 pub use explain::Explanation;

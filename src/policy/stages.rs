@@ -25,9 +25,19 @@ pub struct Stages {
 impl Stages {
     /// `endpoints` are the paths of the auth API. Tiers and limit rules of the store take no part.
     pub fn build(config: Config, endpoints: Vec<String>) -> Stages {
-        let plans = Plans::default().under(&config);
         let slots = Slots::with_capacity(COUNTERS, COUNTERS);
         let counters = Counters::new(slots, Clock::start());
+        Stages::build_with(config, endpoints, &Plans::default(), counters)
+    }
+
+    /// The same with the tiers and limit rules of a store, and counters of one's own.
+    pub(super) fn build_with(
+        config: Config,
+        endpoints: Vec<String>,
+        plans: &Plans,
+        counters: Counters,
+    ) -> Stages {
+        let plans = plans.under(&config);
         Stages {
             table: Table::build(&config, &endpoints),
             policies: Policies::build(&config, &plans),

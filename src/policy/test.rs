@@ -41,7 +41,10 @@ pub fn run<'t>(stages: &Stages, test: &'t PolicyTest) -> Tested<'t> {
         explanation: None,
     };
     let asked = match Asked::of_test(&test.request) {
-        Ok(asked) => asked,
+        Ok(asked) => Asked {
+            owners: test.owners.clone(),
+            ..asked
+        },
         Err(error) => return failed(error.to_string()),
     };
     let principal = match principal(test.caller.as_ref(), &stages.config) {

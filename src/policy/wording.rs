@@ -1,7 +1,7 @@
 //! Rules and routes in the words of the file.
 
 use crate::config::Config;
-use crate::config::checked::{AuthMode, HostPattern, OwnerField, Route, Rule};
+use crate::config::checked::{AuthMode, HostPattern, Route, Rule};
 use crate::config::text::pattern_text;
 
 /// Whom a route asks who they are.
@@ -79,16 +79,14 @@ pub fn key(rule: &Rule, name: &str, config: &Config) -> Option<String> {
     };
     let value = match name {
         "superuser" => rule.superuser?.to_string(),
-        "owner" => {
-            let owner = rule.owner.as_ref()?;
-            let field = match &owner.equals {
-                OwnerField::Id => "user.id".to_owned(),
-                OwnerField::Username => "user.username".to_owned(),
-                OwnerField::ExternalId => "user.external_id".to_owned(),
-                OwnerField::Claim(name) => format!("claims.{name}"),
-            };
-            format!("{{{}}} = {field}", owner.parameter)
-        }
+        "owner" => match (&rule.owner, &rule.look_up) {
+            (Some(owner), _) => format!("{{{}}} = {}", owner.parameter, owner.equals),
+            (None, Some(look_up)) => format!(
+                "{} of {} = {}",
+                look_up.field, look_up.target, look_up.equals
+            ),
+            (None, None) => return None,
+        },
         "tiers" => list(&rule.tiers)?,
         "min_tier" => {
             let rank = rule.min_rank?;

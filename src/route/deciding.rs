@@ -34,7 +34,9 @@ fn parameters(rule: &Rule) -> impl Iterator<Item = &str> {
         Variable::Path(name) => Some(name.as_str()),
         _ => None,
     });
-    owner.chain(of_cel)
+    let look_up = rule.look_up.iter();
+    let of_look_up = look_up.flat_map(|look_up| look_up.target.parameters());
+    owner.chain(of_cel).chain(of_look_up)
 }
 
 fn variables(rule: &Rule) -> impl Iterator<Item = &Variable> {

@@ -276,6 +276,7 @@ routes:
       - { owner: { path: "{who}", equals: user.id } }
       - { owner: { path: "{who}", equals: "{claims.realm.org}" } }
       - { owner: { path: "{who}", equals: claims.email } }
+      - { owner: { lookup: "GET /o/{who}?id={id}", field: /a~1b/0, equals: "{claims.org}" }, tiers: [gold] }
       - { cel: 'user.tier == "gold" && path.id != "0"', roles: [editor] }
       - cel: user.tier in ["gold", "basic"] && request.headers["x-device"].matches('^[a-z]+$')
       - cel: >-
@@ -413,12 +414,21 @@ fn everything_that_can_be_said() {
     let claim = |name: &str| OwnerField::Claim(name.into());
     assert_eq!(one.allow[6].owner, Some(owner("who", claim("realm.org"))));
     assert_eq!(one.allow[7].owner, Some(owner("who", claim("email"))));
+    let look_up = one.allow[8].look_up.as_ref().unwrap();
+    assert_eq!(look_up.target.to_string(), "GET /o/{who}?id={id}");
+    assert_eq!(
+        look_up.target.parameters().collect::<Vec<_>>(),
+        ["who", "id"]
+    );
+    assert_eq!(look_up.field.to_string(), "/a~1b/0");
+    assert_eq!(look_up.equals, claim("org"));
+    assert_eq!(one.allow[8].tiers, ["gold"]);
     let cel = |rule: usize| one.allow[rule].cel.as_ref().unwrap();
-    assert_eq!(cel(8).source(), r#"user.tier == "gold" && path.id != "0""#);
-    assert_eq!(one.allow[8].roles, ["editor"]);
-    let asked: Vec<String> = cel(9).variables().map(ToString::to_string).collect();
-    assert_eq!(asked, ["user.tier", "request.headers[\"x-device\"]"]);
+    assert_eq!(cel(9).source(), r#"user.tier == "gold" && path.id != "0""#);
+    assert_eq!(one.allow[9].roles, ["editor"]);
     let asked: Vec<String> = cel(10).variables().map(ToString::to_string).collect();
+    assert_eq!(asked, ["user.tier", "request.headers[\"x-device\"]"]);
+    let asked: Vec<String> = cel(11).variables().map(ToString::to_string).collect();
     assert_eq!(asked, ["claims[\"realm\"]", "path.id"]);
     let limits = one.limits.as_ref().unwrap();
     assert_eq!(limits[0].rate, Some(rate(30, 60, 10)));

@@ -24,7 +24,13 @@ fn read(path: &str) -> String {
 
 fn documents() -> Vec<PathBuf> {
     let mut found = vec![];
-    for folder in ["", "docs", "examples/fastapi", "benches/compare"] {
+    for folder in [
+        "",
+        "docs",
+        "examples",
+        "examples/fastapi",
+        "benches/compare",
+    ] {
         for entry in fs::read_dir(root().join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|e| e == "md") {

@@ -28,6 +28,7 @@ routes:
     upstream: app
   - { name: orgs, path: "/orgs/{org}", auth: required, allow: [{ owner: { path: "{org}", equals: "{claims.org}" }, claims: { level: 3 } }], upstream: app }
   - { name: drafts, path: "/drafts/{id}", auth: required, allow: [{ cel: 'user.tier == "pro" && claims.level >= 3' }], upstream: app }
+  - { name: edits, path: "/edits/{id}", auth: required, allow: [{ superuser: true }, { owner: { lookup: "GET /api/posts/{id}", field: /by/0, equals: "{user.username}" } }], upstream: app }
   - { name: reports, prefix: /reports, hosts: [r.example.com], auth: optional, upstream: app }
   - { name: files, prefix: /files, auth: none, upstream: app, cors: { origins: [https://app.test] }, concurrency: { key: ip, max: 7 }, rewrite: { strip_prefix: /files, set_prefix: /v2, host: upstream }, security_headers: standard, response_headers: { remove: [Server], set: { X-Shelf: "{request.path}" } } }
   - { name: everything-else, prefix: /, auth: required, upstream: app }
@@ -229,6 +230,38 @@ fn an_expression_is_shown_with_what_came_of_it() {
 }
 
 #[test]
+fn no_upstream_is_asked_and_its_answer_may_be_stated() {
+    let explain =
+        |more: &[&str]| explain(&[&["GET", "/edits/7", "--as", "user=alice"], more].concat());
+    let rule = "owner: /by/0 of GET /api/posts/{id} = user.username";
+    let (code, told) = explain(&[]);
+    assert_eq!(code, 3, "{told:#}");
+    assert_eq!(told["code"], "forbidden");
+    assert_eq!(told["rules"][1]["rule"], format!("{{ {rule} }}"));
+    assert_eq!(told["rules"][1]["fails"], "owner");
+    let why = "GET /api/posts/7 was not asked, and what it has at `/by/0` is not stated";
+    let why = format!("{rule}, which has no value: {why}");
+    assert_eq!(told["rules"][1]["why"], why);
+    let (code, told) = explain(&["--lookup", "/by/0=bob"]);
+    assert_eq!(code, 3, "{told:#}");
+    assert_eq!(
+        told["rules"][1]["why"],
+        format!("{rule}, and it is another")
+    );
+    let (code, told) = explain(&["--lookup", "/by/1=alice"]);
+    assert_eq!((code, &told["rules"][1]["why"]), (3, &Value::from(why)));
+    let (code, told) = explain(&["--lookup", "/by/0=alice"]);
+    assert_eq!(code, 0, "{told:#}");
+    assert_eq!(told["rules"][1]["holds"], true);
+    for bad in ["by", "by=alice", "/by~=alice"] {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "gateway.yaml", POLICY);
+        let output = cli(dir.path(), &["explain", "GET", "/edits/7", "--lookup", bad]);
+        assert_eq!(output.code, 2, "{bad}: {output:?}");
+    }
+}
+
+#[test]
 fn every_stage_can_refuse() {
     for (arguments, code, stage) in [
         (&["GET", "/x"][..], "token-missing", "authn"),
@@ -374,6 +407,16 @@ const TESTS: &str = r#"tests:
     request: { path: /drafts/1 }
     as: { user: bob, tier: pro }
     expect: { decision: deny, code: forbidden }
+  - name: an author edits
+    request: { path: /edits/7 }
+    as: { user: bob }
+    owners: { "GET /api/posts/7": bob, "GET /api/posts/8": carol }
+    expect: { decision: allow, route: edits }
+  - name: nobody else does
+    request: { path: /edits/7 }
+    as: { user: bob }
+    owners: { "GET /api/posts/7": carol, "GET /api/posts/8": bob }
+    expect: { decision: deny, code: forbidden }
   - name: health is public
     request: { path: /healthz }
     as: anonymous
@@ -387,7 +430,7 @@ fn tests_beside_the_file_and_in_it_are_run() {
     let output = cli(dir.path(), &["test"]);
     assert_eq!(
         (output.code, output.stdout.as_str()),
-        (0, "7 passed, 0 failed\n"),
+        (0, "9 passed, 0 failed\n"),
         "{output:?}"
     );
     write(
@@ -401,7 +444,7 @@ fn tests_beside_the_file_and_in_it_are_run() {
         "more.test.yaml:6: the owner can: expected decision allow, found deny",
         "refused by authz: 403 forbidden",
         "the path has `carol`",
-        "13 passed, 1 failed\n",
+        "17 passed, 1 failed\n",
     ] {
         assert!(
             output.stdout.contains(part),
@@ -414,7 +457,7 @@ fn tests_beside_the_file_and_in_it_are_run() {
     let json: Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(
         (json["passed"].as_u64(), json["failed"].as_u64()),
-        (Some(6), Some(1))
+        (Some(8), Some(1))
     );
     assert_eq!(json["tests"][1]["explanation"]["code"], "forbidden");
 }

@@ -1,4 +1,7 @@
-//! Rules of `allow` that go by more than the account: claims, expressions and owners that are looked up.
+//! Rules of `allow` that go by more than the account: claims and expressions, and what tokens tell for them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::harness::client::{get, post};
 use crate::harness::gateway::{Gateway, Settings};
@@ -129,4 +132,70 @@ fn expressions_decide() {
     assert_eq!(without.status, 403);
     let why = "cel: `request.headers[\"x-beta\"]` is not there";
     assert_eq!(gateway.log_of(&without)["cause"], why);
+}
+
+/// Of the claims that tell of a person, those that a token has.
+fn personal(token: &str) -> Vec<&'static str> {
+    let payload = token.split('.').nth(1).unwrap();
+    let payload = URL_SAFE_NO_PAD.decode(payload).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+    let told = ["email", "name", "external_id"].into_iter();
+    told.filter(|name| claims.get(name).is_some()).collect()
+}
+
+#[test]
+fn tokens_tell_of_a_person_what_a_rule_asks_and_no_more() {
+    let origin = Origin::start();
+    let rule = |rule: &str| {
+        let route = "name: one, path: \"/one/{id}\", auth: required, upstream: app";
+        format!("- {{ {route}, allow: [{{ {rule} }}] }}")
+    };
+    let mut gateway = Settings::new(&origin)
+        .top("identity: { preset: none }")
+        .routes(&rule("tiers: [free]"))
+        .start();
+    gateway.user_add("alice", &[]);
+    let set = [
+        "user",
+        "set",
+        "alice",
+        "--external-id",
+        "7",
+        "--name",
+        "Alice",
+    ];
+    assert_eq!(gateway.cli(&set, "").code, 0);
+    let first = gateway.login("alice");
+    assert_eq!(personal(&first.access), [""; 0]);
+    let look_up = r#"owner: { lookup: "GET /x", field: /by, equals:"#;
+    for (asks, told) in [
+        (
+            r#"cel: 'user.email.endsWith("@example.test")'"#,
+            &["email"][..],
+        ),
+        (r#"cel: '"name" in claims'"#, &["name"]),
+        (
+            r#"cel: 'has(user.external_id) || claims["email"] == ""'"#,
+            &["email", "external_id"],
+        ),
+        (r#"cel: 'user.username == "alice"'"#, &[]),
+        (
+            r#"owner: { path: "{id}", equals: "{user.external_id}" }"#,
+            &["external_id"],
+        ),
+        (&format!("{look_up} user.external_id }}"), &["external_id"]),
+        (&format!("{look_up} claims.email }}"), &["email"]),
+        (&format!("{look_up} user.id }}"), &[]),
+    ] {
+        gateway.reconfigure(|settings| settings.routes(&rule(asks)));
+        assert_eq!(personal(&gateway.login("alice").access), told, "{asks}");
+    }
+    // One from before the rule is told without it: nobody is let through on a guess.
+    let by_email = rule(r#"cel: 'user.email != ""'"#);
+    gateway.reconfigure(|settings| settings.routes(&by_email));
+    assert_eq!(status(&gateway, "/one/7", &first.access), 403);
+    assert_eq!(
+        status(&gateway, "/one/7", &gateway.login("alice").access),
+        200
+    );
 }

@@ -29,6 +29,8 @@ pub struct Settings {
     upstream: String,
     upstream_options: String,
     store: String,
+    /// A file that is taken as it is, but for its addresses.
+    whole: Option<String>,
     /// The largest file that the process may write, in KiB.
     file_limit: Option<u64>,
     admin_socket: Option<String>,
@@ -52,6 +54,7 @@ impl Settings {
             upstream: upstream.to_owned(),
             upstream_options: String::new(),
             store: "sqlite:portcullis.db".to_owned(),
+            whole: None,
             file_limit: None,
             admin_socket: None,
             top: String::new(),
@@ -73,6 +76,13 @@ impl Settings {
     /// Keys of the upstream `app` besides its targets.
     pub fn upstream(mut self, yaml: &str) -> Self {
         self.upstream_options = yaml.to_owned();
+        self
+    }
+
+    /// A file to be served as it is: on a free port in place of 8080, in front of the origin in place of
+    /// port 8000, and with a listener for administration, which it may not have itself.
+    pub fn whole(mut self, yaml: &str) -> Self {
+        self.whole = Some(yaml.to_owned());
         self
     }
 
@@ -130,6 +140,11 @@ impl Settings {
 
     /// The whole file.
     pub fn to_yaml(&self, public: SocketAddr, admin: SocketAddr) -> String {
+        if let Some(whole) = &self.whole {
+            let whole = whole.replace("127.0.0.1:8080", &public.to_string());
+            let whole = whole.replace("http://127.0.0.1:8000", &self.upstream);
+            return format!("{whole}\nadmin: {{ address: {admin} }}\n");
+        }
         let mut auth = indent(2, &self.auth);
         let defaults = [
             ("issuer", "issuer: http://issuer.test"),

@@ -88,3 +88,97 @@ fn expression_without_value() {
     assert_eq!(status(&get("/absent").bearer(&token)), 200);
     gateway.still_serves("/open");
 }
+
+const LOOK_UPS: &str = r#"
+    - { name: open, prefix: /open, auth: none, upstream: app }
+    - { name: path, path: "/posts/{id}", auth: required, allow: [{ owner: { lookup: "GET /api/posts/{id}", field: /by, equals: "{user.username}" } }], upstream: app }
+    - { name: part, regex: "/p-(?P<id>.+)", auth: required, allow: [{ owner: { lookup: "GET /api/posts/{id}", field: /by, equals: "{user.username}" } }], upstream: app }
+    - { name: query, path: "/q/{id}", auth: required, allow: [{ owner: { lookup: "GET /api/find?id={id}&by=all", field: /by, equals: "{user.username}" } }], upstream: app }
+"#;
+
+/// A look-up asks for the resource that the request names, in every server's reading of it, and for no
+/// other; and it says nothing that the client could have a say in.
+#[test]
+fn look_up_injection() {
+    // Whatever is asked is mallory's, but for the post that is not.
+    let origin = Origin::with(|exchange| {
+        exchange.read_body()?;
+        let owner = match exchange.request().target().as_str() {
+            "/api/posts/1" | "/api/find?id=1&by=all" => "alice",
+            _ => "mallory",
+        };
+        exchange.respond(200, "", format!(r#"{{"by":"{owner}"}}"#).as_bytes())
+    });
+    let gateway = Settings::new(&origin).routes(LOOK_UPS).start();
+    let mallory = gateway.user("mallory", &[]);
+    let send = |target: &str| {
+        let bytes = format!(
+            "GET {target} HTTP/1.1\r\nHost: evil.example\r\nAuthorization: Bearer {}\r\n\
+             Cookie: a=b\r\nX-User-Name: alice\r\nX-Original-Url: /api/posts/1\r\nX-Beta: 1\r\n\r\n",
+            mallory.access
+        );
+        let mut connection = gateway.connect();
+        connection.send(bytes);
+        connection.read_response().status
+    };
+    for target in [
+        "/posts/1",
+        "/posts/1?id=2",
+        "/posts/%31",
+        "/posts/2%2F..%2F1",
+        "/posts/2/../1",
+        "/posts/1;x=2",
+        "/posts/1%3Fx",
+        "/posts/1%23x",
+        "/posts/1%00",
+        "/posts/%2e%2e",
+        "/posts/..%2fposts%2f2",
+        "/posts/1\\x",
+        "/posts/1%252f",
+        "/posts/1|2",
+        "/p-1",
+        "/p-2/../1",
+        "/p-..",
+        "/p-.",
+        "/p-../posts/2",
+        "/p-2/x",
+        "/p-2//",
+        "/p-%2e%2e%2f2",
+        "/p-2;x",
+        "/p-",
+        "/q/1",
+        "/q/%31",
+        "/q/1%26id%3D2",
+        "/q/%26",
+    ] {
+        let status = send(target);
+        assert!(
+            matches!(status, 400 | 401 | 403 | 404),
+            "{target}: {status}"
+        );
+    }
+    // A value that a query would read as more than one is one.
+    assert_eq!(send("/q/1&id=2"), 200);
+    assert_eq!(send("/posts/2"), 200);
+    let asked: Vec<_> = origin.requests();
+    let mut targets: Vec<String> = asked.iter().map(|asked| asked.target()).collect();
+    targets.retain(|target| target.starts_with("/api/"));
+    targets.sort();
+    targets.dedup();
+    assert_eq!(
+        targets,
+        [
+            "/api/find?id=1%26id%3D2&by=all",
+            "/api/find?id=1&by=all",
+            "/api/posts/1",
+            "/api/posts/2",
+        ]
+    );
+    for asked in asked.iter().filter(|one| one.target().starts_with("/api/")) {
+        let mut names: Vec<String> = asked.headers().into_iter().map(|(name, _)| name).collect();
+        names.sort();
+        assert_eq!(names, ["accept", "host"], "{asked:?}");
+        assert_eq!(asked.header("host"), Some(origin.address.to_string()));
+    }
+    gateway.still_serves("/open");
+}

@@ -1,15 +1,15 @@
 //! Refresh tokens, logouts and logins under attack.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
-use crate::harness::client::{get, post};
-use crate::harness::eventually;
+use crate::harness::client::{Request, get, post, request};
 use crate::harness::forge::Jwt;
 use crate::harness::gateway::{Gateway, PASSWORD, SECRET, Settings, access_token, refresh_cookie};
 use crate::harness::origin::Origin;
+use crate::harness::{Gate, eventually};
 
 fn closed(origin: &Origin) -> Settings {
     Settings::new(origin).routes("- { name: all, prefix: /, auth: required, upstream: app }")
@@ -100,6 +100,70 @@ fn refresh_race_tabs() {
         gateway.refresh(&token).expect(200);
     }
     gateway.still_serves("/");
+}
+
+#[test]
+fn stream_outlives_logout() {
+    let gate = Gate::default();
+    let origin = {
+        let gate = gate.clone();
+        Origin::with(move |exchange| {
+            if exchange.request().target() != "/events" {
+                return exchange.respond(200, "", b"");
+            }
+            exchange
+                .send("HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream; charset=utf-8\r\n")?;
+            exchange.send("Transfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n")?;
+            gate.pass();
+            exchange.send("9\r\ndata: 2\n\n\r\n0\r\n\r\n")
+        })
+    };
+    let signing = format!("signing: {{ algorithm: HS256, secret: {SECRET} }}\nleeway: 0s");
+    let gateway = closed(&origin).auth(&signing).start();
+    let root = gateway.user("root", &["--superuser"]).access;
+    let listen = |request: Request| {
+        let mut client = gateway.connect();
+        client.send(request.to_bytes());
+        assert_eq!(client.read_head().unwrap().0, 200);
+        assert_eq!(client.read_exact(14).unwrap(), b"9\r\ndata: 1\n\n\r\n");
+        client
+    };
+    let events = |token: &str| listen(get("/events").bearer(token));
+
+    gateway.user_add("alice", &[]);
+    let (ended, stays) = (gateway.login("alice"), gateway.login("alice"));
+    let mut others = [events(&stays.access), events(&root)];
+    let mut stream = events(&ended.access);
+    let logout = post("/api/v1/logout").bearer(&ended.access);
+    gateway.send(&logout).expect(200);
+    assert_eq!(stream.read_until_closed(), b"", "after a logout");
+
+    let bob = gateway.user("bob", &[]);
+    let mut stream = events(&bob.access);
+    let disable = post("/api/v1/users/bob/disable").bearer(&root);
+    assert!(gateway.send(&disable).status < 300);
+    assert_eq!(stream.read_until_closed(), b"", "after being disabled");
+
+    let key = post("/api/v1/api-keys").json(&json!({ "name": "k" }));
+    let key = gateway.send(&key.bearer(&stays.access)).expect(201).json();
+    let presented = get("/events").header("x-api-key", key["key"].as_str().unwrap());
+    let mut stream = listen(presented);
+    let path = format!("/api/v1/api-keys/{}", key["id"].as_str().unwrap());
+    gateway
+        .send(&request("DELETE", path).bearer(&stays.access))
+        .expect(204);
+    assert_eq!(stream.read_until_closed(), b"", "after a key was revoked");
+
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let short = Jwt::parse(&stays.access).claim("exp", now.as_secs() + 5);
+    let mut stream = events(&short.signed(SECRET.as_bytes()));
+    assert_eq!(stream.read_until_closed(), b"", "after the token expired");
+
+    gate.open();
+    for other in &mut others {
+        let rest = other.read_exact(14 + 5).unwrap();
+        assert_eq!(rest, b"9\r\ndata: 2\n\n\r\n0\r\n\r\n");
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub use headers::{RawCors, RawHeaderEdits, RawRewrite};
 pub use policy_test::{
     RawCaller, RawExpect, RawExpectedLimit, RawRequest, RawTest, RawTestFile, RawUser,
 };
-pub use route::{RawConcurrency, RawLimit, RawOwner, RawQuota, RawRoute, RawRule};
+pub use route::{RawConcurrency, RawLimit, RawOwned, RawOwner, RawQuota, RawRoute, RawRule};
 
 use super::checked::{AccessLog, Preset, UserId};
 use super::decode::{AtLeastOne, Decode, Named, OneOrMore, number, scalar};

@@ -28,6 +28,8 @@ section! {
         request: RawRequest, required "for example `request: { method: GET, path: / }`";
         /// Who sends it; nobody in particular when it is left out.
         r#as: RawCaller;
+        /// What the upstream says to look-ups of owners: `{ "GET /posts/1": 7 }`.
+        owners: Named<String>;
         expect: RawExpect, required "for example `expect: { decision: deny }`";
     }
 }

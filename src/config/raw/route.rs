@@ -116,7 +116,12 @@ section! {
 
 section! {
     RawOwnerOf, "`owner`" {
-        path: String, required "a parameter of the route's path such as `path: \"{username}\"`";
+        /// A parameter of the route's path, in braces.
+        path: String;
+        /// In place of `path`: what the route's upstream is asked, such as `GET /posts/{id}`.
+        lookup: String;
+        /// Where the owner stands in the answer, as a JSON pointer.
+        field: String;
         equals: RawOwnerField, required "`{user.id}`, `{user.username}`, `{user.external_id}` or a claim such as `{claims.org}`";
     }
 }
@@ -148,20 +153,29 @@ choice! { AuthMode {
     "none" => AuthMode::None,
 } }
 
-/// `"{parameter}"`, which is compared with the username, or a mapping that says with what.
+/// `"{parameter}"`, which is compared with the username, or a mapping that says what with what.
 #[derive(Debug)]
 pub struct RawOwner {
-    /// With its braces.
-    pub parameter: At<String>,
+    pub of: RawOwned,
     /// `None` is the username.
     pub equals: Option<At<RawOwnerField>>,
+}
+
+#[derive(Debug)]
+pub enum RawOwned {
+    /// With its braces.
+    Parameter(At<String>),
+    LookUp {
+        target: At<String>,
+        field: At<String>,
+    },
 }
 
 impl Decode for RawOwner {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         if let Value::Scalar(_) = node.value {
             return Some(RawOwner {
-                parameter: At::decode(node, findings)?,
+                of: RawOwned::Parameter(At::decode(node, findings)?),
                 equals: None,
             });
         }
@@ -177,11 +191,12 @@ impl Decode for RawOwner {
             return None;
         }
         let owner = RawOwnerOf::decode(node, findings)?;
-        let (Field::Given(parameter), Field::Given(equals)) = (owner.path, owner.equals) else {
+        let of = owned(&owner, node, findings)?;
+        let Field::Given(equals) = owner.equals else {
             return None;
         };
         Some(RawOwner {
-            parameter,
+            of,
             equals: Some(equals),
         })
     }
@@ -189,6 +204,45 @@ impl Decode for RawOwner {
     fn schema() -> Json {
         json!({ "anyOf": [String::schema(), RawOwnerOf::schema()] })
     }
+}
+
+fn owned(owner: &RawOwnerOf, node: &Node, findings: &mut Findings) -> Option<RawOwned> {
+    match (&owner.path, &owner.lookup, &owner.field) {
+        (Field::Given(path), Field::Absent, Field::Absent) => {
+            return Some(RawOwned::Parameter(path.clone()));
+        }
+        (Field::Absent, Field::Given(target), Field::Given(field)) => {
+            return Some(RawOwned::LookUp {
+                target: target.clone(),
+                field: field.clone(),
+            });
+        }
+        (Field::Absent, Field::Absent, Field::Absent) => {
+            findings
+                .error(node.span, "`owner` says nothing of who owns what")
+                .hint(
+                    "name a parameter (`path: \"{username}\"`) or a look-up (`lookup: \"GET /posts/{id}\"` with `field`)",
+                );
+        }
+        (Field::Given(path), ..) => {
+            findings
+                .error(path.span, "`path` stands beside a look-up")
+                .hint("for both at once write the other as `cel: 'path.id == user.id'`");
+        }
+        (_, Field::Given(lookup), Field::Absent) => {
+            findings
+                .error(lookup.span, "a look-up needs `field`")
+                .hint("it says where the owner stands in the answer: `field: /created_by_user_id`");
+        }
+        (_, Field::Absent, Field::Given(field)) => {
+            findings
+                .error(field.span, "`field` is of a look-up, and there is none")
+                .hint("write `lookup: \"GET /posts/{id}\"` beside it");
+        }
+        // One of them has been reported.
+        _ => {}
+    }
+    None
 }
 
 /// What a limit gives to one tier: `300/min`, `unlimited`, or a rate with a burst of its own.

@@ -66,10 +66,24 @@ pub fn cors(raw: &Field<RawCors>, findings: &mut Findings) -> Option<Arc<Cors>> 
         },
         methods,
         headers,
+        exposed: exposed(&expose),
         expose,
         credentials,
         max_age: raw.max_age.copied().unwrap_or(DEFAULT_MAX_AGE),
     }))
+}
+
+/// What the gateway itself says on responses, and the names of the file. A header that is not there is no
+/// matter.
+fn exposed(names: &[HeaderName]) -> HeaderValue {
+    const OWN: &str = "link, ratelimit, ratelimit-policy, retry-after, x-ratelimit-limit, \
+                       x-ratelimit-remaining, x-ratelimit-reset, x-request-id";
+    let mut all = OWN.to_owned();
+    for name in names {
+        all = all + ", " + name.as_str();
+    }
+    // Names of headers are always a valid value.
+    HeaderValue::try_from(all).unwrap_or(HeaderValue::from_static(OWN))
 }
 
 /// Where a key stands that says something of origins which are not there.

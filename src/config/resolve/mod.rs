@@ -13,6 +13,7 @@ mod headers;
 mod limit;
 mod lockout;
 mod match_headers;
+mod owner;
 pub(super) mod pattern;
 mod quota;
 mod rewrite;

@@ -1,12 +1,13 @@
 //! The rules of a route's `allow`.
 
 use super::super::cel::{Expression, Variable};
-use super::super::checked::{Owner, OwnerField, Pattern, Rule, Segment};
+use super::super::checked::{Pattern, Rule};
 use super::super::decode::{At, AtLeastOne, Field};
-use super::super::diagnose::{Findings, nearest, one_of, shown};
-use super::super::raw::{RawOwner, RawOwnerField, RawRule};
-use super::claim::{claims, is_told};
+use super::super::diagnose::{Findings, shown};
+use super::super::raw::RawRule;
+use super::claim::claims;
 use super::headers::Taken;
+use super::owner;
 use super::pattern::Fault;
 use super::route::{Names, report};
 
@@ -47,13 +48,15 @@ pub fn rule(
     for scope in &scopes {
         check_word(scope, "scope", findings);
     }
+    let (owner, look_up) = match raw.owner.get() {
+        Some(raw) => owner::owner(raw, pattern, findings),
+        None => (None, None),
+    };
     let values = |list: Vec<&At<String>>| list.into_iter().map(|at| at.value.clone()).collect();
     Rule {
         superuser: raw.superuser.copied(),
-        owner: raw
-            .owner
-            .get()
-            .and_then(|raw| owner(raw, pattern, findings)),
+        owner,
+        look_up,
         tiers: values(tiers),
         min_rank: min_tier.map(|tier| tier.rank),
         roles: values(roles),
@@ -115,78 +118,4 @@ fn check_word(word: &At<String>, what: &str, findings: &mut Findings) {
             .error(word.span, message)
             .hint("expected visible ASCII without spaces, commas, quotes or backslashes");
     }
-}
-
-fn owner(raw: &RawOwner, pattern: Option<&Pattern>, findings: &mut Findings) -> Option<Owner> {
-    let At { value: text, span } = &raw.parameter;
-    let Some(name) = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')) else {
-        findings
-            .error(
-                *span,
-                format!(
-                    "expected a parameter such as `{{username}}`, found {}",
-                    shown(text)
-                ),
-            )
-            .hint("it names a parameter of the route's path, with braces and in quotes");
-        return None;
-    };
-    let pattern = pattern?;
-    let (what, rest) = match pattern {
-        Pattern::Path(segments) => ("path", segments.contains(&Segment::Rest(name.to_owned()))),
-        Pattern::Regex(_) => ("regex", false),
-        Pattern::Prefix(_) => {
-            findings
-                .error(*span, "a prefix has no parameters that could name an owner")
-                .hint(
-                    "write `path:` with the parameter in it, and `{*rest}` at its end if need be",
-                );
-            return None;
-        }
-    };
-    let mut params = pattern.parameters();
-    if let Pattern::Path(segments) = pattern
-        && let Some(Segment::Rest(_)) = segments.last()
-    {
-        params.pop();
-    }
-    if !params.contains(&name) {
-        let message = format!("the {what} has no parameter {}", shown(text));
-        let finding = findings.error(*span, message);
-        if let Some(near) = nearest(name, params.iter().copied()) {
-            finding.hint(format!("did you mean `{{{near}}}`?"));
-        } else if rest {
-            finding.hint("`{*…}` covers several segments and cannot name an owner");
-        } else if params.is_empty() && what == "regex" {
-            finding.hint(format!(
-                "a group that has a name is one: `(?P<{name}>[^/]+)`"
-            ));
-        } else if params.is_empty() {
-            finding.hint("the path has no parameters at all");
-        } else {
-            finding.hint(format!("it has {}", one_of(params)));
-        }
-        return None;
-    }
-    Some(Owner {
-        parameter: name.to_owned(),
-        equals: equals(raw, findings)?,
-    })
-}
-
-fn equals(raw: &RawOwner, findings: &mut Findings) -> Option<OwnerField> {
-    let Some(At { value, span }) = &raw.equals else {
-        return Some(OwnerField::Username);
-    };
-    Some(match value {
-        RawOwnerField::Id => OwnerField::Id,
-        RawOwnerField::Username => OwnerField::Username,
-        RawOwnerField::ExternalId => OwnerField::ExternalId,
-        RawOwnerField::Claim(name) => {
-            if !is_told(name, *span, findings) {
-                return None;
-            }
-            OwnerField::Claim(name.clone())
-        }
-    })
 }

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use super::super::cel::Expression;
 use super::super::checked::{
     AddressRules, AuthMode, Concurrency, Config, Cors, Guard, HeaderEdits, HostPattern,
-    HostRewrite, Limit, LimitKey, Mode, Networks, Origins, Owner, OwnerField, PathOptions, Pattern,
-    Rate, Rewrite, Route, RouteHeader, Rule, SecurityHeaders, Segment, TrailingSlash,
+    HostRewrite, Limit, LookUp, Mode, Networks, Origins, Owner, PathOptions, Pattern, Rate,
+    Rewrite, Route, RouteHeader, Rule, SecurityHeaders, Segment, TrailingSlash,
 };
 use super::{duration, lines, named, with_rate};
 
@@ -144,6 +144,7 @@ pub(super) fn of_cors(cors: &Cors) -> Value {
         methods,
         headers,
         expose,
+        exposed: _,
         credentials,
         max_age,
     } = cors;
@@ -181,6 +182,7 @@ fn of_rule(rule: &Rule, config: &Config) -> Value {
     let Rule {
         superuser,
         owner,
+        look_up,
         tiers,
         min_rank,
         roles,
@@ -198,7 +200,7 @@ fn of_rule(rule: &Rule, config: &Config) -> Value {
     });
     json!({
         "superuser": superuser,
-        "owner": owner.as_ref().map(of_owner),
+        "owner": owner.as_ref().map(of_owner).or_else(|| look_up.as_ref().map(of_look_up)),
         "tiers": some(tiers.clone()),
         "min_tier": min_tier.map(|(name, _)| name),
         "roles": some(roles.clone()),
@@ -210,29 +212,25 @@ fn of_rule(rule: &Rule, config: &Config) -> Value {
 
 fn of_owner(owner: &Owner) -> Value {
     let Owner { parameter, equals } = owner;
-    let equals = match equals {
-        OwnerField::Id => "{user.id}".to_owned(),
-        OwnerField::Username => "{user.username}".to_owned(),
-        OwnerField::ExternalId => "{user.external_id}".to_owned(),
-        OwnerField::Claim(name) => format!("{{claims.{name}}}"),
-    };
-    json!({ "path": format!("{{{parameter}}}"), "equals": equals })
+    json!({ "path": format!("{{{parameter}}}"), "equals": format!("{{{equals}}}") })
+}
+
+fn of_look_up(look_up: &LookUp) -> Value {
+    let LookUp {
+        target,
+        field,
+        equals,
+    } = look_up;
+    json!({
+        "lookup": target.to_string(),
+        "field": field.to_string(),
+        "equals": format!("{{{equals}}}"),
+    })
 }
 
 fn of_concurrency(concurrency: &Concurrency) -> Value {
     let Concurrency { key, max } = concurrency;
-    json!({ "key": of_key(key), "max": max })
-}
-
-fn of_key(key: &LimitKey) -> String {
-    match key {
-        LimitKey::User => "user".to_owned(),
-        LimitKey::Ip => "ip".to_owned(),
-        LimitKey::Route => "route".to_owned(),
-        LimitKey::Header(name) => format!("header:{name}"),
-        LimitKey::ApiKey => "api_key".to_owned(),
-        LimitKey::Claim(name) => format!("claim:{name}"),
-    }
+    json!({ "key": key.to_string(), "max": max })
 }
 
 fn of_limit(limit: &Limit) -> Value {
@@ -252,7 +250,7 @@ fn of_limit(limit: &Limit) -> Value {
     let tiers = tiers.iter().map(|(tier, rate)| (tier, quota(rate)));
     let shown = json!({
         "name": name,
-        "key": of_key(key),
+        "key": key.to_string(),
         "tiers": named(tiers),
         "cost": cost,
         "mode": mode,

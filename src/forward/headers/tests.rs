@@ -504,6 +504,22 @@ fn without_a_value_there_is_no_header_and_never_a_broken_one() {
         }
         assert_ne!(lines(&headers, "x-user-id"), ["1"]);
     }
+    let name = Claims {
+        name: Some("a\tb".into()),
+        ..claims(7)
+    };
+    for parts in [
+        vec![user(UserField::Name)],
+        vec![text("x"), user(UserField::Name)],
+    ] {
+        let sent = Sent {
+            principal: Principal::User(Arc::new(User::new(name.clone()).unwrap())),
+            identity_headers: vec![line("x-it", &parts)],
+            ..Sent::default()
+        };
+        let headers = sent.with(&[("x-it", "forged")]);
+        assert!(!headers.contains_key("x-it"), "{parts:?}");
+    }
     let anonymous = Sent {
         principal: Principal::Anonymous,
         identity_headers: vec![

@@ -23,9 +23,24 @@ pub enum Meaning {
     Less,
     /// A list of which each member admits something, and `*` everything.
     Members,
+    /// The same, where no list at all admits everything too.
+    Narrowing,
     /// Words from the tightest to the loosest.
     Words(&'static [&'static str]),
 }
+
+/// Of what pages of other origins may do, on a route and on all.
+pub const CORS: [(&str, Meaning); 6] = [
+    ("cors.origins", Meaning::Members),
+    ("cors.methods", Meaning::Narrowing),
+    ("cors.headers", Meaning::Members),
+    ("cors.expose", Meaning::Members),
+    (
+        "cors.credentials",
+        Meaning::Words(&["nothing", "false", "true"]),
+    ),
+    ("cors.max_age", Meaning::Other),
+];
 
 /// What changes between two mappings. `meanings` are looked up by the way to a key, or to one above it.
 pub fn compare(
@@ -81,8 +96,8 @@ fn kind(meaning: Option<Meaning>, was: Option<&Value>, is: Option<&Value>) -> Op
         Some(Meaning::Other) => Some(Ordering::Equal),
         Some(Meaning::More) => by_number().or(unknown),
         Some(Meaning::Less) => by_number().map(Ordering::reverse).or(unknown),
-        Some(Meaning::Members) => {
-            let (was, is) = (members(was), members(is));
+        Some(list @ (Meaning::Members | Meaning::Narrowing)) => {
+            let (was, is) = (members(list, was), members(list, is));
             let is_within = |few: &BTreeSet<String>, many: &BTreeSet<String>| {
                 many.contains("*") || few.is_subset(many)
             };
@@ -105,7 +120,10 @@ fn kind(meaning: Option<Meaning>, was: Option<&Value>, is: Option<&Value>) -> Op
     }
 }
 
-fn members(list: Option<&Value>) -> BTreeSet<String> {
+fn members(meaning: Meaning, list: Option<&Value>) -> BTreeSet<String> {
+    if matches!(meaning, Meaning::Narrowing) && list.is_none_or(Value::is_null) {
+        return BTreeSet::from(["*".to_owned()]);
+    }
     let items = list.and_then(Value::as_array).into_iter().flatten();
     items.map(|item| shown(Some(item))).collect()
 }
@@ -172,6 +190,7 @@ mod tests {
         ("a.reuse", Meaning::Less),
         ("a.rate", Meaning::More),
         ("a.list", Meaning::Members),
+        ("a.only", Meaning::Narrowing),
         ("a.secure", Meaning::Words(&["true", "false"])),
         ("a.log", Meaning::Nothing),
     ];
@@ -212,6 +231,14 @@ mod tests {
         ] {
             assert_kind(json!({ key: old }), json!({ key: new }), Some(expected));
         }
+        let (none, one, two) = (
+            json!({}),
+            json!({ "only": ["x"] }),
+            json!({ "only": ["x", "y"] }),
+        );
+        assert_kind(one.clone(), none.clone(), Some(looser));
+        assert_kind(none, one.clone(), Some(tighter));
+        assert_kind(one, two, Some(looser));
         assert_kind(json!({ "log": 1 }), json!({ "log": 2 }), None);
         assert_kind(json!({ "ttl": 1 }), json!({ "ttl": 1 }), None);
         assert_kind(json!({}), json!({ "ttl": 1 }), Some(looser));

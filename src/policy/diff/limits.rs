@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use super::rules::{self, Side};
 use super::settings::rate_of;
 use super::{Change, Kind, Part};
-use crate::config::checked::{AuthMode, Concurrency, Limit, LimitKey, Mode, Rate};
+use crate::config::checked::{AuthMode, Concurrency, Limit, LimitKey, Mode, Rate, Route};
 use crate::config::text::rate_text;
 
 /// Whom a quota is for.
@@ -27,11 +27,10 @@ struct Held {
 
 /// What the second lets callers use up otherwise than the first.
 pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
-    let mut changes: Vec<Change> = concurrency(about, old, new).into_iter().collect();
     let is_the_tiers = |side: Side<'_>| side.route.limits.is_none() && !side.route.shadow.limits;
     if is_the_tiers(old) && is_the_tiers(new) {
         // That is the tier's quota, which is compared once for all routes.
-        return changes;
+        return Vec::new();
     }
     let tiers: BTreeSet<&String> = old
         .config
@@ -53,7 +52,7 @@ pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
         }
     }
     let all = classes.len();
-    changes.extend(told.into_iter().map(|((kind, what), whose)| {
+    let changes = told.into_iter().map(|((kind, what), whose)| {
         let names = whose.iter().map(|class| match class {
             Class::Tier(name) => *name,
             Class::Stranger => "anonymous callers",
@@ -63,29 +62,29 @@ pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
             false => format!("{what} for {}", names.collect::<Vec<_>>().join(", ")),
         };
         Change::new(kind, about, Part::Limits, what)
-    }));
-    changes
+    });
+    changes.collect()
 }
 
-/// How the second caps requests under way otherwise than the first. In shadow nothing is capped.
-fn concurrency(about: &str, old: Side<'_>, new: Side<'_>) -> Option<Change> {
-    let cap = |side: Side<'_>| {
-        let cap = side.route.concurrency.clone();
-        cap.filter(|_| !side.route.shadow.limits)
+/// What the second lets a caller have under way otherwise than the first.
+pub fn compare_caps(about: &str, old: &Route, new: &Route) -> Option<Change> {
+    let cap = |route: &Route| {
+        let in_force = |_: &Concurrency| !route.shadow.limits;
+        route.concurrency.clone().filter(in_force)
     };
     let (was, is) = (cap(old), cap(new));
     let kind = match (&was, &is) {
-        (Some(was), Some(is)) if was == is => return None,
+        _ if was == is => return None,
+        (None, _) => Kind::Tightened,
         (Some(was), Some(is)) if was.key == is.key && is.max < was.max => Kind::Tightened,
         (Some(_), _) => Kind::Loosened,
-        (None, Some(_)) => Kind::Tightened,
-        (None, None) => return None,
     };
-    let text = |cap: Option<Concurrency>| match cap {
-        Some(cap) => format!("{} at once by {}", cap.max, key_text(&cap.key)),
-        None => "any number at once".to_owned(),
+    let text = |route: &Route, cap: Option<Concurrency>| match cap {
+        Some(cap) => format!("{} at once by {}", cap.max, cap.key),
+        None if route.concurrency.is_some() => "in shadow".to_owned(),
+        None => "unlimited".to_owned(),
     };
-    let what = format!("concurrency {} → {}", text(was), text(is));
+    let what = format!("concurrency {} → {}", text(old, was), text(new, is));
     Some(Change::new(kind, about, Part::Limits, what))
 }
 
@@ -116,8 +115,7 @@ fn compare_for((old, none_old): Sided<'_>, (new, none_new): Sided<'_>) -> BTreeS
             (Some(was), Some(is)) if was.key != is.key => {
                 format!(
                     "the limit {name} counts by {} and no longer by {}",
-                    key_text(&is.key),
-                    key_text(&was.key)
+                    is.key, was.key
                 )
             }
             (was, is) => {
@@ -189,17 +187,6 @@ fn text(limit: &Held) -> String {
     match limit.cost.get() {
         1 => rate_text(Some(limit.rate)),
         cost => format!("{} at {cost} a request", rate_text(Some(limit.rate))),
-    }
-}
-
-fn key_text(key: &LimitKey) -> String {
-    match key {
-        LimitKey::User => "user".to_owned(),
-        LimitKey::Ip => "ip".to_owned(),
-        LimitKey::Route => "route".to_owned(),
-        LimitKey::Header(name) => format!("header:{name}"),
-        LimitKey::ApiKey => "api_key".to_owned(),
-        LimitKey::Claim(name) => format!("claim:{name}"),
     }
 }
 

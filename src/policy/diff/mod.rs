@@ -8,6 +8,8 @@ mod limits;
 mod moved;
 mod pairs;
 mod paths;
+#[cfg(test)]
+mod proven;
 mod regexes;
 mod routes;
 mod rules;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::pairs::Pairs;
 use super::rules::{self, Side, is_public};
 use super::witness::{Witness, Witnesses};
-use super::{Change, Kind, Part, ROUTE, limits};
+use super::{Change, Kind, Part, ROUTE, addresses, limits};
 use crate::config::policy_test::STRANGER;
 use crate::policy::stages::Stages;
 use crate::request::{Facts, Peer};
@@ -158,6 +158,7 @@ fn tell(
 pub fn between(old: Side<'_>, new: Side<'_>) -> (Kind, String) {
     let mut changes = rules::compare("", old, new);
     changes.extend(limits::compare("", old, new));
+    changes.extend(addresses::compare("", &old.route.ip, &new.route.ip));
     let worst = |kinds: &[Kind]| {
         let of_kind = changes.iter().filter(|change| kinds.contains(&change.kind));
         let whats: Vec<&str> = of_kind.map(|change| change.what.as_str()).collect();

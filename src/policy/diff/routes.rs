@@ -24,8 +24,8 @@ const MEANINGS: &[(&str, Meaning)] = &[
     ("auth", Meaning::Nothing),
     ("allow", Meaning::Nothing),
     ("limits", Meaning::Nothing),
-    ("concurrency", Meaning::Nothing),
     ("shadow", Meaning::Nothing),
+    ("concurrency", Meaning::Nothing),
     ("ip", Meaning::Nothing),
     ("upstream", Meaning::Other),
     ("timeout", Meaning::Other),
@@ -34,19 +34,11 @@ const MEANINGS: &[(&str, Meaning)] = &[
     ("response_headers", Meaning::Other),
     ("rewrite", Meaning::Other),
     ("security_headers", Meaning::Words(&["standard", "off"])),
-    ("cors.origins", Meaning::Members),
-    ("cors.methods", Meaning::Members),
-    ("cors.headers", Meaning::Members),
-    ("cors.expose", Meaning::Members),
-    (
-        "cors.credentials",
-        Meaning::Words(&["nothing", "false", "true"]),
-    ),
-    ("cors.max_age", Meaning::Other),
 ];
 
 pub fn changes(old: &Stages, new: &Stages, pairs: &Pairs) -> Vec<Change> {
     let mut changes = Vec::new();
+    let meanings = [MEANINGS, &keys::CORS].concat();
     let (shown_old, shown_new) = (shown_routes(&old.config), shown_routes(&new.config));
     for (was, is) in pairs.all() {
         let (Some(before), Some(after)) = (Side::of(&old.config, was), Side::of(&new.config, is))
@@ -61,6 +53,7 @@ pub fn changes(old: &Stages, new: &Stages, pairs: &Pairs) -> Vec<Change> {
         }
         changes.extend(rules::compare(&about, before, after));
         changes.extend(limits::compare(&about, before, after));
+        changes.extend(limits::compare_caps(&about, before.route, after.route));
         let rules = (&before.route.ip, &after.route.ip);
         changes.extend(addresses::compare(&about, rules.0, rules.1));
         let (value_old, value_new) = (value_of(&shown_old, was), value_of(&shown_new, is));
@@ -68,7 +61,7 @@ pub fn changes(old: &Stages, new: &Stages, pairs: &Pairs) -> Vec<Change> {
             |_| about.clone(),
             value_old,
             value_new,
-            MEANINGS,
+            &meanings,
         ));
     }
     for (is, route) in new.config.routes.iter().enumerate() {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Change, Kind, Part};
 use crate::config::Config;
 use crate::config::cel::{Expression, Variable};
-use crate::config::checked::{AuthMode, Owner, Pattern, Route, Rule, Segment};
+use crate::config::checked::{AuthMode, LookUp, Owner, Pattern, Route, Rule, Segment};
 use crate::policy::wording;
 
 /// A route with the configuration that it is in: ranks and tiers are read there.
@@ -125,6 +125,7 @@ fn covers(wide: (&Rule, Side<'_>), narrow: (&Rule, Side<'_>)) -> bool {
     let Rule {
         superuser,
         owner,
+        look_up,
         tiers: _,
         min_rank: _,
         roles,
@@ -138,6 +139,10 @@ fn covers(wide: (&Rule, Side<'_>), narrow: (&Rule, Side<'_>)) -> bool {
         let is_same = |other| is_same_owner((owner, wide.1.route), (other, narrow.1.route));
         other.owner.as_ref().is_some_and(is_same)
     });
+    let is_look_up = look_up.as_ref().is_none_or(|look_up| {
+        let other = other.look_up.as_ref().map(|other| (other, narrow.1));
+        other.is_some_and(|other| is_same_look_up((look_up, wide.1), other))
+    });
     let is_expression = cel.as_ref().is_none_or(|cel| {
         let is_same = |other| is_same_expression((cel, wide.1.route), (other, narrow.1.route));
         other.cel.as_ref().is_some_and(is_same)
@@ -145,6 +150,7 @@ fn covers(wide: (&Rule, Side<'_>), narrow: (&Rule, Side<'_>)) -> bool {
     let has_role = roles.is_empty() || (!other.roles.is_empty() && is_subset(&other.roles, roles));
     (superuser.is_none() || *superuser == other.superuser)
         && is_owner
+        && is_look_up
         && is_expression
         && has_role
         && is_subset(scopes, &other.scopes)
@@ -155,6 +161,16 @@ fn covers(wide: (&Rule, Side<'_>), narrow: (&Rule, Side<'_>)) -> bool {
 /// Both ask for the same value.
 fn is_same_owner(a: (&Owner, &Route), b: (&Owner, &Route)) -> bool {
     is_same_parameter((&a.0.parameter, a.1), (&b.0.parameter, b.1)) && a.0.equals == b.0.equals
+}
+
+/// Both ask the upstream of one name for the same value.
+fn is_same_look_up(a: (&LookUp, Side<'_>), b: (&LookUp, Side<'_>)) -> bool {
+    let upstream = |side: Side<'_>| {
+        let upstream = side.config.upstreams.get(side.route.upstream);
+        upstream.map(|upstream| upstream.name.clone())
+    };
+    let is_same = |name: &str| is_same_parameter((name, a.1.route), (name, b.1.route));
+    a.0 == b.0 && upstream(a.1) == upstream(b.1) && a.0.target.parameters().all(is_same)
 }
 
 /// Both ask the same of the same values; how an expression is written is all that is compared.
@@ -313,5 +329,46 @@ mod tests {
         ));
         let (a, b) = (owner("a", OwnerField::Id), owner("a", OwnerField::Username));
         assert!(!is_same_owner((&a, &of("/{a}")), (&b, &of("/{a}"))));
+    }
+    #[test]
+    fn a_look_up_is_the_same_of_the_same_upstream_and_resource() {
+        const FILE: &str = r#"
+            version: 1
+            upstreams: { a: { targets: http://127.0.0.1:1 }, b: { targets: http://127.0.0.1:2 } }
+            routes:
+              - name: one
+                path: "/PATH"
+                auth: required
+                allow: [{ owner: { lookup: "GET /posts/{id}", field: /by, equals: user.id } }]
+                upstream: a
+        "#;
+        let config = |from: &str, to: &str| {
+            let (text, path) = (FILE.replace(from, to), std::path::Path::new("x.yaml"));
+            let loaded = crate::config::parse(&text.replace("PATH", "{id}"), path, &|_| None);
+            loaded.unwrap_or_else(|report| panic!("{report}")).config
+        };
+        let before = config("", "");
+        for (from, to, is_same) in [
+            ("name: one", "name: two", true),
+            ("127.0.0.1:1", "127.0.0.1:3", true),
+            ("PATH", "{id}/{x}", true),
+            ("PATH", "{x}/{id}", false),
+            ("upstream: a", "upstream: b", false),
+            ("GET /posts", "GET /others", false),
+            ("/by", "/to", false),
+            ("equals: user.id", "equals: user.username", false),
+            (
+                "owner: { lookup: \"GET /posts/{id}\", field: /by,",
+                "owner: { path: \"{id}\",",
+                false,
+            ),
+        ] {
+            let after = config(from, to);
+            let rule_of = |config: &'_ Config| config.routes[0].allow[0].clone();
+            let (old, new) = (Side::of(&before, 0).unwrap(), Side::of(&after, 0).unwrap());
+            let (was, is) = (rule_of(&before), rule_of(&after));
+            assert_eq!(covers((&was, old), (&is, new)), is_same, "{from} → {to}");
+            assert_eq!(covers((&is, new), (&was, old)), is_same, "{to} → {from}");
+        }
     }
 }

@@ -34,15 +34,6 @@ const MEANINGS: &[(&str, Meaning)] = &[
         "identity.forward_authorization",
         Meaning::Words(&["false", "true"]),
     ),
-    ("cors.origins", Meaning::Members),
-    ("cors.methods", Meaning::Members),
-    ("cors.headers", Meaning::Members),
-    ("cors.expose", Meaning::Members),
-    (
-        "cors.credentials",
-        Meaning::Words(&["nothing", "false", "true"]),
-    ),
-    ("cors.max_age", Meaning::Other),
     ("auth.base_path", Meaning::Other),
     ("auth.issuer", Meaning::Other),
     ("auth.signing", Meaning::Other),
@@ -84,7 +75,8 @@ const MEANINGS: &[(&str, Meaning)] = &[
 ];
 
 pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
-    let mut changes = keys::compare(str::to_owned, &shown(old), &shown(new), MEANINGS);
+    let meanings = [MEANINGS, &keys::CORS].concat();
+    let mut changes = keys::compare(str::to_owned, &shown(old), &shown(new), &meanings);
     if old.redis.is_some() && new.redis.is_none() {
         let what = "limits hold for each gateway alone, and not for all together".to_owned();
         changes.push(Change::new(Kind::Loosened, "shared", Part::Key, what));

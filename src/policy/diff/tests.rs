@@ -3,7 +3,7 @@
 use super::*;
 use crate::config;
 
-const HEAD: &str = "version: 1\n\
+pub(super) const HEAD: &str = "version: 1\n\
     tiers: { free: { rank: 0, rate: 10/min }, pro: { rank: 1, rate: 100/min }, max: { rank: 2 } }\n\
     anonymous: { rate: 5/min }\n\
     upstreams: { app: { targets: http://a } }\n";
@@ -178,34 +178,6 @@ fn limits_are_compared_by_who_meets_them() {
             "limits: [{ name: w, key: \"claim:org\", rate: 30/min }]",
             &["loosened: route a: the limit w counts by claim:org and no longer by api_key"],
         ),
-        (
-            "concurrency: { key: user, max: 5 }",
-            "timeout: 1s",
-            &[
-                "loosened: route a: concurrency 5 at once by user → any number at once",
-                "changed: route a: timeout nothing → 1s",
-            ],
-        ),
-        (
-            "concurrency: { key: user, max: 5 }",
-            "concurrency: { key: user, max: 4 }",
-            &["tightened: route a: concurrency 5 at once by user → 4 at once by user"],
-        ),
-        (
-            "concurrency: { key: user, max: 5 }",
-            "concurrency: { key: ip, max: 4 }",
-            &["loosened: route a: concurrency 5 at once by user → 4 at once by ip"],
-        ),
-        (
-            "limits: [{ name: w, rate: 1/s }]",
-            "limits: [{ name: w, rate: 1/s }], concurrency: { max: 4 }",
-            &["tightened: route a: concurrency any number at once → 4 at once by user"],
-        ),
-        (
-            "concurrency: { max: 4 }, limits: []",
-            "concurrency: { max: 4 }, limits: [], shadow: [limits]",
-            &["loosened: route a: concurrency 4 at once by user → any number at once"],
-        ),
         // What says nothing of limits has those of tiers.
         (
             "timeout: 1s",
@@ -368,6 +340,20 @@ fn a_route_that_takes_more_is_looser_where_nothing_as_tight_took_it() {
 }
 
 #[test]
+fn requests_that_fall_to_a_route_for_all_addresses_are_looser() {
+    let rest = "name: rest, prefix: /, auth: required";
+    let inside = "name: inside, path: /x, auth: required, ip: { allow: [10.0.0.0/8] }";
+    assert_said(
+        &[inside, rest],
+        &[rest],
+        &[
+            "loosened: route rest: takes `GET /x`, which `inside` took: ip allow 10.0.0.0/8 → everywhere",
+            "removed: route inside: path /x, auth required",
+        ],
+    );
+}
+
+#[test]
 fn a_route_under_another_name_is_the_same_route() {
     assert_said(
         &["name: a, path: /a, auth: required"],
@@ -479,149 +465,6 @@ fn what_the_auth_api_leaves_to_the_routes_is_told() {
     );
 }
 
-mod proven {
-    //! What is said is held to what the stages decide, for files and requests made up.
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::config::policy_test::TestCaller;
-    use crate::policy::{Asked, Caller, principal};
-
-    fn route() -> impl Strategy<Value = String> {
-        let pattern = prop::sample::select(vec![
-            "path: /a",
-            "path: /a/",
-            "path: '/{x}'",
-            "path: '/a/{x}'",
-            "path: '/{x}/b'",
-            "path: /a/b",
-            "path: '/a/{*x}'",
-            "prefix: /",
-            "prefix: /a",
-            "prefix: /a/b",
-            "regex: '/a/[a-z]+'",
-            "regex: '/[ab]/.*'",
-        ]);
-        let methods = prop::sample::select(vec![
-            "",
-            ", methods: [GET]",
-            ", methods: [GET, POST]",
-            ", methods: [DELETE]",
-        ]);
-        let hosts = prop::sample::select(vec![
-            "",
-            "",
-            ", hosts: [h.example]",
-            ", hosts: ['*.example']",
-            ", headers: { X-B: '1' }",
-        ]);
-        let options = prop::sample::select(vec![
-            "",
-            "",
-            "",
-            ", path_options: { trailing_slash: ignore }",
-            ", path_options: { case_insensitive: true }",
-        ]);
-        let auth = prop::sample::select(vec![
-            "auth: none",
-            "auth: optional",
-            "auth: required",
-            "auth: required, allow: [{ superuser: true }]",
-            "auth: required, allow: [{ tiers: [pro] }]",
-            "auth: required, allow: [{ min_tier: pro, roles: [x] }, { superuser: true }]",
-        ]);
-        (pattern, methods, hosts, options, auth)
-            .prop_map(|(a, b, c, d, e)| format!("{a}{b}{c}{d}, {e}"))
-    }
-
-    /// Files of routes that do not tie.
-    fn stages(routes: &[String]) -> Option<Stages> {
-        let routes = routes.iter().enumerate();
-        let routes =
-            routes.map(|(at, route)| format!("  - {{ name: r{at}, upstream: app, {route} }}\n"));
-        let text = format!("{HEAD}routes:\n{}", routes.collect::<String>());
-        let loaded = config::parse(&text, "g.yaml".as_ref(), &|_| None).ok()?;
-        Some(Stages::build(loaded.config, Vec::new()))
-    }
-
-    fn asked() -> Vec<Asked> {
-        let mut all = Vec::new();
-        for path in [
-            "/", "/a", "/a/", "/A", "/b", "/c", "/a/b", "/a/c", "/a/b/", "/b/b", "/c/b", "/a/b/c",
-            "/b/x/y", "/A/B", "/a/7",
-        ] {
-            for host in ["localhost", "h.example", "g.example"] {
-                for method in ["GET", "POST", "DELETE", "PURGE"] {
-                    for header in ["X-B: 1", "X-C: 1"] {
-                        let headers = [format!("Host: {host}"), header.to_owned()];
-                        all.push(Asked::new(method, path, &headers, None).unwrap());
-                    }
-                }
-            }
-        }
-        all
-    }
-
-    fn callers() -> Vec<Option<TestCaller>> {
-        let caller = |tier: &str, roles: &[&str], is_superuser| {
-            let roles = roles.iter().map(|role| (*role).to_owned()).collect();
-            let tier = Some(tier.to_owned());
-            Some(TestCaller {
-                tier,
-                roles,
-                is_superuser,
-                ..TestCaller::default()
-            })
-        };
-        vec![
-            None,
-            caller("free", &[], false),
-            caller("pro", &[], false),
-            caller("max", &["x"], false),
-            caller("free", &[], true),
-        ]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
-
-        #[test]
-        fn nothing_that_passes_anew_goes_untold(
-            old in prop::collection::vec(route(), 1..5),
-            change in prop::collection::vec((0usize..5, prop::option::of(route())), 1..3),
-        ) {
-            let mut changed = old.clone();
-            for (at, route) in change {
-                match route {
-                    Some(route) if at < changed.len() => changed[at] = route,
-                    Some(route) => changed.push(route),
-                    None if at < changed.len() && changed.len() > 1 => { changed.remove(at); }
-                    None => {}
-                }
-            }
-            let (Some(old), Some(new)) = (stages(&old), stages(&changed)) else { return Ok(()) };
-            let changes = diff(&old, &new);
-            if changes.iter().any(|change| change.kind.is_looser()) {
-                return Ok(());
-            }
-            let added: Vec<_> = changes.iter().filter(|change| change.kind == Kind::Added).collect();
-            for asked in asked() {
-                for caller in callers() {
-                    let ask = |stages: &Stages| {
-                        let principal = principal(caller.as_ref(), &stages.config).unwrap();
-                        stages.explain(&asked, &Caller::Stated(principal))
-                    };
-                    let (was, is) = (ask(&old), ask(&new));
-                    // A new route may admit callers to what nothing took.
-                    let is_told = was.route.is_none() && added.iter().any(|change| Some(&change.about) == is.route.as_ref().map(|r| format!("{ROUTE}{r}")).as_ref());
-                    prop_assert!(is.is_refused() || !was.is_refused() || is_told, "{}\n{}\n{:?}", was, is, changes);
-                }
-            }
-        }
-    }
-}
-
 #[test]
 fn what_is_in_shadow_refuses_nobody() {
     let auth = "name: a, path: /a, auth: required";
@@ -630,6 +473,8 @@ fn what_is_in_shadow_refuses_nobody() {
     let limited = |rest: &str| {
         format!("name: a, path: /a, auth: required, limits: [{{ name: x, rate: 5/min{rest} }}]")
     };
+    let limitless = "name: a, path: /a, auth: required, limits: []";
+    let capped = |max: u32| format!("{limitless}, concurrency: {{ key: ip, max: {max} }}");
     for (old, new, expected) in [
         (
             auth.to_owned(),
@@ -672,6 +517,21 @@ fn what_is_in_shadow_refuses_nobody() {
             with(&limited(""), "limits"),
             limited(""),
             "tightened: route a: the limit x in shadow → 5/min",
+        ),
+        (
+            capped(5),
+            with(&capped(5), "limits"),
+            "loosened: route a: concurrency 5 at once by ip → in shadow",
+        ),
+        (
+            capped(5),
+            capped(4),
+            "tightened: route a: concurrency 5 at once by ip → 4 at once by ip",
+        ),
+        (
+            limitless.to_owned(),
+            capped(4),
+            "tightened: route a: concurrency unlimited → 4 at once by ip",
         ),
     ] {
         assert_said(&[&old], &[&new], &[expected]);
@@ -718,5 +578,22 @@ fn networks_are_compared_by_the_addresses_in_them() {
         &[&line("allow: [10.0.0.0/8], deny: [192.0.2.0/24]")],
         &[&line("allow: [10.0.0.0/8]")],
         &[],
+    );
+}
+
+#[test]
+fn methods_that_are_not_listed_are_all_of_them_to_other_pages() {
+    let line = |methods: &str| {
+        format!("name: a, path: /a, auth: none, cors: {{ origins: ['https://a.test']{methods} }}")
+    };
+    assert_said(
+        &[&line(", methods: [GET]")],
+        &[&line("")],
+        &["loosened: route a: cors.methods [GET] → nothing"],
+    );
+    assert_said(
+        &[&line("")],
+        &[&line(", methods: [GET]")],
+        &["tightened: route a: cors.methods nothing → [GET]"],
     );
 }

@@ -164,7 +164,8 @@ mod tests {
             ..Trail::default()
         };
         assert_eq!(store.trail(&trail).await.unwrap().len(), 1);
-        drop(other);
+        // Dropping it would give the locks back in the background.
+        other.commit().await.unwrap();
         store.sweep(10).await.unwrap();
         store.sweep_trail(10, 1).await.unwrap();
         let left = query("SELECT key FROM attempts").fetch_all(&store.db);

@@ -11,6 +11,7 @@ mod listing;
 mod mirror;
 mod names;
 mod rows;
+mod schema;
 mod secrets;
 mod sessions;
 mod tier_limits;

@@ -1,0 +1,78 @@
+//! Owners that only the upstream knows: what is asked, and of whom.
+
+use http::HeaderValue;
+use smallvec::SmallVec;
+
+use super::judge::{Compiled, Outcome};
+use super::policy::{Permit, Policies, forbidden};
+use crate::authn::Principal;
+use crate::config::checked::JsonPointer;
+use crate::request::{Facts, Refusal};
+use crate::route::Matched;
+
+/// Knows what upstreams say.
+pub trait Owners {
+    /// The text or whole number that an upstream has.
+    ///
+    /// # Errors
+    /// Why it is not known, for the log.
+    fn look_up(&self, question: Question<'_>) -> impl Future<Output = Result<String, String>>;
+}
+
+/// What an upstream is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// Its index in the configuration.
+    pub upstream: usize,
+    /// How it is to be called, if not by its own name.
+    pub host: Option<&'a HeaderValue>,
+    /// Path and query.
+    pub target: &'a str,
+    /// Where in the answer the value stands.
+    pub field: &'a JsonPointer,
+}
+
+/// A request of which no rule holds so far, and of which some are left that ask an upstream.
+#[must_use = "a request that asks goes on to `ask`"]
+pub struct Asking<'p> {
+    pub(super) policies: &'p Policies,
+    pub(super) matched: Matched,
+    pub(super) principal: Principal,
+    /// Why one of the other rules had no answer.
+    pub(super) untold: Option<String>,
+    /// The rules only record.
+    pub(super) is_shadow: bool,
+    /// The rules that are left; all their other keys hold.
+    pub(super) left: SmallVec<[&'p Compiled; 2]>,
+}
+
+impl Asking<'_> {
+    pub fn matched(&self) -> &Matched {
+        &self.matched
+    }
+
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// Lets the request through when one of the rules holds that are left, or when they are in shadow.
+    ///
+    /// # Errors
+    /// `forbidden`, also when it can't be told.
+    pub async fn ask(self, facts: &Facts<'_>, owners: &impl Owners) -> Result<Permit, Refusal> {
+        let mut untold = self.untold;
+        if let Some(case) = self.policies.case(&self.matched, &self.principal, facts) {
+            for rule in self.left {
+                match rule.ask(&case, owners).await {
+                    Outcome::Holds => return Ok(Permit::new(self.matched, self.principal)),
+                    Outcome::Fails(_) => {}
+                    Outcome::Untold(key, why) => {
+                        untold.get_or_insert_with(|| format!("{}: {why}", key.as_str()));
+                    }
+                }
+            }
+        }
+        let refusal = forbidden(untold);
+        Permit::in_spite_of(refusal, self.is_shadow, self.matched, self.principal)
+    }
+}

@@ -1,0 +1,289 @@
+//! Who is asked, how often, and what is made of the answer.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::LocalSet;
+
+use super::*;
+use crate::config::checked::{self, JsonPointer};
+use crate::forward::Directory;
+use crate::route::sample;
+
+/// An upstream that answers every request with the same bytes.
+#[derive(Default)]
+struct Origin {
+    heads: RefCell<Vec<String>>,
+    answer: RefCell<Vec<u8>>,
+    is_mute: Cell<bool>,
+}
+
+impl Origin {
+    async fn serve(self: Rc<Self>, listener: TcpListener) {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::task::spawn_local(Rc::clone(&self).answer(stream));
+        }
+    }
+
+    async fn answer(self: Rc<Self>, mut stream: TcpStream) {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while stream.read_exact(&mut byte).await.is_ok() {
+            head.push(byte[0]);
+            if head.ends_with(b"\r\n\r\n") {
+                let text = String::from_utf8(std::mem::take(&mut head)).unwrap();
+                self.heads.borrow_mut().push(text);
+                if self.is_mute.get() {
+                    return;
+                }
+                let answer = self.answer.borrow().clone();
+                stream.write_all(&answer).await.unwrap();
+            }
+        }
+    }
+
+    fn says(&self, status: u16, body: &[u8]) {
+        let head = format!(
+            "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        *self.answer.borrow_mut() = [head.as_bytes(), body].concat();
+    }
+
+    fn times_asked(&self) -> usize {
+        self.heads.borrow().len()
+    }
+}
+
+/// Two upstreams, `a` and `b`, and what one worker asks them by.
+struct Scene {
+    origins: [Rc<Origin>; 2],
+    look_ups: Arc<LookUps>,
+    upstreams: Arc<Upstreams>,
+    pools: WorkerPools,
+}
+
+impl Scene {
+    async fn new() -> Scene {
+        let mut config = sample::config(Vec::new());
+        let origins = [Rc::<Origin>::default(), Rc::default()];
+        for (name, origin) in ["a", "b"].into_iter().zip(&origins) {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            config.upstreams.push(checked::Upstream {
+                name: name.into(),
+                targets: vec![checked::Target {
+                    host: "127.0.0.1".into(),
+                    port: listener.local_addr().unwrap().port(),
+                }],
+                connect_timeout: PATIENCE,
+                response_timeout: PATIENCE,
+                idle_timeout: PATIENCE,
+            });
+            origin.says(200, br#"{"by":"alice","n":7}"#);
+            tokio::task::spawn_local(Rc::clone(origin).serve(listener));
+        }
+        let upstreams = Arc::new(Upstreams::build(&config, &Directory::default()));
+        Scene {
+            origins,
+            look_ups: Arc::new(LookUps::of(&config)),
+            pools: WorkerPools::build(&upstreams, None),
+            upstreams,
+        }
+    }
+
+    async fn ask(&self, upstream: usize, target: &str, field: &str) -> Result<String, String> {
+        let field: JsonPointer = field.parse().unwrap();
+        let asked = Asked::new(&self.look_ups, &self.upstreams, &self.pools);
+        let question = Question {
+            upstream,
+            host: None,
+            target,
+            field: &field,
+        };
+        asked.look_up(question).await
+    }
+}
+
+fn run(test: impl AsyncFnOnce(Scene)) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    LocalSet::new().block_on(&runtime, async { test(Scene::new().await).await });
+}
+
+#[test]
+fn a_request_says_nothing_of_any_client() {
+    run(async |scene| {
+        let found = scene.ask(0, "/posts/7?x=1", "/by").await;
+        assert_eq!(found.as_deref(), Ok("alice"));
+        let heads = scene.origins[0].heads.borrow();
+        let [head] = heads.as_slice() else {
+            panic!("{heads:?}");
+        };
+        let mut lines: Vec<&str> = head.trim_end().split("\r\n").collect();
+        assert_eq!(lines.remove(0), "GET /posts/7?x=1 HTTP/1.1");
+        lines.sort_unstable();
+        let host = lines.pop().unwrap();
+        assert!(host.starts_with("host: 127.0.0.1:"), "{head}");
+        assert_eq!(lines, ["accept: application/json"]);
+    });
+}
+
+#[test]
+fn all_that_ask_the_same_at_once_share_one_request() {
+    run(async |scene| {
+        let ask = |field| scene.ask(0, "/posts/7", field);
+        let (a, b, c) = tokio::join!(ask("/by"), ask("/by"), ask("/n"));
+        assert_eq!(
+            (a, b, c),
+            (Ok("alice".into()), Ok("alice".into()), Ok("7".into()))
+        );
+        assert_eq!(scene.origins[0].times_asked(), 1);
+        assert!(scene.look_ups.queues[0].under_way().is_empty());
+    });
+}
+
+#[test]
+fn answers_are_remembered_by_all_that_was_asked() {
+    run(async |scene| {
+        for _ in 0..3 {
+            assert!(scene.ask(0, "/posts/7", "/by").await.is_ok());
+        }
+        assert_eq!(scene.origins[0].times_asked(), 1);
+        scene.origins[1].says(200, br#"{"by":"bob"}"#);
+        assert_eq!(scene.ask(1, "/posts/7", "/by").await.as_deref(), Ok("bob"));
+        assert_eq!(
+            scene.ask(0, "/posts/7", "/by").await.as_deref(),
+            Ok("alice")
+        );
+        for target in ["/posts/8", "/posts/7?", "/posts/7/"] {
+            assert!(scene.ask(0, target, "/by").await.is_ok());
+        }
+        assert_eq!(scene.origins[0].times_asked(), 4);
+        let host = HeaderValue::from_static("api.example.com");
+        let field = "".parse().unwrap();
+        let question = |host| Question {
+            upstream: 0,
+            host,
+            target: "/posts/7",
+            field: &field,
+        };
+        assert_ne!(key(&question(None)), key(&question(Some(&host))));
+    });
+}
+
+#[test]
+fn what_has_grown_old_is_asked_again() {
+    run(async |scene| {
+        assert!(scene.ask(0, "/posts/7", "/by").await.is_ok());
+        let key = "0  /posts/7";
+        let mut known = scene.look_ups.known.get(key).unwrap();
+        known.until = Instant::now();
+        scene.look_ups.known.insert(key.into(), known);
+        scene.origins[0].says(200, br#"{"by":"bob"}"#);
+        assert_eq!(scene.ask(0, "/posts/7", "/by").await.as_deref(), Ok("bob"));
+        assert_eq!(scene.origins[0].times_asked(), 2);
+    });
+}
+
+#[test]
+fn what_is_no_answer_says_why() {
+    run(async |scene| {
+        let large = [
+            b"{\"by\":\"alice\",\"x\":\"".as_slice(),
+            &[b'x'; LARGEST],
+            b"\"}",
+        ]
+        .concat();
+        let origin = &scene.origins[0];
+        for (nth, (status, body, why)) in [
+            (404, &b"{\"by\":\"alice\"}"[..], "was answered with 404"),
+            (201, b"{\"by\":\"alice\"}", "was answered with 201"),
+            (302, b"{\"by\":\"alice\"}", "was answered with 302"),
+            (500, b"", "was answered with 500"),
+            (200, b"", "was answered with no JSON"),
+            (200, b"<p>", "was answered with no JSON"),
+            (
+                200,
+                b"{\"by\":\"alice\",\"by\":\"bob\"}",
+                "was answered with no JSON",
+            ),
+            (200, b"{}", "was answered without `/by`"),
+            (
+                200,
+                b"{\"by\":null}",
+                "was answered with neither text nor a whole number at `/by`",
+            ),
+            (200, &large, "was not answered whole: length limit exceeded"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            origin.says(status, body);
+            let target = format!("/{nth}");
+            let told = scene.ask(0, &target, "/by").await;
+            assert_eq!(told, Err(format!("GET {target} {why}")));
+            let again = scene.ask(0, &target, "/by").await;
+            assert_eq!((again, origin.times_asked()), (told, nth + 1));
+        }
+        *origin.answer.borrow_mut() = b"HTTP/1.1 200 X\r\nTransfer-Encoding: gzip\r\n\r\n".to_vec();
+        let told = scene.ask(0, "/coding", "/by").await.unwrap_err();
+        assert!(told.contains("failed: "), "{told}");
+        origin.is_mute.set(true);
+        let told = scene.ask(0, "/mute", "/by").await.unwrap_err();
+        assert!(told.contains("failed: "), "{told}");
+        assert!(scene.ask(0, "no path", "/by").await.is_err());
+        assert!(scene.ask(9, "/posts/7", "/by").await.is_err());
+        assert!(scene.look_ups.queues[0].under_way().is_empty());
+    });
+}
+
+#[test]
+fn it_goes_on_when_whoever_asked_first_leaves() {
+    run(async |scene| {
+        {
+            let first = scene.ask(0, "/posts/7", "/by");
+            let second = scene.ask(0, "/posts/7", "/by");
+            let mut first = Box::pin(first);
+            assert!(futures_poll(&mut first).is_none());
+            drop(first);
+            assert_eq!(second.await.as_deref(), Ok("alice"));
+        }
+        assert_eq!(scene.origins[0].times_asked(), 1);
+    });
+}
+
+fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::Pin::new(future).poll(&mut context) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}
+
+#[test]
+fn no_more_than_so_many_are_under_way() {
+    run(async |scene| {
+        for nth in 0..UNDER_WAY {
+            let (_, told) = watch::channel(None);
+            let key = format!("0  /{nth}");
+            scene.look_ups.queues[0]
+                .under_way()
+                .insert(key.into(), told);
+        }
+        let told = scene.ask(0, "/posts/7", "/by").await;
+        assert_eq!(
+            told.unwrap_err(),
+            "GET /posts/7 has to wait for too many others"
+        );
+        // One whose work was dropped tells nothing.
+        let told = scene.ask(0, "/1", "/by").await;
+        assert_eq!(told.unwrap_err(), "GET /1 broke off");
+        assert_eq!(scene.origins[0].times_asked(), 0);
+        // Another upstream has room of its own.
+        assert!(scene.ask(1, "/posts/7", "/by").await.is_ok());
+    });
+}

@@ -1,0 +1,170 @@
+//! Past requests, as the access log tells of them, decided once more under another configuration.
+
+mod decide;
+mod past;
+mod record;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::caller::principal;
+use super::stages::Stages;
+use crate::authn::Principal;
+use crate::config::checked::AuthMode;
+use crate::config::policy_test::{Credential, TestCaller};
+use crate::config::{Config, Plans};
+use crate::limit::{Clock, Counters, Hands, Slots};
+
+use decide::Sender;
+use past::Past;
+use record::Record;
+pub use report::Report;
+
+/// Accounts that are remembered; when there are more, all are looked up again.
+const MOST_REMEMBERED: usize = 100_000;
+
+/// An account as it is now, or that it is not known.
+pub type LookUp<'l> = &'l mut dyn FnMut(Uuid) -> Option<TestCaller>;
+
+/// The past under one configuration.
+pub struct Backtest {
+    stages: Stages,
+    hands: Hands,
+    /// The latest time that the clock of the limits was set to, since 1970.
+    now: Option<Duration>,
+    senders: HashMap<(Uuid, bool), Known>,
+    /// Names of routes that looked for credentials and let callers pass without.
+    looking: HashSet<String>,
+    report: Report,
+}
+
+/// Who sent a request.
+#[derive(Clone)]
+struct Known {
+    principal: Principal,
+    /// Whether the account is known beside its id.
+    is_account: bool,
+}
+
+impl Backtest {
+    /// `plans` are the tiers and limit rules of the store; of each group of requests so many `examples` are kept.
+    pub fn new(config: Config, endpoints: Vec<String>, plans: &Plans, examples: usize) -> Backtest {
+        let (clock, hands) = Clock::manual();
+        let stages =
+            Stages::build_with(config, endpoints, plans, Counters::new(Slots::new(), clock));
+        Backtest {
+            stages,
+            hands,
+            now: None,
+            senders: HashMap::new(),
+            looking: HashSet::new(),
+            report: Report::new(examples),
+        }
+    }
+
+    /// Says under which configuration the log was written.
+    pub fn written_under(&mut self, old: &Config) {
+        let routes = old
+            .routes
+            .iter()
+            .filter(|route| route.auth == AuthMode::Optional);
+        self.looking = routes.map(|route| route.name.clone()).collect();
+    }
+
+    /// Decides on the request of one line of the log.
+    pub fn line(&mut self, line: &[u8], look_up: LookUp<'_>) {
+        if line.trim_ascii().is_empty() {
+            return;
+        }
+        let Some(record) = Record::read(line) else {
+            self.report.bad_line();
+            return;
+        };
+        let past = Past::of(&record);
+        // A request that the log cannot tell of uses up its limits all the same.
+        self.advance(record.time);
+        let known = record
+            .user
+            .map(|user| self.known(user, record.is_key, look_up));
+        let sender = match (&known, past.missed(&record)) {
+            (Some(known), _) => Sender::Account {
+                principal: &known.principal,
+                is_known: known.is_account,
+            },
+            (None, Some("token-missing")) => Sender::Nobody,
+            (None, Some(code)) => Sender::Refused(code),
+            (None, None) if self.was_looked_at(&record) => Sender::Nobody,
+            (None, None) => Sender::Hidden,
+        };
+        let verdict = decide::decide(&self.stages, &record, &sender);
+        let name = |route: Option<usize>| {
+            let route = self.stages.config.routes.get(route?)?;
+            Some(route.name.clone())
+        };
+        let route = name(verdict.route());
+        self.report.add(&record, &past, &verdict, route);
+    }
+
+    /// Its credentials were looked for; without an identity it had none.
+    fn was_looked_at(&self, record: &Record) -> bool {
+        let is_looking = |route: &String| self.looking.contains(route);
+        record.auth == "anonymous" && record.route.as_ref().is_some_and(is_looking)
+    }
+
+    /// A line that was too long to be read.
+    pub fn bad_line(&mut self) {
+        self.report.bad_line();
+    }
+
+    pub fn finish(self) -> Report {
+        self.report
+    }
+
+    /// Time does not go back: lines are written when a request ends, and told by when it began.
+    fn advance(&mut self, time: Duration) {
+        let before = *self.now.get_or_insert(time);
+        if let Some(passed) = time.checked_sub(before) {
+            self.hands.advance(passed);
+            self.now = Some(time);
+        }
+    }
+
+    fn known(&mut self, user: Uuid, is_key: bool, look_up: LookUp<'_>) -> Known {
+        if let Some(known) = self.senders.get(&(user, is_key)) {
+            return known.clone();
+        }
+        let made = |account: TestCaller, is_account| {
+            let stated = TestCaller {
+                id: Some(user),
+                key: if is_key {
+                    Credential::ApiKey
+                } else {
+                    Credential::Token
+                },
+                ..account
+            };
+            let principal = principal(Some(&stated), &self.stages.config).ok()?;
+            Some(Known {
+                principal,
+                is_account,
+            })
+        };
+        let known = look_up(user)
+            .and_then(|account| made(account, true))
+            .or_else(|| made(TestCaller::default(), false))
+            .unwrap_or(Known {
+                principal: Principal::Anonymous,
+                is_account: false,
+            });
+        if self.senders.len() >= MOST_REMEMBERED {
+            self.senders.clear();
+        }
+        self.senders.insert((user, is_key), known.clone());
+        known
+    }
+}

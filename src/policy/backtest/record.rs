@@ -1,0 +1,95 @@
+//! One line of the access log, as far as it says what was decided on.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::header::{HOST, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, Uri};
+use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+/// As it stands in the log. What else there is takes no part.
+#[derive(Debug, Deserialize)]
+struct Line {
+    time: String,
+    #[serde(default)]
+    request_id: String,
+    client_ip: IpAddr,
+    method: String,
+    #[serde(default)]
+    host: Option<String>,
+    path: String,
+    #[serde(default)]
+    route: Option<String>,
+    #[serde(default)]
+    user_id: Option<Uuid>,
+    #[serde(default)]
+    auth: String,
+    decision: String,
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
+    would_refuse: Vec<String>,
+}
+
+/// A request that was served or refused.
+#[derive(Debug)]
+pub struct Record {
+    /// When it began, since 1970.
+    pub time: Duration,
+    pub time_text: String,
+    pub request_id: String,
+    pub client: IpAddr,
+    pub method: Method,
+    pub host: String,
+    /// Without the query, which is not logged.
+    pub path: String,
+    pub route: Option<String>,
+    pub user: Option<Uuid>,
+    /// It came with an API key.
+    pub is_key: bool,
+    pub auth: String,
+    pub decision: String,
+    pub reason: Option<String>,
+    /// `auth: token-missing` and the like, of what was in shadow.
+    pub would_refuse: Vec<String>,
+}
+
+impl Record {
+    /// `None` for a line that is none of the log.
+    pub fn read(line: &[u8]) -> Option<Record> {
+        let line: Line = serde_json::from_slice(line).ok()?;
+        let time = OffsetDateTime::parse(&line.time, &Rfc3339).ok()?;
+        line.path.parse::<Uri>().ok()?;
+        Some(Record {
+            time: Duration::try_from(time - OffsetDateTime::UNIX_EPOCH).ok()?,
+            method: Method::from_bytes(line.method.as_bytes()).ok()?,
+            is_key: line.auth == "api_key",
+            time_text: line.time,
+            request_id: line.request_id,
+            client: line.client_ip,
+            host: line.host.unwrap_or_default(),
+            path: line.path,
+            route: line.route,
+            user: line.user_id,
+            auth: line.auth,
+            decision: line.decision,
+            reason: line.reason,
+            would_refuse: line.would_refuse,
+        })
+    }
+
+    /// The head, as far as the log holds it.
+    pub fn head(&self) -> Option<Parts> {
+        let mut request = Request::new(());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.path.parse().ok()?;
+        if let Ok(host) = HeaderValue::from_str(&self.host) {
+            request.headers_mut().insert(HOST, host);
+        }
+        Some(request.into_parts().0)
+    }
+}
