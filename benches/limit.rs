@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use portcullis::config::Secret;
 use portcullis::config::checked::{Rate, Redis};
-use portcullis::limit::{AddressLimit, Clock, Counters, Slots};
+use portcullis::limit::{AddressLimit, Clock, Counters, Slots, at_once};
 use portcullis::telemetry::Metrics;
 
 const ROUNDS: usize = 21;
@@ -106,22 +106,21 @@ impl Side {
             many: AddressLimit::new(counters, "many", rate(1, 3600, 10_000)),
         };
         for n in 0..MANY {
-            side.many.take(address(n)).expect("there is room");
+            at_once(side.many.take(address(n))).expect("there is room");
         }
         side
     }
 
     /// Nanoseconds for a hit of one caller.
     fn one(&self) -> f64 {
-        measure(|_| self.few.take(address(7)).is_ok())
+        measure(|_| at_once(self.few.take(address(7))).is_ok())
     }
 
     /// The same over all callers, in no order that a cache would like.
     fn many(&self) -> f64 {
         measure(|n| {
-            self.many
-                .take(address(n.wrapping_mul(2_654_435_761) % MANY))
-                .is_ok()
+            let whose = address(n.wrapping_mul(2_654_435_761) % MANY);
+            at_once(self.many.take(whose)).is_ok()
         })
     }
 
@@ -132,7 +131,7 @@ impl Side {
             for thread in 0..threads {
                 scope.spawn(move || {
                     let whose = address(if is_one { 7 } else { thread as u32 * 9973 });
-                    measure(|_| self.few.take(whose).is_ok())
+                    measure(|_| at_once(self.few.take(whose)).is_ok())
                 });
             }
         });

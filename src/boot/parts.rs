@@ -61,7 +61,7 @@ impl Parts {
             Some(_) => Counters::shared(slots, clock, Arc::clone(&metrics)),
             None => Counters::new(slots, clock),
         };
-        let limit = AddressLimit::new(counters.clone(), AUTH, config.auth.rate);
+        let limit = Arc::new(AddressLimit::new(counters.clone(), AUTH, config.auth.rate));
         let is_limited = config.auth.rate.is_some();
         let shard = metrics.shard();
         let state = ApiState::new(
@@ -84,11 +84,14 @@ impl Parts {
             },
             // The gateway counts what is refused, as for routes.
             Arc::new(move |address: IpAddr| {
-                limit.take(address)?;
-                if is_limited {
-                    shard.limited(AUTH, "", LimitDecision::Allowed);
-                }
-                Ok(())
+                let (limit, shard) = (Arc::clone(&limit), shard.clone());
+                Box::pin(async move {
+                    limit.take(address).await?;
+                    if is_limited {
+                        shard.limited(AUTH, "", LimitDecision::Allowed);
+                    }
+                    Ok(())
+                })
             }),
             Arc::clone(&metrics),
         );

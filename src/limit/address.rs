@@ -34,16 +34,13 @@ impl AddressLimit {
     /// # Errors
     ///
     /// 429 `rate-limited` with `Retry-After`.
-    pub fn take(&self, address: IpAddr) -> Result<(), Refusal> {
+    pub async fn take(&self, address: IpAddr) -> Result<(), Refusal> {
         let Some(policy) = &self.policy else {
             return Ok(());
         };
         let value = Value::Address(Network::from(address));
         let key = self.counters.slots.key(self.scope, value);
-        let now = self.counters.clock.now();
-        match self.counters.charge(policy, key, now) {
-            Ok(_) => Ok(()),
-            Err(denied) => Err(rate_limited(policy, denied)),
-        }
+        let charged = self.counters.charge_one(policy, key).await;
+        charged.map_err(|denied| rate_limited(policy, denied))
     }
 }

@@ -94,10 +94,7 @@ impl Limits {
     }
 
     fn asks(&self, due: &Due) -> bool {
-        let Some(shared) = &self.counters.shared else {
-            return false;
-        };
-        !due.is_shadow && shared.asks(&self.policies[due.policy].rate) && shared.is_up()
+        !due.is_shadow && self.counters.asks(&self.policies[due.policy])
     }
 
     fn charge_here(&self, due: Due, now: u64, account: &mut Account, refused: &mut Refused) {
@@ -120,12 +117,7 @@ impl Limits {
         let asked: SmallVec<[_; 2]> = due.iter().map(|due| (quota(due), due.key)).collect();
         let clock = &self.counters.clock;
         let answer = shared.ask(&asked, refused.is_none(), clock).await;
-        let Some((is_charged, owed)) = answer else {
-            for due in due {
-                self.charge_here(*due, clock.now(), account, refused);
-            }
-            return;
-        };
+        let (is_charged, owed) = answer.unwrap_or_default();
         for (due, owed) in due.iter().zip(owed) {
             let outcome = match is_charged {
                 true => Ok((quota(due).left_of(owed), Taken::There)),
@@ -136,6 +128,12 @@ impl Limits {
                 },
             };
             settle(*due, outcome, account, refused);
+        }
+        // Nothing was charged, and nobody said why: there was no answer.
+        if !is_charged && refused.is_none() {
+            for due in due {
+                self.charge_here(*due, clock.now(), account, refused);
+            }
         }
     }
 

@@ -95,6 +95,28 @@ impl Counters {
         }
     }
 
+    /// Whether the other gateways are asked before this is charged.
+    pub(super) fn asks(&self, policy: &Policy) -> bool {
+        let shared = self.shared.as_ref();
+        shared.is_some_and(|shared| shared.asks(&policy.rate) && shared.is_up())
+    }
+
+    /// Charges one counter alone, where it has to be.
+    pub(super) async fn charge_one(&self, policy: &Policy, key: Key) -> Result<(), Denied> {
+        if let Some(shared) = self.shared.as_ref().filter(|_| self.asks(policy)) {
+            let asked = [(&policy.quota, key)];
+            let answer = shared.ask(&asked, true, &self.clock).await;
+            let (is_charged, owed) = answer.unwrap_or_default();
+            if is_charged {
+                return Ok(());
+            }
+            for owed in owed {
+                policy.quota.after(owed)?;
+            }
+        }
+        self.charge(policy, key, self.clock.now()).map(drop)
+    }
+
     pub(super) fn give_back(&self, policy: &Policy, key: Key, taken: &Taken, now: u64) {
         match (&self.shared, taken) {
             (Some(shared), Taken::Here(charge)) => shared.refund(&policy.quota, key, charge, now),

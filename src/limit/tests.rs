@@ -404,7 +404,7 @@ fn an_address_limit_counts_each_network() {
     let counters = Counters::new(Slots::with_capacity(8, 8), clock);
     let make = |rate| AddressLimit::new(counters.clone(), "auth", rate);
     let limit = make(Some(rate(30, 60, 2)));
-    let from = |text: &str| limit.take(text.parse().unwrap());
+    let from = |text: &str| at_once(limit.take(text.parse().unwrap()));
     assert!(from("2001:db8::1").is_ok());
     assert!(from("2001:db8::2").is_ok());
     let refusal = from("2001:db8::3").unwrap_err();
@@ -421,7 +421,7 @@ fn an_address_limit_counts_each_network() {
     assert!(from("2001:db8::3").is_ok());
     assert!(from("2001:db8::3").is_err());
     let unlimited = make(None);
-    assert!((0..100).all(|_| unlimited.take("2001:db8::3".parse().unwrap()).is_ok()));
+    assert!((0..100).all(|_| at_once(unlimited.take("2001:db8::3".parse().unwrap())).is_ok()));
 }
 
 fn any_rate() -> impl Strategy<Value = Rate> {

@@ -111,6 +111,25 @@ impl Redis {
         Ok(line.trim_end().to_owned())
     }
 
+    /// All that the server has, and in how many milliseconds it forgets it.
+    pub fn keys(&self) -> Vec<(String, i64)> {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.write_all(b"KEYS *\r\nQUIT\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        // Of an array: how long each is, then it.
+        let lines = answer.lines().skip(1).take_while(|line| *line != "+OK");
+        let keys = lines.filter(|line| !line.starts_with('$'));
+        let with_time = |key: &str| {
+            let time = self.call(&format!("PTTL \"{key}\""));
+            (
+                key.to_owned(),
+                time.trim_start_matches(':').parse().unwrap(),
+            )
+        };
+        keys.map(with_time).collect()
+    }
+
     /// The keys of a gateway's `top` settings that have it share limits by this server.
     pub fn settings(&self) -> String {
         format!("shared: {{ redis: \"redis://{}\" }}", self.address)

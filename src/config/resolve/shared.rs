@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use redis::IntoConnectionInfo as _;
 use url::Url;
 
 use super::super::checked::Redis;
@@ -66,6 +67,10 @@ fn redis(text: &str, span: Span, findings: &mut Findings) -> Option<Redis> {
     let database = url.path().trim_start_matches('/');
     if !database.is_empty() && database.parse::<u16>().is_err() {
         return fault("the path of a Redis URL is the number of a database", HINT);
+    }
+    // What is left: the address of no host, and what is no text when it is decoded.
+    if text.into_connection_info().is_err() {
+        return fault("nobody can be reached by this URL", HINT);
     }
     let port = url.port().unwrap_or(6379);
     let shown = match database {

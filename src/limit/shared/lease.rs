@@ -37,13 +37,15 @@ impl Lease {
     }
 }
 
-/// Notes requests that are to be told; whether the counter has to be queued for that now.
-pub(super) fn note(word: &AtomicU64, requests: i32) -> bool {
+/// Notes requests that are to be told: how many those are now, and whether the counter has to be queued for
+/// them.
+pub(super) fn note(word: &AtomicU64, requests: i32) -> (i32, bool) {
     let noted = |lease: Lease| {
         let next = lease.with_untold(lease.untold().saturating_add(requests));
         Lease(next.0 | QUEUED)
     };
-    !update(word, noted).is_queued()
+    let before = update(word, noted);
+    (noted(before).untold(), !before.is_queued())
 }
 
 /// The counter leaves the queue untold, and may be queued again.
@@ -56,11 +58,12 @@ pub(super) fn take(word: &AtomicU64) -> i32 {
     update(word, |lease| Lease(lease.with_untold(0).0 & !QUEUED)).untold()
 }
 
-/// What was not told after all.
-pub(super) fn put_back(word: &AtomicU64, requests: i32) {
-    update(word, |lease| {
-        lease.with_untold(lease.untold().saturating_add(requests))
-    });
+/// The same for whoever tells it by the way, ahead of the queue.
+pub(super) fn take_ahead(word: &AtomicU64) -> i32 {
+    match Lease::of(word).untold() {
+        0 => 0,
+        _ => update(word, |lease| lease.with_untold(0)).untold(),
+    }
 }
 
 /// Learns how many gateways are at the counter.
@@ -89,19 +92,20 @@ mod tests {
     #[test]
     fn a_lease_is_queued_once_and_told_whole() {
         let word = AtomicU64::new(0);
-        assert!(note(&word, 1));
-        assert!(!note(&word, 2));
+        assert_eq!(note(&word, 1), (1, true));
+        assert_eq!(note(&word, 2), (3, false));
         learn(&word, Some(3));
         assert_eq!(Lease::of(&word).share(), Some(3));
         assert_eq!(take(&word), 3);
         assert_eq!(Lease::of(&word).share(), Some(3));
-        assert!(note(&word, -1));
+        assert_eq!(note(&word, -1), (-1, true));
         assert_eq!(Lease::of(&word).untold(), -1);
         assert_eq!(take(&word), -1);
-        put_back(&word, -1);
-        assert!(note(&word, 5), "it is not queued by that");
+        assert_eq!(note(&word, 5), (5, true));
+        assert_eq!((take_ahead(&word), take_ahead(&word)), (5, 0));
+        assert_eq!(note(&word, 4), (4, false), "it is still queued");
         leave_queue(&word);
-        assert!(note(&word, 0));
+        assert_eq!(note(&word, 0), (4, true));
         assert_eq!(take(&word), 4);
         learn(&word, None);
         assert_eq!(word.into_inner(), 0);

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, Script, cmd};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo as _, Pipeline, RedisError,
+    Script, cmd,
+};
 
 /// How long a connection may take, with all that is exchanged at its beginning.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -36,10 +39,10 @@ struct Scripts {
     beat: Script,
 }
 
-/// A counter that is asked about or told of. Times are in nanoseconds.
+/// A counter that is told of. Times are in nanoseconds.
 pub(super) struct Told {
     pub(super) name: String,
-    /// What a request takes, or what was let through, which may be less than nothing.
+    /// What was let through, which may be less than nothing.
     pub(super) used: i64,
     /// What was used up before, as far as is known here.
     pub(super) believed: u64,
@@ -53,6 +56,14 @@ pub(super) struct Stands {
     pub(super) owed: u64,
     /// How many gateways are at it; `None` when that is not known yet.
     pub(super) share: Option<u32>,
+}
+
+/// Who connects to this address.
+pub(super) fn client(url: &str) -> Result<Client, RedisError> {
+    let whole = url.into_connection_info()?;
+    // What the library calls itself is one more command that Redis would have to allow.
+    let settings = whole.redis_settings().clone().set_skip_set_lib_name();
+    Client::open(whole.set_redis_settings(settings))
 }
 
 impl Link {
@@ -83,17 +94,19 @@ impl Link {
         within(CONNECT, opened).await
     }
 
-    /// Charges all of the counters or none: whether it did, and what each owes then.
+    /// Tells of the counters, and charges all of them what a request takes or none: whether it did, and what
+    /// each owes then.
     pub(super) async fn ask(
         &self,
-        counters: &[Told],
+        counters: &[(u64, Told)],
         charge: bool,
     ) -> Result<(bool, Vec<u64>), RedisError> {
         let mut call = cmd("EVALSHA");
         call.arg(self.scripts.ask.get_hash());
-        keys(&mut call, counters);
+        keys(&mut call, counters.iter().map(|(_, told)| told));
         call.arg(u8::from(charge));
-        for counter in counters {
+        for (amount, counter) in counters {
+            call.arg(micros(signed(*amount)));
             times(&mut call, counter);
         }
         let mut answer: Vec<i64> = self.call(call).await?;
@@ -114,7 +127,7 @@ impl Link {
         for page in counters.chunks(PAGE) {
             let mut call = cmd("EVALSHA");
             call.arg(self.scripts.settle.get_hash());
-            keys(&mut call, page);
+            keys(&mut call, page.iter());
             call.arg(id);
             for counter in page {
                 times(&mut call, counter);
@@ -168,7 +181,7 @@ pub(super) async fn within<T>(
     }
 }
 
-fn keys(call: &mut Cmd, counters: &[Told]) {
+fn keys<'t>(call: &mut Cmd, counters: impl ExactSizeIterator<Item = &'t Told>) {
     call.arg(counters.len());
     for counter in counters {
         call.arg(&counter.name);
@@ -177,8 +190,12 @@ fn keys(call: &mut Cmd, counters: &[Told]) {
 
 fn times(call: &mut Cmd, counter: &Told) {
     call.arg(micros(counter.used));
-    call.arg(micros(i64::try_from(counter.believed).unwrap_or(i64::MAX)));
-    call.arg(micros(i64::try_from(counter.whole).unwrap_or(i64::MAX)));
+    call.arg(micros(signed(counter.believed)));
+    call.arg(micros(signed(counter.whole)));
+}
+
+fn signed(nanos: u64) -> i64 {
+    i64::try_from(nanos).unwrap_or(i64::MAX)
 }
 
 /// Microseconds with three decimals: Lua's numbers hold times since 1970 in those, and not in nanoseconds.

@@ -11,8 +11,8 @@ mod link;
 mod queue;
 mod run;
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -53,8 +53,9 @@ pub struct Shared {
     /// What the last heartbeats found.
     last_counts: Mutex<[u32; 3]>,
     queue: Queue,
-    /// A request has found that Redis does not answer.
+    /// A request has found that Redis does not answer, and why.
     broken: Notify,
+    fault: Mutex<Option<LinkError>>,
 }
 
 impl Shared {
@@ -70,6 +71,7 @@ impl Shared {
             last_counts: Mutex::new([1; 3]),
             queue: Queue::default(),
             broken: Notify::new(),
+            fault: Mutex::default(),
         })
     }
 
@@ -91,19 +93,27 @@ impl Shared {
     ) -> Result<(Standing, Charge), Denied> {
         let share = self.share(key);
         let mine = quota.divided(share);
-        let charged = mine.charge(&self.slots, key, now);
-        let is_short = match &charged {
-            Ok((standing, _)) => share > 1 && mine.is_half_empty(standing),
-            Err(_) => share > 1,
-        };
-        // A refusal is told only to learn whether others are still there.
-        if charged.is_ok() || is_short {
-            self.note(quota, key, i32::from(charged.is_ok()), is_short);
+        let (standing, charge) = mine.charge(&self.slots, key, now).map_err(|denied| {
+            // Told only to learn whether others are still there.
+            if share > 1 {
+                self.note(quota, key, 0, true);
+            }
+            Denied {
+                wait: denied.wait.saturating_add(SLACK),
+                ..denied
+            }
+        })?;
+        let is_short = share > 1 && mine.is_half_empty(&standing);
+        let untold = self.note(quota, key, 1, is_short);
+        if share == 1 || !self.is_up() {
+            return Ok((standing, charge));
         }
-        charged.map_err(|denied| Denied {
-            wait: denied.wait.saturating_add(SLACK),
-            ..denied
-        })
+        // What is left wherever the caller goes, and not only what this gateway may give of it.
+        let ahead = taken(untold, quota.amount(), share - 1);
+        Ok((
+            quota.left_of(standing.full_in.saturating_sub(ahead)),
+            charge,
+        ))
     }
 
     /// Gives back what was charged here.
@@ -127,17 +137,18 @@ impl Shared {
     ) -> Option<(bool, SmallVec<[u64; 2]>)> {
         let link = self.link.load_full()?;
         let begun = clock.now();
-        let told = asked.iter().map(|(quota, key)| {
+        let mut told = Vec::with_capacity(asked.len());
+        // What was let through without asking goes along, so that it is counted first.
+        let mut ahead: SmallVec<[(Dirty, i32); 2]> = SmallVec::new();
+        for (quota, key) in asked {
             let lease = self.slots.lease(*key);
-            let untold = lease.map_or(0, |(_, lease)| Lease::of(lease).untold());
-            Some(Told {
-                name: self.slots.name_of(*key)?,
-                used: i64::try_from(quota.amount()).unwrap_or(i64::MAX),
-                believed: self.believed(*key, untold, quota.amount(), begun),
-                whole: quota.whole(),
-            })
-        });
-        let told: Vec<Told> = told.collect::<Option<_>>()?;
+            let untold = lease.map_or(0, |(_, lease)| lease::take_ahead(lease));
+            if let Some((number, _)) = lease.filter(|_| untold != 0) {
+                ahead.push((Dirty::of(quota, *key, number), untold));
+            }
+            let counter = self.told(*key, quota.amount(), quota.whole(), untold, begun);
+            told.push((quota.amount(), counter?));
+        }
         match within(DEADLINE, link.ask(&told, charge)).await {
             Ok((charged, owed)) => {
                 self.misses.store(0, Ordering::Relaxed);
@@ -148,7 +159,8 @@ impl Shared {
                 Some((charged, owed.into()))
             }
             Err(error) => {
-                self.missed(&error);
+                self.put_back(ahead);
+                self.missed(error);
                 None
             }
         }
@@ -164,44 +176,75 @@ impl Shared {
         lease.and_then(Lease::share).unwrap_or(replicas)
     }
 
-    /// What of a counter was used up before these requests, which are told by themselves: as far as is known
+    /// What there is to tell of a counter: these requests, and what was used up before them as far as is known
     /// here, where each was charged for all who share.
-    fn believed(&self, key: Key, requests: i32, amount: u64, now: u64) -> u64 {
-        let requests = u64::try_from(requests).unwrap_or(0);
-        let charged = requests
-            .saturating_mul(amount)
-            .saturating_mul(self.share(key).into());
-        self.slots.owed(key, now).saturating_sub(charged)
+    fn told(&self, key: Key, amount: u64, whole: u64, requests: i32, now: u64) -> Option<Told> {
+        let charged = taken(requests, amount, self.share(key));
+        let amount = i64::try_from(amount).unwrap_or(i64::MAX);
+        Some(Told {
+            name: self.slots.name_of(key)?,
+            used: i64::from(requests).saturating_mul(amount),
+            believed: self.slots.owed(key, now).saturating_sub(charged),
+            whole,
+        })
     }
 
-    fn note(&self, quota: &Quota, key: Key, requests: i32, is_urgent: bool) {
+    /// How many requests are noted now.
+    fn note(&self, quota: &Quota, key: Key, requests: i32, is_urgent: bool) -> i32 {
         let Some((number, lease)) = self.slots.lease(key) else {
-            return;
+            return 0;
         };
-        if lease::note(lease, requests) {
-            let is_in = self.queue.push(Dirty {
-                key,
-                number,
-                amount: quota.amount(),
-                whole: quota.whole(),
-            });
-            if !is_in {
-                lease::leave_queue(lease);
-            }
+        let (untold, has_to_queue) = lease::note(lease, requests);
+        if has_to_queue {
+            self.queue(Dirty::of(quota, key, number), lease);
         }
         if is_urgent {
             self.queue.hurry();
         }
+        untold
     }
 
-    fn missed(&self, error: &LinkError) {
+    fn queue(&self, dirty: Dirty, lease: &AtomicU64) {
+        if !self.queue.push(dirty) {
+            lease::leave_queue(lease);
+        }
+    }
+
+    /// What was not told, as far as is known. It is told again; what was given back is not, because the
+    /// answer alone may be what was lost.
+    fn put_back(&self, untold: impl IntoIterator<Item = (Dirty, i32)>) {
+        for (dirty, requests) in untold {
+            let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
+                continue;
+            };
+            let (_, has_to_queue) = lease::note(lease, requests.max(0));
+            if has_to_queue {
+                self.queue(dirty, lease);
+            }
+        }
+    }
+
+    fn missed(&self, error: LinkError) {
         self.metrics.redis_missed();
         let misses = self.misses.fetch_add(1, Ordering::Relaxed) + 1;
         if misses >= MISSES || matches!(error, LinkError::Redis(_)) {
             self.link.store(None);
+            *self.fault() = Some(error);
             self.broken.notify_one();
         }
     }
+
+    fn fault(&self) -> MutexGuard<'_, Option<LinkError>> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Nanoseconds that so many requests take of a counter, each for so many gateways.
+fn taken(requests: i32, amount: u64, shares: u32) -> u64 {
+    let requests = u64::try_from(requests).unwrap_or(0);
+    requests
+        .saturating_mul(amount)
+        .saturating_mul(shares.into())
 }
 
 #[cfg(test)]
@@ -238,7 +281,8 @@ mod tests {
         let (_, lease) = shared.slots.lease(key).unwrap();
         assert_eq!(Lease::of(lease).untold(), 24);
         // None of it was used up before, as far as others are concerned.
-        assert_eq!(shared.believed(key, 24, quota.amount(), SECOND / 2), 0);
+        let told = shared.told(key, quota.amount(), quota.whole(), 24, SECOND / 2);
+        assert_eq!(told.map(|told| told.believed), Some(0));
     }
 
     #[test]
@@ -268,6 +312,21 @@ mod tests {
         shared.slots.rebase(key, SECOND, SECOND * 1000);
         let denied = shared.charge(&quota, key, SECOND).unwrap_err();
         assert_eq!(denied.wait, quota.amount() + SLACK);
+    }
+
+    #[test]
+    fn what_was_not_told_is_queued_again_and_what_was_given_back_is_not_told_twice() {
+        let (shared, quota, key) = one_of_three(50);
+        shared.charge(&quota, key, 0).unwrap();
+        let (number, lease) = shared.slots.lease(key).unwrap();
+        let dirty = Dirty::of(&quota, key, number);
+        for (noted, again) in [(0, 1), (2, 3), (-5, 0)] {
+            shared.note(&quota, key, noted, false);
+            assert_eq!(shared.queue.take().len(), 1);
+            shared.put_back([(dirty, lease::take(lease))]);
+            assert_eq!(Lease::of(lease).untold(), again);
+        }
+        assert_eq!(shared.queue.take().len(), 1);
     }
 
     #[test]

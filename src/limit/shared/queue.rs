@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use crate::limit::meter::Quota;
 use crate::limit::slots::Key;
 
 const SHARDS: usize = 16;
@@ -24,6 +25,17 @@ pub(super) struct Dirty {
     /// Nanoseconds that a request takes, and that there are in all.
     pub(super) amount: u64,
     pub(super) whole: u64,
+}
+
+impl Dirty {
+    pub(super) fn of(quota: &Quota, key: Key, number: usize) -> Dirty {
+        Dirty {
+            key,
+            number,
+            amount: quota.amount(),
+            whole: quota.whole(),
+        }
+    }
 }
 
 #[derive(Default)]

@@ -1,16 +1,16 @@
 //! The exchange with Redis, in the background: what was let through is told, gateways are counted, and a
 //! connection that is of no use is replaced.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::Client;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::link::{Link, LinkError, Stands, Told, within};
+use super::link::{self, Link, LinkError, Stands, within};
 use super::queue::Dirty;
-use super::{DEADLINE, Shared, lease};
+use super::{DEADLINE, Shared, lease, taken};
 use crate::config::checked::Redis;
 use crate::limit::clock::Clock;
 
@@ -24,14 +24,14 @@ const PROOFS: usize = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const SOON: Duration = Duration::from_secs(10);
-/// Counters that are told of in one exchange.
-const PAGE: usize = 1024;
+/// Counters that are told of in one exchange: requests that ask wait behind it.
+const PAGE: usize = 256;
 
 impl Shared {
     /// Exchanges with Redis for as long as it is polled. `tried` is called once it is known whether Redis
     /// answers.
     pub async fn run(self: Arc<Self>, redis: Redis, clock: Clock, tried: impl FnOnce()) {
-        let client = match Client::open(redis.url.expose()) {
+        let client = match link::client(redis.url.expose()) {
             Ok(client) => client,
             Err(error) => {
                 tracing::error!(%error, "shared.redis is no address that can be used");
@@ -42,7 +42,7 @@ impl Shared {
         let mut pause = FIRST_PAUSE;
         let mut is_told = false;
         loop {
-            let error = match self.open(&client).await {
+            let error = match self.open(&client, &clock).await {
                 Ok(link) => {
                     let since = Instant::now();
                     self.metrics.redis_is_up(true);
@@ -82,14 +82,19 @@ impl Shared {
         }
     }
 
-    /// A connection that has shown that it answers in time.
-    async fn open(&self, client: &Client) -> Result<Link, LinkError> {
+    /// A connection that has shown that it answers in time, and knows what was let through without it.
+    async fn open(&self, client: &Client, clock: &Clock) -> Result<Link, LinkError> {
         let link = Link::open(client).await?;
+        let mut living = 1;
         for _ in 0..PROOFS {
-            let living = within(DEADLINE, link.beat(&self.id)).await?;
-            self.count(living);
+            living = within(DEADLINE, link.beat(&self.id)).await?;
         }
+        // One count, however often it was asked: the others come back to a Redis that has lost all when they do.
+        self.count(living);
+        self.tell(&link, clock).await?;
         self.misses.store(0, Ordering::Relaxed);
+        // Of the connection before.
+        self.fault().take();
         Ok(link)
     }
 
@@ -104,13 +109,10 @@ impl Shared {
                     living.map(|living| self.count(living))
                 }
                 () = self.queue.wait() => self.tell(link, clock).await,
-                () = self.broken.notified() => {
-                    match self.link.load().is_none() {
-                        true => Err(LinkError::Late),
-                        // Said of a connection before this one.
-                        false => Ok(()),
-                    }
-                }
+                () = self.broken.notified() => match self.fault().take() {
+                    Some(error) => Err(error),
+                    None => Ok(()),
+                },
             };
             if let Err(error) = outcome {
                 return error;
@@ -127,7 +129,7 @@ impl Shared {
                 // Whatever was let through is told when somebody answers again.
                 for dirty in pages.flatten() {
                     if let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) {
-                        lease::leave_queue(lease);
+                        self.queue(*dirty, lease);
                     }
                 }
                 return Err(error);
@@ -138,32 +140,22 @@ impl Shared {
 
     async fn tell_page(&self, link: &Link, page: &[Dirty], clock: &Clock) -> Result<(), LinkError> {
         let now = clock.now();
-        let mut told = Vec::with_capacity(page.len());
+        let (mut kept, mut told) = (Vec::new(), Vec::new());
         for dirty in page {
             // The counter may be another key's by now: then it was full, and there is nothing to tell.
-            let lease = self.slots.lease_at(dirty.key, dirty.number);
-            let (Some(lease), Some(name)) = (lease, self.slots.name_of(dirty.key)) else {
+            let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
                 continue;
             };
             let requests = lease::take(lease);
-            let amount = i64::try_from(dirty.amount).unwrap_or(i64::MAX);
-            let used = i64::from(requests).saturating_mul(amount);
-            let counter = Told {
-                name,
-                used,
-                believed: self.believed(dirty.key, requests, dirty.amount, now),
-                whole: dirty.whole,
-            };
-            told.push((dirty, requests, counter));
+            if let Some(counter) = self.told(dirty.key, dirty.amount, dirty.whole, requests, now) {
+                kept.push((*dirty, requests));
+                told.push(counter);
+            }
         }
         if told.is_empty() {
             return Ok(());
         }
-        let (kept, counters): (Vec<_>, Vec<_>) = told
-            .into_iter()
-            .map(|(dirty, requests, counter)| ((dirty, requests), counter))
-            .unzip();
-        match within(PATIENCE, link.settle(&self.id, &counters)).await {
+        match within(PATIENCE, link.settle(&self.id, &told)).await {
             Ok(stands) => {
                 let now = clock.now();
                 for ((dirty, _), stands) in kept.iter().zip(stands) {
@@ -172,11 +164,7 @@ impl Shared {
                 Ok(())
             }
             Err(error) => {
-                for (dirty, requests) in kept {
-                    if let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) {
-                        lease::put_back(lease, requests);
-                    }
-                }
+                self.put_back(kept);
                 Err(error)
             }
         }
@@ -188,20 +176,21 @@ impl Shared {
             return;
         };
         lease::learn(lease, stands.share);
-        let untold = u64::try_from(lease::Lease::of(lease).untold()).unwrap_or(0);
-        let owed = stands
-            .owed
-            .saturating_add(untold.saturating_mul(dirty.amount));
+        let untold = lease::Lease::of(lease).untold();
+        let ahead = taken(untold, dirty.amount, self.share(dirty.key));
+        let mut owed = stands.owed.saturating_add(ahead);
+        if !self.is_up() {
+            // The others may not have told yet what they let through while Redis was away.
+            owed = owed.max(self.slots.owed(dirty.key, now));
+        }
         self.slots.rebase(dirty.key, now, now.saturating_add(owed));
     }
 
     /// Gateways come at once, and go only when they are missing for a while: a Redis that has lost all does
     /// not give everybody everything.
     pub(super) fn count(&self, living: u32) {
-        let mut last = self
-            .last_counts
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let last = self.last_counts.lock();
+        let mut last = last.unwrap_or_else(PoisonError::into_inner);
         last.rotate_left(1);
         if let Some(newest) = last.last_mut() {
             *newest = living;
