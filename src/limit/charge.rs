@@ -68,7 +68,8 @@ impl Limits {
             }
         }
         if !to_ask.is_empty() {
-            self.charge_there(&to_ask, account, &mut refused).await;
+            // Apart, because few requests ask, and all have to carry what they might need for that.
+            Box::pin(self.charge_there(&to_ask, account, &mut refused)).await;
         }
         let Some((policy, denied)) = refused else {
             return Ok(());

@@ -105,7 +105,8 @@ impl Counters {
     pub(super) async fn charge_one(&self, policy: &Policy, key: Key) -> Result<(), Denied> {
         if let Some(shared) = self.shared.as_ref().filter(|_| self.asks(policy)) {
             let asked = [(&policy.quota, key)];
-            let answer = shared.ask(&asked, true, &self.clock).await;
+            // Apart, because few requests ask, and all have to carry what they might need for that.
+            let answer = Box::pin(shared.ask(&asked, true, &self.clock)).await;
             let (is_charged, owed) = answer.unwrap_or_default();
             if is_charged {
                 return Ok(());

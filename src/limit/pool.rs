@@ -76,7 +76,8 @@ enum Place {
 }
 
 impl Pool {
-    /// Room for at least `capacity` keys, of which about nine in ten can be in use at once.
+    /// Room for at least `capacity` keys. While six in ten are in use each has a counter of its own; at nine in
+    /// ten, one in a hundred shares one.
     pub(super) fn new(capacity: usize) -> Self {
         let buckets = capacity.div_ceil(WAYS).next_power_of_two();
         let cells: Box<[AtomicU64]> = bytemuck::zeroed_slice_box(buckets * BUCKET + PAGE);

@@ -1,6 +1,6 @@
 //! The counters of all limits, one set for the process.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -98,24 +98,36 @@ impl Slots {
     }
 
     pub(super) fn key(&self, scope: Scope, value: Value) -> Key {
-        let hash = self.hasher.hash_one((scope, value));
         let owner = match value {
             Value::User(_) | Value::ApiKey(_) | Value::Claim(_) | Value::Everyone => Owner::Account,
             Value::Address(_) | Value::Header(_) => Owner::Stranger,
         };
         let (kind, bits) = value.pack();
+        let name = Name([
+            u64::from(kind) << 32 | u64::from(scope.0),
+            (bits >> 64) as u64,
+            bits as u64,
+        ]);
+        let hash = self.hash_of(name);
         let id = Id {
             // Zero stands for no key.
             key: hash.max(1),
             // Those of limits that were made together lie apart.
             overflow: u64::from(scope.0) * OVERFLOWS_OF_A_LIMIT + hash % OVERFLOWS_OF_A_LIMIT,
-            name: Name([
-                u64::from(kind) << 32 | u64::from(scope.0),
-                (bits >> 64) as u64,
-                bits as u64,
-            ]),
+            name,
         };
         Key { owner, id }
+    }
+
+    fn hash_of(&self, Name(words): Name) -> u64 {
+        let mut bytes = [0; 24];
+        for (at, word) in bytes.chunks_exact_mut(8).zip(words) {
+            at.copy_from_slice(&word.to_ne_bytes());
+        }
+        let mut hasher = self.hasher.build_hasher();
+        // At once, which takes half as long as part by part.
+        hasher.write(&bytes);
+        hasher.finish()
     }
 
     /// See [`Pool::charge`].

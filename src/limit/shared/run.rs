@@ -16,8 +16,8 @@ use crate::limit::clock::Clock;
 
 /// How often gateways say that they live.
 const BEAT: Duration = Duration::from_secs(1);
-/// How long the exchange waits for an answer, of which no request knows.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// How long the exchange waits for an answer, of which no request knows: longer than a busy machine lets it wait.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// Answers in time that Redis has to give in a row before requests ask it.
 const PROOFS: usize = 3;
 /// How long it is left alone after a failure; longer each time that it fails soon again.
