@@ -14,6 +14,7 @@ mod import;
 mod import_openapi;
 mod init;
 mod key;
+mod limits;
 mod migrate;
 mod openapi;
 mod output;
@@ -178,6 +179,19 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// What callers of a running gateway have used up of their limits
+    Limits {
+        #[command(flatten)]
+        file: File,
+        /// A superuser's access token; not needed where `admin.socket` is
+        #[arg(long, env = "PORTCULLIS_TOKEN", hide_env_values = true, global = true)]
+        token: Option<String>,
+        /// Print JSON
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: limits::LimitsCommand,
+    },
     /// Bring the store's tables up to date, as every start does
     Migrate {
         #[command(flatten)]
@@ -299,6 +313,14 @@ pub fn run() -> i32 {
         Verb::Reload { file, token, json } => {
             with_admin(file, |admin| reload::run(&admin, token.as_deref(), json))
         }
+        Verb::Limits {
+            file,
+            token,
+            json,
+            command,
+        } => with_admin(file, |admin| {
+            limits::run(&admin, token.as_deref(), json, &command)
+        }),
         Verb::Init(args) => init::run(&args),
         Verb::Migrate { file, json } => {
             with_config(file, |config| manage(json, migrate::run(config)))

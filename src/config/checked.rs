@@ -36,6 +36,8 @@ pub struct Config {
     /// How long a drain waits for requests under way.
     pub shutdown_grace: Duration,
     pub store: Store,
+    /// By which gateways hold limits together; `None` leaves each to itself.
+    pub redis: Option<Redis>,
     pub auth: Auth,
     pub tiers: BTreeMap<String, Tier>,
     /// The quota of callers without identity, by address; `None` leaves them unlimited.
@@ -315,6 +317,15 @@ pub struct Tier {
     pub rank: u32,
     /// `None` is unlimited.
     pub rate: Option<Rate>,
+}
+
+/// Where Redis is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redis {
+    /// With its password.
+    pub url: Secret,
+    /// The same without.
+    pub shown: String,
 }
 
 /// `count` requests per `period`, of which `burst` may come at once.

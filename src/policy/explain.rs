@@ -103,7 +103,7 @@ impl Stages {
     /// Takes a request through the stages, as if it were the first there is. Nothing is charged that anybody
     /// else is charged, and nothing is sent.
     pub fn explain(&self, asked: &Asked, caller: &Caller<'_>) -> Explanation {
-        self.slots.clear();
+        self.counters.clear();
         let mut request = asked.request();
         let connection = Connection::new(asked.socket(), self.local());
         let (peer, is_told) = ingress::peer(&connection, &self.config, request.headers());
@@ -208,7 +208,7 @@ impl Stages {
             forward::scheme(&head.headers, peer.is_trusted)
         });
         told.buckets = limit::explain(&self.limits, &matched, &facts, None);
-        let admission = match limit::admit(&self.limits, &matched, &facts) {
+        let admission = match limit::at_once(limit::admit(&self.limits, &matched, &facts)) {
             Ok(admission) => admission,
             Err(refusal) if refusal.code() == Code::Forbidden => return refused("ip", refusal),
             Err(refusal) => return refused("limit", refusal),
@@ -260,7 +260,7 @@ impl Stages {
         let would_refuse = permit.would_refuse().cloned();
         told.would_refuse
             .extend(would_refuse.map(|refusal| (Guard::Allow, refusal)));
-        let ticket = match limit::take(&self.limits, admission, permit, &facts) {
+        let ticket = match limit::at_once(limit::take(&self.limits, admission, permit, &facts)) {
             Ok(ticket) => ticket,
             Err(refusal) => return refused("limit", refusal),
         };

@@ -21,6 +21,7 @@ mod route;
 mod rule;
 mod secret;
 mod shadow;
+mod shared;
 mod signing;
 mod spelling;
 mod store;
@@ -86,6 +87,7 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
             .and_then(|s| s.grace.copied())
             .unwrap_or(Duration::from_secs(30)),
         store,
+        redis: shared::shared(&raw.shared, dir, findings),
         identity: identity(raw, &auth.signing, findings),
         auth,
         anonymous: raw

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::checked::{
     AccessLog, Admin, Assertion, Config, HeaderLine, Identity, LimitsHeaders, Log, Preset, Rate,
-    Route, Store, Target, Tier, Upstream, UserId,
+    Redis, Route, Store, Target, Tier, Upstream, UserId,
 };
 use super::secret::{HIDDEN, Secret, credentials_in, key_in};
 use super::text::pace_text;
@@ -29,6 +29,7 @@ pub fn shown(config: &Config) -> Value {
         trusted_proxies,
         shutdown_grace,
         store,
+        redis,
         auth,
         tiers,
         anonymous,
@@ -53,6 +54,7 @@ pub fn shown(config: &Config) -> Value {
         "trusted_proxies": proxies,
         "shutdown": { "grace": duration(*shutdown_grace) },
         "store": of_store(store),
+        "shared": redis.as_ref().map(of_redis),
         "auth": auth::shown(auth),
         "tiers": named(tiers.iter().map(|(name, tier)| (name, of_tier(tier)))),
         "anonymous": anonymous.as_ref().map(|rate| with_rate(json!({}), Some(rate))),
@@ -90,6 +92,11 @@ fn of_store(store: &Store) -> Value {
         // The URL holds a password; this says where it leads.
         Store::Postgres(postgres) => json!(postgres.shown),
     }
+}
+
+fn of_redis(redis: &Redis) -> Value {
+    let Redis { url: _, shown } = redis;
+    json!({ "redis": shown })
 }
 
 fn of_tier(tier: &Tier) -> Value {

@@ -165,7 +165,9 @@ fn held<'a>(side: Side<'a>, class: Class<'_>) -> BTreeMap<&'a str, Held> {
             Class::Stranger => *rate,
         };
         let key = match (key, class) {
-            (LimitKey::User, Class::Stranger) => LimitKey::Ip,
+            (LimitKey::User | LimitKey::ApiKey | LimitKey::Claim(_), Class::Stranger) => {
+                LimitKey::Ip
+            }
             (key, _) => key.clone(),
         };
         let (rate, cost) = (rate?, *cost);

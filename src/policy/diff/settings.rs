@@ -16,6 +16,7 @@ pub const MEANINGS: &[(&str, Meaning)] = &[
     ("workers", Meaning::Nothing),
     ("shutdown", Meaning::Nothing),
     ("store", Meaning::Nothing),
+    ("shared", Meaning::Other),
     ("log", Meaning::Nothing),
     ("limits_headers", Meaning::Nothing),
     ("auth.keys_dir", Meaning::Nothing),
@@ -111,6 +112,10 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     changes.extend(listeners::changes(old, new));
     changes.extend(default_tier::changes(old, new));
     changes.extend(upstreams::changes(&shown_old, &shown_new));
+    if old.redis.is_some() && new.redis.is_none() {
+        let what = "limits hold for each gateway alone, and not for all together".to_owned();
+        changes.push(Change::new(Kind::Loosened, "shared", Part::Key, what));
+    }
     let strangers = (old.anonymous, new.anonymous);
     changes.extend(quota("anonymous", strangers));
     let names: BTreeSet<&String> = old.tiers.keys().chain(new.tiers.keys()).collect();
