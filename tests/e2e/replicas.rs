@@ -316,8 +316,11 @@ fn a_user_of_redis_needs_no_more_than_the_documents_say() {
         let is_there = |name: &&str| keys.iter().any(|(key, _)| key == name);
         shared.iter().all(is_there).then_some(())
     });
-    let up = gateways.iter().map(|g| g.metric("portcullis_redis_up"));
-    assert_eq!(up.sum::<f64>(), 2.0);
+    for gateway in &gateways {
+        eventually("nothing is missing", || {
+            (gateway.metric("portcullis_redis_up") == 1.0).then_some(())
+        });
+    }
 
     let stranger = with("Wrong-Horse-7");
     stranger.send(&get("/")).expect(200);
@@ -349,5 +352,8 @@ fn a_gateway_that_ends_leaves_its_share_to_the_others() {
         let passed = burst(&gateways[..1], 100, "/", None);
         (passed > 0).then_some(passed)
     });
-    assert!((86..=89).contains(&passed), "{passed}");
+    // On a busy machine it may just have found Redis too slow.
+    let log = gone.stderr().join("\n");
+    let untold = usize::from(log.contains("Redis is of no use"));
+    assert!((86..=89 + untold).contains(&passed), "{passed}: {log}");
 }
