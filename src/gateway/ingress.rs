@@ -11,7 +11,7 @@ use http::{Method, Request, Version};
 use ipnet::IpNet;
 
 use super::worker::Current;
-use crate::authn::User;
+use crate::authn::Listener;
 use crate::config::Config;
 use crate::forward::{self, Hop};
 use crate::request::{Code, Peer, Refusal};
@@ -28,7 +28,7 @@ pub struct Connection {
     /// When the connection opened or the last response ended.
     pub(super) unused_since: Cell<Instant>,
     /// Whom an event stream is under way to.
-    pub(super) listener: RefCell<Option<Arc<User>>>,
+    pub(super) listener: RefCell<Option<Listener>>,
 }
 
 impl Connection {
@@ -61,10 +61,10 @@ impl Connection {
 
     /// Whether an event stream is under way to a caller whose session or token has ended since.
     pub fn outlives_its_caller(&self, current: &Current) -> bool {
-        let listener = self.listener.borrow();
-        listener
-            .as_ref()
-            .is_some_and(|user| !current.snapshot.authenticator.still_stands(user))
+        let authenticator = &current.snapshot.authenticator;
+        let mut listener = self.listener.borrow_mut();
+        let listener = listener.as_mut();
+        listener.is_some_and(|listener| !authenticator.still_stands(listener))
     }
 
     /// Whether the client may still be sending what nobody will read. Closing at once would reset

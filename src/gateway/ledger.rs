@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use super::body::{ApiRequestBody, Body};
 use super::ingress::Connection;
 use super::worker::{Current, Worker};
-use crate::authn::{Identified, Noted, Principal, User};
+use crate::authn::{Identified, Listener, Noted, Principal, User};
 use crate::authz::Permit;
 use crate::config::checked::Guard;
 use crate::forward::{Trace, X_REQUEST_ID};
@@ -238,7 +238,7 @@ impl Ledger {
         self.0.entry.decision = decision;
         self.0.entry.status = response.status().as_u16();
         if self.0.needs_identity && self.0.user.is_some() && is_event_stream(response.headers()) {
-            let listener = self.0.user.clone();
+            let listener = self.0.user.clone().map(Listener::from);
             self.0.connection.listener.replace(listener);
         }
         response
