@@ -16,7 +16,7 @@ pub const MEANINGS: &[(&str, Meaning)] = &[
     ("workers", Meaning::Nothing),
     ("shutdown", Meaning::Nothing),
     ("store", Meaning::Nothing),
-    ("shared", Meaning::Other),
+    ("shared.redis", Meaning::Other),
     ("log", Meaning::Nothing),
     ("limits_headers", Meaning::Nothing),
     ("auth.keys_dir", Meaning::Nothing),
