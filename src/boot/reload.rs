@@ -48,7 +48,7 @@ impl From<ReloadError> for Refusal {
 /// The file that is served by.
 pub struct Origin {
     pub path: PathBuf,
-    /// Of what was read from it.
+    /// Of the text that is in force.
     pub digest: Digest,
 }
 
@@ -151,7 +151,7 @@ impl Reloader {
         self.tell(outcome)
     }
 
-    /// Reloads if the file says something else than when it was last read.
+    /// Reloads if the file says something else than what is in force.
     async fn look(&mut self) {
         let read = match self.read().await {
             // Its end is an event as well; and a file that is away comes back with one.
@@ -160,7 +160,7 @@ impl Reloader {
             read => read,
         };
         let outcome = match read {
-            Ok(file) if self.was_read(&file) => return,
+            Ok(file) if self.is_in_force(&file) => return,
             Ok(file) => self.replace(file).await,
             Err(error) => Err(error),
         };
@@ -173,7 +173,7 @@ impl Reloader {
         path.is_some_and(|path| !path.exists())
     }
 
-    fn was_read(&self, file: &File) -> bool {
+    fn is_in_force(&self, file: &File) -> bool {
         let last = self.origin.as_ref().map(|origin| origin.digest);
         last == Some(file.digest())
     }
@@ -194,11 +194,11 @@ impl Reloader {
             let path = path.clone();
             let read = tokio::task::spawn_blocking(move || File::read_again(&path)).await?;
             let file = read.map_err(ReloadError::Invalid)?;
-            let is_whole = match &mut self.watch {
-                Some(watch) => !watch.take_events(),
-                None => true,
+            let Some(watch) = &mut self.watch else {
+                return Ok(file);
             };
-            if is_whole {
+            if !watch.take_events() {
+                watch.was_read();
                 return Ok(file);
             }
         }
@@ -207,9 +207,7 @@ impl Reloader {
 
     /// Serves by the file from the next request on.
     async fn replace(&mut self, file: File) -> Result<Reloaded, ReloadError> {
-        if let Some(origin) = &mut self.origin {
-            origin.digest = file.digest();
-        }
+        let digest = file.digest();
         let parts = &self.in_force.parts;
         let before = Arc::clone(&self.in_force.snapshots.load().config);
         // So may ten thousand routes.
@@ -228,6 +226,10 @@ impl Reloader {
         parts.reload(&config, keys);
         parts.warn_of_idle_plans(&config);
         self.in_force.replace(config, upstreams);
+        // Not before: a text that does not hold may hold once a file is there that it names.
+        if let Some(origin) = &mut self.origin {
+            origin.digest = digest;
+        }
         Ok(Reloaded {
             changes,
             warnings: loaded.warnings,

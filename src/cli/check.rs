@@ -8,6 +8,7 @@ use serde_json::json;
 use super::output::{once_printed, print, say};
 use crate::accounts;
 use crate::boot;
+use crate::config::text::visible;
 use crate::config::{self, Diagnostic, Fault, Loaded, Report, counted};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -91,7 +92,10 @@ fn connect(loaded: &Loaded) -> Result<Online, Report> {
 
 fn told(online: &Online) -> String {
     match &online.users {
-        Some((store, columns)) => format!("auth.users: {store}: {}: good\n", columns.join(", ")),
+        Some((store, columns)) => {
+            let columns = visible(&columns.join(", "));
+            format!("auth.users: {store}: {columns}: good\n")
+        }
         None => "there is no `auth.users` to connect to\n".to_owned(),
     }
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::output::{FAILED, GOOD, LOOSENED, once_printed, print, print_json, refuse};
 use crate::boot;
+use crate::config::text::visible;
 use crate::config::{self, counted};
 use crate::policy::{Change, Kind, Stages, diff};
 
@@ -74,5 +75,5 @@ fn text(changes: &[Change], looser: usize) -> String {
         (all, looser) => format!("{}, {looser} looser", counted(all, "change")),
     };
     // Names of paths and claims are whatever the files have.
-    text.replace(|c: char| c.is_control() && c != '\n', "?") + &sum + "\n"
+    visible(&text) + &sum + "\n"
 }

@@ -34,7 +34,8 @@ pub fn run(args: &OpenapiArgs) -> i32 {
     let imported = match import_openapi(&document, &args.upstream) {
         Ok(imported) => imported,
         Err(error) => {
-            say(&format!("{}: error: {error}\n", args.file.display()));
+            let text = format!("{}: error: {error}\n", args.file.display());
+            say(&text::visible(&text));
             return FAILED;
         }
     };

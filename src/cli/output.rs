@@ -9,6 +9,7 @@ use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Report;
+use crate::config::text::visible;
 
 /// Exit codes beside clap's own 2 for bad usage.
 pub const GOOD: i32 = 0;
@@ -63,7 +64,7 @@ pub fn fail(error: &dyn Error) -> i32 {
 
 /// The same of what is no error by itself.
 pub fn fail_with(why: impl Display) -> i32 {
-    say(&format!("error: {why}\n"));
+    say(&format!("error: {}\n", visible(&why.to_string())));
     FAILED
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::admin::{Answer, At};
 use super::output::{FAILED, GOOD, colour, fail_with, once_printed, print, say};
 use crate::config::checked::Admin;
+use crate::config::text::visible;
 use crate::config::{Change, Diagnostic};
 
 /// Names of upstreams may have to be looked up.
@@ -66,7 +67,11 @@ fn good(answer: &Answer) -> (String, String) {
     };
     let warnings = told.warnings.iter().filter_map(Diagnostic::from_json);
     let warnings = warnings.map(|w| w.render(colour()) + "\n").collect();
-    let changes: String = told.changes.iter().map(|c| format!("{c}\n")).collect();
+    let changes: String = told
+        .changes
+        .iter()
+        .map(|c| visible(&format!("{c}\n")))
+        .collect();
     let told = match changes.is_empty() {
         true => "reloaded: nothing changed\n".to_owned(),
         false => format!("reloaded\n{changes}"),
@@ -89,5 +94,5 @@ fn refused(answer: &Answer, at: &At) -> String {
         }
         _ => "",
     };
-    format!("{found}error: {}\n{hint}", problem.detail)
+    format!("{found}error: {}\n{hint}", visible(&problem.detail))
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::output::{FAILED, GOOD, fail, fail_with, once_printed, print, print_json, refuse};
 use crate::boot;
 use crate::config::policy_test::{PolicyTest, load_tests};
+use crate::config::text::visible;
 use crate::config::{Loaded, Report};
 use crate::policy::{Stages, Tested, run_test};
 
@@ -58,7 +59,8 @@ fn failure(tested: &Tested<'_>) -> String {
     let PolicyTest {
         name, file, line, ..
     } = tested.test;
-    let mut text = format!("{file}:{line}: {name}: {}\n", tested.failures.join("; "));
+    let failures = tested.failures.join("; ");
+    let mut text = visible(&format!("{file}:{line}: {name}: {failures}")).replace('\n', "?") + "\n";
     if let Some(explanation) = &tested.explanation {
         for line in explanation.to_string().lines() {
             text += &format!("    {line}\n");

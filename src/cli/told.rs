@@ -7,6 +7,7 @@ use super::output::{print, print_json};
 use crate::accounts::{
     Account, KeyInfo, Millis, Rule, SessionInfo, Target, Tier, TierSource, timestamp,
 };
+use crate::config::text::visible;
 
 /// What came of a command. It may hold a new password, so it has no `Debug`.
 pub struct Told {
@@ -62,12 +63,7 @@ pub fn sessions(sessions: &[SessionInfo]) -> Told {
             session.id.to_string(),
             timestamp(session.last_used_at).unwrap_or_default(),
             session.ip.clone(),
-            // Whatever a client sent, nothing of it drives the terminal.
-            session
-                .user_agent
-                .as_deref()
-                .unwrap_or_default()
-                .replace(char::is_control, "?"),
+            visible(session.user_agent.as_deref().unwrap_or_default()).replace('\n', "?"),
         ]
     });
     let text = table(std::iter::once(header).chain(rows).collect());

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
-use ipnet::IpNet;
 
 use super::cel::Expression;
 use super::secret::{self, Secret, shown_header};
@@ -32,7 +31,7 @@ pub struct Config {
     /// Data-plane threads, at least one.
     pub workers: usize,
     /// Peers whose `X-Forwarded-For` and `X-Request-Id` are believed.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Networks,
     /// How long a drain waits for requests under way.
     pub shutdown_grace: Duration,
     pub store: Store,

@@ -1,5 +1,6 @@
 //! The commands besides `serve`.
 
+use std::io::{Read, Write};
 use std::path::Path;
 
 use serde_json::Value;
@@ -322,6 +323,69 @@ fn errors_that_nobody_can_be_told_are_no_crash() {
         .args(["-c", &kill])
         .status();
     assert_eq!(gateway.wait().unwrap().code(), Some(0));
+}
+
+/// A listener in the gateway's place that gives one answer.
+fn listener(answer: String) -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let _ = client.read(&mut [0; 4096]);
+        client.write_all(answer.as_bytes()).unwrap();
+    });
+    address
+}
+
+#[test]
+fn nothing_that_is_printed_drives_the_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    let cli = |arguments: &[&str]| run(portcullis(dir.path()).args(arguments), "");
+    write("gateway.yaml", &good());
+    write(
+        "a.test.yaml",
+        r#"tests: [{ name: "\e[31mred\nline", request: { path: / }, expect: { code: "\e[32m" } }]"#,
+    );
+    write(
+        "api",
+        r#"{ "openapi": "3.1.0", "paths": { "/\u001b[31mred": [] } }"#,
+    );
+    let mut outputs = vec![
+        cli(&["test"]),
+        cli(&["import", "openapi", "api"]),
+        cli(&["explain", "\u{1b}[31m", "/"]),
+        cli(&["backtest", "\u{1b}[31m"]),
+    ];
+    let change = r#"{ "what": "route", "name": "\u001b[31m", "change": "added" }"#;
+    let doubt = r#"{ "severity": "error", "file": "\u001b", "line": 1, "column": 1, "end_column": 1, "message": "\u009b31m" }"#;
+    for (status, body) in [
+        (
+            "200 OK",
+            format!("{{ \"changes\": [{change}], \"warnings\": [{doubt}] }}"),
+        ),
+        (
+            "422 No",
+            format!("{{ \"detail\": \"\\u001b\", \"diagnostics\": [{doubt}] }}"),
+        ),
+    ] {
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+        let yaml = Settings::toward("http://127.0.0.1:1");
+        write(
+            "gateway.yaml",
+            &yaml.to_yaml(free_address(), listener(answer)),
+        );
+        outputs.push(cli(&["reload", "--token", "x"]));
+    }
+    for output in outputs {
+        let told = format!("{}{}", output.stdout, output.stderr);
+        assert!(told.contains('?'), "{told:?}");
+        assert!(
+            !told.contains(|c: char| c.is_control() && c != '\n'),
+            "{told:?}"
+        );
+    }
 }
 
 #[test]

@@ -225,7 +225,7 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
     let limits = raw
         .limits
         .get()
-        .map(|list| limit::limits(list, names, findings));
+        .map(|list| limit::limits(list, auth, names, findings));
     let concurrency = limit::concurrency(&raw.concurrency, findings);
     let methods = methods(&raw.methods, findings);
     let hosts = hosts(&raw.hosts, findings);

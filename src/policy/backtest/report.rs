@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::decide::Verdict;
 use super::past::Past;
 use super::record::Record;
+use crate::config::text::visible;
 
 /// Groups that are told apart. A log has few; whatever else was read in place of one might have many.
 const MOST_GROUPS: usize = 10_000;
@@ -200,7 +201,6 @@ impl Example {
     }
 }
 
-/// Nothing of it drives a terminal, whatever stood in the log.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
@@ -240,6 +240,6 @@ impl fmt::Display for Report {
             self.different(),
             self.bad_lines
         );
-        f.write_str(&text.replace(|c: char| c.is_control() && c != '\n', "?"))
+        f.write_str(&visible(&text))
     }
 }

@@ -208,8 +208,7 @@ impl Imported {
 
 /// Nothing of a document ends a comment.
 fn one_line(text: &str) -> String {
-    let is_break = |c: char| c.is_control() || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}');
-    text.replace(is_break, "?")
+    text::visible(text).replace(['\n', '\u{2028}', '\u{2029}'], "?")
 }
 
 /// A name as it is where nobody reads it as something else than text, else in quotes.
