@@ -348,9 +348,10 @@ fn a_gateway_that_ends_leaves_its_share_to_the_others() {
             (gateway.metric("portcullis_replicas") == 2.0).then_some(())
         });
     }
-    let passed = eventually("the rest is given out", || {
-        let passed = burst(&gateways[..1], 100, "/", None);
-        (passed > 0).then_some(passed)
+    let mut passed = 0;
+    eventually("the rest is given out", || {
+        passed += burst(&gateways[..1], 100, "/", None);
+        (passed >= 86).then_some(())
     });
     // On a busy machine it may just have found Redis too slow.
     let log = gone.stderr().join("\n");
