@@ -175,7 +175,7 @@ fn a_small_limit_is_exact_over_all_gateways() {
     });
     let passed = 1 + burst(&gateways, 10, "/", Some(&bob));
     assert_exact(passed, 8, &gateways);
-    // three counters and the gateways
+    // Three counters, and what tells of the gateways.
     eventually("there are no keys but these", || {
         (redis.call("DBSIZE") == ":4").then_some(())
     });
