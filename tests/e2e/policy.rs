@@ -411,6 +411,22 @@ fn a_token_is_checked_by_the_gateway_s_keys() {
     );
 }
 
+#[test]
+fn to_look_at_a_token_makes_no_store_of_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let auth = "auth: { master_key: a-key-of-the-master-with-more-than-32-bytes-9x }";
+    write(dir.path(), "gateway.yaml", &format!("{auth}\n{POLICY}"));
+    let output = cli(dir.path(), &["explain", "GET", "/x", "--token", "a.b.c"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    let said = "portcullis.db: it is not there; the first start of the gateway makes it";
+    assert!(output.stderr.contains(said), "{output:?}");
+    let found: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(found, ["gateway.yaml"]);
+}
+
 const TESTS: &str = r#"tests:
   - name: a stranger cannot delete
     request: { method: DELETE, path: /users/bob/posts/1 }
