@@ -106,6 +106,14 @@ fn a_request_that_passes_is_explained_to_its_last_header() {
 }
 
 #[test]
+fn an_address_is_told_as_the_gateway_tells_it() {
+    let (code, told) = explain(&["GET", "/files/a", "--ip", "::ffff:192.0.2.7"]);
+    assert_eq!(code, 0, "{told:#}");
+    assert_eq!(told["request"]["client_ip"], "192.0.2.7");
+    assert_eq!(added(&told["headers"])["x-forwarded-for"], "192.0.2.7");
+}
+
+#[test]
 fn what_the_upstream_is_asked_for_instead_is_told() {
     let (code, told) = explain(&["GET", "/files/a%2Fb?x=/files"]);
     assert_eq!(code, 0, "{told:#}");
