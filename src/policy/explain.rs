@@ -24,6 +24,7 @@ pub struct Explanation {
     client: String,
     canonical: String,
     readings: usize,
+    /// What the last stage that it came to said.
     pub outcome: Outcome,
     pub route: Option<String>,
     /// The route in the words of the file.
@@ -32,7 +33,9 @@ pub struct Explanation {
     caller: Option<Principal>,
     is_stated: bool,
     rules: Vec<RuleText>,
+    /// The limits that it is held to, those by user once it is known who calls.
     pub buckets: Vec<Bucket>,
+    /// The route's `concurrency`.
     pub cap: Option<Cap>,
     /// What guards in shadow would refuse.
     would_refuse: Vec<(Guard, Refusal)>,

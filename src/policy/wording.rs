@@ -3,16 +3,15 @@
 use crate::authz::Key;
 use crate::config::Config;
 use crate::config::checked::{AuthMode, HostPattern, Route, Rule};
+use crate::config::shown_header;
 use crate::config::text::pattern_text;
 
 /// Whom a route asks who they are.
-pub fn auth(route: &Route) -> &'static str {
-    match (route.auth, route.shadow.auth) {
-        (AuthMode::Required, false) => "required",
-        (AuthMode::Optional, false) => "optional",
-        (AuthMode::Required, true) => "required in shadow",
-        (AuthMode::Optional, true) => "optional in shadow",
-        (AuthMode::None, _) => "none",
+pub fn auth(route: &Route) -> String {
+    let word = route.auth.as_str();
+    match route.shadow.auth && route.auth != AuthMode::None {
+        true => format!("{word} in shadow"),
+        false => word.to_owned(),
     }
 }
 
@@ -29,7 +28,7 @@ pub fn route(route: &Route) -> String {
     if !route.headers.is_empty() {
         text += &format!(", headers {}", headers(route));
     }
-    text + ", auth " + auth(route)
+    text + ", auth " + &auth(route)
 }
 
 /// `GET POST`, or `all`.
@@ -48,7 +47,7 @@ pub fn methods(route: &Route) -> String {
 /// `x-beta=1 x-gamma=2`
 pub fn headers(route: &Route) -> String {
     let headers = route.headers.iter().map(|header| {
-        let value = String::from_utf8_lossy(header.value.as_bytes());
+        let value = shown_header(&header.name, &header.value);
         format!("{}={value}", header.name)
     });
     headers.collect::<Vec<_>>().join(" ")
@@ -80,8 +79,8 @@ pub fn key(rule: &Rule, key: Key, config: &Config) -> Option<String> {
         Key::Tiers => list(&rule.tiers)?,
         Key::MinTier => {
             let rank = rule.min_rank?;
-            let tier = config.tiers.iter().find(|(_, tier)| tier.rank == rank);
-            tier.map_or_else(|| format!("rank {rank}"), |(name, _)| name.clone())
+            let tier = config.tier_of_rank(rank);
+            tier.map_or_else(|| format!("rank {rank}"), str::to_owned)
         }
         Key::Roles => list(&rule.roles)?,
         Key::Scopes => list(&rule.scopes)?,

@@ -140,6 +140,12 @@ const CASES: &[Case] = &[
         "nobody",
         &[("X-Forwarded-For", "10.1.2.3, 10.6.6.6")],
     ),
+    (
+        "GET",
+        "/inside/a",
+        "nobody",
+        &[("X-Forwarded-For", "10.1.2.3, unknown")],
+    ),
     ("GET", "/beta", "nobody", &[("X-Beta", "1")]),
     ("GET", "/beta", "nobody", &[("X-Beta", "2")]),
     ("GET", "/reports/1", "nobody", &[REPORTS]),

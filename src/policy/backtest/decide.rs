@@ -92,7 +92,7 @@ pub fn decide(stages: &Stages, record: &Record, sender: &Sender<'_>) -> Verdict 
     let Some(route) = stages.config.routes.get(index) else {
         return Verdict::Untold(UNLOGGED, None);
     };
-    let admission = match limit::admit(&stages.limits, &matched, &facts) {
+    let admission = match limit::at_once(limit::admit(&stages.limits, &matched, &facts)) {
         Ok(admission) => admission,
         Err(refusal) => return Verdict::Deny(code(&refusal), Some(index)),
     };
@@ -125,7 +125,9 @@ pub fn decide(stages: &Stages, record: &Record, sender: &Sender<'_>) -> Verdict 
         Decision::Asks(asking) => at_once(asking.ask(&facts, &Unasked)).transpose(),
     });
     let taken = permitted.and_then(|permit| match permit.filter(|_| is_counted) {
-        Some(permit) => limit::take(&stages.limits, admission, permit, &facts).map(drop),
+        Some(permit) => {
+            limit::at_once(limit::take(&stages.limits, admission, permit, &facts)).map(drop)
+        }
         // Whose tier is not known has a quota that is not known.
         None => Ok(()),
     });

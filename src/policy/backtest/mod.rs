@@ -10,7 +10,6 @@ mod tests;
 mod tests_of_logs;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -21,7 +20,7 @@ use crate::authn::Principal;
 use crate::config::checked::AuthMode;
 use crate::config::policy_test::{Credential, TestCaller};
 use crate::config::{Config, Plans};
-use crate::limit::{Clock, Hands, Slots};
+use crate::limit::{Clock, Counters, Hands, Slots};
 
 use decide::Sender;
 use past::Past;
@@ -65,8 +64,8 @@ impl Backtest {
     /// `plans` are the tiers and limit rules of the store; of each group of requests so many `examples` are kept.
     pub fn new(config: Config, endpoints: Vec<String>, plans: &Plans, examples: usize) -> Backtest {
         let (clock, hands) = Clock::manual();
-        let slots = Arc::new(Slots::new());
-        let stages = Stages::build_with(config, endpoints, plans, clock, slots);
+        let counters = Counters::new(Slots::new(), clock);
+        let stages = Stages::build_with(config, endpoints, plans, counters);
         Backtest {
             stages,
             hands,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::decide::Verdict;
 use super::past::Past;
 use super::record::Record;
+use crate::config::text::visible;
 
 /// Groups that are told apart. A log has few; whatever else was read in place of one might have many.
 const MOST_GROUPS: usize = 10_000;
@@ -38,8 +39,11 @@ type Key = (String, String, String);
 #[derive(Debug, Default)]
 pub struct Report {
     examples: usize,
+    /// Requests of the log, whether decided on or not.
     pub requests: u64,
+    /// Lines of the log that are no requests.
     pub bad_lines: u64,
+    /// Requests on which both decide alike.
     pub same: u64,
     groups: BTreeMap<Key, Group>,
     /// By why, and the route.
@@ -197,7 +201,6 @@ impl Example {
     }
 }
 
-/// Nothing of it drives a terminal, whatever stood in the log.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
@@ -237,6 +240,6 @@ impl fmt::Display for Report {
             self.different(),
             self.bad_lines
         );
-        f.write_str(&text.replace(|c: char| c.is_control() && c != '\n', "?"))
+        f.write_str(&visible(&text))
     }
 }

@@ -4,6 +4,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::checked::Route;
+use crate::config::shown_header;
 
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -45,10 +46,9 @@ impl Changes {
 
     /// What is added, by name.
     pub fn lines(&self) -> Vec<(String, String)> {
-        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let lines = self.added.iter();
         let mut lines: Vec<_> = lines
-            .map(|(name, value)| (name.to_string(), text(value)))
+            .map(|(name, value)| (name.to_string(), shown_header(name, value)))
             .collect();
         lines.sort();
         lines

@@ -30,10 +30,10 @@ impl Stages {
     /// Takes a request through the stages, as if it were the first there is. Nothing is charged that anybody
     /// else is charged, and nothing is sent.
     pub fn explain(&self, asked: &Asked, caller: &Caller<'_>) -> Explanation {
-        self.slots.clear();
+        self.counters.clear();
         let mut request = asked.request();
         let connection = Connection::new(asked.socket(), self.local());
-        let peer = ingress::peer(&connection, &self.config, request.headers());
+        let (peer, is_told) = ingress::peer(&connection, &self.config, request.headers());
         let mut told = Explanation {
             method: asked.method.to_string(),
             path: asked.target.path().to_owned(),
@@ -65,7 +65,8 @@ impl Stages {
             caller => caller,
         };
         let is_fit = ingress::measure(&request, self.config.max_header)
-            .and_then(|()| ingress::inspect(&mut request));
+            .and_then(|()| ingress::inspect(&mut request))
+            .and(is_told);
         let mut additions = Additions {
             cors: CrossOrigin::of(self.config.cors.as_ref(), request.headers()),
             security: Security::Off,
@@ -160,7 +161,7 @@ impl Pass<'_> {
             forward::scheme(&head.headers, peer.is_trusted)
         });
         told.buckets = limit::explain(&stages.limits, &matched, &facts, None);
-        let admission = match limit::admit(&stages.limits, &matched, &facts) {
+        let admission = match limit::at_once(limit::admit(&stages.limits, &matched, &facts)) {
             Ok(admission) => admission,
             Err(refusal) if refusal.code() == Code::Forbidden => return refused("ip", refusal),
             Err(refusal) => return refused("limit", refusal),
@@ -209,7 +210,7 @@ impl Pass<'_> {
         let would_refuse = permit.would_refuse().cloned();
         told.would_refuse
             .extend(would_refuse.map(|refusal| (Guard::Allow, refusal)));
-        let ticket = match limit::take(&stages.limits, admission, permit, &facts) {
+        let ticket = match limit::at_once(limit::take(&stages.limits, admission, permit, &facts)) {
             Ok(ticket) => ticket,
             Err(refusal) => return refused("limit", refusal),
         };

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Explanation, Outcome};
 use crate::authn::Principal;
-use crate::config::text::rate_text;
+use crate::config::text::{rate_text, visible};
 use crate::limit::Bucket;
 
 impl Explanation {
@@ -143,12 +143,11 @@ fn charged(bucket: &Bucket) -> &'static str {
     }
 }
 
-/// Nothing of it drives a terminal, whatever was asked.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
         self.write(&mut text)?;
-        f.write_str(&text.replace(|c: char| c.is_control() && c != '\n', "?"))
+        f.write_str(&visible(&text))
     }
 }
 
