@@ -29,13 +29,17 @@ impl OpenError {
     pub(super) fn store(store: &Store, source: StoreError) -> OpenError {
         OpenError::Store {
             at: store.to_string(),
-            source,
-            hint: match store {
-                Store::Sqlite(_) => "check that the folder exists and may be written",
-                Store::Postgres(_) => {
+            hint: match (&source, store) {
+                (StoreError::Absent, _) => "the first start of the gateway makes it",
+                (StoreError::OtherVersion, _) => {
+                    "`portcullis migrate` brings it up to date, if it is not newer than this program"
+                }
+                (_, Store::Sqlite(_)) => "check that the folder exists and may be written",
+                (_, Store::Postgres(_)) => {
                     "check that the server runs, and its host, port, user, password and database"
                 }
             },
+            source,
         }
     }
 }

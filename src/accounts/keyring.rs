@@ -3,7 +3,7 @@
 use super::clock::{self, Clock};
 use super::error::OpenError;
 use super::keys::{Held, Home, Keys, KeysError};
-use super::store::Store;
+use super::store::{Store, StoreError};
 use crate::authn::VerifyingKeys;
 use crate::config::Config;
 
@@ -17,16 +17,33 @@ pub struct KeyRing<'a> {
 
 impl<'a> KeyRing<'a> {
     pub async fn open(config: &'a Config) -> Result<KeyRing<'a>, OpenError> {
-        let store = match &config.auth.master_key {
-            Some(_) => {
-                let opened = Store::open(&config.store).await;
-                Some(opened.map_err(|source| OpenError::store(&config.store, source))?)
-            }
+        let store = match config.auth.master_key {
+            Some(_) => Some(Store::open(&config.store).await),
             None => None,
         };
+        KeyRing::of(config, store)
+    }
+
+    /// The keys that are there. The store is not changed.
+    ///
+    /// # Errors
+    /// A store that is not there, or is not up to date.
+    pub async fn open_to_read(config: &'a Config) -> Result<KeyRing<'a>, OpenError> {
+        let store = match config.auth.master_key {
+            Some(_) => Some(Store::open_to_read(&config.store).await),
+            None => None,
+        };
+        KeyRing::of(config, store)
+    }
+
+    fn of(
+        config: &'a Config,
+        store: Option<Result<Store, StoreError>>,
+    ) -> Result<KeyRing<'a>, OpenError> {
+        let store = store.transpose();
         Ok(KeyRing {
             config,
-            store,
+            store: store.map_err(|source| OpenError::store(&config.store, source))?,
             clock: clock::system(),
         })
     }

@@ -12,7 +12,7 @@ use super::keys::{Home, Keys, KeysError};
 use super::lockout::Turns;
 use super::passwords::Hasher;
 use super::settings::Settings;
-use super::store::{Account, By, NotMade, Store};
+use super::store::{Account, By, NotMade, Store, StoreError};
 use super::tiers::tier_is_gone;
 use super::validate;
 use crate::config::checked::PasswordPolicy;
@@ -48,8 +48,27 @@ impl Users {
         Users::open_with(config, clock::system()).await
     }
 
+    /// Opens the store to look at it: nothing in it changes.
+    ///
+    /// # Errors
+    /// A store that is not there, or is not up to date.
+    pub async fn open_to_read(config: &Config) -> Result<Users, OpenError> {
+        Users::on(
+            config,
+            Store::open_to_read(&config.store).await,
+            clock::system(),
+        )
+    }
+
     pub(super) async fn open_with(config: &Config, clock: Clock) -> Result<Users, OpenError> {
-        let opened = Store::open(&config.store).await;
+        Users::on(config, Store::open(&config.store).await, clock)
+    }
+
+    fn on(
+        config: &Config,
+        opened: Result<Store, StoreError>,
+        clock: Clock,
+    ) -> Result<Users, OpenError> {
         let store = opened.map_err(|source| OpenError::store(&config.store, source))?;
         Ok(Users {
             store,

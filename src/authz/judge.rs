@@ -50,6 +50,18 @@ pub enum Key {
 }
 
 impl Key {
+    /// Every key that the file may have, in the order in which they are told.
+    pub const ALL: [Key; 8] = [
+        Key::Superuser,
+        Key::Owner,
+        Key::Tiers,
+        Key::MinTier,
+        Key::Roles,
+        Key::Scopes,
+        Key::Claims,
+        Key::Cel,
+    ];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Key::Identity => "identity",

@@ -512,6 +512,18 @@ fn what_is_no_plain_segment_is_not_asked_about() {
 }
 
 #[test]
+fn every_key_that_a_rule_may_have_is_known() {
+    let schema = crate::config::schema();
+    let rule = &schema["properties"]["routes"]["items"]["properties"]["allow"]["items"];
+    let keys = rule["properties"].as_object().unwrap().keys();
+    let mut known = Key::ALL.map(Key::as_str);
+    known.sort_unstable();
+    let mut keys: Vec<_> = keys.collect();
+    keys.sort_unstable();
+    assert_eq!(keys, known);
+}
+
+#[test]
 fn the_first_key_that_fails_is_told() {
     let nothing = Rule::default;
     let failing = [

@@ -128,10 +128,9 @@ impl Accounts {
             .build()?;
         let opened = match &config.store {
             _ if is_unwanted => Err("by --no-store".to_owned()),
-            // To look is no reason to make one.
             Store::Sqlite(path) if !path.exists() => Err(format!("there is no {}", path.display())),
             _ => runtime.block_on(async {
-                let users = Users::open(config)
+                let users = Users::open_to_read(config)
                     .await
                     .map_err(|error| error.to_string())?;
                 let plans = users.plans().await.map_err(|error| error.to_string())?;

@@ -102,7 +102,7 @@ fn authenticator(config: &Config) -> Result<Authenticator, Box<dyn std::error::E
         .enable_all()
         .build()?;
     let keys = runtime.block_on(async {
-        let ring = KeyRing::open(config).await?;
+        let ring = KeyRing::open_to_read(config).await?;
         Ok::<_, Box<dyn std::error::Error>>(ring.verifying().await?)
     })?;
     Ok(Authenticator::new(

@@ -69,6 +69,9 @@ enum News {
 
 impl Watch {
     /// Watches a file that is there. Needs a runtime.
+    ///
+    /// # Errors
+    /// What is no regular file, or cannot be watched.
     pub fn new(path: &Path) -> io::Result<Watch> {
         if !std::fs::metadata(path)?.is_file() {
             return Err(io::Error::other("it is no regular file"));

@@ -3,12 +3,10 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header;
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
@@ -16,15 +14,14 @@ use hyper::body::Incoming;
 
 use super::assertion::Assertions;
 use super::body::{Progress, RequestBody, ResponseBody, Upload};
-use super::headers::{self, Hop, Told};
+use super::headers;
+use super::outbound::{Outbound, no_upstream};
 use super::pool::{ConnectError, Connection, Pool};
 use super::reserved::Names;
-use super::rewrite;
 use super::target::{Directory, Target};
-use super::template::{self, Filled, Scene};
 use crate::authn::Principal;
 use crate::config::Config;
-use crate::config::checked::{self, Identity, Route};
+use crate::config::checked::{self, Route};
 use crate::limit::{Limits, Ticket};
 use crate::request::{Code, Refusal};
 
@@ -155,20 +152,11 @@ impl Balanced {
 
 /// What sending needs beside the request and its ticket.
 pub struct Context<'a> {
-    pub route: &'a Route,
-    pub upstreams: &'a Upstreams,
+    pub outbound: Outbound<'a>,
     pub pools: &'a WorkerPools,
     pub limits: &'a Limits,
-    pub identity: &'a Identity,
     /// `None` where the file asks for none.
     pub assertions: Option<&'a Assertions>,
-    pub hop: &'a Hop,
-    pub is_trusted: bool,
-    pub request_id: &'a HeaderValue,
-    /// The name of the cookie that carries refresh tokens.
-    pub refresh_cookie: &'a str,
-    /// Where the request comes from.
-    pub client: IpAddr,
     pub trace: &'a mut Trace,
 }
 
@@ -197,27 +185,19 @@ pub async fn send(
     request: Request<Incoming>,
     context: Context<'_>,
 ) -> Result<Response<ResponseBody>, Refusal> {
+    let Outbound {
+        route, upstreams, ..
+    } = context.outbound;
     let (Some(upstream), Some(balanced)) = (
-        context.upstreams.all.get(context.route.upstream),
-        context.pools.upstreams.get(context.route.upstream),
+        upstreams.all.get(route.upstream),
+        context.pools.upstreams.get(route.upstream),
     ) else {
-        return Err(Refusal::new(Code::Internal, "The gateway failed.").because("no upstream"));
+        return Err(no_upstream());
     };
-    let (mut head, body) = request.into_parts();
-    let names = &context.upstreams.names;
-    let scene = Scene {
-        principal: ticket.permit().principal(),
-        matched: ticket.permit().matched(),
-        method: &head.method,
-        path: head.uri.path(),
-        host: head.headers.get(header::HOST),
-        scheme: headers::scheme(&head.headers, context.is_trusted),
-        ip: context.client,
-        request_id: context.request_id,
-    };
-    let assertion = match (context.assertions, scene.principal) {
+    let permit = ticket.permit();
+    let assertion = match (context.assertions, permit.principal()) {
         (Some(assertions), Principal::User(user)) => {
-            let signed = assertions.value(user, context.route.upstream, &upstream.name);
+            let signed = assertions.value(user, route.upstream, &upstream.name);
             let signed = signed.map_err(|error| {
                 Refusal::new(Code::Internal, "The gateway failed.").because(error)
             })?;
@@ -225,35 +205,17 @@ pub async fn send(
         }
         _ => None,
     };
-    let identity_values = template::values(&context.identity.headers, &scene);
-    let edits = Filled::of(&context.route.request_headers, &scene);
-    let edits_of_response = Filled::of(&context.route.response_headers, &scene);
-    let told = Told {
-        host: &upstream.host,
-        host_rewrite: &context.route.rewrite.host,
-        hop: context.hop,
-        is_trusted: context.is_trusted,
-        request_id: context.request_id,
-        identity: context.identity,
-        principal: ticket.permit().principal(),
-        auth: context.route.auth,
-        refresh_cookie: context.refresh_cookie,
-        names,
-        identity_values: &identity_values,
-        assertion,
-        edits: &edits,
-    };
-    headers::toward_upstream(&mut head.headers, &told);
-    head.uri = rewrite::target(&context.route.rewrite, &head.uri)?;
+    let (mut head, body) = request.into_parts();
+    let edits_of_response = context.outbound.write(&mut head, permit, assertion)?;
     head.version = Version::HTTP_11;
 
-    let (body, progress) = request_body(body, context.route, names)?;
+    let (body, progress) = request_body(body, route, &upstreams.names)?;
     if progress.is_some() {
         headers::frame(&mut head.headers);
     }
     context.trace.upload.clone_from(&progress);
     let deadline = Deadline {
-        timeout: context.route.timeout.unwrap_or(upstream.response_timeout),
+        timeout: route.timeout.unwrap_or(upstream.response_timeout),
         progress,
     };
     let started = Instant::now();

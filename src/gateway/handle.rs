@@ -17,7 +17,7 @@ use super::worker::{Current, Worker};
 use crate::authn::Identified;
 use crate::authz::{self, Asking, Decision, Permit};
 use crate::config::checked::AuthMode;
-use crate::forward::{self, Asked};
+use crate::forward::{self, Asked, Outbound};
 use crate::limit::{self, Admission};
 use crate::request::{Facts, ListedOrigin, Refusal};
 use crate::route::{self, Destination};
@@ -136,18 +136,20 @@ async fn serve(
     let mut ticket = limit::take(&snapshot.limits, admission, permit, &facts).await?;
     ledger.limited(&mut ticket);
 
-    let context = forward::Context {
+    let outbound = Outbound {
+        config: &snapshot.config,
         route,
         upstreams: &snapshot.upstreams,
-        pools: &current.pools,
-        limits: &snapshot.limits,
-        identity: &snapshot.config.identity,
-        assertions: snapshot.assertions.as_deref(),
         hop: &connection.hop,
+        client: peer.client,
         is_trusted: peer.is_trusted,
         request_id: &ledger.request_id(),
-        refresh_cookie: &snapshot.config.auth.cookie.name,
-        client: peer.client,
+    };
+    let context = forward::Context {
+        outbound,
+        pools: &current.pools,
+        limits: &snapshot.limits,
+        assertions: snapshot.assertions.as_deref(),
         trace: ledger.trace(),
     };
     let mut response = forward::send(ticket, Request::from_parts(head, body), context).await?;

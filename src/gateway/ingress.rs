@@ -18,7 +18,7 @@ use crate::request::{Code, Peer, Refusal};
 #[derive(Debug, Clone)]
 pub struct Connection {
     pub peer: SocketAddr,
-    pub(super) hop: Hop,
+    pub hop: Hop,
     /// A request was refused before its body was read.
     pub(super) has_unread: Cell<bool>,
     /// Requests that are being served.

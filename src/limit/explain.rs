@@ -10,7 +10,7 @@ use crate::request::Facts;
 use crate::route::Matched;
 
 use super::policy::{Limit, Limits};
-use super::stage::{early_value, late, late_value};
+use super::stage::{cap_value, early_value, late, late_value};
 use super::value::{Network, Value};
 
 /// A limit as one caller meets it.
@@ -100,10 +100,7 @@ pub fn explain_cap(
     let cap = limits.routes.get(matched.route()?)?.concurrency.as_ref()?;
     let client = Network::from(facts.peer.client);
     let user = principal.user().map(|user| &**user);
-    let value = match cap.key.is_early() {
-        true => early_value(&cap.key, client, facts),
-        false => late_value(&cap.key, client, user),
-    };
+    let value = cap_value(&cap.key, client, user, facts);
     Some(Cap {
         key: told(&cap.key, value, facts, user),
         max: cap.max,

@@ -194,6 +194,19 @@ impl Ticket {
     }
 }
 
+/// Whose requests under way a cap counts together.
+pub(super) fn cap_value(
+    key: &LimitKey,
+    client: Network,
+    user: Option<&User>,
+    facts: &Facts<'_>,
+) -> Value {
+    match key.is_early() {
+        true => early_value(key, client, facts),
+        false => late_value(key, client, user),
+    }
+}
+
 /// Whose counter a limit charges that need not know the caller.
 pub(super) fn early_value(key: &LimitKey, client: Network, facts: &Facts<'_>) -> Value {
     let address = Value::Address(client);
@@ -283,10 +296,7 @@ impl Limits {
         let Some(cap) = &route.concurrency else {
             return Ok(None);
         };
-        let value = match cap.key.is_early() {
-            true => early_value(&cap.key, client, facts),
-            false => late_value(&cap.key, client, user),
-        };
+        let value = cap_value(&cap.key, client, user, facts);
         match self.counters.slots.seats.take(cap.scope, value, cap.max) {
             Some(seat) => Ok(Some(seat)),
             None => Err(Refusal::new(

@@ -1,5 +1,6 @@
 //! Rules and routes in the words of the file.
 
+use crate::authz::Key;
 use crate::config::Config;
 use crate::config::checked::{AuthMode, HostPattern, Route, Rule};
 use crate::config::shown_header;
@@ -54,31 +55,20 @@ pub fn headers(route: &Route) -> String {
 
 /// `{ owner: {username}, tiers: [pro] }`
 pub fn rule(rule: &Rule, config: &Config) -> String {
-    let keys = KEYS.iter().filter_map(|name| key(rule, name, config));
+    let keys = Key::ALL.iter().filter_map(|name| key(rule, *name, config));
     format!("{{ {} }}", keys.collect::<Vec<_>>().join(", "))
 }
 
-/// Every key that a rule may have, in the order in which they are told.
-const KEYS: [&str; 8] = [
-    "superuser",
-    "owner",
-    "tiers",
-    "min_tier",
-    "roles",
-    "scopes",
-    "claims",
-    "cel",
-];
-
 /// One key of a rule as the file has it; `None` for one that it does not have.
-pub fn key(rule: &Rule, name: &str, config: &Config) -> Option<String> {
+pub fn key(rule: &Rule, key: Key, config: &Config) -> Option<String> {
     let list = |values: &[String]| match values {
         [] => None,
         values => Some(format!("[{}]", values.join(", "))),
     };
-    let value = match name {
-        "superuser" => rule.superuser?.to_string(),
-        "owner" => match (&rule.owner, &rule.look_up) {
+    let value = match key {
+        Key::Identity => return None,
+        Key::Superuser => rule.superuser?.to_string(),
+        Key::Owner => match (&rule.owner, &rule.look_up) {
             (Some(owner), _) => format!("{{{}}} = {}", owner.parameter, owner.equals),
             (None, Some(look_up)) => format!(
                 "{} of {} = {}",
@@ -86,21 +76,21 @@ pub fn key(rule: &Rule, name: &str, config: &Config) -> Option<String> {
             ),
             (None, None) => return None,
         },
-        "tiers" => list(&rule.tiers)?,
-        "min_tier" => {
+        Key::Tiers => list(&rule.tiers)?,
+        Key::MinTier => {
             let rank = rule.min_rank?;
             let tier = config.tier_of_rank(rank);
             tier.map_or_else(|| format!("rank {rank}"), str::to_owned)
         }
-        "roles" => list(&rule.roles)?,
-        "scopes" => list(&rule.scopes)?,
-        "claims" if !rule.claims.is_empty() => {
+        Key::Roles => list(&rule.roles)?,
+        Key::Scopes => list(&rule.scopes)?,
+        Key::Claims if rule.claims.is_empty() => return None,
+        Key::Claims => {
             let claims = rule.claims.iter();
             let claims = claims.map(|claim| format!("{}: {}", claim.name, claim.value));
             format!("{{ {} }}", claims.collect::<Vec<_>>().join(", "))
         }
-        "cel" => format!("'{}'", rule.cel.as_ref()?.source()),
-        _ => return None,
+        Key::Cel => format!("'{}'", rule.cel.as_ref()?.source()),
     };
-    Some(format!("{name}: {value}"))
+    Some(format!("{}: {value}", key.as_str()))
 }

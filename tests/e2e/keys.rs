@@ -223,6 +223,9 @@ fn with_a_master_key_the_keys_are_in_the_store() {
     let listed = gateway.cli(&["key", "list"], "");
     assert!(listed.stdout.contains(&kid(&alice.access)), "{listed:?}");
     assert!(listed.stdout.contains("the store"), "{listed:?}");
+    let explain = ["explain", "GET", "/", "--token", &alice.access];
+    let explained = gateway.cli(&explain, "");
+    assert_eq!(explained.code, 0, "{explained:?}");
     let gateway = gateway.restart();
     gateway.send(&get("/").bearer(&alice.access)).expect(200);
     gateway.refresh(&alice.refresh).expect(200);

@@ -38,4 +38,5 @@ mod stores;
 mod streaming;
 mod templates;
 mod tiers;
+mod told_and_served;
 mod upstream_failures;

@@ -106,6 +106,14 @@ fn a_request_that_passes_is_explained_to_its_last_header() {
 }
 
 #[test]
+fn an_address_is_told_as_the_gateway_tells_it() {
+    let (code, told) = explain(&["GET", "/files/a", "--ip", "::ffff:192.0.2.7"]);
+    assert_eq!(code, 0, "{told:#}");
+    assert_eq!(told["request"]["client_ip"], "192.0.2.7");
+    assert_eq!(added(&told["headers"])["x-forwarded-for"], "192.0.2.7");
+}
+
+#[test]
 fn what_the_upstream_is_asked_for_instead_is_told() {
     let (code, told) = explain(&["GET", "/files/a%2Fb?x=/files"]);
     assert_eq!(code, 0, "{told:#}");
@@ -409,6 +417,22 @@ fn a_token_is_checked_by_the_gateway_s_keys() {
         !output.stdout.contains(&alice.access),
         "no token is printed"
     );
+}
+
+#[test]
+fn to_look_at_a_token_makes_no_store_of_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let auth = "auth: { master_key: a-key-of-the-master-with-more-than-32-bytes-9x }";
+    write(dir.path(), "gateway.yaml", &format!("{auth}\n{POLICY}"));
+    let output = cli(dir.path(), &["explain", "GET", "/x", "--token", "a.b.c"]);
+    assert_eq!(output.code, 1, "{output:?}");
+    let said = "portcullis.db: it is not there; the first start of the gateway makes it";
+    assert!(output.stderr.contains(said), "{output:?}");
+    let found: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(found, ["gateway.yaml"]);
 }
 
 const TESTS: &str = r#"tests:

@@ -17,6 +17,10 @@ pub enum StoreError {
     Migration(#[from] sqlx::migrate::MigrateError),
     #[error("its file could not be made: {0}")]
     File(#[from] std::io::Error),
+    #[error("it is not there")]
+    Absent,
+    #[error("its tables are of another version")]
+    OtherVersion,
 }
 
 pub(super) struct Health {

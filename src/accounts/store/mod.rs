@@ -49,6 +49,14 @@ impl Store {
         })
     }
 
+    /// Connects to what is there and up to date, and changes nothing, now or later.
+    pub async fn open_to_read(store: &checked::Store) -> Result<Store, StoreError> {
+        Ok(Store {
+            db: Db::open_to_read(store).await?,
+            health: Health::up("the store"),
+        })
+    }
+
     /// Whether the last call went well.
     pub fn is_up(&self) -> bool {
         self.health.is_up()

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::db::query;
 use super::*;
+use crate::accounts::testing::config_for;
 
 async fn open(path: &Path) -> Store {
     let store = checked::Store::Sqlite(path.to_owned());
@@ -37,6 +38,56 @@ async fn a_locked_file_is_an_error_for_writers_until_it_is_free() {
     drop(lock);
     assert!(!end().await.unwrap());
     assert!(store.is_up());
+}
+
+#[tokio::test]
+async fn what_is_opened_to_read_is_neither_made_nor_changed() {
+    read_only("on_sqlite").await;
+}
+
+#[tokio::test]
+async fn what_is_opened_to_read_is_neither_made_nor_changed_on_postgres() {
+    read_only("on_postgres").await;
+}
+
+async fn read_only(suite: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config_for(suite, folder.path());
+    let read = async || Store::open_to_read(&config.store).await;
+    assert!(read().await.is_err(), "it is not there, or has no tables");
+    let is_made = |store: &checked::Store| match store {
+        checked::Store::Sqlite(path) => path.exists(),
+        checked::Store::Postgres(_) => false,
+    };
+    assert!(!is_made(&config.store));
+    let store = Store::open(&config.store).await.unwrap();
+    let version = store.schema_version().await.unwrap();
+
+    let reader = read().await.unwrap();
+    let account = reader.account(Key::Id(Uuid::nil())).await;
+    assert!(account.unwrap().is_none());
+    let mut tx = reader.db.begin().await.unwrap();
+    let written = query("DELETE FROM sessions").execute(&mut tx).await;
+    assert!(written.is_err(), "it cannot write");
+    drop(tx);
+
+    // Of a program that had one migration less, and of one that has another.
+    for change in [
+        "DELETE FROM _sqlx_migrations WHERE version = $1",
+        "UPDATE _sqlx_migrations SET checksum = checksum || checksum WHERE version < $1",
+    ] {
+        let mut tx = store.db.begin().await.unwrap();
+        let changed = query(change).bind(version).execute(&mut tx).await.unwrap();
+        assert!(changed > 0);
+        tx.commit().await.unwrap();
+        let before = store.schema_version().await.unwrap();
+        let refused = read().await.err();
+        assert!(
+            matches!(refused, Some(StoreError::OtherVersion)),
+            "{change}"
+        );
+        assert_eq!(store.schema_version().await.unwrap(), before, "{change}");
+    }
 }
 
 #[tokio::test]

@@ -233,7 +233,7 @@ fn judge(rules: &[Rule], outcomes: &[Outcome], is_known: bool) -> Option<bool> {
     let mut is_sure = rules.len() == outcomes.len();
     for (rule, outcome) in rules.iter().zip(outcomes) {
         match outcome {
-            Outcome::Holds if ALL.iter().all(|key| is_told(*key, rule, is_known)) => {
+            Outcome::Holds if Key::ALL.iter().all(|key| is_told(*key, rule, is_known)) => {
                 return Some(true);
             }
             Outcome::Holds => is_sure = false,
@@ -244,18 +244,6 @@ fn judge(rules: &[Rule], outcomes: &[Outcome], is_known: bool) -> Option<bool> {
     }
     is_sure.then_some(false)
 }
-
-/// Every key by which a rule can fail.
-const ALL: [Key; 8] = [
-    Key::Superuser,
-    Key::Tiers,
-    Key::MinTier,
-    Key::Roles,
-    Key::Scopes,
-    Key::Claims,
-    Key::Owner,
-    Key::Cel,
-];
 
 /// Whether what the rule asks under the key is known.
 fn is_told(key: Key, rule: &Rule, is_known: bool) -> bool {

@@ -6,6 +6,8 @@ mod record;
 mod report;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_logs;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;

@@ -3,8 +3,9 @@
 use std::fmt::{self, Write as _};
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::{Explanation, Outcome, is_unstated};
+use super::{Explanation, Outcome};
 use crate::authn::Principal;
 use crate::config::text::{rate_text, visible};
 use crate::limit::Bucket;
@@ -101,7 +102,7 @@ impl Explanation {
             "rules": self.rules.iter().map(|rule| json!({
                 "rule": rule.text,
                 "holds": rule.fails.is_none(),
-                "fails": rule.fails.as_ref().map(|(key, _)| key),
+                "fails": rule.fails.as_ref().map(|(key, _)| key.as_str()),
                 "why": rule.fails.as_ref().map(|(_, why)| why),
             })).collect::<Vec<_>>(),
             "concurrency": self.cap.as_ref().map(|cap| json!({ "key": cap.key, "max": cap.max })),
@@ -111,7 +112,7 @@ impl Explanation {
                 "status": refusal.code().status().as_u16(),
                 "code": refusal.code().as_str(),
             })).collect::<Vec<_>>(),
-            "headers": { "removed": self.removed, "added": added(&self.added) },
+            "headers": { "removed": self.request.removed, "added": added(&self.request.lines()) },
             "upstream": self.outgoing.as_ref().map(|outgoing| &outgoing.upstream),
             "path": self.forwarded_path(),
             "upstream_urls": self.urls(),
@@ -183,7 +184,7 @@ impl Explanation {
                 None => row(out, "rule", &format!("holds: {}", rule.text))?,
                 Some((key, why)) => {
                     row(out, "rule", &format!("fails: {}", rule.text))?;
-                    row(out, "", &format!("by {key}: {why}"))?;
+                    row(out, "", &format!("by {}: {why}", key.as_str()))?;
                 }
             }
         }
@@ -215,10 +216,10 @@ impl Explanation {
                 &format!("{guard} would refuse: {status} {code}"),
             )?;
         }
-        if !self.removed.is_empty() {
-            row(out, "removed", &self.removed.join(", "))?;
+        if !self.request.removed.is_empty() {
+            row(out, "removed", &self.request.removed.join(", "))?;
         }
-        for (name, value) in &self.added {
+        for (name, value) in self.request.lines() {
             row(out, "added", &format!("{name}: {value}"))?;
         }
         for url in self.urls() {
@@ -262,4 +263,9 @@ impl Explanation {
         }
         writeln!(out, "{:<10}{text}", "caller")
     }
+}
+
+/// An account without a stated id has this one.
+fn is_unstated(id: Uuid) -> bool {
+    id.is_nil()
 }

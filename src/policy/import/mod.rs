@@ -34,6 +34,9 @@ pub enum NotOpenApi {
 }
 
 /// Reads the operations of a document, for routes that go to the upstream of this name.
+///
+/// # Errors
+/// The first that is wrong with the document, and where.
 pub fn import_openapi(document: &Value, upstream: &str) -> Result<Imported, NotOpenApi> {
     let version = |value: &Value| match value {
         Value::String(text) => text.clone(),

@@ -7,6 +7,7 @@ mod query;
 mod row;
 mod sqlite;
 
+use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPool;
 
 use self::sqlite::{Sqlite, Turn};
@@ -87,6 +88,28 @@ impl Db {
         }
     }
 
+    /// Opens a store that is there, and of which the tables are those of this program, to read alone.
+    pub async fn open_to_read(store: &checked::Store) -> Result<Db, StoreError> {
+        let (db, migrations) = match store {
+            checked::Store::Sqlite(path) if !path.exists() => return Err(StoreError::Absent),
+            checked::Store::Sqlite(path) => {
+                let sqlite = Sqlite::open_to_read(path).await?;
+                (Db::Sqlite(sqlite), &sqlite::MIGRATIONS)
+            }
+            checked::Store::Postgres(at) => {
+                let pool = postgres::open_to_read(&at.url).await?;
+                (Db::Postgres(pool), &postgres::MIGRATIONS)
+            }
+        };
+        match is_of(&db, migrations).await {
+            Ok(true) => Ok(db),
+            Ok(false) => Err(StoreError::OtherVersion),
+            // No migrator was there.
+            Err(error) if error.as_database_error().is_some() => Err(StoreError::OtherVersion),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Begins a transaction that may write.
     pub async fn begin(&self) -> Result<Tx, sqlx::Error> {
         Ok(Tx(match self {
@@ -95,6 +118,24 @@ impl Db {
         }))
     }
 }
+
+/// Whether these migrations and no others were run.
+async fn is_of(db: &Db, migrations: &Migrator) -> Result<bool, sqlx::Error> {
+    let applied = query(APPLIED).fetch_all(db).await?;
+    let mut known = migrations.iter();
+    for row in &applied {
+        let known = known.next();
+        let (version, checksum) = (row.get::<i64>("version")?, row.get::<&[u8]>("checksum")?);
+        if known.is_none_or(|known| known.version != version || *known.checksum != *checksum) {
+            return Ok(false);
+        }
+    }
+    Ok(known.next().is_none())
+}
+
+/// The migrator's own table.
+const APPLIED: &str =
+    "SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version";
 
 impl Tx {
     /// Returns once what was done is on the disk.

@@ -10,7 +10,7 @@ use sqlx::{ConnectOptions, Connection};
 use crate::accounts::store::StoreError;
 use crate::config::Secret;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// PostgreSQL takes a hundred unless told otherwise; half a dozen gateways share them.
 const CONNECTIONS: u32 = 16;
@@ -24,6 +24,27 @@ const LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// Opens a pool and brings the tables up to date. Of gateways that start together one does that, and the
 /// others wait: the migrator holds an advisory lock.
 pub(super) async fn open(url: &Secret) -> Result<PgPool, StoreError> {
+    let pool = pool(options(url)?).await?;
+    let mut connection = pool.acquire().await?;
+    // What takes long once is allowed to.
+    sqlx::query("SET statement_timeout = 0")
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query("SET lock_timeout = 0")
+        .execute(&mut *connection)
+        .await?;
+    MIGRATIONS.run_direct(None, &mut *connection, false).await?;
+    connection.close().await?;
+    Ok(pool)
+}
+
+/// Opens a pool of connections that write nothing.
+pub(super) async fn open_to_read(url: &Secret) -> Result<PgPool, StoreError> {
+    let options = options(url)?.options([("default_transaction_read_only", "on")]);
+    Ok(pool(options).await?)
+}
+
+fn options(url: &Secret) -> Result<PgConnectOptions, sqlx::Error> {
     let options = PgConnectOptions::from_str(url.expose())?
         .application_name("portcullis")
         .options([
@@ -35,7 +56,11 @@ pub(super) async fn open(url: &Secret) -> Result<PgPool, StoreError> {
             ("client_min_messages", "warning"),
         ])
         .disable_statement_logging();
-    let pool = PgPoolOptions::new()
+    Ok(options)
+}
+
+async fn pool(options: PgConnectOptions) -> Result<PgPool, sqlx::Error> {
+    PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(PATIENCE)
         .max_lifetime(LIFETIME)
@@ -49,16 +74,5 @@ pub(super) async fn open(url: &Secret) -> Result<PgPool, StoreError> {
             })
         })
         .connect_with(options)
-        .await?;
-    let mut connection = pool.acquire().await?;
-    // What takes long once is allowed to.
-    sqlx::query("SET statement_timeout = 0")
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query("SET lock_timeout = 0")
-        .execute(&mut *connection)
-        .await?;
-    MIGRATIONS.run_direct(None, &mut *connection, false).await?;
-    connection.close().await?;
-    Ok(pool)
+        .await
 }

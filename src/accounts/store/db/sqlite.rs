@@ -21,7 +21,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::accounts::store::StoreError;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 const READERS: u32 = 4;
 /// How long a writer waits for another process's lock, or a reader for a connection.
@@ -62,34 +62,24 @@ impl Sqlite {
     /// Opens the file, makes it (mode 0600) when it is missing, and brings its tables up to date.
     pub async fn open(path: &Path) -> Result<Sqlite, StoreError> {
         create_file(path)?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .foreign_keys(true)
-            .busy_timeout(LOCK_WAIT)
+        let options = options(path)
             .journal_mode(SqliteJournalMode::Wal)
             // What was answered survives a power cut too: NORMAL may lose the last commits of a WAL.
-            .synchronous(SqliteSynchronous::Full)
-            .disable_statement_logging();
+            .synchronous(SqliteSynchronous::Full);
         let mut connection = first_connection(&options).await?;
         migrate(&mut connection).await?;
-        let reader = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .acquire_timeout(LOCK_WAIT)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .connect_with(options.clone().read_only(true))
-            .await?;
-        let writer = Writer {
-            options,
-            connection: Some(connection),
-            batch: None,
-            has_savepoint: false,
-            is_unsure: false,
-        };
         Ok(Sqlite {
-            writer: Arc::new(Mutex::new(writer)),
-            reader,
+            reader: readers(options.clone().read_only(true)).await?,
+            writer: Writer::new(options, Some(connection)),
+        })
+    }
+
+    /// Opens a file that is there. Whoever would write is refused by SQLite.
+    pub async fn open_to_read(path: &Path) -> Result<Sqlite, sqlx::Error> {
+        let options = options(path).read_only(true);
+        Ok(Sqlite {
+            reader: readers(options.clone()).await?,
+            writer: Writer::new(options, None),
         })
     }
 
@@ -192,6 +182,19 @@ async fn settle(writer: &Mutex<Writer>, batch: &Arc<Batch>) -> Result<(), String
 }
 
 impl Writer {
+    fn new(
+        options: SqliteConnectOptions,
+        connection: Option<SqliteConnection>,
+    ) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Writer {
+            options,
+            connection,
+            batch: None,
+            has_savepoint: false,
+            is_unsure: false,
+        }))
+    }
+
     async fn run(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
         let connection = self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
         sqlx::query(sql).execute(connection).await.map(drop)
@@ -253,6 +256,25 @@ impl Writer {
             let _ = connection.close_hard().await;
         }
     }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .foreign_keys(true)
+        .busy_timeout(LOCK_WAIT)
+        .disable_statement_logging()
+}
+
+async fn readers(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(LOCK_WAIT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .connect_with(options)
+        .await
 }
 
 /// Of processes that open a new file together one changes it to a WAL. SQLite tells the others that it

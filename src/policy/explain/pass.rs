@@ -1,0 +1,264 @@
+//! One request that nobody sends, through the stages.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use http::request::Parts;
+use http::{HeaderValue, Request};
+
+use super::headers::Changes;
+use super::why;
+use super::{Explanation, Outcome, RuleText};
+use crate::authn::{self, Identified, Principal};
+use crate::authz::{self, Decision};
+use crate::config::checked::{AuthMode, Guard, Route};
+use crate::forward::{self, Outbound};
+use crate::gateway::cors::{self, CrossOrigin};
+use crate::gateway::ingress::{self, Connection};
+use crate::gateway::{Additions, Security};
+use crate::limit;
+use crate::policy::asked::Asked;
+use crate::policy::caller::{Caller, is_read};
+use crate::policy::stages::Stages;
+use crate::policy::wording;
+use crate::request::{Code, Facts, Peer, Refusal};
+use crate::route::{self, Destination, Matched};
+
+const REQUEST_ID: HeaderValue = HeaderValue::from_static("<new>");
+
+impl Stages {
+    /// Takes a request through the stages, as if it were the first there is. Nothing is charged that anybody
+    /// else is charged, and nothing is sent.
+    pub fn explain(&self, asked: &Asked, caller: &Caller<'_>) -> Explanation {
+        self.counters.clear();
+        let mut request = asked.request();
+        let connection = Connection::new(asked.socket(), self.local());
+        let (peer, is_told) = ingress::peer(&connection, &self.config, request.headers());
+        let mut told = Explanation {
+            method: asked.method.to_string(),
+            path: asked.target.path().to_owned(),
+            host: String::from_utf8_lossy(asked.host.as_bytes()).into_owned(),
+            client: peer.client.to_string(),
+            canonical: route::canonical(asked.target.path()),
+            readings: route::readings_of(asked.target.path()).len(),
+            outcome: Outcome::Forwarded,
+            route: None,
+            route_text: String::new(),
+            near: Vec::new(),
+            caller: None,
+            is_stated: matches!(caller, Caller::Stated(_)),
+            rules: Vec::new(),
+            buckets: Vec::new(),
+            cap: None,
+            would_refuse: Vec::new(),
+            outgoing: None,
+            request: Changes::default(),
+            response: Changes::default(),
+            notes: Vec::new(),
+        };
+        let caller = match caller {
+            Caller::Stated(principal) if !is_read(principal, &self.config) => {
+                let why = "no API key is read: `auth.api_keys.enabled` is false";
+                told.notes.push(why.to_owned());
+                &Caller::Stated(Principal::Anonymous)
+            }
+            caller => caller,
+        };
+        let is_fit = ingress::measure(&request, self.config.max_header)
+            .and_then(|()| ingress::inspect(&mut request))
+            .and(is_told);
+        let mut additions = Additions {
+            cors: CrossOrigin::of(self.config.cors.as_ref(), request.headers()),
+            security: Security::Off,
+        };
+        told.outcome = match is_fit {
+            Ok(()) => {
+                let pass = Pass {
+                    stages: self,
+                    asked,
+                    caller,
+                    connection: &connection,
+                    peer: &peer,
+                };
+                pass.go(&mut told, &mut additions, request)
+            }
+            Err(refusal) => Outcome::Refused {
+                stage: "ingress",
+                refusal,
+            },
+        };
+        additions.tell(&mut told.response.added);
+        told
+    }
+
+    fn local(&self) -> std::net::SocketAddr {
+        self.config
+            .listen
+            .first()
+            .map_or(([0, 0, 0, 0], 8080).into(), |l| l.address)
+    }
+}
+
+/// What the stages are asked about.
+struct Pass<'a> {
+    stages: &'a Stages,
+    asked: &'a Asked,
+    caller: &'a Caller<'a>,
+    connection: &'a Connection,
+    peer: &'a Peer,
+}
+
+impl Pass<'_> {
+    /// As `gateway::handle` does it, with an explanation at each step.
+    fn go(
+        &self,
+        told: &mut Explanation,
+        additions: &mut Additions,
+        request: Request<()>,
+    ) -> Outcome {
+        let Pass { stages, peer, .. } = *self;
+        let config = &stages.config;
+        let refused = |stage, refusal| Outcome::Refused { stage, refusal };
+        let (head, ()) = request.into_parts();
+        let facts = Facts {
+            head: &head,
+            host: ingress::host(&head.headers),
+            peer,
+        };
+        if let Some(preflight) = cors::preflight(config, &stages.table, &facts) {
+            if let Destination::Route(index) = preflight.destination {
+                let route = &config.routes[index];
+                told.route = Some(route.name.clone());
+                told.route_text = wording::route(route);
+            }
+            additions.cors = preflight.cors;
+            return match preflight.answer {
+                Ok(answer) => {
+                    told.response.added = answer.into_parts().0.headers;
+                    Outcome::Preflight
+                }
+                Err(refusal) => refused("cors", refusal),
+            };
+        }
+        let found = route::find(&stages.table, &facts);
+        let taken = found.as_ref().ok().and_then(Matched::route);
+        let near = route::near(config, &facts, taken).into_iter();
+        let near = near.map(|near| why::not_taken(&near, taken.is_some(), config));
+        told.near = near.collect();
+        let matched = match found {
+            Ok(matched) => matched,
+            Err(refusal) => return refused("route", refusal),
+        };
+        let Destination::Route(index) = matched.destination else {
+            told.near.clear();
+            return Outcome::AuthApi;
+        };
+        let route = &config.routes[index];
+        told.route = Some(route.name.clone());
+        told.route_text = wording::route(route);
+        additions.cors = CrossOrigin::of(route.cors.as_ref(), &head.headers);
+        additions.security = Security::of(route.security_headers, || {
+            forward::scheme(&head.headers, peer.is_trusted)
+        });
+        told.buckets = limit::explain(&stages.limits, &matched, &facts, None);
+        let admission = match limit::at_once(limit::admit(&stages.limits, &matched, &facts)) {
+            Ok(admission) => admission,
+            Err(refusal) if refusal.code() == Code::Forbidden => return refused("ip", refusal),
+            Err(refusal) => return refused("limit", refusal),
+        };
+        let identified = self.identify(route, &head);
+        let principal = match Identified::of(identified, route.shadow) {
+            Ok(identified) => {
+                let would_refuse = identified.would_refuse.into_iter();
+                let would_refuse = would_refuse.map(|refusal| (Guard::Auth, refusal));
+                told.would_refuse.extend(would_refuse);
+                identified.principal
+            }
+            Err(refusal) => return refused("authn", refusal),
+        };
+        told.notes.extend(why::note_of_tier(&principal, config));
+        told.caller = Some(principal.clone());
+        told.buckets = limit::explain(&stages.limits, &matched, &facts, Some(&principal));
+        told.cap = limit::explain_cap(&stages.limits, &matched, &facts, &principal);
+        let judged = authz::explain(&stages.policies, &matched, &principal, &facts, self.asked);
+        let judged = at_once(judged).unwrap_or_default();
+        let rules = route.allow.iter().zip(judged);
+        let rules = rules.map(|(rule, outcome)| RuleText {
+            text: wording::rule(rule, config),
+            fails: why::Judged {
+                config,
+                route,
+                rule,
+                matched: &matched,
+                head: &head,
+                principal: &principal,
+            }
+            .why_fails(outcome),
+        });
+        told.rules = rules.collect();
+        let decided = authz::decide(&stages.policies, matched, principal, &facts);
+        let decided = decided.and_then(|decision| match decision {
+            Decision::Permit(permit) => Ok(permit),
+            Decision::Asks(asking) => {
+                at_once(asking.ask(&facts, self.asked)).unwrap_or_else(|| Err(only_running()))
+            }
+        });
+        let permit = match decided {
+            Ok(permit) => permit,
+            Err(refusal) => return refused("authz", refusal),
+        };
+        let would_refuse = permit.would_refuse().cloned();
+        told.would_refuse
+            .extend(would_refuse.map(|refusal| (Guard::Allow, refusal)));
+        let ticket = match limit::at_once(limit::take(&stages.limits, admission, permit, &facts)) {
+            Ok(ticket) => ticket,
+            Err(refusal) => return refused("limit", refusal),
+        };
+        let outbound = Outbound {
+            config,
+            route,
+            upstreams: &stages.upstreams,
+            hop: &self.connection.hop,
+            client: peer.client,
+            is_trusted: peer.is_trusted,
+            request_id: &REQUEST_ID,
+        };
+        let outgoing = match forward::explain(&outbound, ticket.permit(), &head) {
+            Ok(outgoing) => outgoing,
+            Err(refusal) => return refused("forward", refusal),
+        };
+        told.request = Changes::between(&head.headers, &outgoing.headers);
+        told.response = Changes::of_response(route, outgoing.response.clone());
+        told.outgoing = Some(outgoing);
+        Outcome::Forwarded
+    }
+
+    /// The stage's own answer for credentials; a stated caller is one whose credentials are good.
+    fn identify(&self, route: &Route, head: &Parts) -> Result<Principal, Refusal> {
+        match self.caller {
+            Caller::Stated(_) if route.auth == AuthMode::None => Ok(Principal::Anonymous),
+            Caller::Stated(Principal::Anonymous) if route.auth == AuthMode::Required => {
+                Err(authn::missing())
+            }
+            Caller::Stated(principal) => Ok(principal.clone()),
+            Caller::Presented(authenticator) => {
+                // Only a look-up in the store waits, and there is none without API keys.
+                let answer = at_once(authenticator.identify(route.auth, &head.headers));
+                answer.unwrap_or_else(|| Err(only_running()))
+            }
+        }
+    }
+}
+
+/// What a future gives that waits for nothing.
+pub fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
+fn only_running() -> Refusal {
+    Refusal::new(Code::Unavailable, "Only a running gateway can tell.")
+}

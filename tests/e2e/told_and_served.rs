@@ -1,0 +1,418 @@
+//! What is told of requests that nobody sends is what becomes of them when they are sent: requests go to a
+//! gateway, and what it did with them is what `test` and `explain` have to say of the same file.
+
+use serde_json::{Map, Value, json};
+
+use crate::harness::client::request;
+use crate::harness::forge::Jwt;
+use crate::harness::gateway::{Gateway, SECRET, Settings};
+use crate::harness::origin::{Origin, Received};
+
+const TOP: &str = r#"
+trusted_proxies: [127.0.0.1]
+anonymous: { rate: 5000/s }
+identity: { headers: { X-Org: "{claims.org}" } }
+cors: { origins: [https://app.test], credentials: true }
+"#;
+
+const ROUTES: &str = r#"
+- { name: health, path: /healthz, methods: [GET], auth: none, upstream: app }
+- { name: hello, path: /hello, auth: optional, upstream: app }
+- name: own-posts
+  path: /users/{username}/posts/{id}
+  methods: [PATCH, DELETE]
+  auth: required
+  allow: [{ owner: "{username}" }, { superuser: true }, { tiers: [pro], roles: [chief] }]
+  limits: [{ name: writes, key: user, rate: 5000/s }]
+  request_headers: { set: { X-Post: "{path.id} of {user.username}" }, remove: [X-Draft] }
+  upstream: app
+- { name: own-account, path: "/accounts/{id}", auth: required, allow: [{ owner: { path: "{id}", equals: "{user.id}" } }], upstream: app }
+- { name: orgs, path: "/orgs/{org}", auth: required, allow: [{ owner: { path: "{org}", equals: "{claims.org}" }, claims: { level: 3 } }], upstream: app }
+- { name: ranks, prefix: /ranks, auth: required, allow: [{ min_tier: pro }], upstream: app }
+- { name: roles, prefix: /roles, auth: required, allow: [{ roles: [chief, editor] }], upstream: app }
+- { name: scopes, prefix: /scopes, auth: required, allow: [{ scopes: [posts:write] }], upstream: app }
+- { name: users, prefix: /no-admins, auth: required, allow: [{ superuser: false }], upstream: app }
+- { name: drafts, path: "/drafts/{id}", auth: required, allow: [{ cel: 'user.tier == "pro" && path.id != "0" && request.method != "DELETE"' }], upstream: app }
+- { name: lasting, path: /lasting, auth: required, allow: [{ cel: 'claims.exp > 1000 && claims.exp < 99999999999' }], upstream: app }
+- { name: edits, path: "/edits/{id}", auth: required, allow: [{ owner: { lookup: "GET /api/posts/{id}", field: /by, equals: "{user.username}" } }], upstream: app }
+- { name: inside, prefix: /inside, auth: none, ip: { allow: [10.0.0.0/8], deny: [10.6.6.0/24] }, upstream: app }
+- { name: beta, path: /beta, headers: { X-Beta: "1" }, auth: none, upstream: app }
+- { name: reports, prefix: /reports, hosts: [r.example.com, "*.r.example.com"], auth: optional, upstream: app }
+- { name: files, prefix: /files, methods: [GET], auth: none, upstream: app, cors: { origins: ["*"] }, concurrency: { key: ip, max: 7 }, rewrite: { strip_prefix: /files, set_prefix: /v2, host: upstream } }
+- { name: numbers, regex: "/n/(?P<n>[0-9]+)", auth: none, upstream: app, request_headers: { set: { X-Number: "{path.n}" } } }
+- { name: tail, path: "/tail/{*rest}", auth: none, upstream: app }
+- { name: tried, prefix: /tried, auth: required, shadow: [auth, allow], allow: [{ roles: [nobody] }], upstream: app }
+- { name: half-tried, prefix: /half-tried, auth: required, shadow: [auth], allow: [{ tiers: [pro] }], upstream: app }
+- { name: folded, path: /Folded, auth: required, path_options: { case_insensitive: true, trailing_slash: ignore }, upstream: app }
+- { name: rest, prefix: /, auth: required, upstream: app }
+"#;
+
+/// A method, a target, who asks and further headers, the host's among them.
+type Case = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
+const PAGE: (&str, &str) = ("Origin", "https://app.test");
+const STRANGE_PAGE: (&str, &str) = ("Origin", "https://evil.test");
+const ASKS_GET: (&str, &str) = ("Access-Control-Request-Method", "GET");
+const ASKS_PUT: (&str, &str) = ("Access-Control-Request-Method", "PUT");
+const REPORTS: (&str, &str) = ("Host", "r.example.com");
+const INSIDE: (&str, &str) = ("X-Forwarded-For", "10.1.2.3");
+
+/// `ID` in a target is that of alice's account.
+const CASES: &[Case] = &[
+    ("GET", "/healthz", "nobody", &[]),
+    ("HEAD", "/healthz", "nobody", &[]),
+    ("GET", "/healthz", "alice", &[]),
+    ("POST", "/healthz", "nobody", &[]),
+    ("POST", "/healthz", "bob", &[]),
+    ("GET", "/healthz/", "nobody", &[]),
+    (
+        "GET",
+        "/hello",
+        "nobody",
+        &[("X-User-Name", "root"), ("X-Org", "acme")],
+    ),
+    ("GET", "/hello?q=1&r=%20", "alice", &[]),
+    (
+        "GET",
+        "/hello",
+        "key",
+        &[("x-user-id", "1"), ("X_User_Id", "1")],
+    ),
+    ("GET", "/x", "nobody", &[]),
+    (
+        "GET",
+        "/x",
+        "bob",
+        &[
+            ("X-Forwarded-For", "203.0.113.7"),
+            ("X-Forwarded-Proto", "https"),
+        ],
+    ),
+    ("PURGE", "/x", "bob", &[]),
+    ("get", "/x", "bob", &[]),
+    ("TRACE", "/x", "bob", &[]),
+    (
+        "PATCH",
+        "/users/alice/posts/1",
+        "alice",
+        &[("X-Draft", "1"), ("X-Post", "2")],
+    ),
+    ("DELETE", "/users/alice/posts/1", "key", &[]),
+    ("PATCH", "/users/alice/posts/1", "bob", &[]),
+    ("PATCH", "/users/alice/posts/1", "root", &[]),
+    ("PATCH", "/users/bob/posts/1", "alice", &[]),
+    ("PATCH", "/users/bob/posts/1", "nobody", &[]),
+    ("GET", "/users/bob/posts/1", "alice", &[]),
+    ("PATCH", "/users/bob%2Fposts/1", "bob", &[]),
+    ("PATCH", "/users/bob/../alice/posts/1", "alice", &[]),
+    ("PATCH", "/users/ALICE/posts/1", "alice", &[]),
+    ("GET", "/accounts/ID", "alice", &[]),
+    ("GET", "/accounts/ID", "bob", &[]),
+    ("GET", "/orgs/acme", "alice", &[]),
+    ("GET", "/orgs/acme", "key", &[]),
+    ("GET", "/orgs/other", "alice", &[]),
+    ("GET", "/ranks/1", "bob", &[]),
+    ("GET", "/ranks/1", "key", &[]),
+    ("GET", "/roles", "alice", &[]),
+    ("GET", "/roles", "key", &[]),
+    ("GET", "/scopes", "key", &[]),
+    ("GET", "/scopes", "bob", &[]),
+    ("GET", "/no-admins", "root", &[]),
+    ("GET", "/no-admins", "root-key", &[]),
+    ("GET", "/drafts/1", "alice", &[]),
+    ("DELETE", "/drafts/1", "alice", &[]),
+    ("GET", "/drafts/0", "alice", &[]),
+    ("GET", "/lasting", "bob", &[]),
+    ("GET", "/lasting", "key", &[]),
+    ("GET", "/edits/7", "alice", &[]),
+    ("GET", "/edits/7", "bob", &[]),
+    ("GET", "/edits/8", "alice", &[]),
+    ("GET", "/inside/a", "nobody", &[]),
+    ("GET", "/inside/a", "nobody", &[INSIDE]),
+    (
+        "GET",
+        "/inside/a",
+        "nobody",
+        &[("X-Forwarded-For", "10.1.2.3, 10.6.6.6")],
+    ),
+    (
+        "GET",
+        "/inside/a",
+        "nobody",
+        &[("X-Forwarded-For", "10.1.2.3, unknown")],
+    ),
+    ("GET", "/beta", "nobody", &[("X-Beta", "1")]),
+    ("GET", "/beta", "nobody", &[("X-Beta", "2")]),
+    ("GET", "/reports/1", "nobody", &[REPORTS]),
+    (
+        "GET",
+        "/reports/1",
+        "bob",
+        &[("Host", "a.R.example.com:8080")],
+    ),
+    ("GET", "/reports/1", "nobody", &[]),
+    ("GET", "/reports/1", "nobody", &[("Host", "a b")]),
+    ("GET", "/files/a%2Fb?x=/files", "nobody", &[STRANGE_PAGE]),
+    ("GET", "/files/../files/x", "nobody", &[]),
+    ("PUT", "/files/x", "bob", &[]),
+    ("OPTIONS", "/files/x", "nobody", &[STRANGE_PAGE, ASKS_GET]),
+    ("OPTIONS", "/files/x", "nobody", &[PAGE, ASKS_PUT]),
+    ("OPTIONS", "/x", "nobody", &[PAGE, ASKS_PUT]),
+    ("OPTIONS", "/x", "nobody", &[STRANGE_PAGE, ASKS_PUT]),
+    ("OPTIONS", "/x", "nobody", &[PAGE]),
+    ("GET", "/n/12", "nobody", &[]),
+    ("GET", "/n/1x", "bob", &[]),
+    ("GET", "/tail/a/b/c", "nobody", &[("X-Number", "9")]),
+    ("GET", "/tail/", "nobody", &[]),
+    ("GET", "/tail/%zz", "nobody", &[]),
+    ("GET", "/tail/..;/x", "nobody", &[]),
+    ("GET", "/tried", "nobody", &[]),
+    ("GET", "/tried", "alice", &[]),
+    ("GET", "/half-tried", "nobody", &[]),
+    ("GET", "/half-tried", "alice", &[]),
+    ("GET", "/half-tried", "bob", &[]),
+    ("GET", "/fOLDED/", "bob", &[]),
+    ("GET", "/fOLDED/", "nobody", &[]),
+    ("POST", "/api/v1/logout", "nobody", &[]),
+    ("GET", "/api/v1/elsewhere", "bob", &[]),
+];
+
+/// Who asks, as they show it to the gateway and as they are stated.
+struct Caller {
+    credential: Option<(&'static str, String)>,
+    stated: Value,
+}
+
+fn callers(gateway: &Gateway) -> impl Fn(&str) -> Caller {
+    let token = |name: &str, options: &[&str]| {
+        let token = gateway.user(name, options).access;
+        let id = Jwt::parse(&token).claims["sub"].clone();
+        let email = format!("{name}@example.test");
+        let tier = options.iter().find(|tier| **tier == "pro");
+        let tier = tier.copied().unwrap_or("free");
+        let is_superuser = options.contains(&"--superuser");
+        let stated = json!({
+            "user": name, "id": id, "email": email, "tier": tier, "superuser": is_superuser,
+        });
+        (token, stated)
+    };
+    let key = |name: &str, stated: &Value| {
+        let create = [
+            "apikey",
+            "create",
+            name,
+            "--name",
+            "k",
+            "--scope",
+            "posts:write",
+            "--json",
+        ];
+        let made = gateway.cli(&create, "");
+        let made: Value = serde_json::from_str(&made.stdout).unwrap();
+        let mut stated = stated.clone();
+        stated["key"] = json!("api");
+        stated["scopes"] = json!(["posts:write"]);
+        (made["key"].as_str().unwrap().to_owned(), stated)
+    };
+    let (alice, alice_stated) = token("alice", &["--tier", "pro"]);
+    let (bob, root) = (token("bob", &[]), token("root", &["--superuser"]));
+    let (alice_key, root_key) = (key("alice", &alice_stated), key("root", &root.1));
+    let alice = Jwt::parse(&alice)
+        .claim("roles", json!(["editor"]))
+        .claim("scope", "posts:write")
+        .claim("org", "acme")
+        .claim("level", 3)
+        .signed(SECRET.as_bytes());
+    let mut alice_stated = alice_stated;
+    alice_stated["roles"] = json!(["editor"]);
+    alice_stated["scopes"] = json!(["posts:write"]);
+    alice_stated["claims"] = json!({ "org": "acme", "level": 3 });
+    move |name| {
+        let bearer = |token: &str| Some(("Authorization", format!("Bearer {token}")));
+        let by_key = |key: &str| Some(("X-API-Key", key.to_owned()));
+        let (credential, stated) = match name {
+            "alice" => (bearer(&alice), &alice_stated),
+            "bob" => (bearer(&bob.0), &bob.1),
+            "root" => (bearer(&root.0), &root.1),
+            "key" => (by_key(&alice_key.0), &alice_key.1),
+            "root-key" => (by_key(&root_key.0), &root_key.1),
+            _ => (None, &Value::Null),
+        };
+        let stated = stated.clone();
+        Caller { credential, stated }
+    }
+}
+
+/// What the gateway did with a request, as a test would expect it.
+fn served(gateway: &Gateway, origin: &Origin, case: &Case, id: &str, caller: &Caller) -> Value {
+    let (method, target, _, headers) = case;
+    let before = origin.requests().len();
+    let mut sent = request(method, target.replace("ID", id));
+    for (name, value) in *headers {
+        sent = sent.header(name, value);
+    }
+    if let Some((name, value)) = &caller.credential {
+        sent = sent.header(name, value);
+    }
+    if !headers.iter().any(|(name, _)| *name == "Host") {
+        sent = sent.header("Host", "localhost");
+    }
+    let mut client = gateway.connect();
+    client.send(sent.to_bytes());
+    let response = match *method {
+        "HEAD" => client.read_response_to("HEAD"),
+        _ => client.read_response(),
+    };
+    let log = gateway.log_of(&response);
+    let mut expect = json!({ "decision": log["decision"] });
+    if log["decision"] == "deny" {
+        expect["status"] = log["status"].clone();
+        expect["code"] = log["reason"].clone();
+    }
+    if !log["route"].is_null() {
+        expect["route"] = log["route"].clone();
+    }
+    let received = origin.requests();
+    let is_ahead = |received: &&Received| received.target().starts_with("/api/posts/");
+    if let Some(received) = received[before..]
+        .iter()
+        .find(|received| !is_ahead(received))
+    {
+        expect["upstream"] = json!("app");
+        let target = received.target();
+        expect["path"] = json!(target.split('?').next());
+        expect["headers"] = told_upstream(received);
+    }
+    expect
+}
+
+/// What the upstream got, credentials aside, which no test has.
+fn told_upstream(received: &Received) -> Value {
+    let mut told = Map::new();
+    for name in [
+        "host",
+        "x-user-id",
+        "x_user_id",
+        "x-user-name",
+        "x-user-email",
+        "x-user-tier",
+        "x-user-roles",
+        "x-user-scopes",
+        "x-user-superuser",
+        "x-auth-method",
+        "x-org",
+        "x-post",
+        "x-draft",
+        "x-number",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+    ] {
+        told.insert(name.to_owned(), json!(received.header(name)));
+    }
+    Value::Object(told)
+}
+
+#[test]
+fn what_is_told_of_a_request_is_what_becomes_of_it() {
+    let origin = Origin::with(|exchange| {
+        exchange.read_body()?;
+        let by = match exchange.request().target().as_str() {
+            "/api/posts/7" => r#"{"by":"alice"}"#,
+            _ => r#"{"by":null}"#,
+        };
+        let head = "Content-Type: application/json\r\n";
+        exchange.respond(200, head, by.as_bytes())
+    });
+    let gateway = Settings::new(&origin)
+        .auth(&format!(
+            "signing: {{ algorithm: HS256, secret: {SECRET} }}"
+        ))
+        .top(TOP)
+        .routes(ROUTES)
+        .start();
+    let caller = callers(&gateway);
+    let id = caller("alice").stated["id"].as_str().unwrap().to_owned();
+    let (mut tests, mut failed) = (Vec::new(), Vec::new());
+    for case in CASES {
+        let (method, target, name, headers) = case;
+        let caller = caller(name);
+        let expect = served(&gateway, &origin, case, &id, &caller);
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), json!(value)));
+        let headers: Map<String, Value> = headers.collect();
+        let mut test = json!({
+            "name": format!("{method} {target} by {name}"),
+            "request": {
+                "method": method, "path": target.replace("ID", &id), "headers": headers,
+                "ip": "127.0.0.1",
+            },
+            "owners": { "GET /api/posts/7": "alice", "GET /api/posts/8": "" },
+            "expect": expect,
+        });
+        if !caller.stated.is_null() {
+            test["as"] = caller.stated.clone();
+        }
+        failed.extend(told_by_explain(&gateway, &test, &caller));
+        tests.push(test);
+    }
+    let decisions = |decision: &str| {
+        let decided = tests
+            .iter()
+            .filter(|test| test["expect"]["decision"] == decision);
+        decided.count()
+    };
+    assert!(decisions("allow") > 30 && decisions("deny") > 30);
+
+    let file = gateway.directory().join("told.test.yaml");
+    std::fs::write(file, json!({ "tests": tests }).to_string()).unwrap();
+    let output = gateway.cli(&["test", "told.test.yaml", "--json"], "");
+    let told: Value =
+        serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
+    let all = told["tests"].as_array().unwrap().iter();
+    let of_test = all.filter(|test| test["passed"] == false);
+    failed.extend(of_test.map(|test| format!("{}: {}", test["name"], test["failures"])));
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert_eq!(told["passed"], CASES.len());
+}
+
+/// Where `explain` says otherwise of whoever shows a token, which it checks.
+fn told_by_explain(gateway: &Gateway, test: &Value, caller: &Caller) -> Vec<String> {
+    let Some(("Authorization", bearer)) = &caller.credential else {
+        return Vec::new();
+    };
+    let text = |key: &str| test["request"][key].as_str().unwrap().to_owned();
+    let mut arguments = vec!["explain".to_owned(), text("method"), text("path")];
+    let credential = ("Authorization".to_owned(), json!(bearer));
+    let headers = test["request"]["headers"].as_object().unwrap().clone();
+    for (name, value) in headers.into_iter().chain([credential]) {
+        let line = format!("{name}: {}", value.as_str().unwrap());
+        arguments.extend(["-H".to_owned(), line]);
+    }
+    let found = match text("path").as_str() {
+        "/edits/8" => "/by=",
+        _ => "/by=alice",
+    };
+    for more in ["--ip", "127.0.0.1", "--lookup", found, "--json"] {
+        arguments.push(more.to_owned());
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let output = gateway.cli(&arguments, "");
+    let told: Value =
+        serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
+    let expected = &test["expect"];
+    let keys = ["decision", "status", "code", "route", "path"].into_iter();
+    let other = keys.filter(|key| told[key] != expected[key]);
+    let other = other.map(|key| {
+        let (name, told, expected) = (&test["name"], &told[key], &expected[key]);
+        format!("{name}: explain tells {key} {told}, and it was {expected}")
+    });
+    other.collect()
+}
