@@ -138,6 +138,15 @@ impl User {
         Ok(user)
     }
 
+    /// The second from which it is nobody's word any more, with the tolerance for clocks of those who gave it
+    /// out; a key's time is the gateway's own.
+    pub fn ends_at(&self, leeway: u64) -> u64 {
+        match self.method() {
+            Method::Jwt => self.expires_at.saturating_add(leeway),
+            Method::ApiKey => self.expires_at,
+        }
+    }
+
     pub fn method(&self) -> Method {
         match self.key {
             Some(_) => Method::ApiKey,
