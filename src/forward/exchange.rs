@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use http::header;
 use http::uri::{PathAndQuery, Uri};
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -32,6 +32,8 @@ use crate::request::{Code, Refusal};
 pub struct Upstreams {
     all: Vec<Upstream>,
     names: Arc<Names>,
+    /// Of the routes, by their index: what clients do not say there, in trailers either.
+    withheld: Vec<Arc<[HeaderName]>>,
 }
 
 pub(super) struct Upstream {
@@ -62,6 +64,11 @@ impl Upstreams {
         Upstreams {
             all: config.upstreams.iter().map(upstream).collect(),
             names: Arc::new(Names::of(config)),
+            withheld: config
+                .routes
+                .iter()
+                .map(|route| route.request_headers.withheld().cloned().collect())
+                .collect(),
         }
     }
 
@@ -197,9 +204,11 @@ pub async fn send(
     request: Request<Incoming>,
     context: Context<'_>,
 ) -> Result<Response<ResponseBody>, Refusal> {
-    let (Some(upstream), Some(balanced)) = (
+    let route = ticket.permit().matched().route();
+    let (Some(upstream), Some(balanced), Some(withheld)) = (
         context.upstreams.all.get(context.route.upstream),
         context.pools.upstreams.get(context.route.upstream),
+        route.and_then(|route| context.upstreams.withheld.get(route)),
     ) else {
         return Err(Refusal::new(Code::Internal, "The gateway failed.").because("no upstream"));
     };
@@ -247,7 +256,7 @@ pub async fn send(
     head.uri = rewrite::target(&context.route.rewrite, &head.uri)?;
     head.version = Version::HTTP_11;
 
-    let (body, progress) = request_body(body, context.route, names)?;
+    let (body, progress) = request_body(body, context.route.max_body, names, withheld)?;
     if progress.is_some() {
         headers::frame(&mut head.headers);
     }
@@ -451,22 +460,23 @@ impl Deadline {
 
 fn request_body(
     body: Incoming,
-    route: &Route,
+    most: u64,
     names: &Arc<Names>,
+    withheld: &Arc<[HeaderName]>,
 ) -> Result<(RequestBody, Option<Rc<Progress>>), Refusal> {
     if body.is_end_stream() {
         return Ok((RequestBody::Empty, None));
     }
-    if body.size_hint().lower() > route.max_body {
+    if body.size_hint().lower() > most {
         return Err(too_large());
     }
     let progress = Progress::start();
     let body = RequestBody::Streaming {
         body,
-        left: route.max_body,
+        left: most,
         progress: Rc::clone(&progress),
         names: Arc::clone(names),
-        removed: route.request_headers.withheld().cloned().collect(),
+        removed: Arc::clone(withheld),
     };
     Ok((body, Some(progress)))
 }

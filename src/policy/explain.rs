@@ -19,9 +19,9 @@ use crate::authn::{Identified, Principal, User};
 use crate::authz::{self, Decision, Key};
 use crate::config::checked::{AuthMode, Guard, Route, Rule};
 use crate::forward::{self, Circumstances, Hop, Outgoing};
-use crate::gateway::cors::{self, CrossOrigin};
+use crate::gateway::Additions;
+use crate::gateway::cors;
 use crate::gateway::ingress::{self, Connection};
-use crate::gateway::{Additions, Security};
 use crate::limit::{self, Bucket, Cap};
 use crate::request::{Code, Facts, Peer, Refusal};
 use crate::route::{self, Destination, Matched, Miss};
@@ -128,10 +128,7 @@ impl Stages {
         };
         let is_fit = ingress::measure(&request, self.config.max_header)
             .and_then(|()| ingress::inspect(&mut request));
-        let mut additions = Additions {
-            cors: CrossOrigin::of(self.config.cors.as_ref(), request.headers()),
-            security: Security::Off,
-        };
+        let mut additions = Additions::of(&self.config, None, request.headers(), peer.is_trusted);
         told.outcome = match is_fit {
             Ok(()) => self.pass(&mut told, &mut additions, request, &peer, asked, caller),
             Err(refusal) => Outcome::Refused {
@@ -144,10 +141,10 @@ impl Stages {
     }
 
     /// As `gateway::handle` does it, with an explanation at each step.
-    fn pass(
-        &self,
+    fn pass<'c>(
+        &'c self,
         told: &mut Explanation,
-        additions: &mut Additions,
+        additions: &mut Additions<'c>,
         request: Request<()>,
         peer: &Peer,
         asked: &Asked,
@@ -161,12 +158,12 @@ impl Stages {
             peer,
         };
         if let Some(preflight) = cors::preflight(&self.config, &self.table, &facts) {
-            if let Destination::Route(index) = preflight.destination {
+            if let Some(index) = preflight.route {
                 let route = &self.config.routes[index];
                 told.route = Some(route.name.clone());
                 told.route_text = wording::route(route);
             }
-            additions.cors = preflight.cors;
+            *additions = preflight.additions;
             return match preflight.answer {
                 Ok(answer) => {
                     told.response.headers = answer.into_parts().0.headers;
@@ -190,10 +187,7 @@ impl Stages {
         let route = &self.config.routes[index];
         told.route = Some(route.name.clone());
         told.route_text = wording::route(route);
-        additions.cors = CrossOrigin::of(route.cors.as_ref(), &head.headers);
-        additions.security = Security::of(route.security_headers, || {
-            forward::scheme(&head.headers, peer.is_trusted)
-        });
+        *additions = Additions::of(&self.config, taken, &head.headers, peer.is_trusted);
         told.buckets = limit::explain(&self.limits, &matched, &facts, None);
         let admission = match limit::admit(&self.limits, &matched, &facts) {
             Ok(admission) => admission,
