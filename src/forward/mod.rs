@@ -2,6 +2,7 @@
 
 mod assertion;
 mod body;
+mod deliver;
 mod exchange;
 mod explain;
 mod headers;
@@ -18,5 +19,5 @@ pub use body::ResponseBody;
 pub use exchange::{Context, Trace, Upstreams, WorkerPools, send};
 pub use explain::{Circumstances, Outgoing, explain};
 pub use headers::{Hop, X_REQUEST_ID, scheme, set_host};
-pub use look_up::{Asked, LookUps};
+pub use look_up::{Asker, LookUps};
 pub use target::Directory;

@@ -16,7 +16,7 @@ use super::worker::{Current, Worker};
 use crate::authn::Identified;
 use crate::authz::{self, Asking, Decision, Permit};
 use crate::config::checked::AuthMode;
-use crate::forward::{self, Asked};
+use crate::forward::{self, Asker};
 use crate::limit::{self, Admission};
 use crate::request::{Facts, ListedOrigin, Refusal};
 use crate::route::{self, Matched};
@@ -168,6 +168,6 @@ async fn ask(
     let snapshot = &current.snapshot;
     let (matched, principal) = (asking.matched(), asking.principal());
     let admission = limit::take_ahead(&snapshot.limits, admission, matched, principal, facts)?;
-    let owners = Asked::new(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
+    let owners = Asker::new(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
     Ok((asking.ask(facts, &owners).await?, admission))
 }
