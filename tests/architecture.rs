@@ -161,7 +161,7 @@ fn headers_toward_an_upstream_are_written_in_one_place() {
 }
 
 /// Ways to end a thread over something that an error could tell.
-const PANICS: [&str; 7] = [
+const PANICS: [&str; 9] = [
     ".unwrap()",
     ".unwrap_err()",
     ".expect(",
@@ -169,6 +169,9 @@ const PANICS: [&str; 7] = [
     "todo!(",
     "unimplemented!(",
     "unreachable!(",
+    // Whoever reads what is printed may be gone; those for errors are among them.
+    "print!(",
+    "println!(",
 ];
 
 /// Where one of them stands nonetheless: the file, the way, and why it can't happen or can't be helped.

@@ -45,8 +45,11 @@ pub const IDENTITY: &[&str] = &[
 
 /// Removed from everybody. Some frameworks behind would serve another path or method than the one that
 /// was decided on, or believe another address; the proxies in front pass these on as clients send them.
+/// `Proxy` becomes `HTTP_PROXY` where headers become variables (CGI), by which the backend itself asks others.
 pub const OVERRIDES: &[&str] = &[
     "forwarded",
+    "method-override",
+    "proxy",
     "x-forwarded",
     "x-forwarded-method",
     "x-forwarded-path",

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -213,9 +213,19 @@ async fn fetch(
         let status = response.status().as_u16();
         return Err(format!("was answered with {status}").into());
     }
+    // Nothing was asked for that would have to be unpacked.
+    let mut codings = response.headers().get_all(header::CONTENT_ENCODING).iter();
+    if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err("was answered in a content coding".into());
+    }
     let body = Limited::new(response.into_body(), LARGEST).collect().await;
     let body = body.map_err(|error| Arc::from(format!("was not answered whole: {error}")))?;
-    Ok(body.to_bytes())
+    let body = body.to_bytes();
+    // JSON is in UTF-8 (RFC 8259, section 8.1), also where nobody looks.
+    match std::str::from_utf8(&body) {
+        Ok(_) => Ok(body),
+        Err(_) => Err("was answered with no UTF-8".into()),
+    }
 }
 
 impl LookUps {

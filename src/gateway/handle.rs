@@ -28,12 +28,13 @@ pub async fn handle(
     mut request: Request<Incoming>,
 ) -> Response<Body> {
     let current = worker.current();
-    let peer = ingress::peer(connection, &current.snapshot.config, request.headers());
+    let (peer, told) = ingress::peer(connection, &current.snapshot.config, request.headers());
     let has_body = !request.body().is_end_stream();
     let mut ledger = Ledger::open(worker, &current, connection, &peer, &request);
     let max_header = current.snapshot.config.max_header;
-    let is_fit =
-        ingress::measure(&request, max_header).and_then(|()| ingress::inspect(&mut request));
+    let is_fit = ingress::measure(&request, max_header)
+        .and_then(|()| ingress::inspect(&mut request))
+        .and(told);
     let mut additions = Additions::default();
     let served = match is_fit {
         Ok(()) => {
@@ -107,7 +108,7 @@ async fn serve<'c>(
     let route = &snapshot.config.routes[index];
     ledger.matched(index);
 
-    let admission = limit::admit(&snapshot.limits, &matched, &facts)?;
+    let admission = limit::admit(&snapshot.limits, &matched, &facts).await?;
     ledger.admitted(&admission);
     let authenticator = &snapshot.authenticator;
     // What is only tried out holds nobody back and counts against nobody elsewhere; it costs no more, either.
@@ -136,7 +137,7 @@ async fn serve<'c>(
         Decision::Asks(asking) => ask(current, asking, admission, &facts).await?,
     };
     ledger.decided(&permit);
-    let mut ticket = limit::take(&snapshot.limits, admission, permit, &facts)?;
+    let mut ticket = limit::take(&snapshot.limits, admission, permit, &facts).await?;
     ledger.limited(&mut ticket);
 
     let context = forward::Context {
@@ -167,7 +168,8 @@ async fn ask(
 ) -> Result<(Permit, Admission), Refusal> {
     let snapshot = &current.snapshot;
     let (matched, principal) = (asking.matched(), asking.principal());
-    let admission = limit::take_ahead(&snapshot.limits, admission, matched, principal, facts)?;
+    let limits = &snapshot.limits;
+    let admission = limit::take_ahead(limits, admission, matched, principal, facts).await?;
     let owners = Asker::new(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
     Ok((asking.ask(facts, &owners).await?, admission))
 }

@@ -251,6 +251,7 @@ pub(super) struct Target<'a> {
     pub(super) announced: &'a [HeaderName],
 }
 
+#[derive(Clone)]
 pub(super) enum Located {
     At(Destination, Params),
     WrongMethod,

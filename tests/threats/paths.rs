@@ -210,6 +210,8 @@ fn forwarded_uri_spoof() {
         ("X-HTTP-Method", "POST"),
         ("X-Method-Override", "POST"),
         ("X-Forwarded-Method", "POST"),
+        ("Method-Override", "POST"),
+        ("Method_Override", "POST"),
     ] {
         let request = get("/form").header(name, value);
         let response = gateway.connect().exchange(&request);
@@ -238,6 +240,20 @@ fn forwarded_uri_spoof() {
     let overridden = request("POST", "/public").header("X-HTTP-Method-Override", "DELETE");
     gateway.connect().exchange(&overridden).expect(200);
     assert_eq!(origin.last_request().method(), "POST");
+    for (name, value) in [
+        ("Method-Override", "DELETE"),
+        ("METHOD_OVERRIDE", "DELETE"),
+        ("Proxy", "http://evil.test"),
+        ("proxy", "http://evil.test"),
+    ] {
+        let request = request("POST", "/public").header(name, value);
+        gateway.connect().exchange(&request).expect(200);
+        let received = origin.last_request();
+        assert!(
+            received.headers().iter().all(|(_, v)| v != value),
+            "{received:?}"
+        );
+    }
     gateway.still_serves("/public");
 }
 
@@ -283,6 +299,7 @@ fn case_split_view() {
         .routes(
             "
             - { name: admin, prefix: /admin, auth: required, upstream: app }
+            - { name: keys, prefix: /keys, auth: required, upstream: app, path_options: { case_insensitive: true } }
             - { name: files, prefix: /files, auth: none, upstream: open, path_options: { case_insensitive: true } }
             - { name: rest, prefix: /, auth: none, upstream: open }
             ",
@@ -296,11 +313,23 @@ fn case_split_view() {
         "/%41dmin",
         "/x//..//ADMIN/x",
         "//ADMIN",
+        // Letters beyond ASCII that are those of ASCII to who folds case as Unicode does.
+        "/%E2%84%AAeys/1",
+        "/key%C5%BF/1",
+        "/%25E2%2584%25AAEYS/1",
+        "/adm%C4%B1n",
+        "/%C4%B0/../adm%C4%B0n",
     ] {
         gateway
             .connect()
             .exchange(&get(path))
             .expect_problem(400, "ambiguous-path");
+    }
+    // Neither are they sent as they are, where that is let through at all.
+    for path in ["/\u{212a}eys/1", "/key\u{17f}"] {
+        let mut client = gateway.connect();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!(client.read_response().status, 400, "{path}");
     }
     gateway
         .send(&get("/admin"))
@@ -308,6 +337,8 @@ fn case_split_view() {
     assert!(open.requests().is_empty() && guarded.requests().is_empty());
     gateway.connect().exchange(&get("/FILES/x")).expect(200);
     gateway.connect().exchange(&get("/Other")).expect(200);
+    let street = get("/files/stra%C3%9Fe/%C3%89");
+    gateway.connect().exchange(&street).expect(200);
     gateway.still_serves("/files");
 }
 

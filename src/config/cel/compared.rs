@@ -30,29 +30,41 @@ fn walk<'e>(expr: &'e IdedExpr, references: &'e [Reference], all: &mut Vec<Compa
         operators::EQUALS | operators::NOT_EQUALS | operators::IN
     );
     for variable in parts().filter_map(|part| variable(part, references)) {
-        all.extend(parts().flat_map(texts).map(|text| Compared {
-            variable,
-            text,
-            is_whole,
-        }));
+        all.extend(
+            parts()
+                .flat_map(|part| texts(part, references))
+                .map(|text| Compared {
+                    variable,
+                    text,
+                    is_whole,
+                }),
+        );
     }
     parts().for_each(|part| walk(part, references, all));
 }
 
 fn variable<'e>(expr: &IdedExpr, references: &'e [Reference]) -> Option<&'e Variable> {
-    let Expr::Ident(name) = &expr.expr else {
-        return None;
-    };
-    match references.get(number_of(name)?)? {
-        Reference::Value(variable) => Some(variable),
-        Reference::Has(_) | Reference::Pattern(_) => None,
+    match reference(expr, references)? {
+        Reference::Value(variable) | Reference::Members(variable) => Some(variable),
+        Reference::Has(_) | Reference::Pattern(_) | Reference::Words(_) => None,
     }
 }
 
-fn texts(expr: &IdedExpr) -> Vec<&str> {
-    match &expr.expr {
-        Expr::Literal(LiteralValue::String(text)) => vec![text.inner()],
-        Expr::List(list) => list.elements.iter().flat_map(texts).collect(),
+fn texts<'e>(expr: &'e IdedExpr, references: &'e [Reference]) -> Vec<&'e str> {
+    match (&expr.expr, reference(expr, references)) {
+        (Expr::Literal(LiteralValue::String(text)), _) => vec![text.inner()],
+        (_, Some(Reference::Words(words))) => words.iter().map(String::as_str).collect(),
+        (Expr::List(list), _) => {
+            let items = list.elements.iter();
+            items.flat_map(|item| texts(item, references)).collect()
+        }
         _ => Vec::new(),
     }
+}
+
+fn reference<'e>(expr: &IdedExpr, references: &'e [Reference]) -> Option<&'e Reference> {
+    let Expr::Ident(name) = &expr.expr else {
+        return None;
+    };
+    references.get(number_of(name)?)
 }

@@ -6,7 +6,6 @@ use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, shown};
 use super::super::raw::RawRule;
 use super::claim::claims;
-use super::headers::Taken;
 use super::owner;
 use super::pattern::Fault;
 use super::route::{Names, report};
@@ -57,7 +56,7 @@ pub fn rule(
     let cel = raw
         .cel
         .given()
-        .and_then(|text| cel(text, pattern, &names.headers, findings).map(|cel| (text, cel)));
+        .and_then(|text| cel(text, pattern, names, findings).map(|cel| (text, cel)));
     if let Some((text, expression)) = &cel {
         spelling::warn(text, expression, options, findings);
     }
@@ -78,11 +77,11 @@ pub fn rule(
 fn cel(
     text: &At<String>,
     pattern: Option<&Pattern>,
-    taken: &Taken,
+    names: &Names<'_>,
     findings: &mut Findings,
 ) -> Option<Expression> {
     let parameters = pattern.map(Pattern::parameters);
-    let expression = match Expression::compile(&text.value, parameters.as_deref()) {
+    let expression = match names.expression(&text.value, parameters.as_deref()) {
         Ok(expression) => expression,
         Err(faults) => {
             for fault in faults {
@@ -93,7 +92,7 @@ fn cel(
     };
     for variable in expression.variables() {
         if let Variable::Header(name) = variable
-            && !taken.is_of_callers(name)
+            && !names.headers.is_of_callers(name)
         {
             let start = text.value.find(name.as_str()).unwrap_or_default();
             let fault = Fault {

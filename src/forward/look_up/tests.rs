@@ -254,6 +254,11 @@ fn what_is_no_answer_says_why() {
                 b"{\"by\":null}",
                 "was answered with neither text nor a whole number at `/by`",
             ),
+            (
+                200,
+                b"{\"by\":\"alice\",\"x\":\"\xff\"}",
+                "was answered with no UTF-8",
+            ),
             (200, &large, "was not answered whole: length limit exceeded"),
         ]
         .into_iter()
@@ -269,6 +274,11 @@ fn what_is_no_answer_says_why() {
         *origin.answer.borrow_mut() = b"HTTP/1.1 200 X\r\nTransfer-Encoding: gzip\r\n\r\n".to_vec();
         let told = scene.ask(0, "/coding", "/by").await.unwrap_err();
         assert!(told.contains("failed: "), "{told}");
+        let packed =
+            b"HTTP/1.1 200 X\r\nContent-Encoding: gzip\r\nContent-Length: 14\r\n\r\n".as_slice();
+        *origin.answer.borrow_mut() = [packed, b"{\"by\":\"alice\"}".as_slice()].concat();
+        let told = scene.ask(0, "/packed", "/by").await.unwrap_err();
+        assert_eq!(told, "GET /packed was answered in a content coding");
         origin.is_mute.set(true);
         let told = scene.ask(0, "/mute", "/by").await.unwrap_err();
         assert!(told.contains("failed: "), "{told}");
