@@ -2,7 +2,7 @@
 
 /// What presets tell, and what some frameworks believe of the method, the path or the address. No client
 /// and no proxy says any of it.
-pub const NOBODYS: [&str; 42] = [
+pub const NOBODYS: [&str; 43] = [
     "X-User-Id",
     "X-User-Name",
     "X-User-Email",
@@ -44,6 +44,7 @@ pub const NOBODYS: [&str; 42] = [
     "X-Real-Ip",
     "X-Rewrite-Url",
     "X-Api-Key",
+    "X-Portcullis-Assertion",
     // Of the files in `fuzz_targets/headers.rs`.
     "App-Key",
 ];

@@ -211,13 +211,8 @@ impl Authenticator {
         true
     }
 
-    /// No other clock has a part in a key's time.
     fn has_expired(&self, user: &User) -> bool {
-        let leeway = match user.method() {
-            Method::Jwt => self.leeway,
-            Method::ApiKey => 0,
-        };
-        user.expires_at.saturating_add(leeway) <= now()
+        user.ends_at(self.leeway) <= now()
     }
 
     /// The first sight of a token.

@@ -28,4 +28,4 @@ pub use identified::Identified;
 pub use jwt::{Expiry, JwtError, Verifier, claims_of};
 pub use keys::{VerifyingKey, VerifyingKeys};
 pub use noted::Noted;
-pub use principal::{Method, Principal, Told, User};
+pub use principal::{HeaderForm, Method, Principal, User};

@@ -64,12 +64,12 @@ pub struct User {
     pub expires_at: u64,
     /// What the token says beside that; nothing for an API key.
     pub further: Further,
-    pub told: Told,
+    pub told: HeaderForm,
 }
 
 /// The caller in the form that headers take, made once for a token and not for each request.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct HeaderForm {
     pub id: HeaderValue,
     /// The id of the API key, if it is one.
     pub key: Option<HeaderValue>,
@@ -99,7 +99,7 @@ impl User {
             key: None,
             version: claims.av,
             scopes: scopes.map(str::to_owned).collect(),
-            told: Told::default(),
+            told: HeaderForm::default(),
             username: claims.username,
             name: claims.name,
             email: claims.email,
@@ -110,7 +110,7 @@ impl User {
             expires_at: claims.exp,
             further: claims.further,
         };
-        user.told = Told::of(&user)?;
+        user.told = HeaderForm::of(&user)?;
         Ok(user)
     }
 
@@ -131,11 +131,20 @@ impl User {
             is_superuser: false,
             expires_at: key.expires_at.unwrap_or(u64::MAX),
             further: Further::default(),
-            told: Told::default(),
+            told: HeaderForm::default(),
         };
         user.take(&key.account);
-        user.told = Told::of(&user)?;
+        user.told = HeaderForm::of(&user)?;
         Ok(user)
+    }
+
+    /// The second from which it is nobody's word any more, with the tolerance for clocks of those who gave it
+    /// out; a key's time is the gateway's own.
+    pub fn ends_at(&self, leeway: u64) -> u64 {
+        match self.method() {
+            Method::Jwt => self.expires_at.saturating_add(leeway),
+            Method::ApiKey => self.expires_at,
+        }
     }
 
     pub fn method(&self) -> Method {
@@ -149,7 +158,7 @@ impl User {
     pub fn changed(&self, state: &AccountState) -> Result<User, Untellable> {
         let mut user = self.clone();
         user.take(state);
-        user.told = Told::of(&user)?;
+        user.told = HeaderForm::of(&user)?;
         Ok(user)
     }
 
@@ -166,10 +175,10 @@ impl User {
     }
 }
 
-impl Default for Told {
+impl Default for HeaderForm {
     fn default() -> Self {
         let empty = HeaderValue::from_static("");
-        Told {
+        HeaderForm {
             id: empty.clone(),
             key: None,
             username: empty.clone(),
@@ -183,11 +192,11 @@ impl Default for Told {
     }
 }
 
-impl Told {
-    fn of(user: &User) -> Result<Told, Untellable> {
+impl HeaderForm {
+    fn of(user: &User) -> Result<HeaderForm, Untellable> {
         let optional =
             |text: &Option<String>, what| text.as_deref().map(|t| told(t, what)).transpose();
-        Ok(Told {
+        Ok(HeaderForm {
             id: told(&user.id.to_string(), "sub")?,
             key: optional(&user.key.map(|id| id.to_string()), "key")?,
             username: told(&user.username, "username")?,

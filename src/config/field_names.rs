@@ -33,6 +33,7 @@ pub const IDENTITY: &[&str] = &[
     "x-forwarded-groups",
     "x-forwarded-preferred-username",
     "x-forwarded-user",
+    ASSERTION,
     "x-user-email",
     "x-user-id",
     "x-user-name",

@@ -48,6 +48,8 @@ pub type Sign = Arc<dyn Fn(&AssertionClaims<'_>) -> Result<String, String> + Sen
 pub struct Assertions {
     pub header: HeaderName,
     ttl: u64,
+    /// Of tokens' times.
+    leeway: u64,
     issuer: String,
     with_external_id: bool,
     sign: Sign,
@@ -58,6 +60,7 @@ pub struct Assertions {
 struct Signed {
     user: Arc<User>,
     value: HeaderValue,
+    expires_at: u64,
     /// Until then it is handed out.
     until: u64,
 }
@@ -81,6 +84,7 @@ impl Assertions {
         Some(Assertions {
             header: assertion.header.clone(),
             ttl: assertion.ttl.as_secs(),
+            leeway: config.auth.leeway.as_secs(),
             issuer: config.auth.issuer.clone(),
             with_external_id: *user_id == UserId::ExternalId,
             sign,
@@ -112,17 +116,22 @@ impl Assertions {
         now: u64,
     ) -> Result<HeaderValue, String> {
         let key = (user.session, upstream);
+        let ends_at = user.ends_at(self.leeway);
+        // Of a session with several tokens, one may end sooner than the one that it was made for.
         if let Some(signed) = self.signed.get(&key)
             && now < signed.until
+            && signed.expires_at <= ends_at
             && is_same(&signed.user, user)
         {
             return Ok(signed.value.clone());
         }
+        // Nobody is to be believed for longer than here.
+        let expires_at = ends_at.min(now + self.ttl);
         let text = (self.sign)(&AssertionClaims {
             iss: &self.issuer,
             sub: user.id,
             aud: name,
-            exp: now + self.ttl,
+            exp: expires_at,
             iat: now,
             username: &user.username,
             tier: &user.tier,
@@ -138,7 +147,8 @@ impl Assertions {
         let signed = Signed {
             user: Arc::clone(user),
             value: value.clone(),
-            until: now + self.ttl / 2,
+            expires_at,
+            until: now + expires_at.saturating_sub(now) / 2,
         };
         self.signed.insert(key, Arc::new(signed));
         Ok(value)
@@ -205,6 +215,30 @@ mod tests {
         });
         assert_eq!(made[0], expected);
         assert_eq!(made[1]["exp"], 1090);
+    }
+
+    #[test]
+    fn none_outlives_the_caller_s_own_credential() {
+        let (mut assertions, made) = assertions(UserId::Id);
+        assertions.leeway = 5;
+        let at = |user: &Arc<User>, now| assertions.value_at(user, 0, "app", now).unwrap();
+        let ends = |expires_at| user(|u| u.expires_at = expires_at);
+        let (soon, later) = (ends(1020), ends(5000));
+        assert_eq!(at(&later, 1000), "token-1");
+        // The same session by an older token, which is not over before its leeway is.
+        assert_eq!(at(&soon, 1001), "token-2");
+        assert_eq!(at(&soon, 1012), "token-2");
+        assert_eq!(at(&soon, 1013), "token-3");
+        // What ends sooner does for a token that ends later.
+        assert_eq!(at(&later, 1014), "token-3");
+        let of_key = user(|u| {
+            (u.session, u.expires_at) = (Uuid::from_u128(9), 1020);
+            u.key = Some(Uuid::from_u128(1));
+        });
+        at(&of_key, 1000);
+        let made = made.lock().unwrap();
+        let ends: Vec<_> = made.iter().map(|one| one["exp"].clone()).collect();
+        assert_eq!(ends, [1060, 1025, 1025, 1020]);
     }
 
     #[test]

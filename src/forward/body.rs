@@ -27,7 +27,7 @@ pub enum RequestBody {
         progress: Rc<Progress>,
         /// What is to be gone from trailers.
         names: Arc<Names>,
-        removed: Vec<HeaderName>,
+        removed: Arc<[HeaderName]>,
     },
 }
 

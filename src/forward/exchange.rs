@@ -1,5 +1,5 @@
-//! One request, one response: which connection carries it, how long it may take, and when it is safe
-//! to try again.
+//! One request, one response: what goes to the upstream and what comes back, and the connections to choose
+//! from.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -7,21 +7,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::uri::{PathAndQuery, Uri};
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 
 use super::assertion::Assertions;
-use super::body::{Progress, RequestBody, ResponseBody, Upload};
+use super::body::{Progress, RequestBody, ResponseBody};
+use super::deliver::{Deadline, deliver, too_large, unreachable};
 use super::headers;
 use super::outbound::{Outbound, no_upstream};
-use super::pool::{ConnectError, Connection, Pool};
+use super::pool::Pool;
 use super::reserved::Names;
 use super::target::{Directory, Target};
 use crate::authn::Principal;
 use crate::config::Config;
-use crate::config::checked::{self, Route};
+use crate::config::checked;
 use crate::limit::{Limits, Ticket};
 use crate::request::{Code, Refusal};
 
@@ -29,14 +29,16 @@ use crate::request::{Code, Refusal};
 pub struct Upstreams {
     all: Vec<Upstream>,
     names: Arc<Names>,
+    /// Of the routes, by their index: what clients do not say there, in trailers either.
+    withheld: Vec<Arc<[HeaderName]>>,
 }
 
 pub(super) struct Upstream {
     name: Arc<str>,
     targets: Vec<Arc<Target>>,
     /// For requests that name none.
-    host: HeaderValue,
-    connect_timeout: Duration,
+    pub(super) host: HeaderValue,
+    pub(super) connect_timeout: Duration,
     response_timeout: Duration,
     idle_timeout: Duration,
 }
@@ -59,6 +61,11 @@ impl Upstreams {
         Upstreams {
             all: config.upstreams.iter().map(upstream).collect(),
             names: Arc::new(Names::of(config)),
+            withheld: config
+                .routes
+                .iter()
+                .map(|route| route.request_headers.withheld().cloned().collect())
+                .collect(),
         }
     }
 
@@ -141,7 +148,16 @@ impl WorkerPools {
 }
 
 impl Balanced {
-    /// The pools, beginning with the one whose turn it is.
+    /// The pools for a request, beginning with the one whose turn it is.
+    fn for_request(&self) -> impl Iterator<Item = &Rc<Pool>> {
+        self.in_turn(&self.next)
+    }
+
+    /// The same for what the gateway asks itself.
+    pub(super) fn for_own(&self) -> impl Iterator<Item = &Rc<Pool>> {
+        self.in_turn(&self.next_own)
+    }
+
     fn in_turn(&self, turn: &Turn) -> impl Iterator<Item = &Rc<Pool>> {
         let first = turn.get();
         turn.set((first + 1) % self.pools.len().max(1));
@@ -188,9 +204,11 @@ pub async fn send(
     let Outbound {
         route, upstreams, ..
     } = context.outbound;
-    let (Some(upstream), Some(balanced)) = (
+    let index = ticket.permit().matched().route();
+    let (Some(upstream), Some(balanced), Some(withheld)) = (
         upstreams.all.get(route.upstream),
         context.pools.upstreams.get(route.upstream),
+        index.and_then(|index| upstreams.withheld.get(index)),
     ) else {
         return Err(no_upstream());
     };
@@ -209,7 +227,7 @@ pub async fn send(
     let edits_of_response = context.outbound.write(&mut head, permit, assertion)?;
     head.version = Version::HTTP_11;
 
-    let (body, progress) = request_body(body, route, &upstreams.names)?;
+    let (body, progress) = request_body(body, route.max_body, &upstreams.names, withheld)?;
     if progress.is_some() {
         headers::frame(&mut head.headers);
     }
@@ -220,7 +238,7 @@ pub async fn send(
     };
     let started = Instant::now();
     let outcome = deliver(
-        balanced.in_turn(&balanced.next),
+        balanced.for_request(),
         upstream,
         Request::from_parts(head, body),
         &deadline,
@@ -241,219 +259,25 @@ pub async fn send(
     Ok(response)
 }
 
-/// Asks an upstream for something in the gateway's own name, within `timeout` to the response's head.
-///
-/// # Errors
-/// Why there is no answer, for the log.
-pub(super) async fn ask(
-    balanced: &Balanced,
-    upstream: &Upstream,
-    host: Option<&HeaderValue>,
-    target: PathAndQuery,
-    timeout: Duration,
-) -> Result<Response<ResponseBody>, Refusal> {
-    let mut request = Request::new(RequestBody::Empty);
-    *request.uri_mut() = Uri::from(target);
-    headers::of_own(request.headers_mut(), host.unwrap_or(&upstream.host));
-    let deadline = Deadline {
-        timeout,
-        progress: None,
-    };
-    let pools = balanced.in_turn(&balanced.next_own);
-    let response = deliver(pools, upstream, request, &deadline).await?;
-    match headers::framing_fault(response.headers()) {
-        Some(fault) => Err(unreachable(fault)),
-        None => Ok(response),
-    }
-}
-
-/// Tries connections until one carries the request.
-async fn deliver<'p>(
-    pools: impl Iterator<Item = &'p Rc<Pool>>,
-    upstream: &Upstream,
-    mut request: Request<RequestBody>,
-    deadline: &Deadline,
-) -> Result<Response<ResponseBody>, Refusal> {
-    let replayable = request.body().is_end_stream() && request.method().is_idempotent();
-    let mut failure = None;
-    let mut is_retry = false;
-    for pool in pools {
-        while !is_retry && let Some(connection) = pool.take() {
-            let spare = replayable.then(|| copy(&request));
-            match attempt(pool, connection, request, deadline).await {
-                Ok(response) => return Ok(response),
-                Err(Failure::Unsent(unsent)) => request = *unsent,
-                // Closed by the upstream while it was unused, as the request went out (RFC 9112,
-                // section 9.3.1): a new connection may carry it, once.
-                Err(Failure::Lost(error)) => match spare {
-                    Some(spare) if !error.is_parse() => {
-                        tracing::debug!(%error, "stale upstream connection, trying a new one");
-                        request = spare;
-                        is_retry = true;
-                    }
-                    _ => return Err(deadline.refusal(&error)),
-                },
-                Err(Failure::Late) => return Err(deadline.late()),
-            }
-        }
-        match pool.connect(upstream.connect_timeout).await {
-            Ok(connection) => {
-                return match attempt(pool, connection, request, deadline).await {
-                    Ok(response) => Ok(response),
-                    Err(Failure::Unsent(_)) => {
-                        Err(unreachable("the new connection closed at once"))
-                    }
-                    Err(Failure::Lost(error)) => Err(deadline.refusal(&error)),
-                    Err(Failure::Late) => Err(deadline.late()),
-                };
-            }
-            Err(error) => {
-                tracing::debug!(target = %pool.target.name, %error, "upstream not reached");
-                failure = Some(error);
-            }
-        }
-    }
-    Err(unreachable(failure.unwrap_or(ConnectError::NoAddress)))
-}
-
-enum Failure {
-    /// Not a byte of it was written.
-    Unsent(Box<Request<RequestBody>>),
-    Lost(hyper::Error),
-    Late,
-}
-
-async fn attempt(
-    pool: &Rc<Pool>,
-    mut connection: Connection,
-    request: Request<RequestBody>,
-    deadline: &Deadline,
-) -> Result<Response<ResponseBody>, Failure> {
-    if !connection.sender.is_ready() {
-        match deadline.hold(connection.sender.ready()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return Err(Failure::Unsent(Box::new(request))),
-            Err(Late) => return Err(Failure::Late),
-        }
-    }
-    let response = connection.sender.try_send_request(request);
-    match deadline.hold(response).await {
-        Ok(Ok(response)) => {
-            let upload = deadline.progress.clone();
-            Ok(response.map(|body| ResponseBody::new(body, connection, Rc::clone(pool), upload)))
-        }
-        Ok(Err(mut error)) => match error.take_message() {
-            Some(unsent) => Err(Failure::Unsent(Box::new(unsent))),
-            None => Err(Failure::Lost(error.into_error())),
-        },
-        Err(Late) => Err(Failure::Late),
-    }
-}
-
-/// How long the upstream may take. The clock starts anew with each part of the request's body, so a
-/// slow upload is not cut short, and a stalled one is.
-struct Deadline {
-    timeout: Duration,
-    progress: Option<Rc<Progress>>,
-}
-
-struct Late;
-
-impl Deadline {
-    async fn hold<F: Future>(&self, future: F) -> Result<F::Output, Late> {
-        let mut future = std::pin::pin!(future);
-        let mut from = Instant::now();
-        loop {
-            let until = tokio::time::Instant::from_std(from + self.timeout);
-            if let Ok(output) = tokio::time::timeout_at(until, &mut future).await {
-                return Ok(output);
-            }
-            match &self.progress {
-                Some(progress) if progress.last_frame.get() > from => {
-                    from = progress.last_frame.get();
-                }
-                _ => return Err(Late),
-            }
-        }
-    }
-
-    fn upload(&self) -> Upload {
-        self.progress
-            .as_ref()
-            .map_or(Upload::Done, |progress| progress.state.get())
-    }
-
-    fn late(&self) -> Refusal {
-        match self.upload() {
-            Upload::UnderWay => Refusal::new(
-                Code::RequestTimeout,
-                "The request's body did not arrive in time.",
-            )
-            .closing(),
-            _ => Refusal::new(
-                Code::UpstreamTimeout,
-                "The service behind did not answer in time.",
-            ),
-        }
-    }
-
-    fn refusal(&self, error: &hyper::Error) -> Refusal {
-        match self.upload() {
-            Upload::TooLarge => too_large(),
-            Upload::Broken => {
-                Refusal::new(Code::BadRequest, "The request's body could not be read.")
-                    .because(error)
-                    .closing()
-            }
-            Upload::UnderWay => unreachable(error).closing(),
-            Upload::Done => unreachable(error),
-        }
-    }
-}
-
 fn request_body(
     body: Incoming,
-    route: &Route,
+    most: u64,
     names: &Arc<Names>,
+    withheld: &Arc<[HeaderName]>,
 ) -> Result<(RequestBody, Option<Rc<Progress>>), Refusal> {
     if body.is_end_stream() {
         return Ok((RequestBody::Empty, None));
     }
-    if body.size_hint().lower() > route.max_body {
+    if body.size_hint().lower() > most {
         return Err(too_large());
     }
     let progress = Progress::start();
     let body = RequestBody::Streaming {
         body,
-        left: route.max_body,
+        left: most,
         progress: Rc::clone(&progress),
         names: Arc::clone(names),
-        removed: route.request_headers.withheld().cloned().collect(),
+        removed: Arc::clone(withheld),
     };
     Ok((body, Some(progress)))
-}
-
-fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::Empty);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    copy
-}
-
-fn too_large() -> Refusal {
-    Refusal::new(
-        Code::BodyTooLarge,
-        "The request's body is larger than this route admits.",
-    )
-    .closing()
-}
-
-fn unreachable(cause: impl std::fmt::Display) -> Refusal {
-    Refusal::new(
-        Code::UpstreamUnreachable,
-        "The service behind could not be reached or broke off.",
-    )
-    .because(cause)
 }

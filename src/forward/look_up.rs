@@ -13,7 +13,8 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::time::{Instant as Moment, timeout_at};
 
-use super::exchange::{self, Balanced, Upstream, Upstreams, WorkerPools};
+use super::deliver;
+use super::exchange::{Balanced, Upstream, Upstreams, WorkerPools};
 use crate::authz::{Owners, Question};
 use crate::config::Config;
 use crate::config::checked::{JsonPointer, NoValue};
@@ -75,14 +76,14 @@ impl<T: AsRef<[u8]>> Weighter<Box<str>, Known<T>> for ByBytes {
 }
 
 /// The look-ups, as one request makes them on its worker.
-pub struct Asked<'a> {
+pub struct Asker<'a> {
     look_ups: &'a Arc<LookUps>,
     upstreams: &'a Arc<Upstreams>,
     pools: &'a WorkerPools,
     until: Moment,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> Asker<'a> {
     /// Its time begins now.
     pub fn new(
         look_ups: &'a Arc<LookUps>,
@@ -90,7 +91,7 @@ impl<'a> Asked<'a> {
         pools: &'a WorkerPools,
     ) -> Self {
         let until = Moment::now() + PATIENCE;
-        Asked {
+        Asker {
             look_ups,
             upstreams,
             pools,
@@ -163,7 +164,7 @@ impl<'a> Asked<'a> {
 
 const LATE: &str = "was not answered in time";
 
-impl Owners for Asked<'_> {
+impl Owners for Asker<'_> {
     async fn look_up(&self, question: Question<'_>) -> Result<String, String> {
         let found = timeout_at(self.until, self.found(&question)).await;
         let found = found.unwrap_or_else(|_| Err(LATE.into()));
@@ -203,7 +204,7 @@ async fn fetch(
     host: Option<&HeaderValue>,
     target: PathAndQuery,
 ) -> Answer<Bytes> {
-    let response = exchange::ask(pools, upstream, host, target, PATIENCE).await;
+    let response = deliver::ask(pools, upstream, host, target, PATIENCE).await;
     let response = response.map_err(|refusal| {
         let cause = refusal.cause().unwrap_or(refusal.code().as_str());
         Arc::from(format!("failed: {cause}"))

@@ -2,6 +2,7 @@
 
 mod assertion;
 mod body;
+mod deliver;
 mod exchange;
 mod explain;
 mod headers;
@@ -19,6 +20,6 @@ pub use body::ResponseBody;
 pub use exchange::{Context, Trace, Upstreams, WorkerPools, send};
 pub use explain::{Outgoing, explain};
 pub use headers::{Hop, X_REQUEST_ID, scheme, set_host};
-pub use look_up::{Asked, LookUps};
+pub use look_up::{Asker, LookUps};
 pub use outbound::Outbound;
 pub use target::Directory;

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use http::{HeaderValue, Method};
 
-use crate::authn::{Principal, Told, User};
+use crate::authn::{HeaderForm, Principal, User};
 use crate::config::checked::{
     HeaderEdits, HeaderLine, Part, RequestField, Template, UserField, Variable,
 };
@@ -92,7 +92,7 @@ fn is_visible(value: &[u8]) -> bool {
 }
 
 fn told(user: &User, field: UserField) -> Option<HeaderValue> {
-    let Told {
+    let HeaderForm {
         id,
         username,
         name,

@@ -1,43 +1,40 @@
 //! Cross-origin requests (the Fetch standard, section 3.2): the answer to a browser that asks first, and
 //! what a response tells it of who may read it, whoever made the response.
 
-use std::sync::Arc;
-
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 
+use super::additions::Additions;
 use crate::config::Config;
 use crate::config::checked::{Cors, Origins};
 use crate::limit;
 use crate::request::{Code, Facts, Refusal};
-use crate::route::{self, Destination, Table};
+use crate::route::{self, Table};
 
 const OPEN: HeaderValue = HeaderValue::from_static("*");
 const TRUE: HeaderValue = HeaderValue::from_static("true");
+
 /// What a request's page is under the `cors` that holds where it goes.
 #[derive(Debug, Clone, Default)]
-pub struct CrossOrigin {
+pub struct CrossOrigin<'c> {
     /// `None`: the gateway has no part in it.
-    cors: Option<Arc<Cors>>,
+    cors: Option<&'c Cors>,
     /// The value that lets the page read, if it may.
     allowed: Option<HeaderValue>,
 }
 
-impl CrossOrigin {
-    pub fn of(cors: Option<&Arc<Cors>>, headers: &HeaderMap) -> Self {
-        let Some(cors) = cors else {
-            return CrossOrigin::default();
-        };
+impl<'c> CrossOrigin<'c> {
+    pub fn of(cors: Option<&'c Cors>, headers: &HeaderMap) -> Self {
         CrossOrigin {
-            allowed: allowed(cors, headers),
-            cors: Some(Arc::clone(cors)),
+            cors,
+            allowed: cors.and_then(|cors| allowed(cors, headers)),
         }
     }
 
     /// The page is of an origin that the file names.
     pub fn is_listed(&self) -> bool {
-        let is_by_name = |cors: &Arc<Cors>| matches!(cors.origins, Origins::Listed(_));
-        self.allowed.is_some() && self.cors.as_ref().is_some_and(is_by_name)
+        let is_by_name = |cors: &Cors| matches!(cors.origins, Origins::Listed(_));
+        self.allowed.is_some() && self.cors.is_some_and(is_by_name)
     }
 
     /// Removes what an upstream says of it: the file decides.
@@ -53,7 +50,7 @@ impl CrossOrigin {
 
     /// Writes into a response what the page may do with it.
     pub fn tell(&self, headers: &mut HeaderMap) {
-        let Some(cors) = &self.cors else { return };
+        let Some(cors) = self.cors else { return };
         vary_by_origin(headers);
         let Some(origin) = &self.allowed else { return };
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
@@ -87,16 +84,20 @@ fn vary_by_origin(headers: &mut HeaderMap) {
 }
 
 /// A browser's question before a request, and what it is told.
-pub struct Preflight {
-    /// Where the request would go.
-    pub destination: Destination,
-    pub cors: CrossOrigin,
+pub struct Preflight<'c> {
+    /// The route that the request would take, unless it is for the auth API.
+    pub route: Option<usize>,
+    pub additions: Additions<'c>,
     pub answer: Result<Response<&'static str>, Refusal>,
 }
 
 /// `None` when it is no such question, or no route with `cors` takes what it asks about: it goes where
 /// other requests go.
-pub fn preflight(config: &Config, table: &Table, facts: &Facts<'_>) -> Option<Preflight> {
+pub fn preflight<'c>(
+    config: &'c Config,
+    table: &Table,
+    facts: &Facts<'_>,
+) -> Option<Preflight<'c>> {
     let headers = &facts.head.headers;
     if facts.head.method != Method::OPTIONS || !headers.contains_key(header::ORIGIN) {
         return None;
@@ -108,18 +109,15 @@ pub fn preflight(config: &Config, table: &Table, facts: &Facts<'_>) -> Option<Pr
     let method = Method::from_bytes(asked.as_bytes()).ok()?;
     let announced = table.choosing(announced(headers));
     let found = route::find_announced(table, facts, &method, &announced);
-    let destination = found.ok()?.destination;
-    let (in_force, is_kept_out) = match destination {
-        Destination::Route(index) => {
-            let route = config.routes.get(index)?;
-            (route.cors.as_ref(), !route.ip.admits(facts.peer.client))
-        }
-        Destination::AuthApi => (config.cors.as_ref(), false),
+    let route = found.ok()?.route();
+    let additions = Additions::of(config, route, headers, facts.peer.is_trusted);
+    let in_force = additions.cors.cors?;
+    let admits = |index: usize| {
+        let route = config.routes.get(index);
+        route.is_some_and(|route| route.ip.admits(facts.peer.client))
     };
-    let in_force = in_force?;
-    let cors = CrossOrigin::of(Some(in_force), headers);
-    let answer = match &cors.allowed {
-        _ if is_kept_out => Err(limit::kept_out()),
+    let answer = match &additions.cors.allowed {
+        _ if !route.is_none_or(admits) => Err(limit::kept_out()),
         Some(_) => Ok(permission(in_force, asked)),
         None => Err(Refusal::new(
             Code::Forbidden,
@@ -127,8 +125,8 @@ pub fn preflight(config: &Config, table: &Table, facts: &Facts<'_>) -> Option<Pr
         )),
     };
     Some(Preflight {
-        destination,
-        cors,
+        route,
+        additions,
         answer,
     })
 }
@@ -184,8 +182,8 @@ mod tests {
 
     const APP: &str = "https://app.example.com";
 
-    fn cors(origins: Origins) -> Arc<Cors> {
-        Arc::new(Cors {
+    fn cors(origins: Origins) -> Cors {
+        Cors {
             origins,
             methods: vec![Method::GET, Method::PATCH],
             headers: vec![header::AUTHORIZATION],
@@ -193,10 +191,10 @@ mod tests {
             exposed: HeaderValue::from_static("x-request-id, etag"),
             credentials: true,
             max_age: Duration::from_secs(600),
-        })
+        }
     }
 
-    fn listed() -> Arc<Cors> {
+    fn listed() -> Cors {
         cors(Origins::Listed(vec![HeaderValue::from_static(APP)]))
     }
 
@@ -225,7 +223,8 @@ mod tests {
             ("https://evil.test/https://app.example.com", false),
             ("", false),
         ] {
-            let page = CrossOrigin::of(Some(&listed()), &map(&[("origin", origin)]));
+            let listed = listed();
+            let page = CrossOrigin::of(Some(&listed), &map(&[("origin", origin)]));
             assert_eq!(page.is_listed(), is_allowed, "{origin}");
         }
         let twice = map(&[("origin", APP), ("origin", APP)]);
@@ -277,7 +276,8 @@ mod tests {
             HeaderValue::from_static("x-request-id, etag"),
         );
         for (origin, expected) in [(APP, page), ("https://evil.test", stranger)] {
-            let page = CrossOrigin::of(Some(&listed()), &map(&[("origin", origin)]));
+            let listed = listed();
+            let page = CrossOrigin::of(Some(&listed), &map(&[("origin", origin)]));
             let mut headers = map(&upstream);
             page.clean(&mut headers);
             page.tell(&mut headers);

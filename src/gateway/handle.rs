@@ -8,19 +8,18 @@ use hyper::body::Incoming;
 
 use super::additions::Additions;
 use super::body::Body;
-use super::cors::{self, CrossOrigin};
+use super::cors;
 use super::ingress::{self, Connection};
 use super::ledger::Ledger;
 use super::respond;
-use super::security::Security;
 use super::worker::{Current, Worker};
 use crate::authn::Identified;
 use crate::authz::{self, Asking, Decision, Permit};
 use crate::config::checked::AuthMode;
-use crate::forward::{self, Asked, Outbound};
+use crate::forward::{self, Asker, Outbound};
 use crate::limit::{self, Admission};
 use crate::request::{Facts, ListedOrigin, Refusal};
-use crate::route::{self, Destination};
+use crate::route::{self, Matched};
 
 /// Serves one request. Whatever happens, there is a response.
 pub async fn handle(
@@ -36,10 +35,7 @@ pub async fn handle(
     let is_fit = ingress::measure(&request, max_header)
         .and_then(|()| ingress::inspect(&mut request))
         .and(told);
-    let mut additions = Additions {
-        cors: CrossOrigin::of(current.snapshot.config.cors.as_ref(), request.headers()),
-        security: Security::Off,
-    };
+    let mut additions = Additions::default();
     let served = match is_fit {
         Ok(()) => {
             serve(
@@ -52,7 +48,11 @@ pub async fn handle(
             )
             .await
         }
-        Err(refusal) => Err(refusal),
+        Err(refusal) => {
+            let config = &current.snapshot.config;
+            additions = Additions::of(config, None, request.headers(), peer.is_trusted);
+            Err(refusal)
+        }
     };
     match served {
         Ok((mut response, decision)) => {
@@ -66,12 +66,12 @@ pub async fn handle(
     }
 }
 
-async fn serve(
-    current: &Current,
+async fn serve<'c>(
+    current: &'c Current,
     connection: &Connection,
     request: Request<Incoming>,
     ledger: &mut Ledger,
-    additions: &mut Additions,
+    additions: &mut Additions<'c>,
     peer: crate::request::Peer,
 ) -> Result<(Response<Body>, &'static str), Refusal> {
     let snapshot = &current.snapshot;
@@ -85,14 +85,17 @@ async fn serve(
         && body.is_end_stream()
         && let Some(preflight) = cors::preflight(&snapshot.config, &snapshot.table, &facts)
     {
-        additions.cors = preflight.cors;
-        if let Destination::Route(index) = preflight.destination {
+        *additions = preflight.additions;
+        if let Some(index) = preflight.route {
             ledger.matched(index);
         }
         return Ok((preflight.answer?.map(Body::text), "allow"));
     }
-    let matched = route::find(&snapshot.table, &facts)?;
-    let Destination::Route(index) = matched.destination else {
+    let found = route::find(&snapshot.table, &facts);
+    let route = found.as_ref().ok().and_then(Matched::route);
+    *additions = Additions::of(&snapshot.config, route, &head.headers, peer.is_trusted);
+    let matched = found?;
+    let Some(index) = route else {
         let mut request = Request::from_parts(head, ledger.counting(body));
         if additions.cors.is_listed() {
             request.extensions_mut().insert(ListedOrigin);
@@ -104,24 +107,25 @@ async fn serve(
     };
     let route = &snapshot.config.routes[index];
     ledger.matched(index);
-    additions.cors = CrossOrigin::of(route.cors.as_ref(), &head.headers);
-    additions.security = Security::of(route.security_headers, || {
-        forward::scheme(&head.headers, peer.is_trusted)
-    });
 
     let admission = limit::admit(&snapshot.limits, &matched, &facts).await?;
     ledger.admitted(&admission);
     let authenticator = &snapshot.authenticator;
-    // What is only tried out neither holds anybody back nor counts against them elsewhere.
-    let is_in_force = route.auth != AuthMode::None && !route.shadow.auth;
-    if is_in_force {
-        limit::hold_back(&snapshot.limits, peer.client, || {
+    // What is only tried out holds nobody back and counts against nobody elsewhere; it costs no more, either.
+    let is_shadow = route.shadow.auth;
+    let held_back = match route.auth {
+        AuthMode::None => Ok(()),
+        _ => limit::hold_back(&snapshot.limits, peer.client, || {
             authenticator.is_new(&head.headers)
-        })?;
-    }
-    let identified = authenticator.identify(route.auth, &head.headers).await;
+        }),
+    };
+    let identified = match held_back {
+        Ok(()) => authenticator.identify(route.auth, &head.headers).await,
+        Err(refusal) if is_shadow => Err(refusal),
+        Err(refusal) => return Err(refusal),
+    };
     if let Err(refusal) = &identified
-        && is_in_force
+        && !is_shadow
     {
         limit::note_failure(&snapshot.limits, peer.client, refusal);
     }
@@ -168,6 +172,6 @@ async fn ask(
     let (matched, principal) = (asking.matched(), asking.principal());
     let limits = &snapshot.limits;
     let admission = limit::take_ahead(limits, admission, matched, principal, facts).await?;
-    let owners = Asked::new(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
+    let owners = Asker::new(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
     Ok((asking.ask(facts, &owners).await?, admission))
 }

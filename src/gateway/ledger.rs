@@ -164,7 +164,8 @@ impl Ledger {
         self.0.seat = ticket.take_seat();
         let current = Rc::clone(&self.0.current);
         let limits = &current.snapshot.limits;
-        for policy in ticket.policies(limits) {
+        let concurrency = self.0.seat.as_ref().map(|_| CONCURRENCY);
+        for policy in ticket.policies(limits).chain(concurrency) {
             self.count_limit(policy, LimitDecision::Allowed);
         }
         for policy in ticket.would_refuse(limits) {

@@ -11,7 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
 
-use super::drain::{Place, Told};
+use super::drain::{Order, Place};
 use super::stream::ClientStream;
 use crate::gateway::{self, Connection, Worker};
 
@@ -50,12 +50,12 @@ pub async fn serve(
     let mut told = false;
     let ended = poll_fn(|cx| {
         match place.signal.told(cx.waker()) {
-            Some(Told::Close) => return Poll::Ready(Ok(())),
-            Some(Told::Finish) if !told => {
+            Some(Order::Close) => return Poll::Ready(Ok(())),
+            Some(Order::Finish) if !told => {
                 http.as_mut().graceful_shutdown();
                 told = true;
             }
-            Some(Told::Finish) | None => {}
+            Some(Order::Finish) | None => {}
         }
         http.as_mut().poll(cx)
     });

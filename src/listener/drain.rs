@@ -22,13 +22,13 @@ pub struct Open {
 /// How one connection hears that it has to finish.
 #[derive(Default)]
 pub struct Signal {
-    told: Cell<Option<Told>>,
+    told: Cell<Option<Order>>,
     connection: RefCell<Option<Rc<Connection>>>,
     waker: RefCell<Option<Waker>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub enum Order {
     /// After the request under way.
     Finish,
     /// At once.
@@ -60,7 +60,7 @@ impl Open {
     /// Tells every connection to finish what it has begun.
     pub fn finish_all(&self) {
         for signal in self.connections.borrow().values() {
-            signal.tell(Told::Finish);
+            signal.tell(Order::Finish);
         }
     }
 
@@ -74,7 +74,7 @@ impl Open {
         };
         for signal in self.connections.borrow().values() {
             if signal.connection.borrow().as_ref().is_some_and(is_stale) {
-                signal.tell(Told::Close);
+                signal.tell(Order::Close);
             }
         }
     }
@@ -93,7 +93,7 @@ impl Signal {
         *self.connection.borrow_mut() = Some(Rc::clone(connection));
     }
 
-    fn tell(&self, what: Told) {
+    fn tell(&self, what: Order) {
         self.told.set(Some(what));
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
@@ -101,7 +101,7 @@ impl Signal {
     }
 
     /// What the connection has to do; `waker` will be woken when there is more.
-    pub fn told(&self, waker: &Waker) -> Option<Told> {
+    pub fn told(&self, waker: &Waker) -> Option<Order> {
         let mut known = self.waker.borrow_mut();
         if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *known = Some(waker.clone());

@@ -252,7 +252,7 @@ fn browsers_are_held_to_what_a_response_says() {
 - { name: closed, prefix: /closed, auth: required, upstream: app, security_headers: standard }
 - { name: rest, prefix: /, auth: none, upstream: app, security_headers: standard }
 ";
-    let mut gateway = Settings::new(&origin).routes(routes).start();
+    let gateway = Settings::new(&origin).routes(routes).start();
     let names = [
         "x-content-type-options",
         "referrer-policy",
@@ -285,6 +285,15 @@ fn browsers_are_held_to_what_a_response_says() {
             expected,
             "{target}"
         );
+    }
+    // Preflights are responses, too, whatever they say.
+    let mut gateway = Settings::new(&origin).top(TOP).routes(routes).start();
+    for (page, status) in [(APP, 204), ("https://evil.test", 403)] {
+        let response = gateway.send(&preflight("/closed", page, "GET"));
+        let response = response.expect(status);
+        assert_eq!(names.map(|name| response.header(name)), standard);
+        let response = gateway.send(&preflight("/off", page, "GET"));
+        assert_eq!(names.map(|name| response.header(name)), [None; 5]);
     }
     gateway.reconfigure(|s| s.top("trusted_proxies: [127.0.0.1]"));
     let request = get("/closed").header("X-Forwarded-Proto", "https");

@@ -156,7 +156,7 @@ fn a_preflight_is_told_as_one() {
     assert_eq!(response["access-control-allow-origin"], "https://app.test");
     assert_eq!(response["access-control-allow-methods"], "GET");
     assert_eq!(response["vary"], "origin");
-    assert_eq!(response["x-frame-options"], Value::Null);
+    assert_eq!(response["x-frame-options"], "DENY");
 }
 
 /// Names and values of what is added.

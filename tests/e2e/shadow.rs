@@ -154,6 +154,41 @@ fn allow_in_shadow_knows_who_passes() {
 }
 
 #[test]
+fn allow_in_shadow_asks_upstreams_and_lets_pass_whatever_they_say() {
+    let origin = Origin::with(|exchange| match exchange.request().target().as_str() {
+        "/owners/silent" => exchange.wait_for_close(),
+        _ => exchange.respond(200, "", br#"{"by":"bob"}"#),
+    });
+    let gateway = Settings::new(&origin)
+        .routes(
+            r#"
+            - name: posts
+              path: "/posts/{id}"
+              auth: required
+              allow: [ { owner: { lookup: "GET /owners/{id}", field: /by, equals: "{user.username}" } } ]
+              shadow: [allow]
+              upstream: app
+            "#,
+        )
+        .start();
+    let (alice, bob) = (gateway.user("alice", &[]), gateway.user("bob", &[]));
+    for (post, caller, reason) in [
+        ("1", &bob, Value::Null),
+        ("1", &alice, json!(["allow: forbidden"])),
+        ("silent", &bob, json!(["allow: forbidden"])),
+    ] {
+        let request = get(format!("/posts/{post}")).bearer(&caller.access);
+        let response = gateway.send(&request).expect(200);
+        assert_eq!(logged(&gateway, &response), reason);
+        assert_eq!(origin.last_request().target(), format!("/posts/{post}"));
+        let cause = gateway.log_of(&response)["cause"].clone();
+        let silent = json!("owner: GET /owners/silent was not answered in time");
+        assert_eq!(cause == silent, post == "silent", "{cause}");
+    }
+    assert_eq!(would_refuse(&gateway, "posts", "allow"), 2.0);
+}
+
+#[test]
 fn allow_refuses_whom_auth_in_shadow_lets_pass_unless_it_is_in_shadow_too() {
     let origin = Origin::start();
     let gateway = Settings::new(&origin)
@@ -394,6 +429,20 @@ fn credentials_that_auth_in_shadow_lets_pass_are_no_failures_elsewhere() {
     let tried = || gateway.send(&get("/tried").bearer("rubbish")).status;
     assert_eq!([(); 5].map(|()| tried()), [200; 5]);
     let ask = || gateway.send(&get("/").bearer("rubbish")).status;
+    let alice = gateway.user("alice", &[]);
+    let later = gateway.login("alice");
+    gateway.send(&get("/").bearer(&alice.access)).expect(200);
     assert_eq!([(); 3].map(|()| ask()), [401, 401, 429]);
     assert_eq!([(); 5].map(|()| tried()), [200; 5]);
+    // Past the budget nothing is verified here either, unless it is known.
+    for (token, reason, name) in [
+        ("rubbish", json!(["auth: too-many-attempts"]), None),
+        (&later.access, json!(["auth: too-many-attempts"]), None),
+        (&alice.access, Value::Null, Some("alice")),
+    ] {
+        let response = gateway.send(&get("/tried").bearer(token)).expect(200);
+        assert_eq!(logged(&gateway, &response), reason);
+        let told = origin.last_request().header("x-user-name");
+        assert_eq!(told.as_deref(), name);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use crate::harness::client::{Connection, get};
+use crate::harness::client::{Connection, Request, get};
 use crate::harness::gateway::{Gateway, Settings};
 use crate::harness::origin::Origin;
 use crate::harness::{Gate, eventually};
@@ -19,23 +19,25 @@ const ROUTES: &str = "
 
 /// Takes all places, sees that nobody else gets one, and gives them back.
 fn both_are_free(gateway: &Gateway, what: &str) {
+    both_are_free_of(gateway, &get("/capped"), &get("/capped/stream"), what);
+}
+
+fn both_are_free_of(gateway: &Gateway, request: &Request, stream: &Request, what: &str) {
     let mut streams: Vec<_> = (0..2)
         .map(|_| {
             eventually(what, || {
                 let mut client = gateway.connect();
-                client.send(get("/capped/stream").to_bytes());
+                client.send(stream.to_bytes());
                 let (status, _) = client.read_head().unwrap();
                 (status == 200).then_some(client)
             })
         })
         .collect();
     gateway
-        .send(&get("/capped"))
+        .send(request)
         .expect_problem(429, "too-many-concurrent");
     streams.clear();
-    eventually(what, || {
-        (gateway.send(&get("/capped")).status == 200).then_some(())
-    });
+    eventually(what, || (gateway.send(request).status == 200).then_some(()));
 }
 
 /// Answers `/capped`; `/capped/stream` never ends its answer, `/capped/silent` nothing
@@ -114,6 +116,77 @@ fn concurrency_leak() {
     gateway.still_serves("/");
 }
 
+const ASKING: &str = r#"
+    - name: asking
+      path: "/asking/{id}"
+      auth: required
+      allow: [{ owner: { lookup: "GET /owners/{id}", field: /by, equals: "{user.username}" } }]
+      limits: [{ name: few, key: user, rate: 3/d, tiers: { pro: unlimited } }]
+      concurrency: { key: ip, max: 2 }
+      upstream: app
+    - { name: all, prefix: /, auth: none, upstream: app }
+"#;
+
+/// Whoever has a place and is refused after all, or leaves while an upstream is asked, gives it back.
+#[test]
+fn concurrency_leak_by_a_refusal() {
+    let gate = Gate::default();
+    let origin = {
+        let gate = gate.clone();
+        Origin::with(move |exchange| match exchange.request().target().as_str() {
+            "/owners/silent" => exchange.wait_for_close(),
+            "/owners/held" => {
+                gate.pass();
+                exchange.respond(200, "", br#"{"by":"bob"}"#)
+            }
+            "/owners/mallory" => exchange.respond(200, "", br#"{"by":"mallory"}"#),
+            "/asking/stream" => {
+                exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")?;
+                exchange.wait_for_close()
+            }
+            _ => exchange.respond(200, "", br#"{"by":"bob"}"#),
+        })
+    };
+    let gateway = Settings::new(&origin).routes(ASKING).start();
+    let (alice, bob) = (
+        gateway.user("alice", &[]).access,
+        gateway.user("bob", &["--tier", "pro"]).access,
+    );
+    let asks = |id: &str, token: &str| get(format!("/asking/{id}")).bearer(token);
+    let free = |what: &str| {
+        let (request, stream) = (asks("1", &bob), asks("stream", &bob));
+        both_are_free_of(&gateway, &request, &stream, what);
+    };
+    free("at the beginning");
+    for _ in 0..5 {
+        gateway
+            .send(&asks("mallory", &bob))
+            .expect_problem(403, "forbidden");
+    }
+    free("after an upstream said no");
+    let statuses = [(); 8].map(|()| gateway.send(&asks("1", &alice)).status);
+    assert_eq!(statuses, [403, 403, 403, 429, 429, 429, 429, 429]);
+    free("after a limit said no");
+    gateway
+        .send(&asks("silent", &bob))
+        .expect_problem(403, "forbidden");
+    free("after an upstream said nothing");
+    let seen = origin.requests().len();
+    let clients = [(); 2].map(|()| {
+        let mut client = gateway.connect();
+        client.send(asks("held", &bob).to_bytes());
+        client
+    });
+    origin.wait_for(seen + 1);
+    drop(clients);
+    free("after clients left while an upstream was asked");
+    gate.open();
+
+    let taken = "portcullis_limit_decisions_total{policy=\"concurrency\",tier=\"pro\",decision=\"allowed\"}";
+    assert!(gateway.metric(taken) > 0.0);
+    gateway.still_serves("/");
+}
+
 #[test]
 fn concurrency_leak_by_a_drain() {
     let gate = Gate::default();
@@ -131,6 +204,10 @@ fn concurrency_leak_by_a_drain() {
         assert_eq!(client.read_head().unwrap().0, 200);
     }
     gateway.signal("TERM");
+    eventually("the end of accepting", || {
+        Connection::try_open(gateway.public).is_err().then_some(())
+    });
+    assert!(gateway.is_running(), "it did not wait");
     gate.open();
     for client in &mut clients {
         assert_eq!(client.read_exact(11).unwrap(), b"1\r\nx\r\n0\r\n\r\n");

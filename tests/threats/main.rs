@@ -1,5 +1,4 @@
 //! Attacks that broke other gateways, one test for each, named after its row in docs/security.md.
-//! Each ends by showing that the gateway still serves.
 
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -448,6 +448,10 @@ fn expression_of_another_spelling() {
         assert!(matches!(status, 400 | 403 | 404), "{path}: {status}");
     }
     assert_eq!(origin.requests().len(), 0);
+    for path in ["/docs/SECRET", "/Whole/Secret", "/rest/Secret/"] {
+        let told = gateway.cli(&["explain", "GET", path, "--as", "user=alice"], "");
+        assert_eq!(told.code, 3, "{told:?}");
+    }
     for path in [
         "/docs/Other",
         "/WHOLE/other",

@@ -152,10 +152,7 @@ fn look_up_injection() {
         "/q/%26",
     ] {
         let status = send(target);
-        assert!(
-            matches!(status, 400 | 401 | 403 | 404),
-            "{target}: {status}"
-        );
+        assert!(matches!(status, 400 | 403 | 404), "{target}: {status}");
     }
     // A value that a query would read as more than one is one.
     assert_eq!(send("/q/1&id=2"), 200);

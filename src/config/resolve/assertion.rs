@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::super::checked::{Assertion, Signing};
-use super::super::decode::{At, Field};
-use super::super::diagnose::Findings;
+use super::super::checked::{Assertion, Auth, Signing};
+use super::super::decode::{At, Field, Named};
+use super::super::diagnose::{Findings, shown};
 use super::super::field_names::ASSERTION;
-use super::super::raw::RawAssertion;
+use super::super::raw::{RawAssertion, RawUpstream};
 use super::headers::{self, Of, Taken};
 
 const DEFAULT_TTL: Duration = Duration::from_secs(60);
@@ -19,11 +19,13 @@ const LONGEST: Duration = Duration::from_secs(3600);
 pub fn assertion(
     raw: &Field<RawAssertion>,
     taken: Taken,
-    signing: &Signing,
+    auth: &Auth,
+    upstreams: &Field<Named<RawUpstream>>,
     findings: &mut Findings,
 ) -> Option<Assertion> {
     let At { value: raw, span } = raw.given()?;
-    if matches!(signing, Signing::Hs256(_)) {
+    warn_of_audiences(upstreams, auth, findings);
+    if matches!(auth.signing, Signing::Hs256(_)) {
         findings
             .error(*span, "assertions cannot be signed with HS256")
             .hint("an upstream would need the secret to check one, and could make access tokens with it");
@@ -48,4 +50,21 @@ pub fn assertion(
         header: header?,
         ttl: raw.ttl.copied().unwrap_or(DEFAULT_TTL),
     })
+}
+
+/// A service that takes tokens by issuer, audience and key alone would take such an upstream's assertions,
+/// too: that upstream could then call it as whoever calls the upstream.
+fn warn_of_audiences(upstreams: &Field<Named<RawUpstream>>, auth: &Auth, findings: &mut Findings) {
+    let named = upstreams.get().map_or(&[][..], |named| &named.0);
+    for (name, _) in named {
+        if auth.audience.contains(&name.value) {
+            let message = format!(
+                "{} is an audience of access tokens, and of the assertions that this upstream is sent",
+                shown(&name.value)
+            );
+            findings
+                .warn(name.span, message)
+                .hint("services that check no `typ` could take one for the other: call the upstream otherwise");
+        }
+    }
 }

@@ -39,7 +39,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::checked::{
-    AccessLog, Config, Identity, LimitsHeaders, Listen, Log, Preset, Signing, UserId,
+    AccessLog, Auth, Config, Identity, LimitsHeaders, Listen, Log, Preset, UserId,
 };
 use super::decode::{At, Field};
 use super::diagnose::{Findings, shown};
@@ -85,7 +85,7 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
             .unwrap_or(Duration::from_secs(30)),
         store,
         redis: shared::shared(&raw.shared, dir, findings),
-        identity: identity(raw, &auth.signing, findings),
+        identity: identity(raw, &auth, findings),
         auth,
         anonymous: raw
             .anonymous
@@ -146,7 +146,7 @@ fn workers(raw: &Field<Workers>, findings: &mut Findings) -> usize {
     }
 }
 
-fn identity(config: &RawConfig, signing: &Signing, findings: &mut Findings) -> Identity {
+fn identity(config: &RawConfig, auth: &Auth, findings: &mut Findings) -> Identity {
     let raw = config.identity.get();
     Identity {
         headers: raw.map_or_else(Vec::new, |i| {
@@ -154,7 +154,7 @@ fn identity(config: &RawConfig, signing: &Signing, findings: &mut Findings) -> I
         }),
         assertion: raw.and_then(|i| {
             let taken = headers::Taken::of(config);
-            assertion::assertion(&i.assertion, taken, signing, findings)
+            assertion::assertion(&i.assertion, taken, auth, &config.upstreams, findings)
         }),
         user_id: raw.and_then(|i| i.user_id.copied()).unwrap_or(UserId::Id),
         preset: raw.and_then(|i| i.preset.copied()).unwrap_or(Preset::XUser),

@@ -19,6 +19,9 @@ use crate::config::text as config_text;
 use crate::request::{Facts, Peer};
 use crate::route::{Table, find, sample};
 
+mod callers;
+mod templates;
+
 /// That every test asks for.
 const PATH: &str = "/users/al~ice/x/y?q=1";
 const ID: HeaderValue = HeaderValue::from_static("the-request-id");
@@ -151,98 +154,22 @@ impl Sent {
     }
 }
 
+fn line(name: &'static str, parts: &[Part]) -> HeaderLine {
+    HeaderLine {
+        name: HeaderName::from_static(name),
+        value: Template::Composed(parts.to_vec()),
+    }
+}
+
+fn text(text: &str) -> Part {
+    Part::Text(text.to_owned())
+}
+
 fn lines(headers: &HeaderMap, name: &str) -> Vec<String> {
     let values = headers.get_all(name).iter();
     values
         .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
         .collect()
-}
-
-#[test]
-fn each_preset_tells_the_caller_in_its_own_names() {
-    let id = claims(7).sub.to_string();
-    let told: [(Preset, &[(&str, &str)]); 6] = [
-        (
-            Preset::XUser,
-            &[
-                ("x-user-id", &id),
-                ("x-user-name", "alice"),
-                ("x-user-email", "alice@example.com"),
-                ("x-user-tier", "free"),
-                ("x-user-roles", "editor,writer"),
-                ("x-user-scopes", "a b"),
-                ("x-user-superuser", "false"),
-                ("x-auth-method", "jwt"),
-            ],
-        ),
-        (
-            Preset::XForwarded,
-            &[
-                ("x-forwarded-user", &id),
-                ("x-forwarded-email", "alice@example.com"),
-                ("x-forwarded-groups", "editor,writer"),
-                ("x-forwarded-preferred-username", "alice"),
-            ],
-        ),
-        (
-            Preset::XAuthRequest,
-            &[
-                ("x-auth-request-user", &id),
-                ("x-auth-request-email", "alice@example.com"),
-                ("x-auth-request-groups", "editor,writer"),
-                ("x-auth-request-preferred-username", "alice"),
-            ],
-        ),
-        (
-            Preset::RemoteUser,
-            &[
-                ("remote-user", "alice"),
-                ("remote-email", "alice@example.com"),
-                ("remote-groups", "editor,writer"),
-                ("remote-name", "Alice Äö"),
-            ],
-        ),
-        (
-            Preset::XConsumer,
-            &[
-                ("x-consumer-id", &id),
-                ("x-consumer-username", "alice"),
-                ("x-consumer-custom-id", "42"),
-                ("x-consumer-groups", "editor,writer"),
-                ("x-credential-identifier", &id),
-                ("x-anonymous-consumer", "false"),
-            ],
-        ),
-        (Preset::None, &[]),
-    ];
-    // Host and what every request is told beside the identity.
-    let others = 6;
-    for (preset, expected) in told {
-        let sent = Sent {
-            preset,
-            ..Sent::default()
-        };
-        let headers = sent.with(&[("host", "a")]);
-        for (name, value) in expected {
-            assert_eq!(lines(&headers, name), [*value], "{preset:?} {name}");
-        }
-        assert_eq!(headers.len(), expected.len() + others, "{preset:?}");
-    }
-}
-
-#[test]
-fn a_caller_without_identity_is_told_as_such_or_not_at_all() {
-    let anonymous = |preset| Sent {
-        preset,
-        principal: Principal::Anonymous,
-        ..Sent::default()
-    };
-    let spoofed = [("x-user-id", "1"), ("X_Consumer_Username", "root")];
-    let headers = anonymous(Preset::XUser).with(&spoofed);
-    assert!(!headers.contains_key("x-user-id") && !headers.contains_key("x_consumer_username"));
-    let headers = anonymous(Preset::XConsumer).with(&spoofed);
-    assert_eq!(lines(&headers, "x-anonymous-consumer"), ["true"]);
-    assert!(!headers.contains_key("x-consumer-username"));
 }
 
 #[test]
@@ -340,34 +267,6 @@ fn credentials_stay_here_unless_told_otherwise() {
 }
 
 #[test]
-fn what_a_route_sets_is_said_once_though_it_means_something_by_itself() {
-    let sent = Sent {
-        edits: HeaderEdits {
-            set: vec![
-                line("user-agent", &[text("gateway")]),
-                line("cache-control", &[claim("none")]),
-            ],
-            ..HeaderEdits::default()
-        },
-        ..Sent::default()
-    };
-    let headers = sent.with(&[
-        ("User-Agent", "mine"),
-        ("user_agent", "mine"),
-        ("User.Agent", "mine"),
-        ("Cache_Control", "mine"),
-        ("cache^control", "mine"),
-        ("user-agents", "mine"),
-    ]);
-    let mine = headers.iter().filter(|(_, value)| *value == "mine");
-    assert_eq!(
-        mine.map(|(name, _)| name).collect::<Vec<_>>(),
-        ["user-agents"]
-    );
-    assert_eq!(lines(&headers, "user-agent"), ["gateway"]);
-}
-
-#[test]
 fn trailers_say_nothing_that_headers_may_not() {
     let mut trailers = headers(&[
         ("x-user-id", "1"),
@@ -416,155 +315,6 @@ fn a_response_keeps_what_is_for_the_client() {
     assert_eq!(response, expected);
 }
 
-fn line(name: &'static str, parts: &[Part]) -> HeaderLine {
-    HeaderLine {
-        name: HeaderName::from_static(name),
-        value: Template::Composed(parts.to_vec()),
-    }
-}
-
-fn text(text: &str) -> Part {
-    Part::Text(text.to_owned())
-}
-
-fn user(field: UserField) -> Part {
-    Part::Value(Variable::User(field))
-}
-
-fn claim(name: &str) -> Part {
-    Part::Value(Variable::Claim(name.to_owned()))
-}
-
-fn of_request(field: RequestField) -> Part {
-    Part::Value(Variable::Request(field))
-}
-
-#[test]
-fn templates_are_filled_in() {
-    let id = claims(7).sub.to_string();
-    let cases = [
-        (vec![user(UserField::Id)], &*id),
-        (vec![user(UserField::Username), text("!")], "alice!"),
-        (vec![user(UserField::Email)], "alice@example.com"),
-        (vec![user(UserField::Name)], "Alice Äö"),
-        (vec![user(UserField::ExternalId)], "42"),
-        (vec![user(UserField::Tier)], "free"),
-        (vec![user(UserField::Roles)], "editor,writer"),
-        (vec![user(UserField::Scopes)], "a b"),
-        (vec![text("s="), user(UserField::IsSuperuser)], "s=false"),
-        (vec![claim("org"), text("/"), claim("level")], "acme/3"),
-        (vec![Part::Value(Variable::Path(0))], "al~ice"),
-        (vec![Part::Value(Variable::Path(1))], "x/y"),
-        (vec![of_request(RequestField::Id)], "the-request-id"),
-        (vec![of_request(RequestField::Method)], "GET"),
-        (vec![of_request(RequestField::Host)], "a.test"),
-        (vec![of_request(RequestField::Path)], "/users/al~ice/x/y"),
-        (vec![of_request(RequestField::Ip)], "192.0.2.7"),
-        (vec![of_request(RequestField::Scheme)], "http"),
-    ];
-    for (parts, expected) in cases {
-        let sent = Sent {
-            identity_headers: vec![line("x-it", &parts)],
-            ..Sent::default()
-        };
-        let headers = sent.with(&[("host", "a.test"), ("X_It", "forged")]);
-        assert_eq!(lines(&headers, "x-it"), [expected], "{parts:?}");
-        assert!(!headers.contains_key("x_it"));
-    }
-}
-
-#[test]
-fn without_a_value_there_is_no_header_and_never_a_broken_one() {
-    for parts in [
-        vec![claim("nothing")],
-        vec![text("org="), claim("nothing")],
-        vec![claim("teams")],
-        vec![claim("evil")],
-        vec![claim("tab")],
-        vec![text("x"), claim("nul")],
-        vec![Part::Value(Variable::Path(9))],
-    ] {
-        let sent = Sent {
-            identity_headers: vec![line("x-it", &parts)],
-            edits: HeaderEdits {
-                set: vec![line("accept-language", &parts)],
-                add: vec![line("x-added", &parts)],
-                ..HeaderEdits::default()
-            },
-            ..Sent::default()
-        };
-        let claimed = [
-            ("x-it", "forged"),
-            ("accept-language", "en"),
-            ("x_added", "1"),
-        ];
-        let headers = sent.with(&claimed);
-        for gone in ["x-it", "accept-language", "x-added", "x_added"] {
-            assert!(!headers.contains_key(gone), "{gone} {parts:?}");
-        }
-        assert_ne!(lines(&headers, "x-user-id"), ["1"]);
-    }
-    let name = Claims {
-        name: Some("a\tb".into()),
-        ..claims(7)
-    };
-    for parts in [
-        vec![user(UserField::Name)],
-        vec![text("x"), user(UserField::Name)],
-    ] {
-        let sent = Sent {
-            principal: Principal::User(Arc::new(User::new(name.clone()).unwrap())),
-            identity_headers: vec![line("x-it", &parts)],
-            ..Sent::default()
-        };
-        let headers = sent.with(&[("x-it", "forged")]);
-        assert!(!headers.contains_key("x-it"), "{parts:?}");
-    }
-    let anonymous = Sent {
-        principal: Principal::Anonymous,
-        identity_headers: vec![
-            line("x-who", &[user(UserField::Username)]),
-            line("x-org", &[claim("org")]),
-            line("x-from", &[of_request(RequestField::Ip)]),
-        ],
-        ..Sent::default()
-    };
-    let headers = anonymous.with(&[("x-who", "root"), ("x_org", "root")]);
-    assert!(!headers.contains_key("x-who") && !headers.contains_key("x_org"));
-    assert_eq!(lines(&headers, "x-from"), ["192.0.2.7"]);
-}
-
-#[test]
-fn a_route_removes_sets_and_adds_in_this_order() {
-    let sent = Sent {
-        edits: HeaderEdits {
-            remove: ["x-user-email", "x-secret", "x-both"]
-                .map(HeaderName::from_static)
-                .to_vec(),
-            set: vec![
-                line("x-both", &[text("1")]),
-                line("user-agent", &[text("gw")]),
-            ],
-            add: vec![line("x-both", &[text("2")]), line("accept", &[text("a/b")])],
-        },
-        ..Sent::default()
-    };
-    let headers = sent.with(&[
-        ("X_Secret", "1"),
-        ("x-secret", "1"),
-        ("x-both", "0"),
-        ("user-agent", "curl"),
-        ("accept", "c/d"),
-    ]);
-    for gone in ["x_secret", "x-secret", "x-user-email"] {
-        assert!(!headers.contains_key(gone), "{gone}");
-    }
-    assert_eq!(lines(&headers, "x-both"), ["1", "2"]);
-    assert_eq!(lines(&headers, "user-agent"), ["gw"]);
-    assert_eq!(lines(&headers, "accept"), ["c/d", "a/b"]);
-    assert_eq!(lines(&headers, "x-user-name"), ["alice"]);
-}
-
 #[test]
 fn only_a_trusted_proxy_s_one_word_makes_it_https() {
     let scheme = |lines: &[(&str, &str)], is_trusted| super::scheme(&headers(lines), is_trusted);
@@ -596,23 +346,4 @@ fn the_host_that_the_upstream_is_told_is_the_route_s_to_say() {
         assert_eq!(lines(&headers, "host"), [expected]);
         assert_eq!(lines(&headers, "x-forwarded-host"), ["a.test"]);
     }
-}
-
-#[test]
-fn an_assertion_is_the_gateway_s_word_and_a_route_may_keep_it_back() {
-    let name = HeaderName::from_static("x-proof");
-    let mut sent = Sent {
-        assertion: Some((name.clone(), HeaderValue::from_static("a.b.c"))),
-        ..Sent::default()
-    };
-    let forged = [
-        ("x-proof", "forged"),
-        ("X_PROOF", "forged"),
-        ("connection", "x-proof"),
-    ];
-    let headers = sent.with(&forged);
-    assert_eq!(lines(&headers, "x-proof"), ["a.b.c"]);
-    assert!(!headers.contains_key("x_proof"));
-    sent.edits.remove = vec![name];
-    assert!(!sent.with(&forged).contains_key("x-proof"));
 }

@@ -104,7 +104,7 @@ impl Scene {
 
     async fn ask(&self, upstream: usize, target: &str, field: &str) -> Result<String, String> {
         let field: JsonPointer = field.parse().unwrap();
-        let asked = Asked::new(&self.look_ups, &self.upstreams, &self.pools);
+        let asked = Asker::new(&self.look_ups, &self.upstreams, &self.pools);
         let question = Question {
             upstream,
             host: None,

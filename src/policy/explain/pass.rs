@@ -13,9 +13,9 @@ use crate::authn::{self, Identified, Principal};
 use crate::authz::{self, Decision};
 use crate::config::checked::{AuthMode, Guard, Route};
 use crate::forward::{self, Outbound};
-use crate::gateway::cors::{self, CrossOrigin};
+use crate::gateway::Additions;
+use crate::gateway::cors;
 use crate::gateway::ingress::{self, Connection};
-use crate::gateway::{Additions, Security};
 use crate::limit;
 use crate::policy::asked::Asked;
 use crate::policy::caller::{Caller, is_read};
@@ -67,10 +67,7 @@ impl Stages {
         let is_fit = ingress::measure(&request, self.config.max_header)
             .and_then(|()| ingress::inspect(&mut request))
             .and(is_told);
-        let mut additions = Additions {
-            cors: CrossOrigin::of(self.config.cors.as_ref(), request.headers()),
-            security: Security::Off,
-        };
+        let mut additions = Additions::of(&self.config, None, request.headers(), peer.is_trusted);
         told.outcome = match is_fit {
             Ok(()) => {
                 let pass = Pass {
@@ -108,12 +105,12 @@ struct Pass<'a> {
     peer: &'a Peer,
 }
 
-impl Pass<'_> {
+impl<'c> Pass<'c> {
     /// As `gateway::handle` does it, with an explanation at each step.
     fn go(
         &self,
         told: &mut Explanation,
-        additions: &mut Additions,
+        additions: &mut Additions<'c>,
         request: Request<()>,
     ) -> Outcome {
         let Pass { stages, peer, .. } = *self;
@@ -126,12 +123,12 @@ impl Pass<'_> {
             peer,
         };
         if let Some(preflight) = cors::preflight(config, &stages.table, &facts) {
-            if let Destination::Route(index) = preflight.destination {
+            if let Some(index) = preflight.route {
                 let route = &config.routes[index];
                 told.route = Some(route.name.clone());
                 told.route_text = wording::route(route);
             }
-            additions.cors = preflight.cors;
+            *additions = preflight.additions;
             return match preflight.answer {
                 Ok(answer) => {
                     told.response.added = answer.into_parts().0.headers;
@@ -156,10 +153,7 @@ impl Pass<'_> {
         let route = &config.routes[index];
         told.route = Some(route.name.clone());
         told.route_text = wording::route(route);
-        additions.cors = CrossOrigin::of(route.cors.as_ref(), &head.headers);
-        additions.security = Security::of(route.security_headers, || {
-            forward::scheme(&head.headers, peer.is_trusted)
-        });
+        *additions = Additions::of(config, taken, &head.headers, peer.is_trusted);
         told.buckets = limit::explain(&stages.limits, &matched, &facts, None);
         let admission = match limit::at_once(limit::admit(&stages.limits, &matched, &facts)) {
             Ok(admission) => admission,
