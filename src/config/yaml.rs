@@ -12,6 +12,8 @@ use super::source::{Source, Span};
 
 /// Mappings and lists within one another; a gateway.yaml needs seven.
 const DEEPEST: usize = 64;
+/// Keys of a mapping that are looked through one by one.
+const SMALL: usize = 24;
 /// What all aliases of a file may stand for together, in nodes. "Billion laughs" ends here.
 const MOST_ALIASED: usize = 100_000;
 
@@ -258,7 +260,7 @@ impl<'a> Reader<'a> {
 
     fn mapping(&mut self, start: Span) -> Result<Node, Stop> {
         let mut entries: Vec<Entry> = Vec::new();
-        let mut seen: HashMap<String, Span> = HashMap::new();
+        let mut seen: HashMap<String, usize> = HashMap::new();
         let mut size = 1;
         loop {
             let (event, span) = self.next()?;
@@ -300,14 +302,25 @@ impl<'a> Reader<'a> {
                 let from = (key.span.end + ": ".len()).min(value.span.start);
                 self.findings.hide(Span::new(from, value.span.end));
             }
-            if let Some(first) = seen.get(&key.text) {
+            // Most mappings are small, and looked through as quickly as they are hashed.
+            if entries.len() == SMALL {
+                let known = entries.iter().enumerate();
+                seen.extend(known.map(|(at, entry)| (entry.key.text.clone(), at)));
+            }
+            let first = match entries.len() < SMALL {
+                true => entries.iter().find(|entry| entry.key.text == key.text),
+                false => seen.get(&key.text).and_then(|at| entries.get(*at)),
+            };
+            if let Some(first) = first.map(|first| first.key.span) {
                 let line = self.source.line(first.start);
                 let message = format!("the key {} stands here twice", shown(&key.text));
                 let hint = format!("it was first given on line {line}: keep one of the two");
                 self.findings.error(key.span, message).hint(hint);
                 continue;
             }
-            seen.insert(key.text.clone(), key.span);
+            if entries.len() >= SMALL {
+                seen.insert(key.text.clone(), entries.len());
+            }
             entries.push(Entry { key, value });
         }
     }
