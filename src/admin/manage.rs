@@ -78,6 +78,6 @@ pub async fn reload(State(admin): State<Admin>) -> Response {
     }
 }
 
-fn told(value: Value) -> Response {
+pub(super) fn told(value: Value) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json(value)).into_response()
 }

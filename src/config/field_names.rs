@@ -1,6 +1,8 @@
 //! The names of fields that mean something to the gateway, for those who remove them from requests
 //! and those who let a file name another.
 
+use std::cmp::Ordering;
+
 use super::checked::Preset;
 
 /// Where API keys are, unless the file names another field. No backend is to see it either way.
@@ -203,6 +205,11 @@ pub fn may_choose_route(name: &str) -> bool {
 
 /// Whether two names, in lower case, are one to servers that map fields to variables (CGI, WSGI, PHP).
 pub fn are_one(name: &[u8], other: &[u8]) -> bool {
+    order(name, other).is_eq()
+}
+
+/// An order of names that puts those that are one at one place.
+pub fn order(name: &[u8], other: &[u8]) -> Ordering {
     // Some make an underscore of a hyphen alone, some of everything that is no letter or digit.
     let fold = |byte: &u8| {
         if byte.is_ascii_alphanumeric() {
@@ -211,7 +218,9 @@ pub fn are_one(name: &[u8], other: &[u8]) -> bool {
             b'-'
         }
     };
-    name.len() == other.len() && name.iter().map(fold).eq(other.iter().map(fold))
+    // Lengths first: most names differ by that.
+    let lengths = name.len().cmp(&other.len());
+    lengths.then_with(|| name.iter().map(fold).cmp(other.iter().map(fold)))
 }
 
 /// Whether a name has a character that is usual in none: a sign that it may be another's spelling.

@@ -3,15 +3,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Version};
-use ipnet::IpNet;
 
 use super::worker::Current;
-use crate::authn::User;
+use crate::authn::Listener;
 use crate::config::Config;
 use crate::forward::{self, Hop};
 use crate::request::{Code, Peer, Refusal};
@@ -28,7 +26,7 @@ pub struct Connection {
     /// When the connection opened or the last response ended.
     pub(super) unused_since: Cell<Instant>,
     /// Whom an event stream is under way to.
-    pub(super) listener: RefCell<Option<Arc<User>>>,
+    pub(super) listener: RefCell<Option<Listener>>,
 }
 
 impl Connection {
@@ -61,10 +59,10 @@ impl Connection {
 
     /// Whether an event stream is under way to a caller whose session or token has ended since.
     pub fn outlives_its_caller(&self, current: &Current) -> bool {
-        let listener = self.listener.borrow();
-        listener
-            .as_ref()
-            .is_some_and(|user| !current.snapshot.authenticator.still_stands(user))
+        let authenticator = &current.snapshot.authenticator;
+        let mut listener = self.listener.borrow_mut();
+        let listener = listener.as_mut();
+        listener.is_some_and(|listener| !authenticator.still_stands(listener))
     }
 
     /// Whether the client may still be sending what nobody will read. Closing at once would reset
@@ -84,7 +82,7 @@ pub fn peer(
 ) -> (Peer, Result<(), Refusal>) {
     let socket = connection.peer;
     let direct = socket.ip().to_canonical();
-    let trusted = |ip: IpAddr| is_in(ip, &config.trusted_proxies);
+    let trusted = |ip: IpAddr| config.trusted_proxies.contains(ip);
     if !trusted(direct) {
         let peer = Peer {
             socket,
@@ -121,10 +119,6 @@ pub fn peer(
         is_trusted: true,
     };
     (peer, told)
-}
-
-fn is_in(ip: IpAddr, networks: &[IpNet]) -> bool {
-    networks.iter().any(|network| network.contains(&ip))
 }
 
 /// An address with or without port and brackets, as proxies write it.
@@ -324,7 +318,7 @@ mod tests {
                 .unwrap_or_else(|refusal| refusal.code().as_str().to_owned())
         };
         assert_eq!(client(&config, "1.2.3.4"), "10.0.0.1");
-        config.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+        config.trusted_proxies = ["10.0.0.0/8".parse().unwrap()].into_iter().collect();
         assert_eq!(client(&config, "6.6.6.6, 1.2.3.4, 10.1.1.1"), "1.2.3.4");
         assert_eq!(client(&config, "garbage, 1.2.3.4, 10.1.1.1"), "1.2.3.4");
         assert_eq!(client(&config, "[2001:db8::1]:443"), "2001:db8::1");

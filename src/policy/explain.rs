@@ -12,12 +12,13 @@ use uuid::Uuid;
 
 use self::response::Told;
 use super::asked::Asked;
-use super::caller::Caller;
+use super::caller::{Caller, is_read};
 use super::stages::Stages;
 use super::wording;
 use crate::authn::{Identified, Principal, User};
 use crate::authz::{self, Decision, Key};
 use crate::config::checked::{AuthMode, Guard, Route, Rule};
+use crate::config::shown_header;
 use crate::forward::{self, Circumstances, Hop, Outgoing};
 use crate::gateway::cors::{self, CrossOrigin};
 use crate::gateway::ingress::{self, Connection};
@@ -35,6 +36,7 @@ pub struct Explanation {
     client: String,
     canonical: String,
     readings: usize,
+    /// What the last stage that it came to said.
     pub outcome: Outcome,
     pub route: Option<String>,
     /// The route in the words of the file.
@@ -43,7 +45,9 @@ pub struct Explanation {
     caller: Option<Principal>,
     is_stated: bool,
     rules: Vec<RuleText>,
+    /// The limits that it is held to, those by user once it is known who calls.
     pub buckets: Vec<Bucket>,
+    /// The route's `concurrency`.
     pub cap: Option<Cap>,
     /// What guards in shadow would refuse.
     would_refuse: Vec<(Guard, Refusal)>,
@@ -99,7 +103,7 @@ impl Stages {
     /// Takes a request through the stages, as if it were the first there is. Nothing is charged that anybody
     /// else is charged, and nothing is sent.
     pub fn explain(&self, asked: &Asked, caller: &Caller<'_>) -> Explanation {
-        self.slots.clear();
+        self.counters.clear();
         let mut request = asked.request();
         let connection = Connection::new(asked.socket(), self.local());
         let (peer, is_told) = ingress::peer(&connection, &self.config, request.headers());
@@ -125,6 +129,14 @@ impl Stages {
             added: Vec::new(),
             response: Told::default(),
             notes: Vec::new(),
+        };
+        let caller = match caller {
+            Caller::Stated(principal) if !is_read(principal, &self.config) => {
+                let why = "no API key is read: `auth.api_keys.enabled` is false";
+                told.notes.push(why.to_owned());
+                &Caller::Stated(Principal::Anonymous)
+            }
+            caller => caller,
         };
         let is_fit = ingress::measure(&request, self.config.max_header)
             .and_then(|()| ingress::inspect(&mut request))
@@ -196,7 +208,7 @@ impl Stages {
             forward::scheme(&head.headers, peer.is_trusted)
         });
         told.buckets = limit::explain(&self.limits, &matched, &facts, None);
-        let admission = match limit::admit(&self.limits, &matched, &facts) {
+        let admission = match limit::at_once(limit::admit(&self.limits, &matched, &facts)) {
             Ok(admission) => admission,
             Err(refusal) if refusal.code() == Code::Forbidden => return refused("ip", refusal),
             Err(refusal) => return refused("limit", refusal),
@@ -248,7 +260,7 @@ impl Stages {
         let would_refuse = permit.would_refuse().cloned();
         told.would_refuse
             .extend(would_refuse.map(|refusal| (Guard::Allow, refusal)));
-        let ticket = match limit::take(&self.limits, admission, permit, &facts) {
+        let ticket = match limit::at_once(limit::take(&self.limits, admission, permit, &facts)) {
             Ok(ticket) => ticket,
             Err(refusal) => return refused("limit", refusal),
         };
@@ -404,24 +416,18 @@ fn compare_headers(told: &mut Explanation, head: &Parts, outgoing: &Outgoing) {
         }
     }
     for name in outgoing.headers.keys() {
-        let values = |headers: &http::HeaderMap| -> Vec<String> {
-            headers.get_all(name).iter().map(text).collect()
-        };
-        let (before, after) = (values(&head.headers), values(&outgoing.headers));
+        let (before, after) = (head.headers.get_all(name), outgoing.headers.get_all(name));
         if before != after {
-            if !before.is_empty() {
+            if before.iter().next().is_some() {
                 told.removed.push(name.to_string());
             }
-            let after = after.into_iter().map(|value| (name.to_string(), value));
+            let after = after.iter();
+            let after = after.map(|value| (name.to_string(), shown_header(name, value)));
             told.added.extend(after);
         }
     }
     told.removed.sort();
     told.added.sort();
-}
-
-fn text(value: &HeaderValue) -> String {
-    String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
 /// An account without a stated id has this one.

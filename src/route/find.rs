@@ -25,7 +25,7 @@ pub fn find(table: &Table, facts: &Facts<'_>) -> Result<Matched, Refusal> {
 }
 
 /// Finds where a request would go that has this method and, with values not known yet, these headers
-/// beside those that are here.
+/// beside those that are here; they are of [`Table::choosing`].
 ///
 /// # Errors
 /// Those of [`find`].

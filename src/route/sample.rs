@@ -17,9 +17,10 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
             socket: None,
         },
         workers: 1,
-        trusted_proxies: Vec::new(),
+        trusted_proxies: Default::default(),
         shutdown_grace: hour,
         store: Store::Sqlite("portcullis.db".into()),
+        redis: None,
         auth: Auth {
             base_path: "/api/v1".into(),
             issuer: "http://localhost".into(),

@@ -21,7 +21,9 @@ mod route;
 mod rule;
 mod secret;
 mod shadow;
+mod shared;
 mod signing;
+mod spelling;
 mod store;
 mod ties;
 mod unused_tiers;
@@ -36,14 +38,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
 use super::checked::{
     AccessLog, Config, Identity, LimitsHeaders, Listen, Log, Preset, Signing, UserId,
 };
 use super::decode::{At, Field};
 use super::diagnose::{Findings, shown};
-use super::networks::Networks;
 use super::raw::{LimitsHeader, MOST_WORKERS, RawConfig, RawListen, RawLog, Workers};
 use super::text::is_name;
 
@@ -78,13 +77,14 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
         admin,
         listen,
         workers: workers(&raw.workers, findings),
-        trusted_proxies: trusted_proxies(raw, findings),
+        trusted_proxies: address::trusted_proxies(&raw.trusted_proxies, findings),
         shutdown_grace: raw
             .shutdown
             .get()
             .and_then(|s| s.grace.copied())
             .unwrap_or(Duration::from_secs(30)),
         store,
+        redis: shared::shared(&raw.shared, dir, findings),
         identity: identity(raw, &auth.signing, findings),
         auth,
         anonymous: raw
@@ -121,30 +121,6 @@ fn listen(
         });
     }
     all
-}
-
-fn trusted_proxies(raw: &RawConfig, findings: &mut Findings) -> Vec<IpNet> {
-    let networks = raw.trusted_proxies.get().map_or(&[][..], Vec::as_slice);
-    for At { value, span } in networks {
-        if value.0.prefix_len() == 0 {
-            let message = "everybody is believed to be a proxy: any client can choose its address";
-            findings
-                .warn(*span, message)
-                .hint("name the networks that your proxies are in");
-        }
-    }
-    let all: Networks = networks.iter().map(|at| at.value.0).collect();
-    let is_all = |network: &IpNet| network.prefix_len() == 0;
-    if all.iter().any(is_all)
-        && !networks.iter().any(|at| is_all(&at.value.0))
-        && let Some(span) = raw.trusted_proxies.span()
-    {
-        let message = "together these are all addresses: any client can choose its own";
-        findings
-            .warn(span, message)
-            .hint("name the networks that your proxies are in");
-    }
-    networks.iter().map(|at| at.value.0).collect()
 }
 
 fn workers(raw: &Field<Workers>, findings: &mut Findings) -> usize {
