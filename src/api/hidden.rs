@@ -12,10 +12,14 @@ pub fn hidden_routes(config: &Config) -> Vec<Doubt> {
         .into_iter()
         .map(|operation| (operation.path(base), operation))
         .collect();
+    let segments = operations.iter().map(|(path, _)| segments(path));
+    let segments: Vec<Vec<&str>> = segments.collect();
     let routes = config.routes.iter().enumerate();
     let doubts = routes.filter_map(|(route, r)| {
-        let covering = |(path, _): &&(String, Operation)| covers(path, &r.pattern);
-        let (path, operation) = operations.iter().find(covering)?;
+        let examples = examples(&r.pattern);
+        let mut endpoints = operations.iter().zip(&segments);
+        let covering = |(_, own): &(_, &Vec<&str>)| covers(own, &r.pattern, &examples);
+        let ((path, operation), _) = endpoints.find(covering)?;
         let left = match r.pattern {
             Pattern::Path(_) | Pattern::Regex(_) => "nothing reaches this route",
             Pattern::Prefix(_) => "this route gets only what lies below and is no endpoint",
@@ -42,36 +46,52 @@ pub fn hidden_routes(config: &Config) -> Vec<Doubt> {
 /// So many paths of a regex stand for all of them.
 const EXAMPLES: usize = 8;
 
-/// Whether the endpoint takes every path of the pattern; of a prefix, the prefix itself.
-fn covers(endpoint: &str, pattern: &Pattern) -> bool {
-    let own = endpoint.split('/').skip(1);
+fn examples(pattern: &Pattern) -> Vec<String> {
+    match pattern {
+        Pattern::Path(_) | Pattern::Prefix(_) => Vec::new(),
+        Pattern::Regex(regex) => (0..EXAMPLES)
+            .filter_map(|choice| regex.example(choice))
+            .collect(),
+    }
+}
+
+fn segments(path: &str) -> Vec<&str> {
+    path.split('/').skip(1).collect()
+}
+
+/// Whether the endpoint takes every path of the pattern; of a prefix, the prefix itself. `examples` are those
+/// of a regex.
+fn covers(own: &[&str], pattern: &Pattern, examples: &[String]) -> bool {
     let takes = |own: &str, literal: &str| own.starts_with('{') || own == literal;
     match pattern {
         Pattern::Path(segments) => {
-            own.clone().count() == segments.len()
-                && own.zip(segments).all(|(own, segment)| match segment {
-                    Segment::Literal(literal) => takes(own, literal),
-                    Segment::Param(_) => own.starts_with('{'),
-                    Segment::Rest(_) => false,
-                })
+            own.len() == segments.len()
+                && own
+                    .iter()
+                    .zip(segments)
+                    .all(|(own, segment)| match segment {
+                        Segment::Literal(literal) => takes(own, literal),
+                        Segment::Param(_) => own.starts_with('{'),
+                        Segment::Rest(_) => false,
+                    })
         }
         Pattern::Prefix(literals) => {
-            own.clone().count() == literals.len()
-                && own.zip(literals).all(|(own, literal)| takes(own, literal))
+            own.len() == literals.len()
+                && own
+                    .iter()
+                    .zip(literals)
+                    .all(|(own, literal)| takes(own, literal))
         }
-        Pattern::Regex(regex) => {
-            let mut examples = (0..EXAMPLES)
-                .filter_map(|choice| regex.example(choice))
-                .peekable();
-            examples.peek().is_some()
-                && examples.all(|path| {
-                    let segments = path.split('/').skip(1);
-                    own.clone().count() == segments.clone().count()
-                        && own
-                            .clone()
-                            .zip(segments)
-                            .all(|(own, segment)| takes(own, segment))
-                })
+        Pattern::Regex(_) => {
+            let takes_all = |path: &String| {
+                let segments = segments(path);
+                own.len() == segments.len()
+                    && own
+                        .iter()
+                        .zip(segments)
+                        .all(|(own, segment)| takes(own, segment))
+            };
+            !examples.is_empty() && examples.iter().all(takes_all)
         }
     }
 }

@@ -16,6 +16,8 @@ use crate::policy::Backtest;
 
 /// Bytes of a line; the log's own are shorter than a request's head can be.
 const LONGEST_LINE: u64 = 4 * 1024 * 1024;
+/// Bytes of a line that is none of ours, beyond which the rest is none either.
+const LONGEST_SKIPPED: usize = 64 * 1024 * 1024;
 
 #[derive(Debug, clap::Args)]
 pub struct BacktestArgs {
@@ -93,9 +95,10 @@ fn read(path: &Path, backtest: &mut Backtest, accounts: &mut Accounts) -> io::Re
     }
 }
 
-/// The rest of a line.
+/// The rest of a line, if it ends.
 fn skip_line(input: &mut dyn BufRead) -> io::Result<()> {
-    loop {
+    let mut length = 0;
+    while length < LONGEST_SKIPPED {
         let bytes = input.fill_buf()?;
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let (read, is_over) = (
@@ -106,7 +109,12 @@ fn skip_line(input: &mut dyn BufRead) -> io::Result<()> {
         if is_over {
             return Ok(());
         }
+        length += read;
     }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidData,
+        "a line goes on for more than 64 MiB: this is no access log",
+    ))
 }
 
 /// The accounts of the store, if it can be reached.

@@ -132,7 +132,10 @@ pub fn entries<'n>(node: &'n Node, keys: &[&str], findings: &mut Findings) -> Op
     match &node.value {
         Value::Mapping(entries) => Some(entries),
         _ => {
-            let what = format!("a mapping with {}", one_of(keys.iter().copied()));
+            let what = match findings.is_full() {
+                true => String::new(),
+                false => format!("a mapping with {}", one_of(keys.iter().copied())),
+            };
             expected(node, &what, findings);
             None
         }
@@ -146,10 +149,11 @@ pub fn unknown_key(
     known: &[&'static str],
     findings: &mut Findings,
 ) -> Option<&'static str> {
-    let near = match findings.is_full() {
-        true => None,
-        false => nearest(&entry.key.text, known.iter().copied()),
-    };
+    if findings.is_full() {
+        findings.error(entry.key.span, "");
+        return None;
+    }
+    let near = nearest(&entry.key.text, known.iter().copied());
     // A mistyped `secret` is still a secret, and so is a key that stands where no key is expected.
     let is_key = matches!(&entry.value.value, Value::Scalar(s) if s.text.contains("PRIVATE KEY"));
     if is_key || matches!(near, Some("secret" | "master_key")) {

@@ -10,8 +10,9 @@ use super::secret;
 use super::source::{Excerpt, Source, Span};
 use super::text::visible;
 
-/// Findings beyond this many are counted, not kept: a hostile file must not cost memory.
-const MOST_FINDINGS: usize = 1000;
+/// Findings beyond this many are counted, not kept: nobody reads so many, and a hostile file must not cost
+/// memory.
+const MOST_FINDINGS: usize = 200;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {

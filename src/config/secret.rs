@@ -53,12 +53,20 @@ pub fn shown_header(name: &HeaderName, value: &HeaderValue) -> String {
 
 /// Where in `text` the credentials of a URL stand, as in `scheme://user:password@host`.
 pub fn credentials_in(text: &str) -> impl Iterator<Item = Range<usize>> {
-    text.match_indices("://").filter_map(|(at, mark)| {
-        let from = at + mark.len();
-        let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'');
-        let url = text[from..].split(is_end).next().unwrap_or_default();
-        // A password may hold a slash or another `@`.
-        url.rfind('@').map(|end| from..from + end)
+    const MARK: &str = "://";
+    let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'');
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let from = at + text[at..].find(MARK)? + MARK.len();
+            let url = text[from..].split(is_end).next().unwrap_or_default();
+            // What looks like another URL within this one is a part of it.
+            at = from + url.len();
+            // A password may hold a slash or another `@`.
+            if let Some(end) = url.rfind('@') {
+                return Some(from..from + end);
+            }
+        }
     })
 }
 
@@ -128,5 +136,6 @@ mod tests {
         assert_eq!(found("[ \"http://u:p/@w@a\", 'http://b' ]"), ["u:p/@w"]);
         assert_eq!(found("http://a:1 http://u@b"), ["u"]);
         assert!(found("http://a/b c@d").is_empty());
+        assert_eq!(found("http://a:b://c@d x://e@f"), ["a:b://c", "e"]);
     }
 }

@@ -1,6 +1,7 @@
 //! The text of a file, and where in it a range of bytes stands.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use super::secret;
 
@@ -63,6 +64,8 @@ pub struct Source {
     name: String,
     text: String,
     line_starts: Vec<usize>,
+    /// Where the credentials of URLs stand, once somebody is to be shown something.
+    credentials: OnceLock<Vec<Range<usize>>>,
 }
 
 impl Source {
@@ -76,6 +79,7 @@ impl Source {
             name,
             text,
             line_starts,
+            credentials: OnceLock::new(),
         }
     }
 
@@ -133,8 +137,15 @@ impl Source {
             text.push('…');
         }
         let mut marked = 0..0;
-        let credentials: Vec<_> = secret::credentials_in(&self.text[line.clone()]).collect();
-        let is_credential = |at: usize| credentials.iter().any(|c| c.contains(&(at - line.start)));
+        // None of them goes over the end of a line.
+        let credentials = self
+            .credentials
+            .get_or_init(|| secret::credentials_in(&self.text).collect());
+        let first = credentials.partition_point(|c| c.end <= from);
+        let is_credential = |at: usize| {
+            let nearest = credentials[first..].iter().find(|c| at < c.end);
+            nearest.is_some_and(|c| c.contains(&at))
+        };
         let mut hidden = hidden.iter().filter(|h| h.end > from).peekable();
         for (i, c) in self.text[from..to].char_indices() {
             let at = from + i;

@@ -637,7 +637,7 @@ fn a_tier_that_makes_no_difference_is_told() {
     for (tiers, route) in [
         (limited, "auth: required"),
         (plain, "auth: required, allow: [{ tiers: [gold] }]"),
-        (plain, "auth: required, allow: [{ min_tier: free }]"),
+        (plain, "auth: required, allow: [{ min_tier: gold }]"),
         (
             plain,
             "auth: required, limits: [{ name: x, rate: 1/s, tiers: { gold: 2/s } }]",

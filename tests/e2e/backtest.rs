@@ -57,6 +57,15 @@ fn backtest(gateway: &Gateway, routes: &str, arguments: &[&str], log: &str) -> O
 }
 
 #[test]
+fn a_log_without_an_end_is_refused() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin).start();
+    let output = gateway.cli(&["backtest", "/dev/zero"], "");
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("no access log"), "{output:?}");
+}
+
+#[test]
 fn the_log_of_a_gateway_is_decided_as_it_was_by_the_same_file() {
     let origin = Origin::start();
     let (gateway, log) = past(&origin);

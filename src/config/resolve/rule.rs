@@ -40,7 +40,18 @@ pub fn rule(
     let min_tier = raw
         .min_tier
         .given()
-        .and_then(|name| names.tier(name, findings));
+        .and_then(|name| Some((names.tier(name, findings)?, name)));
+    if let Some((tier, name)) = min_tier
+        && tier.rank == 0
+    {
+        let message = format!(
+            "no tier ranks below {}: this asks for nothing but to be signed in",
+            shown(&name.value)
+        );
+        findings
+            .warn(name.span, message)
+            .hint("give the tiers a `rank`: without one it is 0");
+    }
     let roles = texts(&raw.roles);
     for role in &roles {
         check_word(role, "role", findings);
@@ -66,7 +77,7 @@ pub fn rule(
         owner,
         look_up,
         tiers: values(tiers),
-        min_rank: min_tier.map(|tier| tier.rank),
+        min_rank: min_tier.map(|(tier, _)| tier.rank),
         roles: values(roles),
         scopes: values(scopes),
         claims: claims(&raw.claims, findings),

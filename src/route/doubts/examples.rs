@@ -7,7 +7,7 @@ use super::super::table::Target;
 use crate::config::checked::{Pattern, Route, Segment};
 
 /// So many paths stand for those of a pattern.
-const CHOICES: usize = 16;
+pub(super) const CHOICES: usize = 16;
 
 /// What stands for a parameter: unlikely to be a literal of another route, and of several kinds, since a
 /// regex may take one and not the next.

@@ -4,10 +4,15 @@
 //! A route is judged by requests that stand for all of its own, so the work goes by the number of routes
 //! and not by their pairs.
 
+mod apart;
 mod examples;
 mod guard;
+mod rewrites;
 #[cfg(test)]
 mod tests;
+
+use std::cell::Cell;
+use std::collections::HashMap;
 
 use http::Method;
 
@@ -25,23 +30,33 @@ const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
 
 /// So many names are told of.
 const MOST_NAMES: usize = 3;
+/// Regexes that are tried, and rewrites that are followed, in about a second.
+const MOST_TRIES: usize = 1_000_000;
 
 /// What is doubtful about the routes, each doubt at its route.
 pub fn doubts(config: &Config) -> Vec<Doubt> {
-    let judge = Judge {
-        table: Table::build(config, &[]),
-        routes: &config.routes,
-    };
-    let routes = config.routes.iter().enumerate();
-    let doubts = routes.flat_map(|(index, route)| {
-        let found = judge.judge(index, route).into_iter();
-        found.map(move |(message, hint)| Doubt {
+    within(MOST_TRIES, config)
+}
+
+fn within(most_tries: usize, config: &Config) -> Vec<Doubt> {
+    let judge = Judge::new(config);
+    let mut doubts = Vec::new();
+    for (index, route) in config.routes.iter().enumerate() {
+        let doubt = |(message, hint)| Doubt {
             route: index,
             message,
             hint,
-        })
-    });
-    doubts.collect()
+        };
+        if judge.tries.get() > most_tries {
+            let message =
+                "the routes from here on are not looked through for doubts: it would take long";
+            let hint = "begin regexes with different segments: many are tried for each path here";
+            doubts.push(doubt((message.to_owned(), hint.to_owned())));
+            break;
+        }
+        doubts.extend(judge.judge(index, route).into_iter().map(doubt));
+    }
+    doubts
 }
 
 /// A message and a hint.
@@ -50,6 +65,35 @@ type Said = (String, String);
 struct Judge<'c> {
     table: Table,
     routes: &'c [Route],
+    /// Routes that ask something of callers, by upstream.
+    guarded: HashMap<usize, Vec<usize>>,
+    /// How many regexes stand behind the same segments.
+    regexes: HashMap<String, usize>,
+    tries: Cell<usize>,
+}
+
+impl<'c> Judge<'c> {
+    fn new(config: &'c Config) -> Judge<'c> {
+        let mut guarded: HashMap<usize, Vec<usize>> = HashMap::new();
+        let mut regexes = HashMap::new();
+        for (index, route) in config.routes.iter().enumerate() {
+            if Guard::of(route) != Guard::None {
+                guarded.entry(route.upstream).or_default().push(index);
+            }
+            if let Pattern::Regex(regex) = &route.pattern {
+                let segments = regex.leading_segments().iter();
+                let place: String = segments.flat_map(|segment| ["/", segment]).collect();
+                *regexes.entry(place).or_default() += 1;
+            }
+        }
+        Judge {
+            table: Table::build(config, &[]),
+            routes: &config.routes,
+            guarded,
+            regexes,
+            tries: Cell::new(0),
+        }
+    }
 }
 
 impl Judge<'_> {
@@ -65,7 +109,10 @@ impl Judge<'_> {
         let said = [
             self.public_below_guard(route, &others),
             self.method_past_guard(route, &others),
+            self.choice_past_guard(index, route, &example),
             self.slash_past_guard(index, route, example),
+            self.regex_past_guard(index, route),
+            self.rewrite_past_guard(index, route),
         ];
         said.into_iter().flatten().collect()
     }
@@ -121,11 +168,26 @@ impl Judge<'_> {
     }
 
     fn find(&self, example: &Example, method: &Method) -> Option<usize> {
+        self.spend(self.regexes_on(&example.path));
         let target = example.target(method)?;
         match find::locate(&self.table, &target, example.path.as_bytes()) {
             Ok(Located::At(Destination::Route(route), _)) => Some(route),
             _ => None,
         }
+    }
+
+    fn spend(&self, tries: usize) {
+        self.tries.set(self.tries.get().saturating_add(tries));
+    }
+
+    /// How many regexes stand where the path leads.
+    fn regexes_on(&self, path: &str) -> usize {
+        if self.regexes.is_empty() {
+            return 0;
+        }
+        let slashes = path.match_indices('/').map(|(at, _)| at);
+        let places = slashes.chain([path.len()]).map(|end| &path[..end]);
+        places.filter_map(|place| self.regexes.get(place)).sum()
     }
 
     /// The routes that the example falls to when this one does not take it, in their order.

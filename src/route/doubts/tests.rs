@@ -5,11 +5,15 @@ use crate::config;
 
 /// What is said of the routes of a file, each with the route's name.
 fn said(routes: &str) -> Vec<(String, String)> {
+    said_within(MOST_TRIES, routes)
+}
+
+fn said_within(most_tries: usize, routes: &str) -> Vec<(String, String)> {
     let text =
         format!("version: 1\nupstreams: {{ app: {{ targets: http://a }} }}\nroutes:\n{routes}");
     let loaded = config::parse(&text, "g.yaml".as_ref(), &|_| None);
     let config = loaded.unwrap_or_else(|report| panic!("{report}")).config;
-    let doubts = doubts(&config).into_iter();
+    let doubts = within(most_tries, &config).into_iter();
     doubts
         .map(|d| (config.routes[d.route].name.clone(), d.message))
         .collect()
@@ -203,6 +207,21 @@ fn a_regex_that_takes_nothing_as_well_is_judged() {
         "name: any, regex: '/.*', auth: none, path_options: { case_insensitive: true }",
         "name: below, prefix: /A, auth: required",
     ]);
+}
+
+#[test]
+fn what_would_take_long_is_left_and_told() {
+    let route = |n| {
+        format!("  - {{ name: r{n}, regex: '/[a-z]+/{n}/.*', auth: required, upstream: app }}\n")
+    };
+    let routes: String = (0..20).map(route).collect();
+    assert_eq!(said(&routes), []);
+    let said = said_within(100, &routes);
+    let [(route, message)] = said.as_slice() else {
+        panic!("{said:?}");
+    };
+    assert_eq!(route, "r1");
+    assert!(message.contains("not looked through"), "{message}");
 }
 
 #[test]

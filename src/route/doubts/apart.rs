@@ -1,0 +1,94 @@
+//! Guarded routes beside which a looser one takes the same paths: from other hosts, without a header, or where
+//! an earlier regex overlaps.
+
+use super::examples::{self, Example};
+use super::guard::Guard;
+use super::{Judge, Said, is_looser, methods};
+use crate::config::checked::{Case, Pattern, Route};
+
+impl Judge<'_> {
+    /// Requests that a route is not for by their host or headers alone, which a client chooses.
+    pub(super) fn choice_past_guard(
+        &self,
+        index: usize,
+        route: &Route,
+        example: &Example,
+    ) -> Option<Said> {
+        let elsewhere = Example {
+            host: String::new(),
+            ..example.clone()
+        };
+        let bare = Example {
+            headers: http::HeaderMap::new(),
+            ..example.clone()
+        };
+        let choices = [
+            (!route.hosts.is_empty(), "for another host", elsewhere),
+            (!route.headers.is_empty(), "without its headers", bare),
+        ];
+        let mut choices = choices.into_iter().filter(|(is_made, ..)| *is_made);
+        choices.find_map(|(_, words, example)| {
+            let mut takers = methods(route)
+                .iter()
+                .filter_map(|method| self.find(&example, method))
+                .filter(|taker| *taker != index)
+                .filter_map(|taker| self.routes.get(taker));
+            // Of the same pattern it is what the file says of other hosts, and of another upstream it is
+            // another site.
+            let looser = takers.find(|taker| {
+                is_looser(taker, route)
+                    && taker.pattern != route.pattern
+                    && taker.upstream == route.upstream
+            })?;
+            Some((
+                format!(
+                    "{words} the paths of `{}` go to `{}`, {}",
+                    route.name,
+                    looser.name,
+                    Guard::of(looser).words()
+                ),
+                "the client chooses what it sends: guard these paths without `hosts` and `headers` as well"
+                    .to_owned(),
+            ))
+        })
+    }
+
+    /// Paths of a guarded regex that an earlier, looser one takes, which is no exception from it.
+    pub(super) fn regex_past_guard(&self, index: usize, route: &Route) -> Option<Said> {
+        let Pattern::Regex(regex) = &route.pattern else {
+            return None;
+        };
+        if Guard::of(route) == Guard::None {
+            return None;
+        }
+        let is_exception = |other: &Route| match &other.pattern {
+            Pattern::Regex(other) => {
+                let mut examples =
+                    (0..examples::CHOICES).filter_map(|choice| other.example(choice));
+                examples.all(|path| regex.is_match(path.as_bytes(), Case::AsAsked))
+            }
+            Pattern::Path(_) | Pattern::Prefix(_) => true,
+        };
+        let (path, looser) = examples::of(route).find_map(|example| {
+            let mut takers = methods(route)
+                .iter()
+                .filter_map(|method| self.find(&example, method))
+                .filter(|taker| *taker != index)
+                .filter_map(|taker| self.routes.get(taker));
+            let looser = takers.find(|taker| is_looser(taker, route) && !is_exception(taker))?;
+            Some((example.path.clone(), looser))
+        })?;
+        Some((
+            format!(
+                "some of the paths of `{}`, such as `{path}`, go to `{}`, {}",
+                route.name,
+                looser.name,
+                Guard::of(looser).words()
+            ),
+            format!(
+                "of regexes in one place the first in the file counts: put `{}` before it",
+                route.name
+            ),
+        ))
+    }
+}
