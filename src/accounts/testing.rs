@@ -66,7 +66,7 @@ pub(crate) fn config(folder: &Path) -> Config {
             socket: None,
         },
         workers: 1,
-        trusted_proxies: vec![],
+        trusted_proxies: Default::default(),
         shutdown_grace: Duration::from_secs(1),
         store: checked::Store::Sqlite(folder.join("portcullis.db")),
         redis: None,

@@ -48,7 +48,7 @@ impl From<ReloadError> for Refusal {
 /// The file that is served by.
 pub struct Origin {
     pub path: PathBuf,
-    /// Of what was read from it.
+    /// Of the text that is in force.
     pub digest: Digest,
 }
 
@@ -144,23 +144,23 @@ impl Reloader {
             let detail = "This gateway serves by no file.";
             return Err(Refusal::new(Code::Conflict, detail));
         }
-        let outcome = match self.read() {
+        let outcome = match self.read().await {
             Ok(file) => self.replace(file).await,
             Err(error) => Err(error),
         };
         self.tell(outcome)
     }
 
-    /// Reloads if the file says something else than when it was last read.
+    /// Reloads if the file says something else than what is in force.
     async fn look(&mut self) {
-        let read = match self.read() {
+        let read = match self.read().await {
             // Its end is an event as well; and a file that is away comes back with one.
             Err(ReloadError::BeingWritten) => return,
             Err(_) if self.is_away() => return,
             read => read,
         };
         let outcome = match read {
-            Ok(file) if self.was_read(&file) => return,
+            Ok(file) if self.is_in_force(&file) => return,
             Ok(file) => self.replace(file).await,
             Err(error) => Err(error),
         };
@@ -173,14 +173,14 @@ impl Reloader {
         path.is_some_and(|path| !path.exists())
     }
 
-    fn was_read(&self, file: &File) -> bool {
+    fn is_in_force(&self, file: &File) -> bool {
         let last = self.origin.as_ref().map(|origin| origin.digest);
         last == Some(file.digest())
     }
 
     /// The file as nobody was writing to it.
-    fn read(&mut self) -> Result<File, ReloadError> {
-        let Some(origin) = &self.origin else {
+    async fn read(&mut self) -> Result<File, ReloadError> {
+        let Some(path) = self.origin.as_ref().map(|origin| origin.path.clone()) else {
             return Err(ReloadError::BeingWritten);
         };
         for _ in 0..TRIES {
@@ -190,12 +190,15 @@ impl Reloader {
                     return Err(ReloadError::BeingWritten);
                 }
             }
-            let file = File::read(&origin.path).map_err(ReloadError::Invalid)?;
-            let is_whole = match &mut self.watch {
-                Some(watch) => !watch.take_events(),
-                None => true,
+            // A disk may take its time, and others wait for these threads.
+            let path = path.clone();
+            let read = tokio::task::spawn_blocking(move || File::read_again(&path)).await?;
+            let file = read.map_err(ReloadError::Invalid)?;
+            let Some(watch) = &mut self.watch else {
+                return Ok(file);
             };
-            if is_whole {
+            if !watch.take_events() {
+                watch.was_read();
                 return Ok(file);
             }
         }
@@ -204,12 +207,10 @@ impl Reloader {
 
     /// Serves by the file from the next request on.
     async fn replace(&mut self, file: File) -> Result<Reloaded, ReloadError> {
-        if let Some(origin) = &mut self.origin {
-            origin.digest = file.digest();
-        }
+        let digest = file.digest();
         let parts = &self.in_force.parts;
         let before = Arc::clone(&self.in_force.snapshots.load().config);
-        // Ten thousand routes take their time, and others wait for these threads.
+        // So may ten thousand routes.
         let parsed = tokio::task::spawn_blocking(move || super::parse(&file)).await?;
         let loaded = parsed.map_err(ReloadError::Invalid)?;
         let fixed = config::needs_restart(&before, &loaded.config);
@@ -225,6 +226,10 @@ impl Reloader {
         parts.reload(&config, keys);
         parts.warn_of_idle_plans(&config);
         self.in_force.replace(config, upstreams);
+        // Not before: a text that does not hold may hold once a file is there that it names.
+        if let Some(origin) = &mut self.origin {
+            origin.digest = digest;
+        }
         Ok(Reloaded {
             changes,
             warnings: loaded.warnings,

@@ -194,15 +194,20 @@ async fn run(
     is_draining.store(true, Ordering::Relaxed);
     accepting.shutdown().await;
     let _ = drain.send(true);
-    let drained = tokio::select! {
-        joined = join(workers) => joined,
-        () = tokio::time::sleep(grace) => false,
-        () = signals.stop() => false,
+    let end = async {
+        let drained = tokio::select! {
+            joined = join(workers) => joined,
+            () = tokio::time::sleep(grace) => false,
+        };
+        background.shutdown().await;
+        in_force.parts.counters.leave().await;
+        counters.write_last().await;
+        drained
     };
-    background.shutdown().await;
-    in_force.parts.counters.leave().await;
-    counters.write_last().await;
-    Ok(drained)
+    tokio::select! {
+        drained = end => Ok(drained),
+        () = signals.stop() => Ok(false),
+    }
 }
 
 /// Holds limits together with other gateways, from the first request on if they can be reached.

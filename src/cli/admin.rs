@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::checked::Admin;
 
@@ -37,6 +37,7 @@ impl At {
         address.or_else(|| admin.socket.clone().map(At::Socket))
     }
 
+    /// `patience` is for all of it.
     pub fn ask(
         &self,
         method: &str,
@@ -44,20 +45,87 @@ impl At {
         token: Option<&str>,
         patience: Duration,
     ) -> io::Result<Answer> {
-        match self {
-            At::Socket(path_of_socket) => {
-                let stream = UnixStream::connect(path_of_socket)?;
-                stream.set_read_timeout(Some(patience))?;
-                stream.set_write_timeout(Some(patience))?;
-                exchange(stream, method, path, "localhost", token)
+        let end = Instant::now() + patience;
+        let (stream, host) = match self {
+            At::Socket(path) => {
+                let stream = UnixStream::connect(path)?;
+                (Stream::Unix(stream), "localhost".to_owned())
             }
             At::Address(address) => {
                 let stream = TcpStream::connect_timeout(address, patience)?;
-                stream.set_read_timeout(Some(patience))?;
-                stream.set_write_timeout(Some(patience))?;
-                exchange(stream, method, path, &address.to_string(), token)
+                (Stream::Tcp(stream), address.to_string())
             }
+        };
+        exchange(Until { stream, end }, method, path, &host, token)
+    }
+}
+
+enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+/// A connection whose every step fails once the time has come.
+struct Until {
+    stream: Stream,
+    end: Instant,
+}
+
+impl Until {
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        match left.is_zero() {
+            true => Err(late()),
+            false => Ok(left),
         }
+    }
+}
+
+fn late() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "it takes too long")
+}
+
+/// What a timeout of a socket is told as.
+fn or_late<T>(done: io::Result<T>) -> io::Result<T> {
+    done.map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => late(),
+        _ => error,
+    })
+}
+
+impl Read for Until {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = Some(self.left()?);
+        or_late(match &mut self.stream {
+            Stream::Unix(stream) => {
+                stream.set_read_timeout(left)?;
+                stream.read(buffer)
+            }
+            Stream::Tcp(stream) => {
+                stream.set_read_timeout(left)?;
+                stream.read(buffer)
+            }
+        })
+    }
+}
+
+impl Write for Until {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let left = Some(self.left()?);
+        or_late(match &mut self.stream {
+            Stream::Unix(stream) => {
+                stream.set_write_timeout(left)?;
+                stream.write(bytes)
+            }
+            Stream::Tcp(stream) => {
+                stream.set_write_timeout(left)?;
+                stream.write(bytes)
+            }
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -119,6 +187,25 @@ fn reachable(admin: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_comes_in_drops_is_not_waited_for() {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let at = At::Address(listener.local_addr().unwrap());
+        let drips = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            for _ in 0..1000 {
+                if client.write_all(b"H").is_err() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let answer = at.ask("GET", "/healthz", None, Duration::from_millis(100));
+        let error = answer.err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+        drips.join().unwrap();
+    }
 
     #[test]
     fn an_answer_is_whole_or_none() {

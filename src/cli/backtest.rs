@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::runtime::Runtime;
 
-use super::{FAILED, GOOD, colour, fail, print, print_json};
+use super::output::{fail, fail_with, print, print_json, refuse, say};
 use crate::accounts::{Account, Key, Users};
 use crate::boot;
 use crate::config::checked::Store;
@@ -40,17 +40,14 @@ pub struct BacktestArgs {
 pub fn run(config: Config, args: &BacktestArgs) -> i32 {
     let old = match args.old.as_deref().map(config::load).transpose() {
         Ok(old) => old,
-        Err(report) => {
-            eprint!("{}", report.render(colour()));
-            return FAILED;
-        }
+        Err(report) => return refuse(&report),
     };
     let mut accounts = match Accounts::open(&config, args.no_store) {
         Ok(accounts) => accounts,
         Err(error) => return fail(&error),
     };
     if let Some(why) = &accounts.absent {
-        eprintln!("without the store: {why}");
+        say(&format!("without the store: {why}\n"));
     }
     let endpoints = boot::endpoints(&config.auth);
     let mut backtest = Backtest::new(config, endpoints, &accounts.plans, args.examples);
@@ -59,21 +56,17 @@ pub fn run(config: Config, args: &BacktestArgs) -> i32 {
     }
     for log in &args.logs {
         if let Err(error) = read(log, &mut backtest, &mut accounts) {
-            eprintln!("error: {}: {error}", log.display());
-            return FAILED;
+            return fail_with(format!("{}: {error}", log.display()));
         }
     }
     if let Some(error) = &accounts.failed {
-        eprintln!("some accounts are not known: {error}");
+        say(&format!("some accounts are not known: {error}\n"));
     }
     let report = backtest.finish();
-    if args.json {
-        return match print_json(&report.to_json()) {
-            Ok(()) => GOOD,
-            Err(error) => fail(&error),
-        };
+    match args.json {
+        true => print_json(&report.to_json()),
+        false => print(&report.to_string()),
     }
-    print(&report.to_string())
 }
 
 fn read(path: &Path, backtest: &mut Backtest, accounts: &mut Accounts) -> io::Result<()> {

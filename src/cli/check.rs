@@ -1,13 +1,14 @@
 //! `portcullis check`: every error of a configuration at once, at its place. It connects to nothing unless
 //! it is asked to.
 
-use std::io::{self, Write};
 use std::path::Path;
 
 use serde_json::json;
 
+use super::output::{once_printed, print, say};
 use crate::accounts;
 use crate::boot;
+use crate::config::text::visible;
 use crate::config::{self, Diagnostic, Fault, Loaded, Report, counted};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -26,10 +27,8 @@ struct Online {
 /// to stdout. Returns the exit code: 0, or 1 when the file does not hold or cannot be read.
 pub fn run(path: &Path, format: Format, online: bool, colour: bool) -> i32 {
     let verdict = judge(path, format, online, colour);
-    // Whoever closed the pipe does not want the rest.
-    let _ = io::stderr().write_all(verdict.stderr.as_bytes());
-    let _ = io::stdout().write_all(verdict.stdout.as_bytes());
-    verdict.code
+    say(&verdict.stderr);
+    once_printed(print(&verdict.stdout), verdict.code)
 }
 
 struct Verdict {
@@ -93,7 +92,10 @@ fn connect(loaded: &Loaded) -> Result<Online, Report> {
 
 fn told(online: &Online) -> String {
     match &online.users {
-        Some((store, columns)) => format!("auth.users: {store}: {}: good\n", columns.join(", ")),
+        Some((store, columns)) => {
+            let columns = visible(&columns.join(", "));
+            format!("auth.users: {store}: {columns}: good\n")
+        }
         None => "there is no `auth.users` to connect to\n".to_owned(),
     }
 }

@@ -3,7 +3,8 @@
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Cli, print};
+use super::Cli;
+use super::output::print;
 
 pub fn run(shell: Shell) -> i32 {
     let mut script = Vec::new();

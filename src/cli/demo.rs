@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::{FAILED, GOOD, fail, log_at};
+use super::output::{FAILED, GOOD, fail, log_at, say};
 use crate::accounts::{Accounts, AccountsError, By, NewUser, random_password};
 use crate::boot::{self, BootError, Origin, Serving};
 use crate::config;
@@ -70,7 +70,7 @@ pub fn run(args: &DemoArgs) -> i32 {
     match demo(args) {
         Ok(()) => GOOD,
         Err(DemoError::Config(text)) => {
-            eprint!("{text}");
+            say(&text);
             FAILED
         }
         Err(error) => fail(&error),
@@ -205,6 +205,7 @@ routes:
     upstream: sample
   - name: own-posts
     path: /users/{{username}}/posts/{{id}}
+    path_options: {{ trailing_slash: ignore }}
     methods: [PUT, PATCH, DELETE]
     auth: required
     allow:

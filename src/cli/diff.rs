@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{FAILED, GOOD, LOOSENED, colour, fail, print, print_json};
+use super::output::{FAILED, GOOD, LOOSENED, once_printed, print, print_json, refuse};
 use crate::boot;
+use crate::config::text::visible;
 use crate::config::{self, counted};
 use crate::policy::{Change, Kind, Stages, diff};
 
@@ -30,21 +31,14 @@ pub fn run(args: &DiffArgs) -> i32 {
         .iter()
         .filter(|change| change.kind.is_looser())
         .count();
-    if args.json {
-        let json = json!({
+    let printed = match args.json {
+        true => print_json(&json!({
             "loosened": looser > 0,
             "changes": changes.iter().map(Change::to_json).collect::<Vec<_>>(),
-        });
-        if let Err(error) = print_json(&json) {
-            return fail(&error);
-        }
-    } else {
-        print(&text(&changes, looser));
-    }
-    match looser {
-        0 => GOOD,
-        _ => LOOSENED,
-    }
+        })),
+        false => print(&text(&changes, looser)),
+    };
+    once_printed(printed, if looser == 0 { GOOD } else { LOOSENED })
 }
 
 fn load(path: &Path) -> Option<Stages> {
@@ -54,7 +48,7 @@ fn load(path: &Path) -> Option<Stages> {
             Some(Stages::build(loaded.config, endpoints))
         }
         Err(report) => {
-            eprint!("{}", report.render(colour()));
+            refuse(&report);
             None
         }
     }
@@ -81,5 +75,5 @@ fn text(changes: &[Change], looser: usize) -> String {
         (all, looser) => format!("{}, {looser} looser", counted(all, "change")),
     };
     // Names of paths and claims are whatever the files have.
-    text.replace(|c: char| c.is_control() && c != '\n', "?") + &sum + "\n"
+    visible(&text) + &sum + "\n"
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 
-use super::{GOOD, REFUSED, USAGE, fail, print_json};
+use super::output::{GOOD, REFUSED, bad_usage, fail, once_printed, print, print_json};
 use crate::accounts::KeyRing;
 use crate::authn::{Authenticator, Changes};
 use crate::boot;
@@ -43,11 +43,11 @@ pub struct ExplainArgs {
 pub fn run(config: Config, args: &ExplainArgs) -> i32 {
     let mut asked = match Asked::new(&args.method, &args.url, &args.headers, args.ip) {
         Ok(asked) => asked,
-        Err(error) => return bad_usage(&error),
+        Err(error) => return bad_usage(error),
     };
     for found in &args.look_ups {
         if let Err(error) = asked.state(found) {
-            return bad_usage(&error);
+            return bad_usage(error);
         }
     }
     if let Some(token) = &args.token {
@@ -56,14 +56,14 @@ pub fn run(config: Config, args: &ExplainArgs) -> i32 {
                 value.set_sensitive(true);
                 asked.headers.push((AUTHORIZATION, value));
             }
-            Err(_) => return bad_usage(&"no token has such characters"),
+            Err(_) => return bad_usage("no token has such characters"),
         }
     }
     let presents = |name| asked.headers.iter().any(|(known, _)| known == name);
     let api_keys = &config.auth.api_keys;
     if args.caller.is_none() && api_keys.enabled && presents(&api_keys.header) {
         return bad_usage(
-            &"an API key is looked up by a running gateway: state its account with `--as user=…,key=api`",
+            "an API key is looked up by a running gateway: state its account with `--as user=…,key=api`",
         );
     }
     let explanation = if args.caller.is_none() && presents(&AUTHORIZATION) {
@@ -77,20 +77,18 @@ pub fn run(config: Config, args: &ExplainArgs) -> i32 {
             .and_then(|caller| principal(caller.as_ref(), &config));
         match stated {
             Ok(principal) => explain(config, &asked, &Caller::Stated(principal)),
-            Err(error) => return bad_usage(&error),
+            Err(error) => return bad_usage(error),
         }
     };
-    if args.json {
-        if let Err(error) = print_json(&explanation.to_json()) {
-            return fail(&error);
-        }
-    } else {
-        print!("{explanation}");
-    }
-    match explanation.is_refused() {
+    let printed = match args.json {
+        true => print_json(&explanation.to_json()),
+        false => print(&explanation.to_string()),
+    };
+    let code = match explanation.is_refused() {
         true => REFUSED,
         false => GOOD,
-    }
+    };
+    once_printed(printed, code)
 }
 
 fn explain(config: Config, asked: &Asked, caller: &Caller<'_>) -> Explanation {
@@ -112,9 +110,4 @@ fn authenticator(config: &Config) -> Result<Authenticator, Box<dyn std::error::E
         keys,
         Arc::<Changes>::default(),
     ))
-}
-
-fn bad_usage(why: &dyn std::fmt::Display) -> i32 {
-    eprintln!("error: {why}");
-    USAGE
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::admin::At;
-use super::{FAILED, GOOD};
+use super::output::{GOOD, fail_with};
 use crate::config::checked::Admin;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -11,18 +11,13 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 /// Asks the admin listener's `/healthz`.
 pub fn run(admin: &Admin) -> i32 {
     let Some(at) = At::for_anybody(admin) else {
-        eprintln!("error: there is no admin listener");
-        return FAILED;
+        return fail_with("there is no admin listener");
     };
     match at.ask("GET", "/healthz", None, TIMEOUT) {
         Ok(answer) if answer.status == 200 => GOOD,
-        Ok(_) => {
-            eprintln!("error: the gateway at {at} is not healthy");
-            FAILED
-        }
-        Err(error) => {
-            eprintln!("error: no answer from the admin listener at {at}: {error}");
-            FAILED
-        }
+        Ok(_) => fail_with(format!("the gateway at {at} is not healthy")),
+        Err(error) => fail_with(format!(
+            "no answer from the admin listener at {at}: {error}"
+        )),
     }
 }

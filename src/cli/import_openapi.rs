@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{FAILED, USAGE, colour, print};
+use super::output::{FAILED, bad_usage, print, refuse, say};
 use crate::config::{self, Report, counted, text};
 use crate::policy::import_openapi;
 
@@ -25,30 +25,25 @@ pub struct OpenapiArgs {
 
 pub fn run(args: &OpenapiArgs) -> i32 {
     if !text::is_name(&args.upstream) {
-        eprintln!("error: an upstream's name has 1 to 64 of `A-Z a-z 0-9 - _ .`");
-        return USAGE;
+        return bad_usage("an upstream's name has 1 to 64 of `A-Z a-z 0-9 - _ .`");
     }
     let document = match read(&args.file) {
         Ok(document) => document,
-        Err(report) => {
-            eprint!("{}", report.render(colour()));
-            return FAILED;
-        }
+        Err(report) => return refuse(&report),
     };
     let imported = match import_openapi(&document, &args.upstream) {
         Ok(imported) => imported,
         Err(error) => {
-            eprintln!("{}: error: {error}", args.file.display());
+            let text = format!("{}: error: {error}\n", args.file.display());
+            say(&text::visible(&text));
             return FAILED;
         }
     };
     let open = imported.open_questions();
     let code = print(&imported.to_string());
     if open > 0 {
-        eprintln!(
-            "{} not decided: see the comments",
-            counted(open, "operation")
-        );
+        let open = counted(open, "operation");
+        say(&format!("{open} not decided: see the comments\n"));
     }
     code
 }

@@ -6,9 +6,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::admin::{Answer, At};
+use super::output::{FAILED, fail_with, print, say};
 use super::told::table;
-use super::{FAILED, print};
 use crate::config::checked::Admin;
+use crate::config::text::visible;
 
 /// Millions of counters may have to be looked through.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -67,8 +68,7 @@ struct Problem {
 pub fn run(admin: &Admin, token: Option<&str>, json: bool, command: &LimitsCommand) -> i32 {
     let LimitsCommand::Show { user, limit } = command;
     let Some(at) = At::of(admin) else {
-        eprintln!("error: there is no admin listener");
-        return FAILED;
+        return fail_with("there is no admin listener");
     };
     // The socket needs none, and is told none.
     let token = token.filter(|_| matches!(at, At::Address(_)));
@@ -82,24 +82,22 @@ pub fn run(admin: &Admin, token: Option<&str>, json: bool, command: &LimitsComma
     match at.ask("GET", &query.finish(), token, TIMEOUT) {
         Ok(answer) if answer.status == 200 => good(&answer, json),
         Ok(answer) => refused(&answer, &at),
-        Err(error) => {
-            eprintln!("error: no answer from the admin listener at {at}: {error}");
-            FAILED
-        }
+        Err(error) => fail_with(format!(
+            "no answer from the admin listener at {at}: {error}"
+        )),
     }
 }
 
 fn good(answer: &Answer, json: bool) -> i32 {
     let told = match json {
         true => serde_json::from_slice::<Value>(&answer.body).map(|value| format!("{value:#}\n")),
-        false => serde_json::from_slice::<Shown>(&answer.body).map(text),
+        false => serde_json::from_slice::<Shown>(&answer.body).map(|shown| visible(&text(shown))),
     };
     match told {
         Ok(told) => print(&told),
-        Err(error) => {
-            eprintln!("error: the admin listener's answer is not understood: {error}");
-            FAILED
-        }
+        Err(error) => fail_with(format!(
+            "the admin listener's answer is not understood: {error}"
+        )),
     }
 }
 
@@ -152,15 +150,15 @@ fn who(key: String, user: Option<String>, tier: Option<String>) -> String {
 
 fn refused(answer: &Answer, at: &At) -> i32 {
     match serde_json::from_slice::<Problem>(&answer.body) {
-        Ok(problem) => eprintln!("error: {}", problem.detail),
-        Err(_) => eprintln!(
-            "error: the admin listener at {at} answers {}",
+        Ok(problem) => fail_with(problem.detail),
+        Err(_) => fail_with(format!(
+            "the admin listener at {at} answers {}",
             answer.status
-        ),
-    }
+        )),
+    };
     if answer.status == 401 {
-        eprintln!(
-            "  = hint: give a superuser's access token by `--token` or PORTCULLIS_TOKEN, or configure `admin.socket`"
+        say(
+            "  = hint: give a superuser's access token by `--token` or PORTCULLIS_TOKEN, or configure `admin.socket`\n",
         );
     }
     FAILED

@@ -17,6 +17,7 @@ mod key;
 mod limits;
 mod migrate;
 mod openapi;
+mod output;
 mod reload;
 mod serve;
 pub mod session;
@@ -27,24 +28,14 @@ mod told;
 pub mod user;
 mod user_args;
 
-use std::io::{self, IsTerminal, Write as _, stderr};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
+use self::output::{FAILED, GOOD, colour, fail, once_printed, print, refuse};
 use self::told::Told;
 use self::user::UserError;
 use crate::config::{self, Config, Loaded, checked};
-
-/// Exit codes beside clap's own 2 for bad usage.
-const GOOD: i32 = 0;
-const FAILED: i32 = 1;
-const USAGE: i32 = 2;
-/// The request would be refused.
-const REFUSED: i32 = 3;
-/// The policy would be looser.
-const LOOSENED: i32 = 4;
 
 const DEFAULT_FILE: &str = "gateway.yaml";
 
@@ -344,10 +335,7 @@ pub fn run() -> i32 {
 fn with_admin(file: File, act: impl FnOnce(checked::Admin) -> i32) -> i32 {
     match config::admin_of(&file.path()) {
         Ok(admin) => act(admin),
-        Err(report) => {
-            eprint!("{}", report.render(colour()));
-            FAILED
-        }
+        Err(report) => refuse(&report),
     }
 }
 
@@ -362,75 +350,23 @@ fn with_loaded(file: File, act: impl FnOnce(Loaded) -> i32) -> i32 {
 fn with_path(path: &Path, act: impl FnOnce(Loaded) -> i32) -> i32 {
     match config::load(path) {
         Ok(loaded) => act(loaded),
-        Err(report) => {
-            eprint!("{}", report.render(colour()));
-            FAILED
-        }
+        Err(report) => refuse(&report),
     }
 }
 
 /// Does something on the store and prints what came of it.
 fn manage(json: bool, work: impl Future<Output = Result<Told, UserError>>) -> i32 {
-    let outcome = tokio::runtime::Builder::new_multi_thread()
+    let told = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .map_err(UserError::Runtime)
-        .and_then(|runtime| runtime.block_on(work))
-        .and_then(|told| {
-            told.print(json).map_err(UserError::Stdout)?;
-            Ok(told.is_failure)
-        });
-    match outcome {
-        Ok(false) => GOOD,
-        Ok(true) => FAILED,
+        .and_then(|runtime| runtime.block_on(work));
+    match told {
+        Ok(told) => once_printed(
+            told.print(json),
+            if told.is_failure { FAILED } else { GOOD },
+        ),
         Err(error) => fail(&error),
     }
-}
-
-fn print_json(value: &serde_json::Value) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    out.write_all(b"\n")?;
-    out.flush()
-}
-
-/// A text on stdout. Whoever closed the pipe has seen enough.
-fn print(text: &str) -> i32 {
-    match io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => GOOD,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => FAILED,
-        Err(error) => fail(&error),
-    }
-}
-
-/// An error and what caused it, on stderr.
-fn fail(error: &dyn std::error::Error) -> i32 {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        // Some errors repeat their cause.
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    eprintln!("error: {text}");
-    FAILED
-}
-
-/// Colour is for terminals, unless <https://no-color.org> says otherwise.
-fn colour() -> bool {
-    stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
-/// The program's own log, on stderr.
-fn log_at(level: &str) {
-    tracing_subscriber::fmt()
-        .with_writer(stderr)
-        .with_ansi(colour())
-        .with_env_filter(EnvFilter::new(level))
-        .with_target(false)
-        .init();
 }

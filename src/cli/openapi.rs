@@ -1,6 +1,6 @@
 //! `portcullis openapi`: the OpenAPI document of the auth API, as a file has it served.
 
-use super::print;
+use super::output::print;
 use crate::boot;
 use crate::config::checked::Auth;
 

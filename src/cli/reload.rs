@@ -1,14 +1,14 @@
 //! `portcullis reload`: has a running gateway read its configuration again, and says what changed or why not.
 
-use std::io::{self, Write};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::admin::{Answer, At};
-use super::{FAILED, GOOD, colour};
+use super::output::{FAILED, GOOD, colour, fail_with, once_printed, print, say};
 use crate::config::checked::Admin;
+use crate::config::text::visible;
 use crate::config::{Change, Diagnostic};
 
 /// Names of upstreams may have to be looked up.
@@ -31,16 +31,16 @@ struct Problem {
 /// Asks `POST /reload`; returns the exit code.
 pub fn run(admin: &Admin, token: Option<&str>, json: bool) -> i32 {
     let Some(at) = At::of(admin) else {
-        eprintln!("error: there is no admin listener");
-        return FAILED;
+        return fail_with("there is no admin listener");
     };
     // The socket needs none, and is told none.
     let token = token.filter(|_| matches!(at, At::Address(_)));
     let answer = match at.ask("POST", "/reload", token, TIMEOUT) {
         Ok(answer) => answer,
         Err(error) => {
-            eprintln!("error: no answer from the admin listener at {at}: {error}");
-            return FAILED;
+            return fail_with(format!(
+                "no answer from the admin listener at {at}: {error}"
+            ));
         }
     };
     let is_good = answer.status == 200;
@@ -49,10 +49,8 @@ pub fn run(admin: &Admin, token: Option<&str>, json: bool) -> i32 {
         (false, true) => good(&answer),
         (false, false) => (String::new(), refused(&answer, &at)),
     };
-    // Whoever closed the pipe does not want the rest.
-    let _ = io::stderr().write_all(stderr.as_bytes());
-    let _ = io::stdout().write_all(stdout.as_bytes());
-    if is_good { GOOD } else { FAILED }
+    say(&stderr);
+    once_printed(print(&stdout), if is_good { GOOD } else { FAILED })
 }
 
 fn pretty(answer: &Answer) -> String {
@@ -69,7 +67,11 @@ fn good(answer: &Answer) -> (String, String) {
     };
     let warnings = told.warnings.iter().filter_map(Diagnostic::from_json);
     let warnings = warnings.map(|w| w.render(colour()) + "\n").collect();
-    let changes: String = told.changes.iter().map(|c| format!("{c}\n")).collect();
+    let changes: String = told
+        .changes
+        .iter()
+        .map(|c| visible(&format!("{c}\n")))
+        .collect();
     let told = match changes.is_empty() {
         true => "reloaded: nothing changed\n".to_owned(),
         false => format!("reloaded\n{changes}"),
@@ -92,5 +94,5 @@ fn refused(answer: &Answer, at: &At) -> String {
         }
         _ => "",
     };
-    format!("{found}error: {}\n{hint}", problem.detail)
+    format!("{found}error: {}\n{hint}", visible(&problem.detail))
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{FAILED, GOOD, colour, fail, log_at};
+use super::output::{GOOD, fail, log_at, refuse};
 use crate::boot::{self, Origin};
 use crate::config::Loaded;
 
@@ -15,10 +15,7 @@ pub fn run(path: PathBuf) -> i32 {
         ..
     } = match boot::load(&path) {
         Ok(loaded) => loaded,
-        Err(report) => {
-            eprint!("{}", report.render(colour()));
-            return FAILED;
-        }
+        Err(report) => return refuse(&report),
     };
     log_at(&config.log.level);
     for warning in &warnings {

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{FAILED, GOOD, colour, fail, print_json};
+use super::output::{FAILED, GOOD, fail, fail_with, once_printed, print, print_json, refuse};
 use crate::boot;
 use crate::config::policy_test::{PolicyTest, load_tests};
+use crate::config::text::visible;
 use crate::config::{Loaded, Report};
 use crate::policy::{Stages, Tested, run_test};
 
@@ -26,55 +27,46 @@ pub struct TestArgs {
 pub fn run(loaded: Loaded, path: &Path, args: &TestArgs) -> i32 {
     let tests = match gather(&loaded, path, &args.files) {
         Ok(tests) => tests,
-        Err(Unread::Report(report)) => {
-            eprint!("{}", report.render(colour()));
-            return FAILED;
-        }
+        Err(Unread::Report(report)) => return refuse(&report),
         Err(Unread::Folder(error)) => return fail(&error),
     };
     if tests.is_empty() {
-        eprintln!(
-            "error: there are no tests: write `tests:` into {}, or a *{SUFFIX} beside it",
+        return fail_with(format!(
+            "there are no tests: write `tests:` into {}, or a *{SUFFIX} beside it",
             path.display()
-        );
-        return FAILED;
+        ));
     }
     let endpoints = boot::endpoints(&loaded.config.auth);
     let stages = Stages::build(loaded.config, endpoints);
     let tested: Vec<Tested<'_>> = tests.iter().map(|test| run_test(&stages, test)).collect();
     let failed = tested.iter().filter(|t| !t.failures.is_empty()).count();
     let passed = tested.len() - failed;
-    if args.json {
-        let json = json!({
+    let printed = if args.json {
+        print_json(&json!({
             "passed": passed,
             "failed": failed,
             "tests": tested.iter().map(Tested::to_json).collect::<Vec<_>>(),
-        });
-        if let Err(error) = print_json(&json) {
-            return fail(&error);
-        }
+        }))
     } else {
-        for test in tested.iter().filter(|t| !t.failures.is_empty()) {
-            print_failure(test);
-        }
-        println!("{passed} passed, {failed} failed");
-    }
-    match failed {
-        0 => GOOD,
-        _ => FAILED,
-    }
+        let failures = tested.iter().filter(|test| !test.failures.is_empty());
+        let failures: String = failures.map(failure).collect();
+        print(&format!("{failures}{passed} passed, {failed} failed\n"))
+    };
+    once_printed(printed, if failed == 0 { GOOD } else { FAILED })
 }
 
-fn print_failure(tested: &Tested<'_>) {
+fn failure(tested: &Tested<'_>) -> String {
     let PolicyTest {
         name, file, line, ..
     } = tested.test;
-    println!("{file}:{line}: {name}: {}", tested.failures.join("; "));
+    let failures = tested.failures.join("; ");
+    let mut text = visible(&format!("{file}:{line}: {name}: {failures}")).replace('\n', "?") + "\n";
     if let Some(explanation) = &tested.explanation {
         for line in explanation.to_string().lines() {
-            println!("    {line}");
+            text += &format!("    {line}\n");
         }
     }
+    text
 }
 
 enum Unread {

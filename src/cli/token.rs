@@ -14,6 +14,7 @@ use super::told::Told;
 use super::user::UserError;
 use crate::accounts::{Accounts, KeyRing, MintError, timestamp};
 use crate::authn::{Changes, Expiry, Further, JwtError, STANDARD_CLAIMS, User, Verifier};
+use crate::config::text::visible;
 use crate::config::{Config, parse_duration};
 
 /// No token is this long; whatever else stands on standard input is not kept.
@@ -121,11 +122,9 @@ async fn inspect(config: &Config, token: &str) -> Result<Told, UserError> {
         "accepted": why.is_none(),
         "reason": why,
     });
-    // Whatever a token says, nothing of it drives the terminal.
-    let text = text.replace(|c: char| c.is_control() && c != '\n', "?");
     Ok(Told {
         is_failure: why.is_some(),
-        ..Told::new(text, json)
+        ..Told::new(visible(&text), json)
     })
 }
 

@@ -1,13 +1,13 @@
 //! What a command prints: text for people or JSON for programs.
 
-use std::io::{self, Write};
-
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::output::{print, print_json};
 use crate::accounts::{
     Account, KeyInfo, Millis, Rule, SessionInfo, Target, Tier, TierSource, timestamp,
 };
+use crate::config::text::visible;
 
 /// What came of a command. It may hold a new password, so it has no `Debug`.
 pub struct Told {
@@ -26,15 +26,11 @@ impl Told {
         }
     }
 
-    pub fn print(&self, as_json: bool) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        if as_json {
-            serde_json::to_writer_pretty(&mut out, &self.json)?;
-            out.write_all(b"\n")?;
-        } else {
-            out.write_all(self.text.as_bytes())?;
+    pub fn print(&self, as_json: bool) -> i32 {
+        match as_json {
+            true => print_json(&self.json),
+            false => print(&self.text),
         }
-        out.flush()
     }
 
     /// An account and a line that says what was done with it.
@@ -67,12 +63,7 @@ pub fn sessions(sessions: &[SessionInfo]) -> Told {
             session.id.to_string(),
             timestamp(session.last_used_at).unwrap_or_default(),
             session.ip.clone(),
-            // Whatever a client sent, nothing of it drives the terminal.
-            session
-                .user_agent
-                .as_deref()
-                .unwrap_or_default()
-                .replace(char::is_control, "?"),
+            visible(session.user_agent.as_deref().unwrap_or_default()).replace('\n', "?"),
         ]
     });
     let text = table(std::iter::once(header).chain(rows).collect());

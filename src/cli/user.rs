@@ -42,8 +42,6 @@ pub enum UserError {
     KeyFile(FileError),
     #[error(transparent)]
     Mint(#[from] MintError),
-    #[error("cannot write to standard output: {0}")]
-    Stdout(io::Error),
     #[error(transparent)]
     Import(#[from] ImportError),
     #[error("cannot start: {0}")]

@@ -12,10 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
-use ipnet::IpNet;
 
 use super::cel::Expression;
-use super::secret::Secret;
+use super::secret::{self, Secret, shown_header};
 
 pub use super::json_pointer::{JsonPointer, NoValue};
 pub use super::look_up::{LookUp, Target as LookUpTarget};
@@ -32,7 +31,7 @@ pub struct Config {
     /// Data-plane threads, at least one.
     pub workers: usize,
     /// Peers whose `X-Forwarded-For` and `X-Request-Id` are believed.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Networks,
     /// How long a drain waits for requests under way.
     pub shutdown_grace: Duration,
     pub store: Store,
@@ -66,6 +65,13 @@ impl Config {
         let routes = self.routes.iter();
         let answers = routes.flat_map(|route| route.response_headers.lines());
         self.headers_told().chain(answers).map(|line| &line.value)
+    }
+
+    /// A tier of the file that has this rank.
+    pub fn tier_of_rank(&self, rank: u32) -> Option<&str> {
+        let mut tiers = self.tiers.iter();
+        let (name, _) = tiers.find(|(_, tier)| tier.rank == rank)?;
+        Some(name)
     }
 }
 
@@ -370,10 +376,26 @@ pub struct Assertion {
 }
 
 /// A header and what its value is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HeaderLine {
     pub name: HeaderName,
     pub value: Template,
+}
+
+impl HeaderLine {
+    /// The value as people are shown it. `parameters` are those of the route's path.
+    pub fn shown(&self, parameters: &[&str]) -> String {
+        match secret::is_header(self.name.as_str()) {
+            true => secret::HIDDEN.to_owned(),
+            false => self.value.text(parameters),
+        }
+    }
+}
+
+impl fmt::Debug for HeaderLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.shown(&[]))
+    }
 }
 
 /// What a route changes about the headers of a message, in this order.
@@ -626,10 +648,21 @@ pub enum TrailingSlash {
 }
 
 /// A header that a request has to have for a route, in one of its lines.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RouteHeader {
     pub name: HeaderName,
     pub value: HeaderValue,
+}
+
+impl fmt::Debug for RouteHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {}",
+            self.name,
+            shown_header(&self.name, &self.value)
+        )
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -637,6 +670,16 @@ pub enum AuthMode {
     Required,
     Optional,
     None,
+}
+
+impl AuthMode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AuthMode::Required => "required",
+            AuthMode::Optional => "optional",
+            AuthMode::None => "none",
+        }
+    }
 }
 
 /// All that is set must hold.

@@ -8,6 +8,7 @@ use unicode_width::UnicodeWidthChar;
 
 use super::secret;
 use super::source::{Excerpt, Source, Span};
+use super::text::visible;
 
 /// Findings beyond this many are counted, not kept: a hostile file must not cost memory.
 const MOST_FINDINGS: usize = 1000;
@@ -227,7 +228,7 @@ impl Diagnostic {
 
     /// What `to_json` made elsewhere, without the line of the file.
     pub fn from_json(value: &Value) -> Option<Diagnostic> {
-        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        let text = |key: &str| value.get(key).and_then(Value::as_str).map(visible);
         let number = |key: &str| usize::try_from(value.get(key)?.as_u64()?).ok();
         Some(Diagnostic {
             severity: match text("severity")?.as_str() {

@@ -124,5 +124,7 @@ mod tests {
         let deep = "[".repeat(100_000);
         assert!(read(&deep).unwrap_err().contains("recursion limit"));
         assert!(read(&"- ".repeat(10_000)).is_err());
+        let aliases = format!("- &a {}\n{}", "x".repeat(100_000), "- *a\n".repeat(100));
+        assert!(read(&aliases).unwrap_err().contains("stand for more than"));
     }
 }

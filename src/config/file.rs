@@ -35,6 +35,11 @@ pub struct File {
 }
 
 impl File {
+    /// Reads the whole file.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be read, is too large, or was never read twice the same.
     pub fn read(path: &Path) -> Result<File, Report> {
         for _ in 0..TRIES {
             let bytes = whole(path).map_err(|error| unreadable(path, &error))?;
@@ -56,6 +61,16 @@ impl File {
             message,
             "try again once it is written",
         ))
+    }
+
+    /// The same of a file that was read before. A pipe has nothing left, and whoever opens it waits.
+    pub fn read_again(path: &Path) -> Result<File, Report> {
+        if fs::metadata(path).is_ok_and(|is| !is.is_file()) {
+            let message = "it is no regular file, and can be read only once";
+            let hint = "write it to a file, and serve by that";
+            return Err(Report::of_file(path, message, hint));
+        }
+        File::read(path)
     }
 
     pub fn path(&self) -> &Path {

@@ -22,7 +22,23 @@ impl Networks {
     /// Whether it has every address of a network.
     pub fn covers(&self, network: &IpNet) -> bool {
         let network = canonical(*network);
-        self.0.iter().any(|net| net.contains(&network))
+        let mut around = self.around(&network);
+        around.any(|net| net.contains(&network))
+    }
+
+    /// Whether it has any address of a network.
+    pub fn meets(&self, network: &IpNet) -> bool {
+        let network = canonical(*network);
+        let mut around = self.around(&network);
+        around.any(|net| net.contains(&network) || network.contains(net))
+    }
+
+    /// The last that begins no later, and the one behind it: of two networks that meet, one holds the other.
+    fn around(&self, network: &IpNet) -> impl Iterator<Item = &IpNet> {
+        let first = network.network();
+        let behind = self.0.partition_point(|net| net.network() <= first);
+        let nearest = behind.checked_sub(1).into_iter().chain([behind]);
+        nearest.filter_map(|at| self.0.get(at))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -47,7 +63,7 @@ impl FromIterator<IpNet> for Networks {
 
 /// A network of IPv4 addresses that are written as IPv6 ones (RFC 4291, section 2.5.5.2) as what it is:
 /// a client's address never has that form.
-fn canonical(network: IpNet) -> IpNet {
+pub(super) fn canonical(network: IpNet) -> IpNet {
     const MAPPED: u8 = 96;
     let IpAddr::V4(address) = network.network().to_canonical() else {
         return network;
@@ -145,6 +161,20 @@ mod tests {
                 let has = all.iter().any(|net| net.contains(&address));
                 prop_assert_eq!(set.contains(address), has);
             }
+        }
+
+        #[test]
+        fn networks_are_covered_and_met_as_their_addresses_are(
+            all in prop::collection::vec(any_network(), 0..20),
+            network in any_network(),
+        ) {
+            let set: Networks = all.into_iter().collect();
+            let addresses: Vec<IpAddr> = match network {
+                IpNet::V4(net) => net.hosts().chain([net.network(), net.broadcast()]).map(IpAddr::V4).collect(),
+                IpNet::V6(net) => net.hosts().map(IpAddr::V6).collect(),
+            };
+            prop_assert_eq!(set.covers(&network), addresses.iter().all(|at| set.contains(*at)));
+            prop_assert_eq!(set.meets(&network), addresses.iter().any(|at| set.contains(*at)));
         }
     }
 }

@@ -3,16 +3,52 @@
 use std::fmt;
 use std::ops::Range;
 
+use http::{HeaderName, HeaderValue};
 use zeroize::Zeroizing;
+
+/// What stands for a secret where people look.
+pub const HIDDEN: &str = "***";
 
 /// Parts of keys whose value is a secret, wherever such a key stands and whether it is known there.
 const KEY_PARTS: [&str; 4] = ["secret", "passw", "token", "master_key"];
+/// Parts of the names of headers that hold a credential.
+const HEADER_PARTS: [&str; 6] = ["authorization", "cookie", "key", "token", "secret", "passw"];
 
 /// Where in `text` the name of a secret begins, if one is there. A path to a secret is none.
 pub fn key_in(text: &str) -> Option<usize> {
-    let text = text.to_ascii_lowercase();
-    let parts = KEY_PARTS.iter().filter_map(|part| text.find(part));
-    parts.min().filter(|_| !text.ends_with("_file"))
+    let is_end = |c: char| !(c.is_alphanumeric() || matches!(c, '-' | '_'));
+    let mut at = 0;
+    for word in text.split_inclusive(is_end) {
+        if is_key(word.trim_end_matches(is_end)) {
+            return Some(at);
+        }
+        at += word.len();
+    }
+    None
+}
+
+fn is_key(word: &str) -> bool {
+    let lower = word.to_ascii_lowercase();
+    let names_secret = KEY_PARTS.iter().any(|part| lower.contains(part));
+    // No key of the file itself has a hyphen or a capital, as `key` and `forward_authorization` have not.
+    let is_of_header = word.contains('-')
+        || word.contains(|c: char| c.is_ascii_uppercase())
+        || matches!(word, "authorization" | "cookie");
+    (names_secret && !lower.ends_with("_file")) || (is_of_header && is_header(&lower))
+}
+
+/// Whether a header holds a credential, as far as its name tells.
+pub fn is_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    HEADER_PARTS.iter().any(|part| name.contains(part))
+}
+
+/// The value of a header as people are shown it.
+pub fn shown_header(name: &HeaderName, value: &HeaderValue) -> String {
+    match is_header(name.as_str()) {
+        true => HIDDEN.to_owned(),
+        false => String::from_utf8_lossy(value.as_bytes()).into_owned(),
+    }
 }
 
 /// Where in `text` the credentials of a URL stand, as in `scheme://user:password@host`.
@@ -43,7 +79,7 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
+        f.write_str(HIDDEN)
     }
 }
 
@@ -60,13 +96,26 @@ mod tests {
             "passwd",
             "auth_token",
             "master_key",
+            "Authorization",
+            "authorization",
+            "cookie",
+            "x-vault-key",
+            "APIKEY",
         ] {
             assert!(key_in(key).is_some(), "{key}");
         }
-        for key in ["secret_file", "upstream", "keys_dir", "key"] {
+        for key in [
+            "secret_file",
+            "upstream",
+            "keys_dir",
+            "key",
+            "forward_authorization",
+            "X-Org",
+        ] {
             assert_eq!(key_in(key), None, "{key}");
         }
         assert_eq!(key_in("  secret: x"), Some(2));
+        assert_eq!(key_in("{ secret_file: x, é: y, \"X-Key\": z"), Some(26));
     }
 
     #[test]

@@ -200,7 +200,8 @@ impl Template {
     }
 }
 
-const BRACES: &str = "a value stands in braces, as in `{user.id}`; a brace itself is written twice";
+pub const BRACES: &str =
+    "a value stands in braces, as in `{user.id}`; a brace itself is written twice";
 
 fn fault<T>(
     message: impl Into<String>,

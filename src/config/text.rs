@@ -1,10 +1,16 @@
-//! Values that are written as in the file but come from elsewhere: names, rates, paths and methods.
+//! Values that are written as in the file but come from elsewhere: names, rates, paths and methods; and
+//! texts from anywhere, fit to be shown.
 
 use http::Method;
 
 use super::checked::{Pattern, Rate, Segment};
 use super::resolve::{METHODS, pattern};
 use super::units::{self, Pace};
+
+/// A text as it may reach a terminal: of whatever stands in a file or comes from elsewhere, nothing drives it.
+pub fn visible(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && c != '\n', "?")
+}
 
 /// 1 to 64 of `A-Z a-z 0-9 - _ .`: what can stand in headers, labels, logs and paths as it is.
 pub fn is_name(text: &str) -> bool {
@@ -52,19 +58,31 @@ pub fn rate_text(rate: Option<Rate>) -> String {
 
 /// A route's pattern as the file has it: `path /users/{name}` or `prefix /`.
 pub fn pattern_text(pattern: &Pattern) -> String {
+    let (key, value) = pattern_key(pattern);
+    format!("{key} {value}")
+}
+
+/// The key of a route for such a pattern, and its value.
+pub fn pattern_key(pattern: &Pattern) -> (&'static str, String) {
     match pattern {
-        Pattern::Prefix(segments) => format!("prefix /{}", segments.join("/")),
-        Pattern::Regex(regex) => format!("regex {}", regex.text()),
+        Pattern::Prefix(literals) => ("prefix", format!("/{}", literals.join("/"))),
+        Pattern::Regex(regex) => ("regex", regex.text().to_owned()),
         Pattern::Path(segments) => {
             let segments = segments.iter().map(|segment| match segment {
                 Segment::Literal(text) => text.clone(),
                 Segment::Param(name) => format!("{{{name}}}"),
                 Segment::Rest(name) => format!("{{*{name}}}"),
             });
-            format!("path /{}", segments.collect::<Vec<_>>().join("/"))
+            (
+                "path",
+                format!("/{}", segments.collect::<Vec<_>>().join("/")),
+            )
         }
     }
 }
+
+/// Bytes of a path's template.
+pub const LONGEST_PATH: usize = pattern::LONGEST;
 
 /// A path's template such as `/users/{name}/{*rest}`.
 ///
@@ -86,6 +104,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_would_drive_a_terminal_is_not_visible() {
+        assert_eq!(visible("a\x1b[31m\u{9b}2J\r\x7f\tb\né"), "a?[31m?2J???b\né");
+    }
+
+    #[test]
     fn values_are_read_as_the_file_s_are() {
         assert_eq!(pace("100/min"), Ok(Some((100, 60))));
         assert_eq!(pace("unlimited"), Ok(None));
@@ -105,7 +128,7 @@ mod tests {
         }
         assert!(path("/a/{b").unwrap_err().contains("parameter"));
         assert_eq!(method("PATCH"), Some(Method::PATCH));
-        for bad in ["", "patch", "CONNECT", "FOO", "GET "] {
+        for bad in ["", "patch", "CONNECT", "TRACE", "FOO", "GET "] {
             assert_eq!(method(bad), None, "{bad}");
         }
     }

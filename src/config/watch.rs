@@ -131,6 +131,11 @@ impl Watch {
         self.writing.is_some_and(|since| since.elapsed() < STALLED)
     }
 
+    /// The file was read as it is after the events taken: none of them is news any more.
+    pub fn was_read(&mut self) {
+        self.pending = None;
+    }
+
     fn due(&self) -> Option<Instant> {
         match (self.pending, self.writing) {
             (Some((first, last)), None) => Some((last + QUIET).min(first + LONGEST)),
@@ -313,4 +318,27 @@ impl Folder {
 fn parts(path: &Path) -> impl Iterator<Item = OsString> + '_ {
     let parts = path.components().filter(|part| *part != Component::CurDir);
     parts.map(|part| part.as_os_str().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_read_is_no_news() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.yaml");
+        std::fs::write(&path, "one").unwrap();
+        let mut watch = Watch::new(&path).unwrap();
+        assert_eq!(watch.due(), None);
+        std::fs::write(&path, "two").unwrap();
+        assert!(watch.take_events());
+        assert!(watch.due().is_some());
+        watch.was_read();
+        assert!(!watch.take_events());
+        assert_eq!(watch.due(), None);
+        std::fs::write(&path, "three").unwrap();
+        assert!(watch.take_events());
+        assert!(watch.due().is_some());
+    }
 }

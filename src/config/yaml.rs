@@ -14,12 +14,17 @@ use super::source::{Source, Span};
 const DEEPEST: usize = 64;
 /// What all aliases of a file may stand for together, in nodes. "Billion laughs" ends here.
 const MOST_ALIASED: usize = 100_000;
+/// Bytes of a text that count as a further node.
+const BYTES_OF_NODE: usize = 64;
+
+/// Keys whose values are headers, whatever they are called.
+const HEADERS: [&str; 3] = ["set", "add", "headers"];
 
 /// One value of the file. No `Debug`: it may hold a secret.
 pub struct Node {
     pub span: Span,
     pub value: Value,
-    /// This node and all within it.
+    /// This node and all within it; long texts count for more.
     size: usize,
 }
 
@@ -112,6 +117,10 @@ fn read_with(source: &Source, env: Option<Env<'_>>, findings: &mut Findings) -> 
     reader.document().ok()
 }
 
+fn weight(text: &str) -> usize {
+    1 + text.len() / BYTES_OF_NODE
+}
+
 /// YAML 1.2, 5.1: what a stream may not hold.
 fn is_forbidden(c: char) -> bool {
     c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')
@@ -201,7 +210,10 @@ impl<'a> Reader<'a> {
         };
         self.aliased = self.aliased.saturating_add(node.size);
         if self.aliased > MOST_ALIASED {
-            let message = format!("the file's aliases stand for more than {MOST_ALIASED} values");
+            let most = MOST_ALIASED * BYTES_OF_NODE / 1_000_000;
+            let message = format!(
+                "the file's aliases stand for more than {MOST_ALIASED} values or {most} MB of text"
+            );
             return Err(self.stop(span, message));
         }
         Ok(node)
@@ -230,11 +242,11 @@ impl<'a> Reader<'a> {
         }
         Node {
             span,
+            size: weight(&value),
             value: Value::Scalar(Scalar {
                 text: value,
                 is_plain,
             }),
-            size: 1,
         }
     }
 
@@ -293,12 +305,16 @@ impl<'a> Reader<'a> {
             };
             let (event, span) = self.next()?;
             let value = self.node(event, span)?;
-            size += 1 + value.size;
+            size += value.size;
             let Some(key) = key else { continue };
+            size += weight(&key.text);
             if matches!(value.value, Value::Scalar(_)) && secret::key_in(&key.text).is_some() {
                 // With what stands before it: an unquoted secret may begin as a tag or an anchor.
                 let from = (key.span.end + ": ".len()).min(value.span.start);
                 self.findings.hide(Span::new(from, value.span.end));
+            }
+            if HEADERS.contains(&key.text.as_str()) {
+                self.hide_credentials(&value);
             }
             if let Some(first) = seen.get(&key.text) {
                 let line = self.source.line(first.start);
@@ -309,6 +325,29 @@ impl<'a> Reader<'a> {
             }
             seen.insert(key.text.clone(), key.span);
             entries.push(Entry { key, value });
+        }
+    }
+
+    /// Of headers and their values.
+    fn hide_credentials(&mut self, headers: &Node) {
+        let Value::Mapping(entries) = &headers.value else {
+            return;
+        };
+        for entry in entries {
+            if secret::is_header(&entry.key.text) {
+                self.hide(&entry.value);
+            }
+        }
+    }
+
+    fn hide(&mut self, node: &Node) {
+        match &node.value {
+            Value::Scalar(_) | Value::Unset => self.findings.hide(node.span),
+            Value::Sequence(items) => items.iter().for_each(|item| self.hide(item)),
+            Value::Mapping(entries) => entries.iter().for_each(|entry| {
+                self.findings.hide(entry.key.span);
+                self.hide(&entry.value);
+            }),
         }
     }
 

@@ -29,12 +29,13 @@ pub async fn handle(
     mut request: Request<Incoming>,
 ) -> Response<Body> {
     let current = worker.current();
-    let peer = ingress::peer(connection, &current.snapshot.config, request.headers());
+    let (peer, told) = ingress::peer(connection, &current.snapshot.config, request.headers());
     let has_body = !request.body().is_end_stream();
     let mut ledger = Ledger::open(worker, &current, connection, &peer, &request);
     let max_header = current.snapshot.config.max_header;
-    let is_fit =
-        ingress::measure(&request, max_header).and_then(|()| ingress::inspect(&mut request));
+    let is_fit = ingress::measure(&request, max_header)
+        .and_then(|()| ingress::inspect(&mut request))
+        .and(told);
     let mut additions = Additions {
         cors: CrossOrigin::of(current.snapshot.config.cors.as_ref(), request.headers()),
         security: Security::Off,

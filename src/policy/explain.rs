@@ -12,12 +12,13 @@ use uuid::Uuid;
 
 use self::response::Told;
 use super::asked::Asked;
-use super::caller::Caller;
+use super::caller::{Caller, is_read};
 use super::stages::Stages;
 use super::wording;
 use crate::authn::{Identified, Principal, User};
 use crate::authz::{self, Decision, Key};
 use crate::config::checked::{AuthMode, Guard, Route, Rule};
+use crate::config::shown_header;
 use crate::forward::{self, Circumstances, Hop, Outgoing};
 use crate::gateway::cors::{self, CrossOrigin};
 use crate::gateway::ingress::{self, Connection};
@@ -35,6 +36,7 @@ pub struct Explanation {
     client: String,
     canonical: String,
     readings: usize,
+    /// What the last stage that it came to said.
     pub outcome: Outcome,
     pub route: Option<String>,
     /// The route in the words of the file.
@@ -43,7 +45,9 @@ pub struct Explanation {
     caller: Option<Principal>,
     is_stated: bool,
     rules: Vec<RuleText>,
+    /// The limits that it is held to, those by user once it is known who calls.
     pub buckets: Vec<Bucket>,
+    /// The route's `concurrency`.
     pub cap: Option<Cap>,
     /// What guards in shadow would refuse.
     would_refuse: Vec<(Guard, Refusal)>,
@@ -102,7 +106,7 @@ impl Stages {
         self.counters.clear();
         let mut request = asked.request();
         let connection = Connection::new(asked.socket(), self.local());
-        let peer = ingress::peer(&connection, &self.config, request.headers());
+        let (peer, is_told) = ingress::peer(&connection, &self.config, request.headers());
         let mut told = Explanation {
             method: asked.method.to_string(),
             path: asked.target.path().to_owned(),
@@ -126,8 +130,17 @@ impl Stages {
             response: Told::default(),
             notes: Vec::new(),
         };
+        let caller = match caller {
+            Caller::Stated(principal) if !is_read(principal, &self.config) => {
+                let why = "no API key is read: `auth.api_keys.enabled` is false";
+                told.notes.push(why.to_owned());
+                &Caller::Stated(Principal::Anonymous)
+            }
+            caller => caller,
+        };
         let is_fit = ingress::measure(&request, self.config.max_header)
-            .and_then(|()| ingress::inspect(&mut request));
+            .and_then(|()| ingress::inspect(&mut request))
+            .and(is_told);
         let mut additions = Additions {
             cors: CrossOrigin::of(self.config.cors.as_ref(), request.headers()),
             security: Security::Off,
@@ -403,24 +416,18 @@ fn compare_headers(told: &mut Explanation, head: &Parts, outgoing: &Outgoing) {
         }
     }
     for name in outgoing.headers.keys() {
-        let values = |headers: &http::HeaderMap| -> Vec<String> {
-            headers.get_all(name).iter().map(text).collect()
-        };
-        let (before, after) = (values(&head.headers), values(&outgoing.headers));
+        let (before, after) = (head.headers.get_all(name), outgoing.headers.get_all(name));
         if before != after {
-            if !before.is_empty() {
+            if before.iter().next().is_some() {
                 told.removed.push(name.to_string());
             }
-            let after = after.into_iter().map(|value| (name.to_string(), value));
+            let after = after.iter();
+            let after = after.map(|value| (name.to_string(), shown_header(name, value)));
             told.added.extend(after);
         }
     }
     told.removed.sort();
     told.added.sort();
-}
-
-fn text(value: &HeaderValue) -> String {
-    String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
 /// An account without a stated id has this one.

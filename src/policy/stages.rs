@@ -48,4 +48,11 @@ impl Stages {
             config,
         }
     }
+
+    /// Begins with counters that are all full, and another clock.
+    pub(super) fn limit_anew(&mut self, plans: &Plans, clock: Clock) {
+        let plans = plans.under(&self.config);
+        self.counters = Counters::new(Slots::new(), clock);
+        self.limits = Limits::build(&self.config, &plans, self.counters.clone());
+    }
 }

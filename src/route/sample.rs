@@ -17,7 +17,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
             socket: None,
         },
         workers: 1,
-        trusted_proxies: Vec::new(),
+        trusted_proxies: Default::default(),
         shutdown_grace: hour,
         store: Store::Sqlite("portcullis.db".into()),
         redis: None,

@@ -132,6 +132,10 @@ fn panics_are_found_over_lines_and_told_by_line() {
         panics(&source),
         ["src/x/y.rs:3: .unwrap()", "src/x/y.rs:4: .expect("]
     );
+    for way in ["print!(", "println!(", "eprint!(", "eprintln!("] {
+        let source = Source::new("x/y.rs", &format!("fn f() {{ {way}\"\"); }}"));
+        assert_eq!(panics(&source).len(), 1, "{way}");
+    }
     assert!(panics(&Source::new("x/y.rs", "a.unwrap_or(b).unwrap_or_else(f)")).is_empty());
 }
 

@@ -1,6 +1,5 @@
 //! Files that hold, and what they resolve to.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,7 +43,7 @@ fn defaults() {
         Some("127.0.0.1:9901".parse().unwrap())
     );
     assert!(config.workers >= 1);
-    assert_eq!(config.trusted_proxies, []);
+    assert!(config.trusted_proxies.is_empty());
     assert_eq!(config.shutdown_grace, Duration::from_secs(30));
     let store = PathBuf::from("/etc/portcullis/portcullis.db");
     assert_eq!(config.store, Store::Sqlite(store));
@@ -228,7 +227,7 @@ version: 1
 listen: [{ address: "0.0.0.0:${PORT}" }, { address: "[::1]:8081" }]
 admin: { address: 127.0.0.1:0 }
 workers: 3
-trusted_proxies: [10.1.2.3/8, 192.0.2.1, "2001:db8::/32"]
+trusted_proxies: [10.0.0.0/8, 192.0.2.1, "2001:db8::/32", "::ffff:172.16.0.0/108"]
 shutdown: { grace: 0s }
 store: sqlite:/var/lib/p.db
 auth:
@@ -303,6 +302,23 @@ log: { access: off, level: debug }
 "#;
 
 #[test]
+fn networks_may_be_many() {
+    let list = |second: u32| -> String {
+        let addresses =
+            (0..40_000_u32).map(|at| format!("10.{second}.{}.{}, ", at / 256, at % 256));
+        addresses.collect()
+    };
+    let rules = format!("ip: {{ allow: [{}], deny: [{}] }}", list(1), list(2));
+    let text = SMALLEST.replace("auth: required", &format!("auth: required, {rules}"));
+    let text = format!("{text}trusted_proxies: [{}]\n", list(3));
+    let config = config(&text);
+    let ip = &config.routes[0].ip;
+    assert!(ip.admits("10.1.9.9".parse().unwrap()) && !ip.admits("10.2.9.9".parse().unwrap()));
+    assert!(config.trusted_proxies.contains("10.3.9.9".parse().unwrap()));
+    assert_eq!(config::changes(&config, &config), []);
+}
+
+#[test]
 fn everything_that_can_be_said() {
     let loaded = load(EVERYTHING);
     assert_eq!(loaded.warnings, []);
@@ -310,9 +326,9 @@ fn everything_that_can_be_said() {
     assert_eq!(config.listen.len(), 2);
     assert_eq!(config.listen[0].address.port(), 9000);
     assert_eq!(config.workers, 3);
-    assert!(config.trusted_proxies[0].contains(&"10.9.9.9".parse::<IpAddr>().unwrap()));
-    assert!(config.trusted_proxies[1].contains(&"192.0.2.1".parse::<IpAddr>().unwrap()));
-    assert!(!config.trusted_proxies[1].contains(&"192.0.2.2".parse::<IpAddr>().unwrap()));
+    let trusts = |text: &str| config.trusted_proxies.contains(text.parse().unwrap());
+    assert!(["10.9.9.9", "192.0.2.1", "2001:db8::7", "172.31.0.1"].map(trusts) == [true; 4]);
+    assert!(!trusts("192.0.2.2") && !trusts("172.32.0.1"));
     assert_eq!(config.store, Store::Sqlite("/var/lib/p.db".into()));
     assert_eq!(config.auth.rate, None);
     assert_eq!(config.auth.failure_rate, Some(rate(20, 3600, 20)));

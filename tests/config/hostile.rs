@@ -43,6 +43,22 @@ fn alias_bomb() {
 }
 
 #[test]
+fn alias_bomb_of_long_texts() {
+    let long = "x".repeat(1_000_000);
+    let aliases = "*a, ".repeat(3000);
+    for anchor in [
+        format!("a: &a {long}\n"),
+        format!("a: &a {{ ? {long} : 1 }}\n"),
+        format!("a: &a [[{long}]]\n"),
+    ] {
+        let text = format!("{anchor}auth: {{ audience: [{aliases}] }}\n");
+        let (line, _, message) = only(&text);
+        assert_eq!(line, 2);
+        assert!(message.contains("aliases stand for more than"), "{message}");
+    }
+}
+
+#[test]
 fn an_alias_within_its_own_anchor() {
     let (line, column, message) = only("a: &a\n  b: *a\n");
     assert_eq!((line, column), (2, 6));

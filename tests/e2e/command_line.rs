@@ -1,10 +1,12 @@
 //! The commands besides `serve`.
 
+use std::io::{Read, Write};
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::harness::client::get;
+use crate::harness::eventually;
 use crate::harness::gateway::{Output, PASSWORD, Settings, free_address, portcullis, run};
 use crate::harness::origin::Origin;
 
@@ -223,25 +225,166 @@ fn bad_usage_is_2_and_help_is_0() {
     }
 }
 
+/// Verbs that print, each in all its forms, on files that are there.
+const PRINTING: [&[&str]; 16] = [
+    &["schema"],
+    &["openapi"],
+    &["version"],
+    &["check"],
+    &["check", "--format", "json"],
+    &["explain", "GET", "/"],
+    &["explain", "GET", "/", "--json"],
+    &["test"],
+    &["test", "--json"],
+    &["test", "good.test.yaml"],
+    &["diff", "gateway.yaml", "gateway.yaml"],
+    &["diff", "gateway.yaml", "gateway.yaml", "--json"],
+    &["import", "openapi", "api.json"],
+    &["backtest", "--no-store", "log"],
+    &["backtest", "--no-store", "log", "--json"],
+    &["key", "generate", "--out", "new.pem"],
+];
+
 #[test]
 fn a_reader_that_closes_the_pipe_is_no_crash() {
     let dir = tempfile::tempdir().unwrap();
-    for verb in ["schema", "openapi", "version"] {
+    for (name, text) in [
+        ("gateway.yaml", good()),
+        (
+            "good.test.yaml",
+            "tests: [{ name: a, request: { path: / }, expect: { route: all } }]".to_owned(),
+        ),
+        (
+            "bad.test.yaml",
+            "tests: [{ name: a, request: { path: / }, expect: { status: 404 } }]".to_owned(),
+        ),
+        ("api.json", "{ \"openapi\": \"3.1.0\" }".to_owned()),
+        ("log", String::new()),
+    ] {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    let output = |arguments: &[&str], stdout: std::process::Stdio| {
+        let _ = std::fs::remove_file(dir.path().join("new.pem"));
+        let mut command = portcullis(dir.path());
+        command.args(arguments).stdout(stdout).output().unwrap()
+    };
+    for arguments in PRINTING {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let child = portcullis(dir.path()).arg(verb).stdout(writer).output();
-        let output = child.unwrap();
-        assert_eq!(output.status.code(), Some(1), "{verb}: {output:?}");
-        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{verb}");
+        let output = output(arguments, writer.into());
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("rror: "), "{arguments:?}: {said}");
     }
     // Nor is a disk that is full, of which one has to hear.
-    for verb in ["schema", "openapi", "version"] {
+    for arguments in PRINTING {
         let full = std::fs::File::create("/dev/full").unwrap();
-        let child = portcullis(dir.path()).arg(verb).stdout(full).output();
-        let output = child.unwrap();
-        assert_eq!(output.status.code(), Some(1), "{verb}: {output:?}");
+        let output = output(arguments, full.into());
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.starts_with("error: "), "{verb}: {said}");
+        assert!(said.contains("error: "), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn errors_that_nobody_can_be_told_are_no_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    for (arguments, code) in [
+        (&["check", "-c", "none.yaml"][..], 1),
+        (&["explain", "-c", "none.yaml", "GET", "/"], 1),
+        (&["import", "openapi", "none.json"], 1),
+        (&["import", "openapi", "none.json", "--upstream", ""], 2),
+        (&["health", "-c", "none.yaml"], 1),
+        (&["user", "list", "-c", "none.yaml"], 1),
+    ] {
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let child = portcullis(dir.path()).args(arguments).stderr(full).output();
+        let output = child.unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?}: {output:?}"
+        );
+    }
+    let admin = free_address();
+    let yaml = Settings::toward("http://127.0.0.1:1").to_yaml(free_address(), admin);
+    std::fs::write(dir.path().join("gateway.yaml"), yaml).unwrap();
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let mut gateway = portcullis(dir.path());
+    let mut gateway = gateway.arg("serve").stderr(full).spawn().unwrap();
+    eventually("the gateway is ready or gone", || {
+        let is_ready = get("/readyz")
+            .try_send(admin)
+            .is_ok_and(|r| r.status == 200);
+        (is_ready || gateway.try_wait().unwrap().is_some()).then_some(())
+    });
+    let kill = format!("kill -TERM {}", gateway.id());
+    let _ = std::process::Command::new("sh")
+        .args(["-c", &kill])
+        .status();
+    assert_eq!(gateway.wait().unwrap().code(), Some(0));
+}
+
+/// A listener in the gateway's place that gives one answer.
+fn listener(answer: String) -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let _ = client.read(&mut [0; 4096]);
+        client.write_all(answer.as_bytes()).unwrap();
+    });
+    address
+}
+
+#[test]
+fn nothing_that_is_printed_drives_the_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    let cli = |arguments: &[&str]| run(portcullis(dir.path()).args(arguments), "");
+    write("gateway.yaml", &good());
+    write(
+        "a.test.yaml",
+        r#"tests: [{ name: "\e[31mred\nline", request: { path: / }, expect: { code: "\e[32m" } }]"#,
+    );
+    write(
+        "api",
+        r#"{ "openapi": "3.1.0", "paths": { "/\u001b[31mred": [] } }"#,
+    );
+    let mut outputs = vec![
+        cli(&["test"]),
+        cli(&["import", "openapi", "api"]),
+        cli(&["explain", "\u{1b}[31m", "/"]),
+        cli(&["backtest", "\u{1b}[31m"]),
+    ];
+    let change = r#"{ "what": "route", "name": "\u001b[31m", "change": "added" }"#;
+    let doubt = r#"{ "severity": "error", "file": "\u001b", "line": 1, "column": 1, "end_column": 1, "message": "\u009b31m" }"#;
+    for (status, body) in [
+        (
+            "200 OK",
+            format!("{{ \"changes\": [{change}], \"warnings\": [{doubt}] }}"),
+        ),
+        (
+            "422 No",
+            format!("{{ \"detail\": \"\\u001b\", \"diagnostics\": [{doubt}] }}"),
+        ),
+    ] {
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+        let yaml = Settings::toward("http://127.0.0.1:1");
+        write(
+            "gateway.yaml",
+            &yaml.to_yaml(free_address(), listener(answer)),
+        );
+        outputs.push(cli(&["reload", "--token", "x"]));
+    }
+    for output in outputs {
+        let told = format!("{}{}", output.stdout, output.stderr);
+        assert!(told.contains('?'), "{told:?}");
+        assert!(
+            !told.contains(|c: char| c.is_control() && c != '\n'),
+            "{told:?}"
+        );
     }
 }
 

@@ -4,12 +4,13 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use serde_json::Value;
 
 use crate::harness::client::{get, post};
 use crate::harness::eventually;
-use crate::harness::gateway::{Gateway, Settings};
+use crate::harness::gateway::{Gateway, Settings, make_pipe, portcullis, run};
 use crate::harness::origin::Origin;
 
 const OPEN: &str = "- { name: all, prefix: /, auth: none, upstream: app }";
@@ -297,4 +298,83 @@ fn the_command_line_has_the_gateway_reload() {
     let mut health = crate::harness::gateway::portcullis(gateway.directory());
     health.args(["health", "-c", other.to_str().unwrap()]);
     assert_eq!(crate::harness::gateway::run(&mut health, "").code, 0);
+}
+
+#[test]
+fn a_text_that_was_refused_is_taken_once_what_it_names_is_there() {
+    let origin = Origin::start();
+    let settings = Settings::new(&origin).auth("signing: { keys: [{ file: a.pem }] }");
+    let make = |directory: &Path, name: &str| {
+        let output = run(
+            portcullis(directory).args(["key", "generate", "--out", name]),
+            "",
+        );
+        assert_eq!(output.code, 0, "{output:?}");
+    };
+    let gateway = settings.start_on(|directory| make(directory, "a.pem"));
+    let both = gateway
+        .yaml()
+        .replace("{ file: a.pem }", "{ file: a.pem }, { file: b.pem }");
+    put(&gateway, &both);
+    gateway.says("b.pem");
+    eventually("the refusal", || {
+        (reloads(&gateway, "failure") == 1.0).then_some(())
+    });
+    make(gateway.directory(), "b.pem");
+    put(&gateway, &both);
+    eventually("two keys", || {
+        let keys = gateway.send(&get("/.well-known/jwks.json")).expect(200);
+        (keys.json()["keys"].as_array().unwrap().len() == 2).then_some(())
+    });
+    assert_eq!(reloads(&gateway, "failure"), 1.0);
+}
+
+#[test]
+fn a_changed_lockout_acts_without_a_restart() {
+    let origin = Origin::start();
+    let settings = Settings::new(&origin).auth("lockout: { failures: 1000 }");
+    let gateway = settings.start();
+    gateway.user_add("alice", &[]);
+    let wrong = post("/api/v1/login").form(&[("username", "alice"), ("password", "Wrong-Horse-7")]);
+    gateway.send(&wrong).expect(401);
+    gateway.reload_with(&gateway.yaml().replace("failures: 1000", "failures: 1"));
+    gateway.says("setting `auth.lockout.failures` changed");
+    gateway.send(&wrong).expect(401);
+    gateway.send(&wrong).expect(429);
+}
+
+#[test]
+fn a_pipe_in_a_file_s_place_is_not_waited_for() {
+    let origin = Origin::start();
+    let mut gateway = start(&origin);
+    let yaml = gateway.yaml();
+    let pipe = gateway.directory().join("pipe");
+    make_pipe(&pipe);
+    fs::rename(&pipe, gateway.file()).unwrap();
+    gateway.signal("HUP");
+    gateway.says("it is no regular file");
+    gateway.send(&get("/")).expect(200);
+    put(&gateway, &yaml.replace("auth: none", "auth: required"));
+    until(&gateway, 401);
+
+    // Nor is one that the file names.
+    make_pipe(&pipe);
+    let key = format!("auth:\n  master_key_file: {}\n", pipe.display());
+    put(&gateway, &yaml.replace("auth:\n", &key));
+    gateway.says("it is no file");
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait_for_exit().code(), Some(0));
+}
+
+/// As `serve -c <(envsubst < gateway.yaml)` does.
+#[test]
+fn a_gateway_that_was_served_by_a_pipe_goes_on_and_ends() {
+    let origin = Origin::start();
+    let settings = Settings::new(&origin).routes(OPEN);
+    let mut gateway = settings.by_a_pipe().start();
+    gateway.signal("HUP");
+    gateway.says("it is no regular file");
+    gateway.send(&get("/")).expect(200);
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait_for_exit().code(), Some(0));
 }

@@ -175,11 +175,10 @@ fn a_small_limit_is_exact_over_all_gateways() {
     });
     let passed = 1 + burst(&gateways, 10, "/", Some(&bob));
     assert_exact(passed, 8, &gateways);
-    assert_eq!(
-        redis.call("DBSIZE"),
-        ":4",
-        "three counters and the gateways"
-    );
+    // three counters and the gateways
+    eventually("there are no keys but these", || {
+        (redis.call("DBSIZE") == ":4").then_some(())
+    });
 }
 
 #[test]
@@ -348,9 +347,10 @@ fn a_gateway_that_ends_leaves_its_share_to_the_others() {
             (gateway.metric("portcullis_replicas") == 2.0).then_some(())
         });
     }
-    let passed = eventually("the rest is given out", || {
-        let passed = burst(&gateways[..1], 100, "/", None);
-        (passed > 0).then_some(passed)
+    let mut passed = 0;
+    eventually("the rest is given out", || {
+        passed += burst(&gateways[..1], 100, "/", None);
+        (passed >= 86).then_some(())
     });
     // On a busy machine it may just have found Redis too slow.
     let log = gone.stderr().join("\n");

@@ -34,6 +34,8 @@ pub struct Settings {
     /// The largest file that the process may write, in KiB.
     file_limit: Option<u64>,
     admin_socket: Option<String>,
+    /// The file is a pipe that gives its text once.
+    is_piped: bool,
     top: String,
     auth: String,
     tiers: String,
@@ -57,6 +59,7 @@ impl Settings {
             whole: None,
             file_limit: None,
             admin_socket: None,
+            is_piped: false,
             top: String::new(),
             auth: String::new(),
             tiers: "free: { rank: 0 }\npro: { rank: 1 }\nenterprise: { rank: 2 }".to_owned(),
@@ -101,6 +104,12 @@ impl Settings {
     /// A Unix socket for administration, beside the address.
     pub fn admin_socket(mut self, path: &str) -> Self {
         self.admin_socket = Some(path.to_owned());
+        self
+    }
+
+    /// By a pipe in the file's place, as a shell's `<(…)` makes it.
+    pub fn by_a_pipe(mut self) -> Self {
+        self.is_piped = true;
         self
     }
 
@@ -288,6 +297,12 @@ fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
     })
 }
 
+/// A pipe: whoever opens one end of it waits for the other.
+pub fn make_pipe(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success());
+}
+
 /// An address that nobody listens on, below the range that the system gives to outgoing connections.
 pub fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -354,7 +369,14 @@ impl Gateway {
     fn spawn_in(dir: Arc<TempDir>, settings: Settings) -> Gateway {
         let (public, admin) = (free_address(), free_address());
         let file = dir.path().join("gateway.yaml");
-        std::fs::write(&file, settings.to_yaml(public, admin)).unwrap();
+        let text = settings.to_yaml(public, admin);
+        if settings.is_piped {
+            make_pipe(&file);
+            let file = file.clone();
+            std::thread::spawn(move || std::fs::write(file, text).unwrap());
+        } else {
+            std::fs::write(&file, text).unwrap();
+        }
         let mut command = portcullis(dir.path());
         if let Some(kib) = settings.file_limit {
             // What is too large is an error of the write, and not the end of the process.

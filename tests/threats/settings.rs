@@ -166,6 +166,34 @@ fn secret_in_config_errors() {
             &format!("tragets: [ http://user:{SECRET}@a ]\n    targets:"),
         ),
     ]);
+    // Headers whose names say that they hold a credential.
+    for edit in [
+        format!("{{ set: {{ Authorization: \"Bearer {SECRET}\" }}, oops: 1 }}"),
+        format!("{{ set: {{ Authorization: \"Bearer {{{SECRET}}}\" }} }}"),
+        format!("{{ set: {{ Authorization: \"Bearer {SECRET}\\r\" }} }}"),
+        format!("{{ sett: {{ authorization: \"Bearer {SECRET}\" }} }}"),
+        format!("{{ add: {{ X-Vault-Key: {SECRET}, \"bad name\": x }} }}"),
+        format!("{{ set: {{ apikey: {SECRET}, \"bad name\": x }} }}"),
+        format!("{{ set: {{ apikey: [{SECRET}] }} }}"),
+        format!("\n      set:\n        apikey:\n          - {SECRET}"),
+        format!("{{ set: {{ Cookie: \"sid={SECRET}; {{user.id\" }} }}"),
+        format!("{{ set: {{ X-Vault-Key: \"{SECRET} }} }}"),
+    ] {
+        let routes = format!(
+            "- name: all\n  prefix: /\n  auth: none\n  upstream: app\n  request_headers: {edit}"
+        );
+        files.push(
+            plain()
+                .routes(&routes)
+                .to_yaml(free_address(), free_address()),
+        );
+    }
+    let identity = format!("identity: {{ headers: {{ X-Api-Token: {SECRET} }}, oops: 1 }}");
+    files.push(
+        plain()
+            .top(&identity)
+            .to_yaml(free_address(), free_address()),
+    );
     let mut leaks = Vec::new();
     for yaml in files {
         std::fs::write(dir.path().join("gateway.yaml"), &yaml).unwrap();
@@ -209,6 +237,85 @@ fn secret_in_config_errors() {
     let told = gateway.stderr().join("\n");
     assert!(!told.contains(SECRET), "{told}");
     gateway.still_serves("/");
+}
+
+/// What people are shown of a file, by the command line and by the admin listener.
+#[test]
+fn secret_in_what_is_shown() {
+    let origin = Origin::start();
+    let routes = |beside: &str| {
+        format!(
+            "
+            - name: all
+              prefix: /
+              auth: required
+              headers: {{ X-Gate-Key: {SECRET} }}
+              request_headers: {{ set: {{ Authorization: \"Bearer {SECRET}\" }}, add: {{ X-Vault-Key: \"{SECRET}/{{user.id}}\" }} }}
+              response_headers: {{ set: {{ Set-Cookie: \"s={SECRET}\" }} }}
+              upstream: app
+              {beside}
+            - {{ name: open, prefix: /open, auth: none, upstream: app }}
+            "
+        )
+    };
+    let identity = format!("identity: {{ headers: {{ Apikey: \"{SECRET}\" }} }}");
+    let gateway = Settings::new(&origin)
+        .top(&identity)
+        .routes(&routes(""))
+        .start();
+    let boss = gateway.user("boss", &["--superuser"]).access;
+    let sent = get("/").bearer(&boss).header("x-gate-key", SECRET);
+    gateway.send(&sent).expect(200);
+    let received = origin.last_request();
+    let bearer = format!("Bearer {SECRET}");
+    assert_eq!(received.header("authorization"), Some(bearer));
+    assert_eq!(received.header("apikey").as_deref(), Some(SECRET));
+
+    let mut told = String::new();
+    for path in ["/config", "/routes"] {
+        let shown = get(path).bearer(&boss).send(gateway.admin).expect(200);
+        told += &shown.text();
+    }
+    let tests = "tests: [{ name: t, request: { path: /, headers: { X-Gate-Key: \"${GATE}\" } }, as: { user: a }, expect: { headers: { Apikey: b } } }]";
+    std::fs::write(gateway.directory().join("a.test.yaml"), tests).unwrap();
+    let other = gateway.yaml().replace("X-Gate-Key", "X-Door-Key");
+    let other = other
+        .replace("Bearer", "Basic")
+        .replace("name: open", "name: opened");
+    std::fs::write(gateway.directory().join("other.yaml"), other).unwrap();
+    let gate = format!("X-Gate-Key: {SECRET}");
+    for arguments in [
+        &["explain", "GET", "/", "--as", "user=a", "-H", &gate][..],
+        &[
+            "explain", "GET", "/", "--as", "user=a", "-H", &gate, "--json",
+        ],
+        &["explain", "GET", "/"],
+        &["explain", "GET", "/", "--json"],
+        &["diff", "gateway.yaml", "other.yaml"],
+        &["diff", "gateway.yaml", "other.yaml", "--json"],
+        &["test"],
+        &["test", "--json"],
+    ] {
+        let mut command = portcullis(gateway.directory());
+        let output = run(command.args(arguments).env("GATE", SECRET), "");
+        assert!(output.code != 2 && !output.stdout.is_empty(), "{output:?}");
+        told += &format!("{arguments:?}:\n{}{}", output.stdout, output.stderr);
+    }
+    for shown in [
+        "authorization: ***",
+        "\"x-vault-key\":\"***\"",
+        "set-cookie: ***",
+        "x-gate-key=***",
+        "x-door-key: ***",
+    ] {
+        assert!(told.contains(shown), "{shown} in\n{told}");
+    }
+    let told = told.replace(&format!("{gate:?}"), "");
+    assert!(!told.contains(SECRET), "{told}");
+    gateway.reload_with(&gateway.yaml().replace("name: open", "name: \"\""));
+    gateway.says("gateway.yaml:");
+    let told = gateway.stderr().join("\n");
+    assert!(!told.contains(SECRET), "{told}");
 }
 
 #[test]

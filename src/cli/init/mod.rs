@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{DEFAULT_FILE, FAILED, GOOD, USAGE, colour, fail, print};
+use super::DEFAULT_FILE;
+use super::output::{USAGE, fail, fail_with, print, refuse};
 use crate::accounts::{FileError, write_new_secret};
 use crate::config;
 
@@ -46,22 +47,16 @@ pub fn run(args: &InitArgs) -> i32 {
     // A variable of the environment may well be set later.
     let env = |name: &str| Some(std::env::var(name).unwrap_or_else(|_| "x".to_owned()));
     if let Err(report) = config::parse(&tried, path, &env) {
-        eprint!("{}", report.render(colour()));
+        refuse(&report);
         return USAGE;
     }
     if let Err(error) = write_new(path, &text, args.store.contains('@')) {
         return match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                eprintln!(
-                    "error: {} is there already, and is left as it is",
-                    path.display()
-                );
-                FAILED
-            }
-            _ => {
-                eprintln!("error: cannot write {}: {error}", path.display());
-                FAILED
-            }
+            io::ErrorKind::AlreadyExists => fail_with(format!(
+                "{} is there already, and is left as it is",
+                path.display()
+            )),
+            _ => fail_with(format!("cannot write {}: {error}", path.display())),
         };
     }
     let mut told = format!("{} is written", path.display());
@@ -79,8 +74,7 @@ pub fn run(args: &InitArgs) -> i32 {
     };
     print(&format!(
         "{told}.\n  portcullis user add NAME --email E-MAIL --superuser{named}\n  portcullis serve{named}\n"
-    ));
-    GOOD
+    ))
 }
 
 fn fill(args: &InitArgs, keys: &str) -> String {

@@ -10,7 +10,6 @@ mod route;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use ipnet::IpNet;
 use serde_json::{Value as Json, json};
 
 pub use address::{Cidr, RawAddressRules};
@@ -47,7 +46,7 @@ section! {
         /// Data-plane threads.
         workers: Workers;
         /// Peers whose `X-Forwarded-For` is believed.
-        trusted_proxies: Vec<super::decode::At<Network>>;
+        trusted_proxies: Vec<super::decode::At<Cidr>>;
         shutdown: RawShutdown;
         /// Where accounts and sessions are kept.
         store: String;
@@ -208,32 +207,6 @@ impl Decode for Workers {
 
     fn schema() -> Json {
         json!({ "anyOf": [schema::words(&["auto"]), schema::whole_number(1, MOST_WORKERS)] })
-    }
-}
-
-/// A network, or one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network(pub IpNet);
-
-impl Decode for Network {
-    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let what = "a network such as `10.0.0.0/8` or an address";
-        let text = &scalar(node, what, findings)?.text;
-        let network = match text.parse::<IpAddr>() {
-            Ok(address) => Ok(IpNet::from(address)),
-            Err(_) => text.parse::<IpNet>(),
-        };
-        match network {
-            Ok(network) => Some(Network(network.trunc())),
-            Err(_) => {
-                findings.error(node.span, format!("expected {what}, found {}", shown(text)));
-                None
-            }
-        }
-    }
-
-    fn schema() -> Json {
-        schema::text("^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$")
     }
 }
 

@@ -1,10 +1,12 @@
-//! From which addresses a route may be used.
+//! From which addresses a route may be used, and which are those of proxies.
+
+use std::collections::HashSet;
 
 use ipnet::IpNet;
 
 use super::super::decode::{At, Field};
 use super::super::diagnose::Findings;
-use super::super::networks::{AddressRules, Networks};
+use super::super::networks::{AddressRules, Networks, canonical};
 use super::super::raw::{Cidr, RawAddressRules};
 
 pub fn rules(raw: &Field<RawAddressRules>, findings: &mut Findings) -> AddressRules {
@@ -33,12 +35,30 @@ pub fn rules(raw: &Field<RawAddressRules>, findings: &mut Findings) -> AddressRu
 }
 
 fn networks(raw: &Field<Vec<At<Cidr>>>, findings: &mut Findings) -> Networks {
-    let mut seen: Vec<IpNet> = Vec::new();
+    let mut seen: HashSet<IpNet> = HashSet::new();
     for At { value, span } in raw.get().into_iter().flatten() {
-        if seen.contains(&value.0) {
+        if !seen.insert(value.0) {
             findings.error(*span, format!("`{}` stands here twice", value.0));
         }
-        seen.push(value.0);
     }
     seen.into_iter().collect()
+}
+
+pub fn trusted_proxies(raw: &Field<Vec<At<Cidr>>>, findings: &mut Findings) -> Networks {
+    let trusted = networks(raw, findings);
+    let Some(At { value: items, span }) = raw.given() else {
+        return trusted;
+    };
+    for everybody in trusted.iter().filter(|network| network.prefix_len() == 0) {
+        // Several that are everybody together have no place of their own.
+        let mut one = items
+            .iter()
+            .filter(|item| canonical(item.value.0) == *everybody);
+        let place = one.next().map_or(*span, |item| item.span);
+        let message = "everybody is believed to be a proxy: any client can choose its address";
+        findings
+            .warn(place, message)
+            .hint("name the networks that your proxies are in");
+    }
+    trusted
 }

@@ -7,7 +7,7 @@ use super::super::decode::{At, Field, Named};
 use super::super::diagnose::{Findings, shown};
 use super::super::field_names::{self, ASSERTION, are_one};
 use super::super::raw::{RawConfig, RawHeaderEdits};
-use super::super::template::Parameters;
+use super::super::template::{BRACES, Parameters};
 use super::route;
 
 /// What headers belong to.
@@ -139,6 +139,12 @@ fn lines(
         match (Template::parse(&text.value, parameters), name) {
             (Ok(value), Some(name)) => all.push(HeaderLine { name, value }),
             (Ok(_), None) => {}
+            (Err(_), _) if findings.is_hidden(text.span) => {
+                // What is wrong would be said in the words of the value.
+                findings
+                    .error(text.span, "this is no template of a value")
+                    .hint(BRACES);
+            }
             (Err(fault), _) => route::report(text, fault, findings),
         }
     }

@@ -3,14 +3,19 @@
 use std::collections::{BTreeMap, HashSet};
 use std::num::NonZeroU32;
 
-use super::super::checked::{Concurrency, Limit, LimitKey, Rate};
+use super::super::checked::{AuthMode, Concurrency, Limit, LimitKey, Rate};
 use super::super::decode::{At, Field};
 use super::super::diagnose::{Findings, shown};
 use super::super::raw::{RawConcurrency, RawLimit};
 use super::route::Names;
 use super::{check_name, claim, quota};
 
-pub fn limits(list: &[At<RawLimit>], names: &Names<'_>, findings: &mut Findings) -> Vec<Limit> {
+pub fn limits(
+    list: &[At<RawLimit>],
+    auth: Option<AuthMode>,
+    names: &Names<'_>,
+    findings: &mut Findings,
+) -> Vec<Limit> {
     let mut seen = HashSet::new();
     let mut all = Vec::new();
     for At { value: raw, .. } in list {
@@ -25,6 +30,11 @@ pub fn limits(list: &[At<RawLimit>], names: &Names<'_>, findings: &mut Findings)
                     .error(name.span, message)
                     .hint("give each a name of its own");
             }
+        }
+        if let (Some(span), Some(AuthMode::None)) = (raw.tiers.span(), auth) {
+            findings
+                .error(span, "`tiers` has no effect with `auth: none`")
+                .hint("without authentication nobody is known: write `auth: required`");
         }
         all.push(limit(raw, names, findings));
     }

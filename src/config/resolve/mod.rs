@@ -23,6 +23,7 @@ mod secret;
 mod shadow;
 mod shared;
 mod signing;
+mod spelling;
 mod store;
 mod ties;
 mod unused_tiers;
@@ -36,8 +37,6 @@ use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
-
-use ipnet::IpNet;
 
 use super::checked::{
     AccessLog, Config, Identity, LimitsHeaders, Listen, Log, Preset, Signing, UserId,
@@ -68,16 +67,17 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     let routes = route::routes(&raw.routes, &names, findings);
     upstream::warn_of_unused(&raw.upstreams, &raw.routes, findings);
     let listen = listen(&raw.listen, findings);
-    upstream::refuse_loops(&raw.upstreams, &listen, findings);
+    let admin = admin::admin(raw, &listen, dir, findings);
+    upstream::refuse_loops(&raw.upstreams, &listen, &admin, findings);
     let store = store::store(raw, dir, findings);
     store::check_keys(raw, &store, findings);
     let auth = auth::auth(raw, &tiers, dir, findings);
     unused_tiers::warn(&raw.tiers, &tiers, &auth.default_tier, &routes, findings);
     Config {
-        admin: admin::admin(raw, &listen, dir, findings),
+        admin,
         listen,
         workers: workers(&raw.workers, findings),
-        trusted_proxies: trusted_proxies(raw, findings),
+        trusted_proxies: address::trusted_proxies(&raw.trusted_proxies, findings),
         shutdown_grace: raw
             .shutdown
             .get()
@@ -121,19 +121,6 @@ fn listen(
         });
     }
     all
-}
-
-fn trusted_proxies(raw: &RawConfig, findings: &mut Findings) -> Vec<IpNet> {
-    let networks = raw.trusted_proxies.get().map_or(&[][..], Vec::as_slice);
-    for At { value, span } in networks {
-        if value.0.prefix_len() == 0 {
-            let message = "everybody is believed to be a proxy: any client can choose its address";
-            findings
-                .warn(*span, message)
-                .hint("name the networks that your proxies are in");
-        }
-    }
-    networks.iter().map(|at| at.value.0).collect()
 }
 
 fn workers(raw: &Field<Workers>, findings: &mut Findings) -> usize {

@@ -1,7 +1,8 @@
 //! The secrets of `auth`: where they come from, and whether they can be guessed.
 
 use std::collections::HashSet;
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use super::super::decode::{At, Field};
@@ -97,8 +98,7 @@ impl Kind {
 pub fn from_file(path: &Path, span: Span, findings: &mut Findings) -> Option<Secret> {
     let shown_path = shown(&path.to_string_lossy());
     let mut text = zeroize::Zeroizing::new(String::new());
-    let read = std::fs::File::open(path)
-        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_string(&mut text));
+    let read = open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_string(&mut text));
     match read {
         Err(error) => {
             findings.error(span, format!("cannot read {shown_path}: {error}"));
@@ -111,6 +111,14 @@ pub fn from_file(path: &Path, span: Span, findings: &mut Findings) -> Option<Sec
         // Editors and `echo` end a file with a line break that nobody means.
         Ok(_) => Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned())),
     }
+}
+
+/// A file that is there. Opening a pipe waits for a writer, and reading a device might never end.
+pub fn open(path: &Path) -> io::Result<File> {
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    File::open(path)
 }
 
 /// Why a secret must not be used; never says what it is.

@@ -1,7 +1,6 @@
 //! `auth.signing`: an algorithm, a secret, or a list of private keys.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -125,11 +124,7 @@ fn key(raw: &RawSigningKey, dir: &Path, findings: &mut Findings) -> Option<Signi
 }
 
 fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    // Opening a pipe waits for a writer, and reading a device might never end.
-    if !path.metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    let file = File::open(path)?;
+    let file = secret::open(path)?;
     let mut content = Zeroizing::new(Vec::new());
     file.take(LARGEST_FILE + 1).read_to_end(&mut content)?;
     match content.len() as u64 > LARGEST_FILE {

@@ -15,10 +15,10 @@ use serde_json::{Map, Value, json};
 
 use super::checked::{
     AccessLog, Admin, Assertion, Config, HeaderLine, Identity, LimitsHeaders, Log, Preset, Rate,
-    Redis, Store, Target, Tier, Upstream, UserId,
+    Redis, Route, Store, Target, Tier, Upstream, UserId,
 };
-use super::secret::{Secret, credentials_in, key_in};
-use super::units::RATE_UNITS;
+use super::secret::{HIDDEN, Secret, credentials_in, key_in};
+use super::text::pace_text;
 
 /// The whole configuration, as JSON.
 pub fn shown(config: &Config) -> Value {
@@ -71,6 +71,11 @@ pub fn shown(config: &Config) -> Value {
 /// The routes alone, in the order of the file.
 pub fn shown_routes(config: &Config) -> Value {
     finished(Value::Array(route::all(config)))
+}
+
+/// One of them.
+pub fn shown_route(route: &Route, config: &Config) -> Value {
+    finished(route::one(route, config))
 }
 
 fn of_admin(admin: &Admin) -> Value {
@@ -174,9 +179,9 @@ fn of_log(log: &Log) -> Value {
 
 /// Headers and the templates of their values. `parameters` are those of the route's path.
 fn lines(lines: &[HeaderLine], parameters: &[&str]) -> Value {
-    let lines = lines.iter().map(|HeaderLine { name, value }| {
-        let text = json!(value.text(parameters));
-        (name.to_string(), text)
+    let lines = lines.iter().map(|line| {
+        let HeaderLine { name, value: _ } = line;
+        (name.to_string(), json!(line.shown(parameters)))
     });
     Value::Object(lines.collect())
 }
@@ -192,7 +197,7 @@ fn path(path: &Path) -> String {
 
 /// Whatever it is.
 fn secret(_: &Secret) -> Value {
-    json!("***")
+    json!(HIDDEN)
 }
 
 /// As the file would have it.
@@ -211,15 +216,8 @@ fn duration(duration: Duration) -> String {
 
 /// A rate as the file would have it, without its burst; `None` is unlimited.
 fn pace(rate: Option<&Rate>) -> String {
-    let Some(rate) = rate else {
-        return "unlimited".to_owned();
-    };
-    let seconds = rate.period.as_secs();
-    let unit = RATE_UNITS.iter().find(|(_, length)| *length == seconds);
-    match unit {
-        Some((unit, _)) => format!("{}{unit}", rate.count),
-        None => format!("{}/{}", rate.count, duration(rate.period)),
-    }
+    let text = |rate: &Rate| pace_text(rate.count.get(), rate.period.as_secs());
+    rate.map_or_else(|| "unlimited".to_owned(), text)
 }
 
 /// Adds `rate` and `burst` to a mapping.
@@ -235,7 +233,7 @@ fn finished(value: Value) -> Value {
         Value::Object(entries) => {
             let kept = entries.into_iter().filter(|(_, value)| !value.is_null());
             let kept = kept.map(|(key, value)| match value {
-                Value::String(_) if key_in(&key).is_some() => (key, json!("***")),
+                Value::String(_) if key_in(&key).is_some() => (key, json!(HIDDEN)),
                 value => (key, finished(value)),
             });
             Value::Object(kept.collect::<Map<_, _>>())
@@ -249,7 +247,7 @@ fn finished(value: Value) -> Value {
 fn without_credentials(mut text: String) -> String {
     let found: Vec<_> = credentials_in(&text).collect();
     for range in found.into_iter().rev() {
-        text.replace_range(range, "***");
+        text.replace_range(range, HIDDEN);
     }
     text
 }
@@ -284,5 +282,39 @@ mod tests {
             "password": { "min_length": 8 },
         });
         assert_eq!(finished(value), expected);
+    }
+
+    #[test]
+    fn credentials_in_headers_are_none_of_the_output() {
+        let text = "\
+version: 1
+upstreams: { app: { targets: http://a } }
+identity: { headers: { X-Org: acme, Apikey: sekrit } }
+routes:
+  - name: all
+    prefix: /
+    auth: required
+    upstream: app
+    headers: { X-Gate-Key: sekrit, X-Beta: '1' }
+    request_headers:
+      set: { Authorization: Bearer sekrit, X-Vault-Key: 'sekrit/{user.id}', X-Plain: 'seen {user.id}' }
+      add: { Cookie: sid=sekrit }
+    response_headers: { set: { Set-Cookie: sekrit } }
+";
+        let loaded = super::super::parse(text, Path::new("g.yaml"), &|_| None);
+        let config = loaded.unwrap_or_else(|report| panic!("{report}")).config;
+        let value = shown(&config);
+        assert!(!value.to_string().contains("sekrit"), "{value:#}");
+        assert!(!format!("{config:?}").contains("sekrit"), "{config:?}");
+        let route = &value["routes"][0];
+        let expected = json!({
+            "authorization": "***", "x-vault-key": "***", "x-plain": "seen {user.id}",
+        });
+        assert_eq!(route["request_headers"]["set"], expected);
+        assert_eq!(
+            route["headers"],
+            json!({ "x-gate-key": "***", "x-beta": "1" })
+        );
+        assert_eq!(value["identity"]["headers"]["x-org"], "acme");
     }
 }

@@ -20,8 +20,7 @@ fn is_within(few: &AddressRules, many: &AddressRules) -> bool {
         || !few.allow.is_empty() && few.allow.iter().all(|network| many.allow.covers(network));
     // What the one denies, the other has to deny too, unless it does not allow it.
     let is_out = |denied: &ipnet::IpNet| {
-        let touches = |allowed: &ipnet::IpNet| allowed.contains(denied) || denied.contains(allowed);
-        few.deny.covers(denied) || !few.allow.is_empty() && !few.allow.iter().any(touches)
+        few.deny.covers(denied) || !few.allow.is_empty() && !few.allow.meets(denied)
     };
     allows && many.deny.iter().all(is_out)
 }

@@ -1,5 +1,10 @@
 //! What is said of changes to a file.
 
+mod keys;
+mod moved;
+mod regexes;
+mod settings;
+
 use super::*;
 use crate::config;
 

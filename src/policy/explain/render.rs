@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Explanation, Outcome, is_unstated};
 use crate::authn::Principal;
-use crate::config::text::rate_text;
+use crate::config::text::{rate_text, visible};
 use crate::limit::Bucket;
 
 impl Explanation {
@@ -142,12 +142,11 @@ fn charged(bucket: &Bucket) -> &'static str {
     }
 }
 
-/// Nothing of it drives a terminal, whatever was asked.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
         self.write(&mut text)?;
-        f.write_str(&text.replace(|c: char| c.is_control() && c != '\n', "?"))
+        f.write_str(&visible(&text))
     }
 }
 

@@ -3,6 +3,7 @@
 use http::HeaderMap;
 
 use crate::config::checked::Route;
+use crate::config::shown_header;
 
 /// Of a response that has nothing of its own.
 #[derive(Debug, Default)]
@@ -28,7 +29,7 @@ impl Told {
     pub fn lines(&self) -> Vec<(String, String)> {
         let lines = self.headers.iter();
         let mut lines: Vec<_> = lines
-            .map(|(name, value)| (name.to_string(), super::text(value)))
+            .map(|(name, value)| (name.to_string(), shown_header(name, value)))
             .collect();
         lines.sort();
         lines

@@ -1,10 +1,10 @@
 //! Routes made of operations, as the text of a file.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use super::operations::{Operation, Security};
-use super::template::{Template, unique};
+use super::template::{Names, Template, unique};
 use crate::config::text;
 
 /// What became of a document. Its text is `routes:` of a gateway.yaml.
@@ -38,7 +38,7 @@ impl Imported {
         };
         // By path and what is asked of callers, so that methods stand together.
         let mut drafts: BTreeMap<(String, Decision), Draft> = BTreeMap::new();
-        let mut takers: HashMap<(String, String), String> = HashMap::new();
+        let mut takers = Takers::new();
         for operation in operations {
             let told = format!("{} {}", operation.method, operation.path);
             match imported.template(&operation, &mut takers) {
@@ -56,7 +56,7 @@ impl Imported {
                 Err(why) => imported.left_out.push((told, why)),
             }
         }
-        let mut names = HashSet::new();
+        let mut names = Names::new();
         for ((_, decision), mut draft) in drafts {
             draft.name = unique(draft.template.name.clone(), &mut names);
             match decision {
@@ -75,15 +75,15 @@ impl Imported {
     fn template(
         &self,
         operation: &Operation,
-        takers: &mut HashMap<(String, String), String>,
+        takers: &mut Takers,
     ) -> Result<Option<Template>, String> {
         let Operation {
             path,
             method,
             security,
         } = operation;
-        if *security == Security::Elsewhere {
-            return Err("it is in another document, which is not read".to_owned());
+        if let Security::Unread(why) = security {
+            return Err((*why).to_owned());
         }
         if method == "TRACE" {
             return Err("the gateway refuses TRACE".to_owned());
@@ -97,18 +97,26 @@ impl Imported {
             "GET" => vec!["GET", "HEAD"],
             method => vec![method],
         };
+        let decision = Decision::of(security);
         for method in &methods {
             let taker = takers.get(&(template.shape.clone(), (*method).to_owned()));
             match taker {
-                Some(taker) if taker == path => return Ok(None),
-                Some(taker) => return Err(format!("`{taker}` takes the same requests")),
+                Some((taker, as_well)) if taker == path && *as_well == decision => return Ok(None),
+                Some((taker, _)) if taker == path => {
+                    let why = match *method {
+                        "HEAD" => "it goes where GET does",
+                        _ => "it is there twice",
+                    };
+                    return Err(format!("{why}, and the document asks for something else"));
+                }
+                Some((taker, _)) => return Err(format!("`{taker}` takes the same requests")),
                 None => {}
             }
         }
         let taken = methods
             .into_iter()
             .map(|method| (template.shape.clone(), method.to_owned()));
-        takers.extend(taken.map(|key| (key, path.clone())));
+        takers.extend(taken.map(|key| (key, (path.clone(), decision))));
         Ok(Some(template))
     }
 
@@ -118,6 +126,9 @@ impl Imported {
         methods.sum::<usize>() + self.left_out.len()
     }
 }
+
+/// By the shape of a path and a method: the path that takes such requests, and what it asks of callers.
+type Takers = HashMap<(String, String), (String, Decision)>;
 
 /// What is to be asked of callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,7 +143,7 @@ impl Decision {
         match security {
             Security::Required(_) => Decision::Required,
             Security::Optional => Decision::Optional,
-            Security::None | Security::Elsewhere => Decision::Open,
+            Security::None | Security::Unread(_) => Decision::Open,
         }
     }
 }
@@ -142,7 +153,7 @@ fn note(security: &Security) -> Option<String> {
         Security::Required(scopes) if scopes.is_empty() => None,
         Security::Required(scopes) => Some(format!("the document asks for {}", scopes.join(" "))),
         Security::Optional => Some("its security is optional".to_owned()),
-        Security::None | Security::Elsewhere => Some("it has no security".to_owned()),
+        Security::None | Security::Unread(_) => Some("it has no security".to_owned()),
     }
 }
 
@@ -183,22 +194,32 @@ impl Imported {
         let template = &draft.template;
         let note = draft.note.as_deref().map(one_line);
         vec![
-            format!("- name: {}", draft.name),
+            format!("- name: {}", word(&draft.name)),
             format!("  {}: {}", template.key, quoted(&template.value)),
             format!("  methods: [{}]", draft.methods.join(", ")),
             format!(
                 "  {auth}{}",
                 note.map_or_else(String::new, |note| format!(" # {note}"))
             ),
-            format!("  upstream: {}", self.upstream),
+            format!("  upstream: {}", word(&self.upstream)),
         ]
     }
 }
 
 /// Nothing of a document ends a comment.
 fn one_line(text: &str) -> String {
-    let is_break = |c: char| c.is_control() || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}');
-    text.replace(is_break, "?")
+    text::visible(text).replace(['\n', '\u{2028}', '\u{2029}'], "?")
+}
+
+/// A name as it is where nobody reads it as something else than text, else in quotes.
+fn word(name: &str) -> String {
+    const OTHERS: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
+    let is_text = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && !OTHERS.contains(&name.to_ascii_lowercase().as_str());
+    match is_text {
+        true => name.to_owned(),
+        false => quoted(name),
+    }
 }
 
 /// In single quotes, which leave a backslash alone. What would begin a variable does not.

@@ -1,6 +1,6 @@
 //! Paths of OpenAPI as patterns of routes.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use crate::config::text;
 
@@ -46,7 +46,7 @@ impl Template {
             Part::Parameter(_) => "p".to_owned(),
         });
         text::path(&skeleton)?;
-        let mut known = HashSet::new();
+        let mut known = Names::new();
         let names: Vec<String> = segments
             .iter()
             .flatten()
@@ -68,6 +68,10 @@ impl Template {
             (Part::Parameter(_), true) => format!("{{{}}}", name()),
             (Part::Parameter(_), false) => format!("(?P<{}>[^/]+)", name()),
         });
+        // Names may be long where the document's are.
+        if is_path {
+            text::path(&value)?;
+        }
         let shape = join(&segments, |part| match part {
             Part::Text(text) => text.to_owned(),
             Part::Parameter(_) => "{}".to_owned(),
@@ -129,15 +133,23 @@ fn parameter(name: &str) -> String {
     text
 }
 
+/// Names that are taken, each with the last number that stands behind another of it.
+pub type Names = HashMap<String, u32>;
+
 /// The name with a number behind it where it is known already.
-pub fn unique(name: String, known: &mut HashSet<String>) -> String {
-    let mut candidate = name.clone();
-    let mut number = 1u32;
-    while !known.insert(candidate.clone()) {
+pub fn unique(name: String, known: &mut Names) -> String {
+    let Some(last) = known.get(&name) else {
+        known.insert(name.clone(), 1);
+        return name;
+    };
+    let mut number = *last + 1;
+    while known.contains_key(&format!("{name}_{number}")) {
         number += 1;
-        candidate = format!("{name}_{number}");
     }
-    candidate
+    let found = format!("{name}_{number}");
+    known.insert(name, number);
+    known.insert(found.clone(), 1);
+    found
 }
 
 /// A literal text within a regex.
@@ -177,8 +189,10 @@ fn name_of(segments: &[Segment<'_>]) -> String {
     });
     let words: Vec<String> = words.filter(|word| !word.is_empty()).collect();
     let name: String = words.join("-").chars().take(LONGEST_NAME).collect();
-    match name.is_empty() {
-        true => "root".to_owned(),
-        false => name,
+    match name.as_str() {
+        "" => "root".to_owned(),
+        // In a path these are steps, and no names.
+        "." | ".." => name.replace('.', "-"),
+        _ => name,
     }
 }

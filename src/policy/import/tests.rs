@@ -133,6 +133,63 @@ fn paths_that_are_no_templates_become_regexes_or_are_left_out() {
 }
 
 #[test]
+fn names_are_names_whatever_the_paths_are() {
+    let (config, _) = imported(&with(json!({
+        "/-": { "get": {} },
+        "/null": { "get": {} },
+        "/{..}": { "get": {}, "post": {} },
+        "/a/{.}": { "get": {} },
+        "/True/": { "get": {} },
+        "/1": { "get": {} },
+        "/~": { "get": {} },
+        "/'": { "get": {} },
+    })));
+    let names: Vec<&str> = config.routes.iter().map(|r| r.name.as_str()).collect();
+    assert_eq!(names, ["-", "-_2", "1", "True", "a-.", "null", "--", "-_3"]);
+    let text = import_openapi(&with(json!({ "/": { "get": {} } })), "null").unwrap();
+    let text = text.to_string();
+    let head = "version: 1\nupstreams: { 'null': { targets: http://a } }\n";
+    let loaded = config::parse(&format!("{head}{text}"), Path::new("g.yaml"), &|_| None);
+    assert!(loaded.is_ok(), "{text}");
+}
+
+#[test]
+fn of_many_paths_that_would_be_called_the_same_each_has_a_name() {
+    let stem = "x".repeat(60);
+    let path = |at| (format!("/{stem}/{at}"), json!({ "get": {} }));
+    let document = with(Value::Object((0..20_000).map(path).collect()));
+    let text = import_openapi(&document, "app").unwrap().to_string();
+    let names = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("  - name: "));
+    let names: std::collections::HashSet<&str> = names.collect();
+    assert_eq!(names.len(), 20_000);
+    assert!(names.iter().all(|name| text::is_name(name)));
+}
+
+#[test]
+fn no_operation_vanishes_whose_security_is_another() {
+    let bare = json!({ "security": [] });
+    let (config, text) = imported(&with(json!({
+        "/same": { "get": {}, "head": {} },
+        "/open-head": { "get": {}, "head": bare },
+        "/open-get": { "get": bare, "head": {} },
+        "/twice": { "post": bare, "additionalOperations": { "POST": {} } },
+    })));
+    assert_eq!(
+        routes(&config),
+        ["open-head: path /open-head GET", "same: path /same GET"]
+    );
+    for comment in [
+        "#  HEAD /open-head: it goes where GET does, and the document asks for something else\n",
+        "#  HEAD /open-get: it goes where GET does, and the document asks for something else\n",
+        "#  POST /twice: it is there twice, and the document asks for something else\n",
+    ] {
+        assert!(text.contains(comment), "{comment} in:\n{text}");
+    }
+}
+
+#[test]
 fn what_is_no_openapi_is_told_at_its_place() {
     for (document, said) in [
         (json!({ "swagger": "2.0", "paths": {} }), "Swagger 2.0"),
@@ -173,7 +230,12 @@ fn what_is_no_openapi_is_told_at_its_place() {
         assert!(error.contains(said), "{said}: {error}");
     }
     let looped = with(json!({ "/a": { "$ref": "#/paths/~1a" } }));
-    assert!(import_openapi(&looped, "app").is_ok());
+    let text = import_openapi(&looped, "app").unwrap().to_string();
+    let told = "#  #/paths/~1a /a: its references lead to one another, or too far\n";
+    assert!(text.contains(told), "{text}");
+    let long = with(json!({ format!("/{{{}}}", "x".repeat(2000)): { "get": {} } }));
+    let text = import_openapi(&long, "app").unwrap().to_string();
+    assert!(text.contains("this path has 2003 bytes"), "{text}");
     let nothing = json!({ "openapi": "3.1.0", "webhooks": {} });
     assert_eq!(
         import_openapi(&nothing, "app").unwrap().to_string(),
