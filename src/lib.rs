@@ -17,4 +17,5 @@ pub mod listener;
 pub mod policy;
 pub mod request;
 pub mod route;
+pub mod single_flight;
 pub mod telemetry;

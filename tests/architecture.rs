@@ -14,7 +14,7 @@ use source::{Source, raw_sources, sources, squeeze};
 const STAGES: [&str; 5] = ["route", "authn", "authz", "limit", "forward"];
 
 /// What every stage may know besides the stages before it.
-const LEAFS: [&str; 3] = ["config", "telemetry", "request"];
+const LEAFS: [&str; 4] = ["config", "telemetry", "request", "single_flight"];
 
 /// Lines that tell where a module names another that it may not know.
 fn forbidden_edges(
@@ -52,7 +52,7 @@ fn may_know(module: &str, other: &str) -> bool {
     let stage = |name: &str| STAGES.iter().position(|stage| *stage == name);
     let is_leaf = LEAFS.contains(&other);
     match module {
-        "config" | "telemetry" => false,
+        "config" | "telemetry" | "single_flight" => false,
         "request" => matches!(other, "config" | "telemetry"),
         "listener" => is_leaf || other == "gateway",
         // The gateway calls the stages; who calls the gateway is none of its business.

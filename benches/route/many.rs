@@ -17,14 +17,15 @@ use portcullis::route::{self, Table};
 /// Routes of one service, as [`file`] has them.
 pub const ROUTES: usize = 5;
 
+/// What routes refer to.
+pub const HEAD: &str = "version: 1\n\
+     tiers: { free: { rank: 0, rate: 100/min }, pro: { rank: 1 } }\n\
+     upstreams: { app: { targets: http://127.0.0.1:8000 } }\n\
+     routes:\n";
+
 /// A gateway.yaml of that many services with [`ROUTES`] routes each.
 pub fn file(services: usize) -> String {
-    let mut text = String::from(
-        "version: 1\n\
-         tiers: { free: { rank: 0, rate: 100/min }, pro: { rank: 1 } }\n\
-         upstreams: { app: { targets: http://127.0.0.1:8000 } }\n\
-         routes:\n",
-    );
+    let mut text = String::from(HEAD);
     for s in 0..services {
         let _ = write!(
             text,

@@ -12,7 +12,7 @@ use portcullis::authn::Principal;
 use portcullis::config;
 use portcullis::config::policy_test::TestCaller;
 use portcullis::policy::{Caller, Stages};
-use portcullis_fuzz::gateways::{alice, asked, known};
+use portcullis_fuzz::gateways::{alice, asked, known, quoted};
 use portcullis_fuzz::templates::{Asked, filled};
 use serde_json::{Map, Value, json};
 
@@ -81,21 +81,6 @@ fn words(input: &mut Unstructured<'_>) -> Result<String> {
         }
     }
     Ok(text)
-}
-
-/// In double quotes, as YAML wants it, on one line.
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.replace("${", "$${").chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            ' '..='~' => out.push(c),
-            // What one may write as it is.
-            '\u{a0}'..='\u{2027}' => out.push(c),
-            c => out.push_str(&format!("\\U{:08x}", u32::from(c))),
-        }
-    }
-    out + "\""
 }
 
 /// What stands before the template, which has the rest of its line to itself.

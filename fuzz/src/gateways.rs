@@ -48,3 +48,18 @@ pub fn asked(method: &str, target: Uri, ip: IpAddr) -> Asked {
     asked.target = target;
     asked
 }
+
+/// In double quotes, as YAML wants it, on one line.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.replace("${", "$${").chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            ' '..='~' => out.push(c),
+            // What one may write as it is.
+            '\u{a0}'..='\u{2027}' => out.push(c),
+            c => out.push_str(&format!("\\U{:08x}", u32::from(c))),
+        }
+    }
+    out + "\""
+}

@@ -13,8 +13,6 @@ use crate::request::schema::{asked, number_in, number_or_null, text_or_null};
 const LARGEST_LIMIT: i64 = 1_000_000_000;
 /// A year, in seconds.
 const LONGEST_PERIOD: i64 = 31_536_000;
-/// Characters of a path's template.
-const PATH_CHARS: usize = 1024;
 
 const NAME: &str = "must have 1 to 64 of the characters A-Z a-z 0-9 - _ . and not be . or ..";
 const REQUIRED: &str = "is required";
@@ -281,8 +279,11 @@ fn name_schema() -> Value {
 }
 
 fn check_path(path: &str, method: Option<&str>, wrong: &mut Wrong) {
-    if path.len() > PATH_CHARS {
-        wrong.add("path", format!("must have at most {PATH_CHARS} characters"));
+    if path.len() > text::LONGEST_PATH {
+        wrong.add(
+            "path",
+            format!("must have at most {} characters", text::LONGEST_PATH),
+        );
     } else if let Err(message) = text::path(path) {
         wrong.add("path", format!("is not taken: {message}"));
     }

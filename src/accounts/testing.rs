@@ -69,6 +69,7 @@ pub(crate) fn config(folder: &Path) -> Config {
         trusted_proxies: Default::default(),
         shutdown_grace: Duration::from_secs(1),
         store: checked::Store::Sqlite(folder.join("portcullis.db")),
+        redis: None,
         auth: checked::Auth {
             base_path: "/api/v1".into(),
             issuer: "http://localhost:8080".into(),

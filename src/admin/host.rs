@@ -1,7 +1,8 @@
-//! Which `Host` values are the admin listener's own.
+//! Which `Host` values are the admin listener's own, and which requests another page makes.
 
 use std::net::{IpAddr, SocketAddr};
 
+use http::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use http::uri::Authority;
 
 /// True for the listener's address and port. One that listens on all addresses takes any address,
@@ -18,6 +19,18 @@ pub fn is_own(host: &str, listener: SocketAddr) -> bool {
     match name.parse::<IpAddr>() {
         Ok(ip) => is_any || ip.to_canonical() == listener.ip().to_canonical(),
         Err(_) => name.eq_ignore_ascii_case("localhost") && (is_any || listener.ip().is_loopback()),
+    }
+}
+
+/// Whether a browser makes the request for a page that is not the listener's own.
+pub fn is_of_another_page(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).map(HeaderValue::as_bytes);
+    match (text(ORIGIN), text(HOST)) {
+        (Some(origin), Some(host)) => origin.strip_prefix(b"http://") != Some(host),
+        (Some(_), None) => true,
+        (None, _) => headers
+            .get("sec-fetch-site")
+            .is_some_and(|site| site != "same-origin" && site != "none"),
     }
 }
 

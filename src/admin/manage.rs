@@ -11,7 +11,7 @@ use http::HeaderMap;
 use http::header::CACHE_CONTROL;
 use serde_json::{Value, json};
 
-use super::{Admin, Door, refuse};
+use super::{Admin, Door, host, refuse};
 use crate::authn::{Authenticator, Expiry, bearer, missing};
 use crate::config::{self, Change, Diagnostic};
 use crate::request::{Code, Refusal};
@@ -30,6 +30,10 @@ pub struct Reloaded {
 pub async fn authorize(State(admin): State<Admin>, request: Request, next: Next) -> Response {
     let allowed = match admin.door {
         Door::Socket => Ok(()),
+        Door::Address(_) if host::is_of_another_page(request.headers()) => Err(Refusal::new(
+            Code::Forbidden,
+            "Pages of other sites manage nothing here.",
+        )),
         Door::Address(_) => {
             let snapshot = admin.sources.snapshots.load_full();
             superuser(&snapshot.authenticator, request.headers())
@@ -74,6 +78,6 @@ pub async fn reload(State(admin): State<Admin>) -> Response {
     }
 }
 
-fn told(value: Value) -> Response {
+pub(super) fn told(value: Value) -> Response {
     ([(CACHE_CONTROL, "no-store")], Json(value)).into_response()
 }

@@ -2,6 +2,7 @@
 //! it; what is in force, and reload, for superusers and the process's own user.
 
 mod host;
+mod limits;
 mod manage;
 mod socket;
 
@@ -16,6 +17,7 @@ use axum::routing::{get, post};
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, StatusCode};
 
+use crate::accounts::Accounts;
 use crate::gateway::{Snapshots, respond};
 use crate::request::{Code, Refusal};
 use crate::telemetry::Metrics;
@@ -42,6 +44,7 @@ pub struct Sources {
     pub metrics: Arc<Metrics>,
     pub snapshots: Arc<Snapshots>,
     pub reload: Reload,
+    pub accounts: Arc<Accounts>,
 }
 
 #[derive(Clone)]
@@ -56,6 +59,7 @@ pub fn router(door: Door, sources: Sources) -> Router {
     let managed = Router::new()
         .route("/routes", get(manage::routes).fallback(only_get))
         .route("/config", get(manage::config).fallback(only_get))
+        .route("/limits", get(limits::show).fallback(only_get))
         .route("/reload", post(manage::reload).fallback(only_post))
         .route_layer(middleware::from_fn_with_state(
             admin.clone(),

@@ -59,7 +59,8 @@ pub type Identify = Arc<dyn Fn(HeaderMap) -> Identified + Send + Sync>;
 pub type Identified = Pin<Box<dyn Future<Output = Result<Principal, Refusal>> + Send>>;
 
 /// Charges a call without credentials to its address.
-pub type AdmitAddress = Arc<dyn Fn(IpAddr) -> Result<(), Refusal> + Send + Sync>;
+pub type AdmitAddress = Arc<dyn Fn(IpAddr) -> Admitted + Send + Sync>;
+pub type Admitted = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
 
 /// What the endpoints work with.
 pub struct ApiState {

@@ -29,7 +29,7 @@ pub(super) async fn login(
 ) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
     let peer = peer(&parts)?;
-    (api.admit)(peer.client)?;
+    (api.admit)(peer.client).await?;
     let mut members = Members::read(&parts, body, Accepts::JsonOrForm).await?;
     match members.optional("grant_type").as_deref() {
         None | Some("password") => {}
@@ -105,7 +105,7 @@ pub(super) async fn refresh(
 ) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
     let peer = peer(&parts)?;
-    (api.admit)(peer.client)?;
+    (api.admit)(peer.client).await?;
     let mut members = Members::read(&parts, body, Accepts::JsonOrForm).await?;
     let in_body = members.optional("refresh_token");
     members.finish()?;
@@ -137,7 +137,7 @@ pub(super) async fn logout(
 ) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
     let peer = peer(&parts)?;
-    (api.admit)(peer.client)?;
+    (api.admit)(peer.client).await?;
     let mut members = Members::read(&parts, body, Accepts::JsonOrForm).await?;
     let in_body = members.optional("refresh_token");
     members.finish()?;

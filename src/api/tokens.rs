@@ -22,7 +22,7 @@ type Api = State<Arc<ApiState>>;
 
 pub(super) async fn introspect(State(api): Api, request: Request) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
-    (api.admit)(peer(&parts)?.client)?;
+    (api.admit)(peer(&parts)?.client).await?;
     let caller = (api.identify)(parts.headers.clone()).await?;
     if let Principal::User(user) = &caller {
         note(user, &parts);
@@ -51,7 +51,7 @@ pub(super) async fn introspect(State(api): Api, request: Request) -> Result<Resp
 pub(super) async fn revoke(State(api): Api, request: Request) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
     let address = peer(&parts)?.client;
-    (api.admit)(address)?;
+    (api.admit)(address).await?;
     let mut members = Members::read(&parts, body, Accepts::JsonOrForm).await?;
     let token = presented(&mut members);
     members.finish()?;

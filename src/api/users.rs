@@ -35,7 +35,7 @@ pub(super) async fn register_account(
     let by = match api.accounts.registration() {
         Registration::Open => {
             let address = peer(&parts)?.client;
-            (api.admit)(address)?;
+            (api.admit)(address).await?;
             By::stranger(address)
         }
         Registration::Closed => {

@@ -2,23 +2,22 @@
 //! remembered is looked up on the control plane while its request waits. All others are answered
 //! from memory, by the same changes as tokens.
 
-use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
 use super::authenticator::{as_it_is_now, now};
 use super::changes::{AccountState, Changes};
 use super::principal::User;
 use crate::request::{Code, Refusal};
+use crate::single_flight::{Flight, Flights, Lost, Waiting};
 
 /// What every key begins with, so that people and scanners of leaked secrets know one.
 pub const KEY_PREFIX: &str = "pck_";
@@ -87,8 +86,7 @@ pub struct ApiKeys {
     /// Apart from the others, so that no flood of bad keys washes good ones out.
     refused: Cache<Box<str>, Refused>,
     /// One look-up for all requests that wait for the same key.
-    under_way: Mutex<HashMap<Arc<str>, watch::Receiver<Option<Outcome>>>>,
-    turns: Semaphore,
+    flights: Arc<Flights<Outcome>>,
 }
 
 /// Comes after every epoch that is reached.
@@ -166,8 +164,7 @@ impl ApiKeys {
             clock,
             known: Cache::with_weighter(MEMORY_ENTRIES, MEMORY_BYTES, ByBytes),
             refused: Cache::new(REFUSED_ENTRIES),
-            under_way: Mutex::default(),
-            turns: Semaphore::new(RUNNING),
+            flights: Flights::new(RUNNING, UNDER_WAY),
         })
     }
 
@@ -266,44 +263,34 @@ impl ApiKeys {
         {
             return Err(refusal(refused.reason));
         }
-        let mut told = self.begin(key)?;
-        let outcome = told.wait_for(Option::is_some).await;
-        let outcome = outcome.ok().and_then(|outcome| outcome.clone());
-        outcome.unwrap_or_else(|| Err(unavailable().because("the look-up broke off")))
+        let shared = self
+            .flights
+            .share(key, || None, |flight| self.start(flight));
+        shared.await.map_err(lost)?
     }
 
     /// Begins to look a key up, unless that is under way.
-    fn begin(self: &Arc<Self>, key: &str) -> Result<watch::Receiver<Option<Outcome>>, Refusal> {
-        let mut under_way = self.under_way();
-        if let Some(told) = under_way.get(key) {
-            return Ok(told.clone());
-        }
-        if under_way.len() >= UNDER_WAY {
-            return Err(unavailable().because("too many API keys to look up"));
-        }
-        let key: Arc<str> = key.into();
-        let (tell, told) = watch::channel(None);
-        under_way.insert(Arc::clone(&key), told.clone());
-        // A runtime that is shut down drops the task here and now, and with it its entry.
-        drop(under_way);
-        let entry = UnderWay {
-            keys: Arc::clone(self),
-            key,
-        };
-        // It goes on when the client leaves: others may wait for it, and the next request will not.
-        self.control.spawn(async move {
-            let outcome = entry.keys.look_up(&entry.key).await;
-            drop(entry);
-            tell.send_replace(Some(outcome));
-        });
-        Ok(told)
+    fn begin(self: &Arc<Self>, key: &str) -> Result<Waiting<Outcome>, Refusal> {
+        let begun = self
+            .flights
+            .begin(key, || None, |flight| self.start(flight));
+        begun.map_err(lost)
     }
 
-    async fn look_up(&self, key: &Arc<str>) -> Outcome {
-        let turn = tokio::time::timeout(PATIENCE, self.turns.acquire()).await;
-        let Ok(Ok(_turn)) = turn else {
+    /// It goes on when the client leaves: others may wait for it, and the next request will not.
+    fn start(self: &Arc<Self>, flight: Flight<Outcome>) {
+        let keys = Arc::clone(self);
+        self.control.spawn(async move {
+            let outcome = keys.look_up(&flight).await;
+            flight.end(outcome);
+        });
+    }
+
+    async fn look_up(&self, flight: &Flight<Outcome>) -> Outcome {
+        let Ok(Some(_turn)) = tokio::time::timeout(PATIENCE, flight.turn()).await else {
             return Err(unavailable().because("API keys are looked up too slowly"));
         };
+        let key = flight.key();
         let (epoch, now) = (self.changes.epoch(), (self.clock)());
         let reason = match (self.look_up)(Arc::clone(key)).await? {
             Found::Key(found) if found.account.active => {
@@ -333,23 +320,6 @@ impl ApiKeys {
         };
         self.refused.insert((&**key).into(), refused);
         Err(refusal(reason))
-    }
-
-    // A panic while the lock is held leaves a map that is still a map.
-    fn under_way(&self) -> MutexGuard<'_, HashMap<Arc<str>, watch::Receiver<Option<Outcome>>>> {
-        self.under_way.lock().unwrap_or_else(|e| e.into_inner())
-    }
-}
-
-/// A look-up's place among those under way; free again however the look-up ends.
-struct UnderWay {
-    keys: Arc<ApiKeys>,
-    key: Arc<str>,
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.keys.under_way().remove(&self.key);
     }
 }
 
@@ -388,6 +358,13 @@ fn refusal(reason: Reason) -> Refusal {
             "The API key was revoked, or its account is disabled.",
         ),
     }
+}
+
+fn lost(lost: Lost) -> Refusal {
+    unavailable().because(match lost {
+        Lost::Full => "too many API keys to look up",
+        Lost::BrokeOff => "the look-up broke off",
+    })
 }
 
 fn unavailable() -> Refusal {

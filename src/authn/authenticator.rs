@@ -50,6 +50,20 @@ struct Known {
     epoch: AtomicU64,
 }
 
+/// A caller who was identified and goes on listening.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    pub(super) user: Arc<User>,
+    /// The epoch of [`Changes`] up to which `user` is true, once that was looked at.
+    epoch: Option<u64>,
+}
+
+impl From<Arc<User>> for Listener {
+    fn from(user: Arc<User>) -> Self {
+        Listener { user, epoch: None }
+    }
+}
+
 #[derive(Clone)]
 struct ByBytes;
 
@@ -178,14 +192,32 @@ impl Authenticator {
         Ok(user)
     }
 
-    /// Whether a caller who was identified may still be believed: nothing has ended its session or key, and
-    /// neither has expired.
-    pub fn still_stands(&self, user: &Arc<User>) -> bool {
-        !self.has_expired(user) && as_it_is_now(&self.changes, Arc::clone(user)).is_ok()
+    /// Whether a listener may still be believed: nothing has ended its session or key, and neither has expired.
+    pub fn still_stands(&self, listener: &mut Listener) -> bool {
+        let epoch = self.changes.epoch();
+        if self.has_expired(&listener.user) {
+            return false;
+        }
+        if listener.epoch != Some(epoch) {
+            let Ok(user) = as_it_is_now(&self.changes, Arc::clone(&listener.user)) else {
+                return false;
+            };
+            // As it is now, so that a change to the account is worked in once.
+            *listener = Listener {
+                user,
+                epoch: Some(epoch),
+            };
+        }
+        true
     }
 
+    /// No other clock has a part in a key's time.
     fn has_expired(&self, user: &User) -> bool {
-        user.expires_at.saturating_add(self.leeway) <= now()
+        let leeway = match user.method() {
+            Method::Jwt => self.leeway,
+            Method::ApiKey => 0,
+        };
+        user.expires_at.saturating_add(leeway) <= now()
     }
 
     /// The first sight of a token.

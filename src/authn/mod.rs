@@ -19,7 +19,7 @@ mod tests;
 pub use api_keys::{
     ApiKey, ApiKeys, Found, KEY_MEMORY, KEY_PREFIX, LookUp, LookUpFuture, Used, id_of,
 };
-pub use authenticator::{Authenticator, bearer, missing};
+pub use authenticator::{Authenticator, Listener, bearer, missing};
 pub use changes::{AccountState, Changes};
 pub use claim::{Claim, TELLING_CLAIMS};
 pub use claims::{ACCESS_TOKEN_TYPE, Claims, STANDARD_CLAIMS, TokenType};

@@ -325,3 +325,50 @@ fn a_change_is_remembered_for_as_long_as_the_last_row_about_it_says() {
     changes.forget_before(201);
     assert!(changes.of_account(claims(7).sub).is_none());
 }
+
+#[test]
+fn a_listener_is_looked_at_again_when_something_has_changed_or_its_time_is_over() {
+    let changes = Arc::<Changes>::default();
+    let mut auth = config(Vec::new()).auth;
+    auth.leeway = std::time::Duration::from_secs(60);
+    let authenticator = Authenticator::new(&auth, VerifyingKeys::default(), Arc::clone(&changes));
+    let now = authenticator::now();
+    let listens = |expires_at: u64| {
+        let claims = Claims {
+            exp: expires_at,
+            ..claims(7)
+        };
+        Listener::from(Arc::new(User::new(claims).unwrap()))
+    };
+    let with_key = |expires_at: u64| {
+        let key = ApiKey {
+            id: uuid::Uuid::from_u128(1),
+            grant: uuid::Uuid::from_u128(2),
+            scopes: Vec::new(),
+            created_at: 0,
+            expires_at: Some(expires_at),
+            account: state(&claims(7)),
+        };
+        Listener::from(Arc::new(User::of_key(key).unwrap()))
+    };
+    // Clocks of others may differ from ours, and a key's time is ours.
+    assert!(authenticator.still_stands(&mut listens(now - 1)));
+    assert!(!authenticator.still_stands(&mut listens(now - 61)));
+    assert!(authenticator.still_stands(&mut with_key(now + 60)));
+    assert!(!authenticator.still_stands(&mut with_key(now)));
+
+    let mut listener = listens(u64::MAX);
+    assert!(authenticator.still_stands(&mut listener));
+    changes.account(state(&claims(7)), u64::MAX);
+    assert!(authenticator.still_stands(&mut listener));
+    assert_eq!(listener.user.username, "renamed");
+    changes.session_ended(claims(8).sid, u64::MAX);
+    assert!(authenticator.still_stands(&mut listener));
+    let mut disabled = state(&claims(7));
+    (disabled.version, disabled.active) = (9, false);
+    changes.account(disabled, u64::MAX);
+    assert!(!authenticator.still_stands(&mut listener));
+    let mut other = listens(u64::MAX);
+    changes.session_ended(claims(7).sid, u64::MAX);
+    assert!(!authenticator.still_stands(&mut other));
+}

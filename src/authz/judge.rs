@@ -1,10 +1,12 @@
 //! One rule of `allow` and one caller: whether it holds, and if not, by which key.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use http::HeaderValue;
 
 use super::owners::{Owners, Question};
+use super::spelling::Spelling;
 use super::variables::Told;
 use crate::authn::{Claim, User};
 use crate::config::checked::{ClaimRule, HostRewrite, Owner, OwnerField, Route, Rule};
@@ -16,6 +18,7 @@ pub(super) struct Compiled {
     rule: Rule,
     /// The names of the parameters of the route's path.
     parameters: Vec<String>,
+    pub(super) spelling: Spelling,
     /// Whom look-ups ask.
     upstream: usize,
     host: Option<HeaderValue>,
@@ -85,6 +88,7 @@ pub(super) fn compile(route: &Route) -> Vec<Compiled> {
             .into_iter()
             .map(str::to_owned)
             .collect(),
+        spelling: Spelling::of(route.path_options),
         upstream: route.upstream,
         host: match &route.rewrite.host {
             HostRewrite::Name(name) => Some(name.clone()),
@@ -128,8 +132,13 @@ impl Compiled {
 
     /// The value of a parameter of the path.
     pub(super) fn value<'c>(&self, case: &Case<'c>, name: &str) -> Option<&'c str> {
+        case.path().get(self.place(case, name)?)
+    }
+
+    /// Where it stands in the path.
+    pub(super) fn place(&self, case: &Case<'_>, name: &str) -> Option<Range<usize>> {
         let number = self.parameters.iter().position(|known| known == name)?;
-        case.matched.param(case.path(), number)
+        case.matched.param_range(number)
     }
 
     /// Whether all keys hold but the look-up. The cheap ones come first.

@@ -3,6 +3,7 @@
 mod judge;
 mod owners;
 mod policy;
+mod spelling;
 #[cfg(test)]
 mod tests;
 mod variables;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use http::HeaderName;
 
 use super::judge::{Case, Compiled};
+use super::spelling::Spelling;
 use crate::authn::{Claim, User};
 use crate::config::cel::{Given, RequestField, Variable, Variables};
 use crate::config::checked::UserField;
@@ -23,8 +24,12 @@ impl Variables for Told<'_> {
         match variable {
             Variable::User(field) => of_user(user, *field),
             Variable::Claim(name) => user.claim(name).map(given),
-            Variable::Path(name) => self.rule.value(self.case, name).map(text),
-            Variable::Request(field) => of_request(facts, *field),
+            Variable::Path(name) => {
+                let place = self.rule.place(self.case, name)?;
+                let part = self.rule.spelling.part(self.case.path(), place)?;
+                Some(Given::Text(part))
+            }
+            Variable::Request(field) => of_request(facts, *field, &self.rule.spelling),
             Variable::Header(name) => of_header(facts, name),
         }
     }
@@ -68,12 +73,16 @@ fn given(claim: Claim<'_>) -> Given<'_> {
     }
 }
 
-fn of_request<'a>(facts: &Facts<'a>, field: RequestField) -> Option<Given<'a>> {
+fn of_request<'a>(
+    facts: &Facts<'a>,
+    field: RequestField,
+    spelling: &Spelling,
+) -> Option<Given<'a>> {
     let head = facts.head;
     Some(match field {
         RequestField::Method => text(head.method.as_str()),
         RequestField::Host => Given::Text(host_name(facts.host)?),
-        RequestField::Path => text(head.uri.path()),
+        RequestField::Path => Given::Text(spelling.path(head.uri.path())),
         RequestField::Query => text(head.uri.query().unwrap_or_default()),
         RequestField::Ip => Given::Text(facts.peer.client.to_string().into()),
     })

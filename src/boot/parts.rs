@@ -19,7 +19,7 @@ use crate::forward::{
     ASSERTION_TYPE, AssertionClaims, Assertions, Directory, LookUps, Sign, Upstreams,
 };
 use crate::gateway::{ApiBody, ApiRequestBody, AuthApi, AuthApiFuture, RouteNames, Snapshot};
-use crate::limit::{AddressLimit, Clock, Keeper, Limits, Slots};
+use crate::limit::{AddressLimit, Clock, Counters, Limits, Slots};
 use crate::request::{Code, Refusal};
 use crate::route::Table;
 use crate::telemetry::{AccessLog, Format, LimitDecision, Metrics};
@@ -35,8 +35,7 @@ pub struct Parts {
     pub directory: Arc<Directory>,
     authenticator: Arc<Authenticator>,
     auth_api: AuthApi,
-    slots: Arc<Slots>,
-    clock: Clock,
+    pub counters: Counters,
     access_log: AccessLog,
 }
 
@@ -57,9 +56,12 @@ impl Parts {
             authenticator = authenticator.with_api_keys(keys);
         }
         let authenticator = Arc::new(authenticator);
-        let slots = Arc::new(Slots::new());
-        let clock = Clock::start();
-        let limit = AddressLimit::new(Arc::clone(&slots), clock.clone(), AUTH, config.auth.rate);
+        let (slots, clock) = (Slots::new(), Clock::start());
+        let counters = match &config.redis {
+            Some(_) => Counters::shared(slots, clock, Arc::clone(&metrics)),
+            None => Counters::new(slots, clock),
+        };
+        let limit = Arc::new(AddressLimit::new(counters.clone(), AUTH, config.auth.rate));
         let is_limited = config.auth.rate.is_some();
         let shard = metrics.shard();
         let state = ApiState::new(
@@ -82,11 +84,14 @@ impl Parts {
             },
             // The gateway counts what is refused, as for routes.
             Arc::new(move |address: IpAddr| {
-                limit.take(address)?;
-                if is_limited {
-                    shard.limited(AUTH, "", LimitDecision::Allowed);
-                }
-                Ok(())
+                let (limit, shard) = (Arc::clone(&limit), shard.clone());
+                Box::pin(async move {
+                    limit.take(address).await?;
+                    if is_limited {
+                        shard.limited(AUTH, "", LimitDecision::Allowed);
+                    }
+                    Ok(())
+                })
             }),
             Arc::clone(&metrics),
         );
@@ -97,8 +102,7 @@ impl Parts {
             directory: Arc::default(),
             authenticator,
             auth_api: hand_over(router, control),
-            slots,
-            clock,
+            counters,
             access_log,
         }
     }
@@ -171,16 +175,10 @@ impl Parts {
         }
     }
 
-    /// What reads the counters of limits to write them down.
-    pub fn keeper(&self) -> Keeper {
-        Keeper::new(Arc::clone(&self.slots), self.clock.clone())
-    }
-
     /// What goes by tiers and rules.
     fn planned(&self, config: &Config) -> (Policies, Limits) {
         let plans = self.accounts.plans().under(config);
-        let (slots, clock) = (Arc::clone(&self.slots), self.clock.clone());
-        let limits = Limits::build(config, &plans, slots, clock);
+        let limits = Limits::build(config, &plans, self.counters.clone());
         (Policies::build(config, &plans), limits)
     }
 }

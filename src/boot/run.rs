@@ -21,6 +21,7 @@ use crate::accounts::{Accounts, OpenError};
 use crate::admin::{self, Door};
 use crate::authn::Changes;
 use crate::config::{Config, checked};
+use crate::limit;
 use crate::listener::{Acceptor, Settings, Workers, connection_limit};
 use crate::telemetry::{AccessLog, Metrics};
 
@@ -28,6 +29,8 @@ use crate::telemetry::{AccessLog, Metrics};
 const CONTROL_THREADS: usize = 2;
 /// How long the end waits for whoever reads the access log to take the last of it.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the start waits for Redis.
+const REDIS_PATIENCE: Duration = Duration::from_secs(2);
 /// How often the store's state is copied into the metrics.
 const STORE_WATCH: Duration = Duration::from_secs(1);
 
@@ -100,8 +103,12 @@ async fn run(
         Arc::clone(&metrics),
         control.handle().clone(),
     );
-    let counters = Counters::restore(Arc::clone(&accounts), parts.keeper()).await;
+    let counters = Counters::restore(Arc::clone(&accounts), parts.counters.keeper()).await;
     let counters = Arc::new(counters);
+    let mut background = JoinSet::new();
+    if let Some(redis) = config.redis.clone() {
+        exchange(parts.counters.clone(), redis, &mut background).await;
+    }
     let (workers, admin) = (config.workers, config.admin.clone());
     let (listen, max_header) = (config.listen.clone(), config.max_header);
     parts.warn_of_idle_plans(&config);
@@ -144,7 +151,6 @@ async fn run(
     drop(settings);
 
     let is_draining = Arc::new(AtomicBool::new(false));
-    let mut background = JoinSet::new();
     background.spawn(Arc::clone(&accounts).run_background(draining));
     background.spawn({
         let directory = Arc::clone(&in_force.parts.directory);
@@ -163,6 +169,7 @@ async fn run(
         metrics,
         snapshots: Arc::clone(&snapshots),
         reload: asker.reload(),
+        accounts: Arc::clone(&accounts),
     };
     let _socket = admin.serve(&sources, &mut background);
     let room = Arc::new(Semaphore::new(connection_limit()));
@@ -193,6 +200,7 @@ async fn run(
             () = tokio::time::sleep(grace) => false,
         };
         background.shutdown().await;
+        in_force.parts.counters.leave().await;
         counters.write_last().await;
         drained
     };
@@ -200,6 +208,15 @@ async fn run(
         drained = end => Ok(drained),
         () = signals.stop() => Ok(false),
     }
+}
+
+/// Holds limits together with other gateways, from the first request on if they can be reached.
+async fn exchange(counters: limit::Counters, redis: checked::Redis, tasks: &mut JoinSet<()>) {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    tasks.spawn(counters.exchange(redis, move || {
+        let _ = tell.send(());
+    }));
+    let _ = tokio::time::timeout(REDIS_PATIENCE, told).await;
 }
 
 /// Where administration comes in.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    apikey, backtest, check, demo, diff, explain, import_openapi, init, key, session, test, tier,
-    token, user,
+    apikey, backtest, check, demo, diff, explain, import_openapi, init, key, limits, session, test,
+    tier, token, user,
 };
 
 pub const DEFAULT_FILE: &str = "gateway.yaml";
@@ -150,6 +150,19 @@ pub enum Verb {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// What callers of a running gateway have used up of their limits
+    Limits {
+        #[command(flatten)]
+        file: File,
+        /// A superuser's access token; not needed where `admin.socket` is
+        #[arg(long, env = "PORTCULLIS_TOKEN", hide_env_values = true, global = true)]
+        token: Option<String>,
+        /// Print JSON
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: limits::LimitsCommand,
     },
     /// Bring the store's tables up to date, as every start does
     Migrate {

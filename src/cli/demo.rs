@@ -205,6 +205,7 @@ routes:
     upstream: sample
   - name: own-posts
     path: /users/{{username}}/posts/{{id}}
+    path_options: {{ trailing_slash: ignore }}
     methods: [PUT, PATCH, DELETE]
     auth: required
     allow:

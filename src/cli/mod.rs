@@ -15,6 +15,7 @@ mod import;
 mod import_openapi;
 mod init;
 mod key;
+mod limits;
 mod migrate;
 mod openapi;
 mod output;
@@ -110,6 +111,14 @@ pub fn run() -> i32 {
         Verb::Reload { file, token, json } => {
             with_admin(file, |admin| reload::run(&admin, token.as_deref(), json))
         }
+        Verb::Limits {
+            file,
+            token,
+            json,
+            command,
+        } => with_admin(file, |admin| {
+            limits::run(&admin, token.as_deref(), json, &command)
+        }),
         Verb::Init(args) => init::run(&args),
         Verb::Migrate { file, json } => {
             with_config(file, |config| manage(json, migrate::run(config)))

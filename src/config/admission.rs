@@ -23,10 +23,14 @@ pub fn admits_method(methods: &[Method], method: &Method) -> bool {
         || (*method == Method::HEAD && methods.contains(&Method::GET))
 }
 
-/// The same by [`Route::headers`] alone, and with headers that are still to come: whatever value they
-/// will have.
+/// The same by [`Route::headers`] alone, and with headers that are still to come, in the order of their
+/// names: whatever value they will have.
 pub fn admits_headers(headers: &[RouteHeader], sent: &HeaderMap, announced: &[HeaderName]) -> bool {
     let is_sent = |own: &RouteHeader| sent.get_all(&own.name).iter().any(|v| *v == own.value);
-    let is_met = |own: &RouteHeader| announced.contains(&own.name) || is_sent(own);
+    let is_announced = |own: &RouteHeader| {
+        let name = own.name.as_str();
+        announced.binary_search_by(|n| n.as_str().cmp(name)).is_ok()
+    };
+    let is_met = |own: &RouteHeader| is_announced(own) || is_sent(own);
     headers.iter().all(is_met)
 }

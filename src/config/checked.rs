@@ -47,6 +47,8 @@ pub struct Config {
     /// How long a drain waits for requests under way.
     pub shutdown_grace: Duration,
     pub store: Store,
+    /// By which gateways hold limits together; `None` leaves each to itself.
+    pub redis: Option<Redis>,
     pub auth: Auth,
     pub tiers: BTreeMap<String, Tier>,
     /// The quota of callers without identity, by address; `None` leaves them unlimited.
@@ -75,6 +77,13 @@ impl Config {
         let routes = self.routes.iter();
         let answers = routes.flat_map(|route| route.response_headers.lines());
         self.headers_told().chain(answers).map(|line| &line.value)
+    }
+
+    /// A tier of the file that has this rank.
+    pub fn tier_of_rank(&self, rank: u32) -> Option<&str> {
+        let mut tiers = self.tiers.iter();
+        let (name, _) = tiers.find(|(_, tier)| tier.rank == rank)?;
+        Some(name)
     }
 }
 
@@ -129,6 +138,15 @@ pub struct Tier {
     pub rank: u32,
     /// `None` is unlimited.
     pub rate: Option<Rate>,
+}
+
+/// Where Redis is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redis {
+    /// With its password.
+    pub url: Secret,
+    /// The same without.
+    pub shown: String,
 }
 
 /// `count` requests per `period`, of which `burst` may come at once.

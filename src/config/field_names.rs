@@ -1,6 +1,8 @@
 //! The names of fields that mean something to the gateway, for those who remove them from requests
 //! and those who let a file name another.
 
+use std::cmp::Ordering;
+
 use super::checked::Preset;
 
 /// Where API keys are, unless the file names another field. No backend is to see it either way.
@@ -42,8 +44,11 @@ pub const IDENTITY: &[&str] = &[
 
 /// Removed from everybody. Some frameworks behind would serve another path or method than the one that
 /// was decided on, or believe another address; the proxies in front pass these on as clients send them.
+/// `Proxy` becomes `HTTP_PROXY` where headers become variables (CGI), by which the backend itself asks others.
 pub const OVERRIDES: &[&str] = &[
     "forwarded",
+    "method-override",
+    "proxy",
     "x-forwarded",
     "x-forwarded-method",
     "x-forwarded-path",
@@ -200,6 +205,11 @@ pub fn may_choose_route(name: &str) -> bool {
 
 /// Whether two names, in lower case, are one to servers that map fields to variables (CGI, WSGI, PHP).
 pub fn are_one(name: &[u8], other: &[u8]) -> bool {
+    order(name, other).is_eq()
+}
+
+/// An order of names that puts those that are one at one place.
+pub fn order(name: &[u8], other: &[u8]) -> Ordering {
     // Some make an underscore of a hyphen alone, some of everything that is no letter or digit.
     let fold = |byte: &u8| {
         if byte.is_ascii_alphanumeric() {
@@ -208,7 +218,9 @@ pub fn are_one(name: &[u8], other: &[u8]) -> bool {
             b'-'
         }
     };
-    name.len() == other.len() && name.iter().map(fold).eq(other.iter().map(fold))
+    // Lengths first: most names differ by that.
+    let lengths = name.len().cmp(&other.len());
+    lengths.then_with(|| name.iter().map(fold).cmp(other.iter().map(fold)))
 }
 
 /// Whether a name has a character that is usual in none: a sign that it may be another's spelling.

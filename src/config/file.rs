@@ -35,6 +35,11 @@ pub struct File {
 }
 
 impl File {
+    /// Reads the whole file.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be read, is too large, or was never read twice the same.
     pub fn read(path: &Path) -> Result<File, Report> {
         for _ in 0..TRIES {
             let bytes = whole(path).map_err(|error| unreadable(path, &error))?;

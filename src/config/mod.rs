@@ -52,7 +52,7 @@ pub use plans::{LimitRule, Plans, RuleScope};
 pub use restart::needs_restart;
 pub use schema::schema;
 pub use secret::{Secret, is_header as is_secret_header, shown_header};
-pub use shown::{shown, shown_routes};
+pub use shown::{shown, shown_route, shown_routes};
 pub use units::parse_duration;
 pub use watch::Watch;
 
@@ -115,21 +115,37 @@ pub struct Doubt {
 }
 
 /// Reads a file and the environment of this process.
+///
+/// # Errors
+///
+/// Everything that is wrong with the file, each at its place; or why it cannot be read.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
     load_with(path, &|_| Vec::new())
 }
 
 /// The same, and warns of what `doubts` finds in a file that holds.
+///
+/// # Errors
+///
+/// Those of [`load`].
 pub fn load_with(path: &Path, doubts: &dyn Fn(&Config) -> Vec<Doubt>) -> Result<Loaded, Report> {
     parse_file(&File::read(path)?, doubts)
 }
 
 /// The configuration of a file that was read, with the environment of this process.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, each at its place.
 pub fn parse_file(file: &File, doubts: &dyn Fn(&Config) -> Vec<Doubt>) -> Result<Loaded, Report> {
     parse_with(file.text()?, file.path(), &environment, doubts)
 }
 
 /// Where a file wants administration to be served, though the rest of it may not hold.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, when it does not say where; or why it cannot be read.
 pub fn admin_of(path: &Path) -> Result<checked::Admin, Report> {
     let file = File::read(path)?;
     let source = source(file.text()?, path);
@@ -160,6 +176,10 @@ fn environment(name: &str) -> Option<String> {
 }
 
 /// Reads a text as if it stood in the file `path`, from which relative paths begin.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, each at its place.
 pub fn parse(
     text: &str,
     path: &Path,

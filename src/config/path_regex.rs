@@ -126,8 +126,8 @@ impl PathRegex {
         let mut path = Vec::new();
         write_example(&parse(&self.text).ok()?, choice, &mut path);
         let path = String::from_utf8(path).ok()?;
-        self.is_match(path.as_bytes(), Case::AsAsked)
-            .then_some(path)
+        // A regex such as `(/.*)?` takes nothing as well, which no request has for its path.
+        (path.starts_with('/') && self.is_match(path.as_bytes(), Case::AsAsked)).then_some(path)
     }
 }
 
@@ -339,5 +339,7 @@ mod tests {
         assert_eq!(regex("/v[0-9]+/x").example(0).as_deref(), Some("/v1/x"));
         assert_eq!(regex("/x/.*").example(7).as_deref(), Some("/x/Z/Z"));
         assert_eq!(regex(r"/a\bb").example(0), None);
+        let taken = |choice| regex("(/.*)?").example(choice);
+        assert!((0..16).filter_map(taken).all(|path| path.starts_with('/')));
     }
 }

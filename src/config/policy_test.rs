@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 use std::path::Path;
 
+use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderName, HeaderValue, Method, Uri};
 use uuid::Uuid;
 
-use super::checked::{Config, Rate};
+use super::checked::{Auth, Config, Rate};
 use super::decode::{At, AtLeastOne, Decode, Field, Named};
 use super::diagnose::{Findings, nearest, shown};
 use super::raw::{
@@ -125,7 +126,7 @@ pub(super) fn tests(
     let items = raw.get().map_or(&[][..], |list| &list.0);
     let tests = items.iter().filter_map(|item| {
         let raw = &item.value;
-        let request = request(raw.request.get()?, findings);
+        let request = request(raw.request.get()?, &config.auth, findings);
         let expect = expect(&raw.expect, config, findings);
         let owners = owners(&raw.owners, findings);
         let position = source.position(item.span);
@@ -136,7 +137,7 @@ pub(super) fn tests(
             request: request?,
             caller: match raw.r#as.get() {
                 None | Some(RawCaller::Anonymous) => None,
-                Some(RawCaller::User(user)) => Some(caller(user)),
+                Some(RawCaller::User(user)) => Some(caller(user, &config.auth, findings)),
             },
             owners,
             expect: expect?,
@@ -167,7 +168,7 @@ fn owners(raw: &Field<Named<String>>, findings: &mut Findings) -> Vec<(String, S
     stated
 }
 
-fn request(raw: &RawRequest, findings: &mut Findings) -> Option<TestRequest> {
+fn request(raw: &RawRequest, auth: &Auth, findings: &mut Findings) -> Option<TestRequest> {
     let method = match raw.method.given() {
         None => Some(Method::GET),
         // Others are refused by the gateway, and a test may say so.
@@ -191,28 +192,41 @@ fn request(raw: &RawRequest, findings: &mut Findings) -> Option<TestRequest> {
             .hint("it begins with `/`, and spaces and the like are percent-encoded");
         return None;
     }
+    let mut host = raw.host.get().cloned();
     let mut headers = Vec::new();
     for (name, value) in raw.headers.get().map_or(&[][..], |named| &named.0) {
         let Some(value) = value.given() else { continue };
-        match (
+        let (known, text) = (
             header_name(name, findings),
             HeaderValue::from_str(&value.value),
-        ) {
-            (Some(name), Ok(text)) => headers.push((name, text)),
-            (_, Err(_)) => {
-                findings.error(value.span, "no header can have this value");
+        );
+        if text.is_err() {
+            findings.error(value.span, "no header can have this value");
+        }
+        let (Some(known), Ok(text)) = (known, text) else {
+            continue;
+        };
+        let is_key = auth.api_keys.enabled && known == auth.api_keys.header;
+        match known {
+            HOST if host.is_some() => {
+                findings.error(name.span, "the host of the request is stated twice");
             }
-            (None, _) => {}
+            HOST => host = Some(value.value.clone()),
+            known if known == AUTHORIZATION || is_key => {
+                findings
+                    .error(
+                        name.span,
+                        "a test states who sends the request, and no credential is checked",
+                    )
+                    .hint("say who it is with `as`, beside `request`");
+            }
+            known => headers.push((known, text)),
         }
     }
     Some(TestRequest {
         method: method?,
         target: path.value.clone(),
-        host: raw
-            .host
-            .get()
-            .map_or(DEFAULT_HOST, String::as_str)
-            .to_owned(),
+        host: host.unwrap_or_else(|| DEFAULT_HOST.to_owned()),
         headers,
         ip: raw.ip.copied().unwrap_or(STRANGER),
     })
@@ -227,7 +241,18 @@ fn header_name(name: &At<String>, findings: &mut Findings) -> Option<HeaderName>
     parsed
 }
 
-fn caller(raw: &RawUser) -> TestCaller {
+fn caller(raw: &RawUser, auth: &Auth, findings: &mut Findings) -> TestCaller {
+    if let Some(key) = raw.key.given()
+        && key.value == Credential::ApiKey
+        && !auth.api_keys.enabled
+    {
+        findings
+            .error(
+                key.span,
+                "the gateway reads no API key, so nobody is known by one",
+            )
+            .hint("`auth.api_keys.enabled` is false");
+    }
     let list = |field: &Field<Vec<At<String>>>| {
         let items = field.get().into_iter().flatten();
         items.map(|at| at.value.clone()).collect()

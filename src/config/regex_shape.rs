@@ -17,6 +17,9 @@ pub(super) fn parse(text: &str) -> Result<Hir, Box<regex_syntax::Error>> {
         .map_err(Box::new)
 }
 
+/// So many segments are told of, and looked up one by one.
+const MOST_SEGMENTS: usize = 512;
+
 pub(super) fn leading_segments(whole: &Hir) -> Vec<String> {
     let mut parts = Vec::new();
     flatten(whole, &mut parts);
@@ -37,6 +40,7 @@ pub(super) fn leading_segments(whole: &Hir) -> Vec<String> {
     if !sequence_begins_with_slash(others) {
         segments.pop();
     }
+    segments.truncate(MOST_SEGMENTS);
     segments
 }
 

@@ -11,6 +11,7 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("admin", old.admin != new.admin),
         ("workers", old.workers != new.workers),
         ("store", old.store != new.store),
+        ("shared", old.redis != new.redis),
         ("max_header", old.max_header != new.max_header),
         ("log.level", old.log.level != new.log.level),
         ("auth.base_path", a.base_path != b.base_path),

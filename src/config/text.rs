@@ -58,19 +58,31 @@ pub fn rate_text(rate: Option<Rate>) -> String {
 
 /// A route's pattern as the file has it: `path /users/{name}` or `prefix /`.
 pub fn pattern_text(pattern: &Pattern) -> String {
+    let (key, value) = pattern_key(pattern);
+    format!("{key} {value}")
+}
+
+/// The key of a route for such a pattern, and its value.
+pub fn pattern_key(pattern: &Pattern) -> (&'static str, String) {
     match pattern {
-        Pattern::Prefix(segments) => format!("prefix /{}", segments.join("/")),
-        Pattern::Regex(regex) => format!("regex {}", regex.text()),
+        Pattern::Prefix(literals) => ("prefix", format!("/{}", literals.join("/"))),
+        Pattern::Regex(regex) => ("regex", regex.text().to_owned()),
         Pattern::Path(segments) => {
             let segments = segments.iter().map(|segment| match segment {
                 Segment::Literal(text) => text.clone(),
                 Segment::Param(name) => format!("{{{name}}}"),
                 Segment::Rest(name) => format!("{{*{name}}}"),
             });
-            format!("path /{}", segments.collect::<Vec<_>>().join("/"))
+            (
+                "path",
+                format!("/{}", segments.collect::<Vec<_>>().join("/")),
+            )
         }
     }
 }
+
+/// Bytes of a path's template.
+pub const LONGEST_PATH: usize = pattern::LONGEST;
 
 /// A path's template such as `/users/{name}/{*rest}`.
 ///
@@ -116,7 +128,7 @@ mod tests {
         }
         assert!(path("/a/{b").unwrap_err().contains("parameter"));
         assert_eq!(method("PATCH"), Some(Method::PATCH));
-        for bad in ["", "patch", "CONNECT", "FOO", "GET "] {
+        for bad in ["", "patch", "CONNECT", "TRACE", "FOO", "GET "] {
             assert_eq!(method(bad), None, "{bad}");
         }
     }

@@ -97,9 +97,15 @@ pub struct WorkerPools {
 
 pub(super) struct Balanced {
     pools: Vec<Rc<Pool>>,
-    next: Cell<usize>,
+    /// Whose turn it is with a request, and with what the gateway asks of its own accord: asked before each
+    /// request, that would else take every second turn.
+    next: Turn,
+    next_own: Turn,
     idle_timeout: Duration,
 }
+
+/// An index into an upstream's targets.
+type Turn = Cell<usize>;
 
 impl WorkerPools {
     pub fn build(upstreams: &Upstreams, previous: Option<&WorkerPools>) -> Self {
@@ -118,7 +124,8 @@ impl WorkerPools {
         let upstreams = upstreams.all.iter().map(|upstream| {
             Rc::new(Balanced {
                 pools: upstream.targets.iter().map(&mut pool).collect(),
-                next: Cell::new(0),
+                next: Turn::default(),
+                next_own: Turn::default(),
                 idle_timeout: upstream.idle_timeout,
             })
         });
@@ -138,9 +145,9 @@ impl WorkerPools {
 
 impl Balanced {
     /// The pools, beginning with the one whose turn it is.
-    fn in_turn(&self) -> impl Iterator<Item = &Rc<Pool>> {
-        let first = self.next.get();
-        self.next.set((first + 1) % self.pools.len().max(1));
+    fn in_turn(&self, turn: &Turn) -> impl Iterator<Item = &Rc<Pool>> {
+        let first = turn.get();
+        turn.set((first + 1) % self.pools.len().max(1));
         let (before, after) = self.pools.split_at(first.min(self.pools.len()));
         after.iter().chain(before)
     }
@@ -251,7 +258,7 @@ pub async fn send(
     };
     let started = Instant::now();
     let outcome = deliver(
-        balanced,
+        balanced.in_turn(&balanced.next),
         upstream,
         Request::from_parts(head, body),
         &deadline,
@@ -290,7 +297,8 @@ pub(super) async fn ask(
         timeout,
         progress: None,
     };
-    let response = deliver(balanced, upstream, request, &deadline).await?;
+    let pools = balanced.in_turn(&balanced.next_own);
+    let response = deliver(pools, upstream, request, &deadline).await?;
     match headers::framing_fault(response.headers()) {
         Some(fault) => Err(unreachable(fault)),
         None => Ok(response),
@@ -298,8 +306,8 @@ pub(super) async fn ask(
 }
 
 /// Tries connections until one carries the request.
-async fn deliver(
-    balanced: &Balanced,
+async fn deliver<'p>(
+    pools: impl Iterator<Item = &'p Rc<Pool>>,
     upstream: &Upstream,
     mut request: Request<RequestBody>,
     deadline: &Deadline,
@@ -307,7 +315,7 @@ async fn deliver(
     let replayable = request.body().is_end_stream() && request.method().is_idempotent();
     let mut failure = None;
     let mut is_retry = false;
-    for pool in balanced.in_turn() {
+    for pool in pools {
         while !is_retry && let Some(connection) = pool.take() {
             let spare = replayable.then(|| copy(&request));
             match attempt(pool, connection, request, deadline).await {

@@ -11,7 +11,7 @@ use super::reserved::{Names, Reserved, reserved};
 use super::template::{Filled, Values};
 use crate::authn::Principal;
 use crate::config::checked::{AuthMode, HeaderLine, HostRewrite, Identity};
-use crate::config::field_names::are_one;
+use crate::config::field_names::{PROXY, are_one};
 
 /// Hop-by-hop fields (RFC 9110, section 7.6.1). `Upgrade` is listed there too.
 const HOP_BY_HOP: [HeaderName; 8] = [
@@ -206,6 +206,8 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
             .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
             // These say what the message is; without them it would be another message.
             .filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH)
+            // The gateway has gone by these already, where they are to be believed.
+            .filter(|name| !PROXY.contains(&name.as_str()))
             .collect();
         for name in nominated {
             headers.remove(name);

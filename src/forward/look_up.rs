@@ -1,23 +1,23 @@
 //! What upstreams say of who owns what. One request for all that ask the same at once, whose answer is
 //! remembered for some seconds.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant as Moment, timeout_at};
 
 use super::exchange::{self, Balanced, Upstream, Upstreams, WorkerPools};
 use crate::authz::{Owners, Question};
 use crate::config::Config;
-use crate::config::checked::NoValue;
+use crate::config::checked::{JsonPointer, NoValue};
+use crate::single_flight::{Flight, Flights, Lost};
 
 /// How long a request waits for all that it asks, and a look-up for its answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -32,38 +32,42 @@ const RUNNING: usize = 64;
 const UNDER_WAY: usize = 1024;
 /// Bytes that remembered answers may take, about how many that is, and what one takes beside its text.
 const MEMORY_BYTES: u64 = 16 << 20;
+const FOUND_BYTES: u64 = 8 << 20;
 const MEMORY_ENTRIES: usize = 16_000;
 const ENTRY_BYTES: u64 = 200;
 
+/// Gives the time by which answers grow old.
+type Clock = fn() -> Instant;
+
 /// The look-ups of one configuration, shared by all workers.
 pub struct LookUps {
+    clock: Clock,
     /// By upstream, host and target, so by everything that a look-up says.
-    known: Cache<Box<str>, Known, ByBytes>,
+    answers: Memory<Bytes>,
+    /// By the same and the field, so that no answer is read for each request.
+    found: Memory<String>,
     /// Of the upstreams, by their index.
-    queues: Box<[Queue]>,
+    flights: Box<[Arc<Flights<Known<Bytes>>>]>,
 }
 
-struct Queue {
-    under_way: Mutex<HashMap<Arc<str>, watch::Receiver<Option<Answer>>>>,
-    turns: Semaphore,
-}
+type Memory<T> = Cache<Box<str>, Known<T>, ByBytes>;
 
-/// The body, or why there is none.
-type Answer = Result<Bytes, Arc<str>>;
+/// A body or what stands in it, or why there is none.
+type Answer<T> = Result<T, Arc<str>>;
 
 #[derive(Clone)]
-struct Known {
-    answer: Answer,
+struct Known<T> {
+    answer: Answer<T>,
     until: Instant,
 }
 
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<Box<str>, Known> for ByBytes {
-    fn weight(&self, key: &Box<str>, known: &Known) -> u64 {
+impl<T: AsRef<[u8]>> Weighter<Box<str>, Known<T>> for ByBytes {
+    fn weight(&self, key: &Box<str>, known: &Known<T>) -> u64 {
         let answer = match &known.answer {
-            Ok(body) => body.len(),
+            Ok(found) => found.as_ref().len(),
             Err(why) => why.len(),
         };
         key.len() as u64 + answer as u64 + ENTRY_BYTES
@@ -94,98 +98,96 @@ impl<'a> Asked<'a> {
         }
     }
 
-    async fn answer(&self, question: &Question<'_>) -> Answer {
+    /// What stands in the upstream's answer.
+    async fn found(&self, question: &Question<'_>) -> Answer<String> {
         let key = key(question);
-        if let Some(answer) = self.look_ups.remembered(&key) {
-            return answer;
+        let of_field = format!("{key} {}", question.field);
+        let now = (self.look_ups.clock)();
+        if let Some(known) = remembered(&self.look_ups.found, &of_field, now) {
+            return known.answer;
         }
-        let mut told = match self.begin(key, question)? {
-            Begun::Known(answer) => return answer,
-            Begun::UnderWay(told) => told,
+        let known = match remembered(&self.look_ups.answers, &key, now) {
+            Some(known) => known,
+            None => self.ask(&key, question).await?,
         };
-        let answer = told.wait_for(Option::is_some).await;
-        let answer = answer.ok().and_then(|answer| answer.clone());
-        answer.unwrap_or_else(|| Err("broke off".into()))
+        let found = find(question.field, &known.answer?);
+        let known = Known {
+            answer: found.clone(),
+            until: known.until,
+        };
+        self.look_ups.found.insert(of_field.into(), known);
+        found
     }
 
-    /// Begins to ask, unless that is under way or has just been done.
-    fn begin(&self, key: Box<str>, question: &Question<'_>) -> Result<Begun, Arc<str>> {
+    /// The upstream's answer, of whoever asks first.
+    async fn ask(&self, key: &str, question: &Question<'_>) -> Result<Known<Bytes>, Arc<str>> {
         let target = question.target.parse::<PathAndQuery>();
         let target = target.map_err(|_| "has no target that can be sent")?;
         let index = question.upstream;
-        let (Some(pools), Some(queue)) = (
-            self.pools.upstreams.get(index).cloned(),
-            self.look_ups.queues.get(index),
+        let (Some(pools), Some(flights)) = (
+            self.pools.upstreams.get(index),
+            self.look_ups.flights.get(index),
         ) else {
             return Err("has no upstream".into());
         };
-        let mut under_way = queue.under_way();
-        if let Some(told) = under_way.get(&*key) {
-            return Ok(Begun::UnderWay(told.clone()));
-        }
-        // What is told is remembered before it is no longer under way.
-        if let Some(answer) = self.look_ups.remembered(&key) {
-            return Ok(Begun::Known(answer));
-        }
-        if under_way.len() >= UNDER_WAY {
-            return Err("has to wait for too many others".into());
-        }
-        let (tell, told) = watch::channel(None);
-        let key: Arc<str> = key.into();
-        under_way.insert(Arc::clone(&key), told.clone());
-        // A worker that ends drops the task here and now, and with it its entry.
-        drop(under_way);
-        let entry = UnderWay {
-            look_ups: Arc::clone(self.look_ups),
-            index,
-            key,
+        let known = || {
+            let now = (self.look_ups.clock)();
+            remembered(&self.look_ups.answers, key, now)
         };
-        let upstreams = Arc::clone(self.upstreams);
-        let host = question.host.cloned();
-        // It goes on when the client leaves: others may wait for it.
-        tokio::task::spawn_local(async move {
-            let asked = async {
-                let (Some(upstream), Some(queue)) = (upstreams.get(index), entry.queue()) else {
-                    return Err("has no upstream".into());
+        let start = |flight: Flight<Known<Bytes>>| {
+            let (look_ups, upstreams) = (Arc::clone(self.look_ups), Arc::clone(self.upstreams));
+            let (pools, host) = (Rc::clone(pools), question.host.cloned());
+            let target = target.clone();
+            // It goes on when the client leaves: others may wait for it.
+            tokio::task::spawn_local(async move {
+                let asked = async {
+                    let upstream = upstreams.get(index).ok_or("has no upstream")?;
+                    let _turn = flight.turn().await;
+                    fetch(&pools, upstream, host.as_ref(), target).await
                 };
-                // Never closed, so there is always a turn.
-                let _turn = queue.turns.acquire().await;
-                fetch(&pools, upstream, host.as_ref(), target).await
-            };
-            let asked = tokio::time::timeout(PATIENCE, asked).await;
-            let answer = asked.unwrap_or_else(|_| Err(LATE.into()));
-            entry.look_ups.remember(&entry.key, &answer);
-            drop(entry);
-            tell.send_replace(Some(answer));
-        });
-        Ok(Begun::UnderWay(told))
+                let asked = tokio::time::timeout(PATIENCE, asked).await;
+                let known = look_ups.known(asked.unwrap_or_else(|_| Err(LATE.into())));
+                look_ups
+                    .answers
+                    .insert((&**flight.key()).into(), known.clone());
+                flight.end(known);
+            });
+        };
+        let shared = flights.share(key, known, start).await;
+        shared.map_err(|lost| match lost {
+            Lost::Full => "has to wait for too many others".into(),
+            Lost::BrokeOff => "broke off".into(),
+        })
     }
 }
 
 const LATE: &str = "was not answered in time";
 
-enum Begun {
-    Known(Answer),
-    UnderWay(watch::Receiver<Option<Answer>>),
-}
-
 impl Owners for Asked<'_> {
     async fn look_up(&self, question: Question<'_>) -> Result<String, String> {
-        let answer = timeout_at(self.until, self.answer(&question)).await;
-        let answer = answer.unwrap_or_else(|_| Err(LATE.into()));
-        let found = match answer {
-            Ok(body) => question.field.find(&body).map_err(|why| match why {
-                NoValue::NoJson => "was answered with no JSON".to_owned(),
-                NoValue::Absent => format!("was answered without `{}`", question.field),
-                NoValue::Other => {
-                    let field = question.field;
-                    format!("was answered with neither text nor a whole number at `{field}`")
-                }
-            }),
-            Err(why) => Err(why.to_string()),
-        };
+        let found = timeout_at(self.until, self.found(&question)).await;
+        let found = found.unwrap_or_else(|_| Err(LATE.into()));
         found.map_err(|why| format!("GET {} {why}", question.target))
     }
+}
+
+fn find(field: &JsonPointer, body: &[u8]) -> Answer<String> {
+    let found = field.find(body);
+    found.map_err(|why| match why {
+        NoValue::NoJson => "was answered with no JSON".into(),
+        NoValue::Absent => format!("was answered without `{field}`").into(),
+        NoValue::Other => {
+            format!("was answered with neither text nor a whole number at `{field}`").into()
+        }
+    })
+}
+
+fn remembered<T: Clone + AsRef<[u8]>>(
+    memory: &Memory<T>,
+    key: &str,
+    now: Instant,
+) -> Option<Known<T>> {
+    memory.get(key).filter(|known| now < known.until)
 }
 
 /// All that decides what the answer is. No host has a space in it.
@@ -200,7 +202,7 @@ async fn fetch(
     upstream: &Upstream,
     host: Option<&HeaderValue>,
     target: PathAndQuery,
-) -> Answer {
+) -> Answer<Bytes> {
     let response = exchange::ask(pools, upstream, host, target, PATIENCE).await;
     let response = response.map_err(|refusal| {
         let cause = refusal.cause().unwrap_or(refusal.code().as_str());
@@ -210,67 +212,45 @@ async fn fetch(
         let status = response.status().as_u16();
         return Err(format!("was answered with {status}").into());
     }
+    // Nothing was asked for that would have to be unpacked.
+    let mut codings = response.headers().get_all(header::CONTENT_ENCODING).iter();
+    if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err("was answered in a content coding".into());
+    }
     let body = Limited::new(response.into_body(), LARGEST).collect().await;
     let body = body.map_err(|error| Arc::from(format!("was not answered whole: {error}")))?;
-    Ok(body.to_bytes())
+    let body = body.to_bytes();
+    // JSON is in UTF-8 (RFC 8259, section 8.1), also where nobody looks.
+    match std::str::from_utf8(&body) {
+        Ok(_) => Ok(body),
+        Err(_) => Err("was answered with no UTF-8".into()),
+    }
 }
 
 impl LookUps {
     pub fn of(config: &Config) -> Self {
-        let queue = |_| Queue {
-            under_way: Mutex::default(),
-            turns: Semaphore::new(RUNNING),
-        };
+        LookUps::with_clock(config, Instant::now)
+    }
+
+    fn with_clock(config: &Config, clock: Clock) -> Self {
+        let upstreams = config.upstreams.iter();
         LookUps {
-            known: Cache::with_weighter(MEMORY_ENTRIES, MEMORY_BYTES, ByBytes),
-            queues: config.upstreams.iter().map(queue).collect(),
+            clock,
+            answers: Cache::with_weighter(MEMORY_ENTRIES, MEMORY_BYTES, ByBytes),
+            found: Cache::with_weighter(MEMORY_ENTRIES, FOUND_BYTES, ByBytes),
+            flights: upstreams
+                .map(|_| Flights::new(RUNNING, UNDER_WAY))
+                .collect(),
         }
     }
 
-    fn remembered(&self, key: &str) -> Option<Answer> {
-        let known = self.known.get(key)?;
-        (Instant::now() < known.until).then_some(known.answer)
-    }
-
-    fn remember(&self, key: &str, answer: &Answer) {
+    fn known(&self, answer: Answer<Bytes>) -> Known<Bytes> {
         let span = match answer {
             Ok(_) => REMEMBERED,
             Err(_) => FAILURE_REMEMBERED,
         };
-        let known = Known {
-            answer: answer.clone(),
-            until: Instant::now() + span,
-        };
-        self.known.insert(key.into(), known);
-    }
-}
-
-impl Queue {
-    // A panic while the lock is held leaves a map that is still a map.
-    fn under_way(&self) -> MutexGuard<'_, HashMap<Arc<str>, watch::Receiver<Option<Answer>>>> {
-        self.under_way.lock().unwrap_or_else(|e| e.into_inner())
-    }
-}
-
-/// A look-up's place among those under way; free again however the look-up ends.
-struct UnderWay {
-    look_ups: Arc<LookUps>,
-    /// Of the upstream.
-    index: usize,
-    key: Arc<str>,
-}
-
-impl UnderWay {
-    fn queue(&self) -> Option<&Queue> {
-        self.look_ups.queues.get(self.index)
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        if let Some(queue) = self.queue() {
-            queue.under_way().remove(&self.key);
-        }
+        let until = (self.clock)() + span;
+        Known { answer, until }
     }
 }
 

@@ -4,11 +4,13 @@
 //! `X.User.Id` as well, so in names all that is no letter or digit counts as one character; case is already
 //! folded by [`HeaderName`].
 
+use std::cmp::Ordering;
+
 use http::HeaderName;
 
 use crate::config::Config;
 use crate::config::field_names::{
-    API_KEY, FRAMING, IDENTITY, OVERRIDES, PROXY, are_one, folded, is_odd, is_of_message,
+    API_KEY, FRAMING, IDENTITY, OVERRIDES, PROXY, are_one, folded, is_odd, is_of_message, order,
 };
 
 /// Whose word a header is.
@@ -23,9 +25,8 @@ pub enum Reserved {
 /// What a configuration reserves beside the names that always are.
 #[derive(Debug)]
 pub struct Names {
-    /// Where clients put their API keys.
-    api_key: HeaderName,
-    /// What the file sets on some route.
+    /// Where clients put their API keys, and what the file sets on some route; sorted, since each header of
+    /// each request is looked for.
     own: Vec<HeaderName>,
 }
 
@@ -41,13 +42,27 @@ impl Names {
         let mut own: Vec<HeaderName> = own
             .filter(|name| !is_of_message(&folded(name.as_str())))
             .collect();
-        own.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
-        own.dedup();
-        Names {
-            api_key: config.auth.api_keys.header.clone(),
-            own,
-        }
+        // A credential for the gateway, which no backend is to see.
+        own.push(config.auth.api_keys.header.clone());
+        Names::sorted(own)
     }
+
+    fn sorted(mut own: Vec<HeaderName>) -> Names {
+        own.sort_unstable_by(by_name);
+        own.dedup_by(|a, b| by_name(a, b).is_eq());
+        Names { own }
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        let found = self
+            .own
+            .binary_search_by(|own| order(own.as_str().as_bytes(), name));
+        found.is_ok()
+    }
+}
+
+fn by_name(one: &HeaderName, other: &HeaderName) -> Ordering {
+    order(one.as_str().as_bytes(), other.as_str().as_bytes())
 }
 
 /// Says whether a name, in whatever spelling, is reserved.
@@ -57,12 +72,11 @@ pub fn reserved(name: &HeaderName, names: &Names) -> Option<Reserved> {
     if is_odd(name) && FRAMING.iter().any(is_one) {
         return Some(Reserved::Always);
     }
-    // A credential for the gateway, which no backend is to see.
-    if is_one(&names.api_key.as_str()) || names.own.iter().any(|own| is_one(&own.as_str())) {
+    if names.has(name) {
         return Some(Reserved::Always);
     }
     // Nearly every header of an ordinary request ends here.
-    if !matches!(name.first(), Some(b'x' | b'r' | b'f')) {
+    if !matches!(name.first(), Some(b'x' | b'r' | b'f' | b'm' | b'p')) {
         return None;
     }
     let is = |list: &[&str]| list.iter().any(is_one);
@@ -85,10 +99,8 @@ mod tests {
     use crate::config::checked::{Assertion, HeaderLine, Pattern, Template};
 
     fn of(name: &str) -> Option<Reserved> {
-        let names = Names {
-            api_key: HeaderName::from_static("app-key"),
-            own: vec![HeaderName::from_static("acme_org-id")],
-        };
+        let own = ["app-key", "acme_org-id", "acme-org_id", "x", "zz-a", "b_a"];
+        let names = Names::sorted(own.map(HeaderName::from_static).into());
         reserved(&HeaderName::from_bytes(name.as_bytes()).unwrap(), &names)
     }
 
@@ -97,7 +109,12 @@ mod tests {
         for spelling in ["Acme-Org-Id", "ACME_ORG_ID", "acme_org-id", "acme-org_id"] {
             assert_eq!(of(spelling), Some(Reserved::Always), "{spelling}");
         }
-        assert_eq!(of("acme-org"), None);
+        for spelling in ["X", "Zz_A", "zz-a", "b-a", "B.A"] {
+            assert_eq!(of(spelling), Some(Reserved::Always), "{spelling}");
+        }
+        for other in ["acme-org", "acme-org-if", "y", "zz-b", "a-a", "ba"] {
+            assert_eq!(of(other), None, "{other}");
+        }
     }
 
     #[test]
@@ -118,7 +135,7 @@ mod tests {
             ttl: std::time::Duration::from_secs(60),
         });
         let own = Names::of(&config).own;
-        assert_eq!(own, ["x-a", "x-b", "x-d", "x-e"]);
+        assert_eq!(own, ["x-a", "x-b", "x-d", "x-e", "x-api-key"]);
     }
 
     #[test]

@@ -102,8 +102,11 @@ pub fn preflight(config: &Config, table: &Table, facts: &Facts<'_>) -> Option<Pr
         return None;
     }
     let asked = only(headers, &header::ACCESS_CONTROL_REQUEST_METHOD)?;
+    if config.cors.is_none() && config.routes.iter().all(|route| route.cors.is_none()) {
+        return None;
+    }
     let method = Method::from_bytes(asked.as_bytes()).ok()?;
-    let announced = announced(headers);
+    let announced = table.choosing(announced(headers));
     let found = route::find_announced(table, facts, &method, &announced);
     let destination = found.ok()?.destination;
     let (in_force, is_kept_out) = match destination {
@@ -131,13 +134,12 @@ pub fn preflight(config: &Config, table: &Table, facts: &Facts<'_>) -> Option<Pr
 }
 
 /// Headers that the request will have, of which a browser tells the names alone.
-fn announced(headers: &HeaderMap) -> Vec<HeaderName> {
+fn announced(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let lines = headers.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS);
     let names = lines
         .iter()
         .flat_map(|line| line.as_bytes().split(|b| *b == b','));
-    let names = names.map(|name| HeaderName::from_bytes(name.trim_ascii()));
-    names.flatten().collect()
+    names.map(<[u8]>::trim_ascii)
 }
 
 fn permission(cors: &Cors, asked: &HeaderValue) -> Response<&'static str> {

@@ -29,12 +29,13 @@ pub async fn handle(
     mut request: Request<Incoming>,
 ) -> Response<Body> {
     let current = worker.current();
-    let peer = ingress::peer(connection, &current.snapshot.config, request.headers());
+    let (peer, told) = ingress::peer(connection, &current.snapshot.config, request.headers());
     let has_body = !request.body().is_end_stream();
     let mut ledger = Ledger::open(worker, &current, connection, &peer, &request);
     let max_header = current.snapshot.config.max_header;
-    let is_fit =
-        ingress::measure(&request, max_header).and_then(|()| ingress::inspect(&mut request));
+    let is_fit = ingress::measure(&request, max_header)
+        .and_then(|()| ingress::inspect(&mut request))
+        .and(told);
     let mut additions = Additions {
         cors: CrossOrigin::of(current.snapshot.config.cors.as_ref(), request.headers()),
         security: Security::Off,
@@ -108,7 +109,7 @@ async fn serve(
         forward::scheme(&head.headers, peer.is_trusted)
     });
 
-    let admission = limit::admit(&snapshot.limits, &matched, &facts)?;
+    let admission = limit::admit(&snapshot.limits, &matched, &facts).await?;
     ledger.admitted(&admission);
     let authenticator = &snapshot.authenticator;
     // What is only tried out neither holds anybody back nor counts against them elsewhere.
@@ -132,7 +133,7 @@ async fn serve(
         Decision::Asks(asking) => ask(current, asking, admission, &facts).await?,
     };
     ledger.decided(&permit);
-    let mut ticket = limit::take(&snapshot.limits, admission, permit, &facts)?;
+    let mut ticket = limit::take(&snapshot.limits, admission, permit, &facts).await?;
     ledger.limited(&mut ticket);
 
     let context = forward::Context {
@@ -163,7 +164,8 @@ async fn ask(
 ) -> Result<(Permit, Admission), Refusal> {
     let snapshot = &current.snapshot;
     let (matched, principal) = (asking.matched(), asking.principal());
-    let admission = limit::take_ahead(&snapshot.limits, admission, matched, principal, facts)?;
+    let limits = &snapshot.limits;
+    let admission = limit::take_ahead(limits, admission, matched, principal, facts).await?;
     let owners = Asked::new(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
     Ok((asking.ask(facts, &owners).await?, admission))
 }

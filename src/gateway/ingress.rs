@@ -3,14 +3,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Version};
 
 use super::worker::Current;
-use crate::authn::User;
+use crate::authn::Listener;
 use crate::config::Config;
 use crate::forward::{self, Hop};
 use crate::request::{Code, Peer, Refusal};
@@ -27,7 +26,7 @@ pub struct Connection {
     /// When the connection opened or the last response ended.
     pub(super) unused_since: Cell<Instant>,
     /// Whom an event stream is under way to.
-    pub(super) listener: RefCell<Option<Arc<User>>>,
+    pub(super) listener: RefCell<Option<Listener>>,
 }
 
 impl Connection {
@@ -60,10 +59,10 @@ impl Connection {
 
     /// Whether an event stream is under way to a caller whose session or token has ended since.
     pub fn outlives_its_caller(&self, current: &Current) -> bool {
-        let listener = self.listener.borrow();
-        listener
-            .as_ref()
-            .is_some_and(|user| !current.snapshot.authenticator.still_stands(user))
+        let authenticator = &current.snapshot.authenticator;
+        let mut listener = self.listener.borrow_mut();
+        let listener = listener.as_mut();
+        listener.is_some_and(|listener| !authenticator.still_stands(listener))
     }
 
     /// Whether the client may still be sending what nobody will read. Closing at once would reset
@@ -73,37 +72,53 @@ impl Connection {
     }
 }
 
-/// Where a request comes from: the right-most hop that is not a trusted proxy.
-pub fn peer(connection: &Connection, config: &Config, headers: &HeaderMap) -> Peer {
+/// Where a request comes from: the right-most hop that is not a trusted proxy. And a refusal, when trusted
+/// proxies do not say which that is: the request would pass for one of the proxy's own, which the routes'
+/// `ip` may admit.
+pub fn peer(
+    connection: &Connection,
+    config: &Config,
+    headers: &HeaderMap,
+) -> (Peer, Result<(), Refusal>) {
     let socket = connection.peer;
     let direct = socket.ip().to_canonical();
     let trusted = |ip: IpAddr| config.trusted_proxies.contains(ip);
     if !trusted(direct) {
-        return Peer {
+        let peer = Peer {
             socket,
             client: direct,
             is_trusted: false,
         };
+        return (peer, Ok(()));
     }
-    let hops: Vec<&str> = headers
-        .get_all("x-forwarded-for")
+    let lines = headers.get_all("x-forwarded-for");
+    let hops = lines
         .iter()
-        .flat_map(|line| line.to_str().unwrap_or("").split(','))
+        .flat_map(|line| line.as_bytes().split(|b| *b == b','));
+    // An element of a list may be empty (RFC 9110, section 5.6.1).
+    let hops: Vec<&[u8]> = hops
+        .map(<[u8]>::trim_ascii)
+        .filter(|hop| !hop.is_empty())
         .collect();
     let mut client = direct;
+    let mut told = Ok(());
     for hop in hops.iter().rev() {
-        // Beyond something that is no address nothing can be believed.
-        let Some(ip) = address(hop.trim()) else { break };
+        let Some(ip) = std::str::from_utf8(hop).ok().and_then(address) else {
+            let detail = "X-Forwarded-For holds what is no address.";
+            told = Err(Refusal::new(Code::BadRequest, detail));
+            break;
+        };
         client = ip;
         if !trusted(ip) {
             break;
         }
     }
-    Peer {
+    let peer = Peer {
         socket,
         client,
         is_trusted: true,
-    }
+    };
+    (peer, told)
 }
 
 /// An address with or without port and brackets, as proxies write it.
@@ -298,13 +313,21 @@ mod tests {
                 header::HeaderName::from_static("x-forwarded-for"),
                 HeaderValue::from_static(list),
             )]);
-            peer(&connection, config, &headers).client.to_string()
+            let (peer, told) = peer(&connection, config, &headers);
+            told.map(|()| peer.client.to_string())
+                .unwrap_or_else(|refusal| refusal.code().as_str().to_owned())
         };
         assert_eq!(client(&config, "1.2.3.4"), "10.0.0.1");
         config.trusted_proxies = ["10.0.0.0/8".parse().unwrap()].into_iter().collect();
         assert_eq!(client(&config, "6.6.6.6, 1.2.3.4, 10.1.1.1"), "1.2.3.4");
-        assert_eq!(client(&config, "1.2.3.4, garbage, 10.1.1.1"), "10.1.1.1");
+        assert_eq!(client(&config, "garbage, 1.2.3.4, 10.1.1.1"), "1.2.3.4");
         assert_eq!(client(&config, "[2001:db8::1]:443"), "2001:db8::1");
-        assert_eq!(client(&config, ""), "10.0.0.1");
+        for nothing in ["", " ", ",", " , "] {
+            assert_eq!(client(&config, nothing), "10.0.0.1");
+        }
+        assert_eq!(client(&config, "1.2.3.4, 10.1.1.1, ,"), "1.2.3.4");
+        for garbage in ["unknown", "1.2.3.4, garbage, 10.1.1.1", "1.2.3.4, 10.1"] {
+            assert_eq!(client(&config, garbage), "bad-request", "{garbage}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use super::body::{ApiRequestBody, Body};
 use super::ingress::Connection;
 use super::worker::{Current, Worker};
-use crate::authn::{Identified, Noted, Principal, User};
+use crate::authn::{Identified, Listener, Noted, Principal, User};
 use crate::authz::Permit;
 use crate::config::checked::Guard;
 use crate::forward::{Trace, X_REQUEST_ID};
@@ -33,6 +33,8 @@ struct Inner {
     connection: Rc<Connection>,
     started: Instant,
     route: Label,
+    /// The route refuses this caller once its credential has ended.
+    needs_identity: bool,
     user: Option<Arc<User>>,
     /// Free again with the last byte.
     seat: Option<Seat>,
@@ -65,6 +67,7 @@ impl Ledger {
             connection: Rc::clone(connection),
             started: Instant::now(),
             route: Label::NONE,
+            needs_identity: false,
             user: None,
             seat: None,
             trace: Trace::default(),
@@ -98,6 +101,11 @@ impl Ledger {
             inner.route = name.label;
             inner.entry.route = Some(name.text.clone());
             inner.entry.upstream.clone_from(&name.upstream);
+        }
+        if let Some(route) = inner.current.snapshot.config.routes.get(index) {
+            // With `auth` in shadow the caller would go on as nobody, whom no rule lets pass.
+            let has_rules = !route.allow.is_empty() && !route.shadow.allow;
+            inner.needs_identity = !route.shadow.auth || has_rules;
         }
     }
 
@@ -229,8 +237,8 @@ impl Ledger {
     ) -> Response<Body> {
         self.0.entry.decision = decision;
         self.0.entry.status = response.status().as_u16();
-        if self.0.user.is_some() && is_event_stream(response.headers()) {
-            let listener = self.0.user.clone();
+        if self.0.needs_identity && self.0.user.is_some() && is_event_stream(response.headers()) {
+            let listener = self.0.user.clone().map(Listener::from);
             self.0.connection.listener.replace(listener);
         }
         response

@@ -1,36 +1,31 @@
 //! A limit by address for what is not a route: the auth API's unauthenticated endpoints.
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
-use std::sync::Arc;
 
 use crate::config::checked::Rate;
 use crate::request::Refusal;
 
-use super::clock::Clock;
+use super::charge::rate_limited;
+use super::counters::Counters;
 use super::policy::Policy;
 use super::scopes::Scope;
-use super::slots::Slots;
-use super::stage::rate_limited;
 use super::value::{Network, Value};
 
 /// One budget for each address.
 pub struct AddressLimit {
-    slots: Arc<Slots>,
-    clock: Clock,
+    counters: Counters,
     scope: Scope,
     /// `None` does not limit.
     policy: Option<Policy>,
 }
 
 impl AddressLimit {
-    /// Limits of the same name over the same slots share their counters.
-    pub fn new(slots: Arc<Slots>, clock: Clock, name: &str, rate: Option<Rate>) -> Self {
+    /// Limits of the same name over the same counters share them.
+    pub fn new(counters: Counters, name: &str, rate: Option<Rate>) -> Self {
         AddressLimit {
-            scope: slots.scope(&["address", name]),
-            policy: rate.map(|rate| Policy::new(name, rate, NonZeroU32::MIN)),
-            slots,
-            clock,
+            scope: counters.slots.scope(&["address", name]),
+            policy: counters.policy(name, rate),
+            counters,
         }
     }
 
@@ -39,15 +34,13 @@ impl AddressLimit {
     /// # Errors
     ///
     /// 429 `rate-limited` with `Retry-After`.
-    pub fn take(&self, address: IpAddr) -> Result<(), Refusal> {
+    pub async fn take(&self, address: IpAddr) -> Result<(), Refusal> {
         let Some(policy) = &self.policy else {
             return Ok(());
         };
         let value = Value::Address(Network::from(address));
-        let key = self.slots.key(self.scope, value);
-        match policy.quota.charge(&self.slots, key, self.clock.now()) {
-            Ok(_) => Ok(()),
-            Err(denied) => Err(rate_limited(policy, denied)),
-        }
+        let key = self.counters.slots.key(self.scope, value);
+        let charged = self.counters.charge_one(policy, key).await;
+        charged.map_err(|denied| rate_limited(policy, denied))
     }
 }

@@ -2,13 +2,13 @@
 //! refused unseen: a flood of made-up tokens then costs less than requests that are served.
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::config::checked::Rate;
 use crate::request::{Code, Refusal};
 
 use super::clock::whole_seconds;
+use super::counters::Counters;
 use super::policy::{Limits, Policy};
 use super::scopes::Scope;
 use super::slots::{Key, Slots};
@@ -25,10 +25,10 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    pub(super) fn new(rate: Option<Rate>, slots: &Slots) -> Self {
+    pub(super) fn new(rate: Option<Rate>, counters: &Counters) -> Self {
         Failures {
-            scope: slots.scope(&[NAME]),
-            policy: rate.map(|rate| Policy::new(NAME, rate, NonZeroU32::MIN)),
+            scope: counters.slots.scope(&[NAME]),
+            policy: counters.policy(NAME, rate),
             until: AtomicU64::new(0),
         }
     }
@@ -54,11 +54,12 @@ pub fn hold_back(
     if until == 0 {
         return Ok(());
     }
-    let now = limits.clock.now();
+    let now = limits.counters.clock.now();
     let Some(policy) = failures.policy.as_ref().filter(|_| now < until) else {
         return Ok(());
     };
-    let owed = limits.slots.owed(failures.key(&limits.slots, address), now);
+    let slots = &limits.counters.slots;
+    let owed = slots.owed(failures.key(slots, address), now);
     match policy.quota.after(owed) {
         Err(denied) if is_new() => Err(Refusal::new(
             Code::TooManyAttempts,
@@ -80,11 +81,12 @@ pub fn note_failure(limits: &Limits, address: IpAddr, refusal: &Refusal) {
     let Some(policy) = failures.policy.as_ref().filter(|_| is_failure) else {
         return;
     };
-    let now = limits.clock.now();
-    let key = failures.key(&limits.slots, address);
+    let now = limits.counters.clock.now();
+    let slots = &limits.counters.slots;
+    let key = failures.key(slots, address);
     // That there was no more to charge changes nothing: the answer is a refusal already.
-    let _ = policy.quota.charge(&limits.slots, key, now);
-    if let Err(denied) = policy.quota.after(limits.slots.owed(key, now)) {
+    let _ = limits.counters.charge(policy, key, now);
+    if let Err(denied) = policy.quota.after(slots.owed(key, now)) {
         failures
             .until
             .fetch_max(now + denied.wait, Ordering::Relaxed);

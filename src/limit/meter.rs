@@ -33,6 +33,8 @@ pub(super) struct Quota {
     amount: u64,
     /// Nanoseconds to fill up from nothing.
     whole: u64,
+    /// Nanoseconds that may be owed beyond that, where others charge the counter too.
+    overdraft: u64,
 }
 
 /// What is left after a decision.
@@ -63,15 +65,56 @@ impl Quota {
             .burst
             .max(cost)
             .min(NonZeroU32::new(most).unwrap_or(cost));
-        let of_one = Duration::from_nanos(interval);
         Quota {
-            cells: Cells::with_period(of_one)
-                .unwrap_or(Cells::per_second(burst))
-                .allow_burst(burst),
+            cells: cells(interval, burst),
             cost,
             amount: interval * u64::from(cost.get()),
             whole: interval * u64::from(burst.get()),
+            overdraft: 0,
         }
+    }
+
+    /// The same where gateways that have not heard of each other may together let through up to twice as much
+    /// at once: what is owed for that is not forgiven.
+    pub(super) fn shared(self) -> Self {
+        Quota {
+            overdraft: self.whole,
+            ..self
+        }
+    }
+
+    /// One of so many equal shares: a request takes that many times more of the same whole.
+    pub(super) fn divided(&self, shares: u32) -> Self {
+        if shares <= 1 {
+            return *self;
+        }
+        let cost = u64::from(self.cost.get());
+        let interval = (self.amount / cost).saturating_mul(u64::from(shares));
+        let interval = interval.min(LONGEST / cost);
+        let burst = u32::try_from(self.whole / interval).unwrap_or(u32::MAX);
+        let burst = NonZeroU32::new(burst).map_or(self.cost, |burst| burst.max(self.cost));
+        Quota {
+            cells: cells(interval, burst),
+            cost: self.cost,
+            amount: interval * cost,
+            whole: interval * u64::from(burst.get()),
+            overdraft: self.overdraft,
+        }
+    }
+
+    /// Nanoseconds that a request takes.
+    pub(super) fn amount(&self) -> u64 {
+        self.amount
+    }
+
+    /// Nanoseconds that there are in all.
+    pub(super) fn whole(&self) -> u64 {
+        self.whole
+    }
+
+    /// Whether less than half is left.
+    pub(super) fn is_half_empty(&self, standing: &Standing) -> bool {
+        u64::from(standing.remaining) < self.whole / self.amount / 2
     }
 
     /// Charges a request to a counter. `now` is in nanoseconds since the start.
@@ -105,7 +148,7 @@ impl Quota {
             }
             (Ok(Err(refused)), _) => {
                 let mut wait = nanos(refused.wait_time_from(Nanos::new(now)));
-                if wait > self.amount {
+                if wait > self.amount + self.overdraft {
                     self.settle(slots, key, now);
                     wait = self.amount;
                 }
@@ -124,20 +167,28 @@ impl Quota {
 }
 
 impl Quota {
-    /// How a counter stands that owes so many nanoseconds, and what a request would wait for.
-    pub(super) fn after(&self, owed: u64) -> Result<Standing, Denied> {
+    /// What is left of a counter that owes so many nanoseconds.
+    pub(super) fn left_of(&self, owed: u64) -> Standing {
         let left = self.whole.saturating_sub(owed);
-        if left < self.amount {
-            // What is owed beyond the whole was owed under another quota, and is forgiven.
-            return Err(Denied {
-                wait: self.amount - left,
-                full_in: self.whole - left,
-            });
-        }
-        Ok(Standing {
+        Standing {
             remaining: u32::try_from(left / self.amount).unwrap_or(u32::MAX),
             full_in: owed,
-        })
+        }
+    }
+
+    /// How a counter stands that owes so many nanoseconds, and what a request would wait for.
+    pub(super) fn after(&self, owed: u64) -> Result<Standing, Denied> {
+        let most = self.whole + self.overdraft;
+        // What is owed beyond that was owed under another quota, and is forgiven.
+        let owed = if owed > most { self.whole } else { owed };
+        let wait = (owed + self.amount).saturating_sub(self.whole);
+        if wait > 0 {
+            return Err(Denied {
+                wait,
+                full_in: owed,
+            });
+        }
+        Ok(self.left_of(owed))
     }
 
     /// A counter that was charged under a slower quota, of another tier or of the configuration
@@ -148,6 +199,12 @@ impl Quota {
             Ok(((), full_at.unwrap_or(0).min(used_up)))
         }));
     }
+}
+
+fn cells(interval: u64, burst: NonZeroU32) -> Cells {
+    Cells::with_period(Duration::from_nanos(interval))
+        .unwrap_or(Cells::per_second(burst))
+        .allow_burst(burst)
 }
 
 /// One counter as governor sees it.

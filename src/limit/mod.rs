@@ -7,11 +7,15 @@
 //! one refuses the others get back what they were charged.
 
 mod address;
+mod at_once;
+mod charge;
 mod clock;
+mod counters;
 mod explain;
 mod failures;
 mod headers;
 mod kept;
+mod live;
 mod meter;
 mod names;
 mod policy;
@@ -21,6 +25,7 @@ mod properties;
 mod rules;
 mod scopes;
 mod seats;
+mod shared;
 mod slots;
 mod stage;
 #[cfg(test)]
@@ -33,11 +38,15 @@ mod value;
 mod word;
 
 pub use address::AddressLimit;
+pub use at_once::at_once;
 pub use clock::{Clock, Hands};
+pub use counters::Counters;
 pub use explain::{Bucket, Cap, explain, explain_cap};
 pub use failures::{hold_back, note_failure};
 pub use kept::{Keeper, Kept};
+pub use live::{Listed, Live, Subject, Told, UnderWay};
 pub use policy::{CONCURRENCY, Limits};
 pub use seats::Seat;
 pub use slots::Slots;
 pub use stage::{Admission, Ticket, admit, kept_out, take, take_ahead};
+pub use value::Value;

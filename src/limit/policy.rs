@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
 use crate::config::checked::{
     self, AddressRules, LimitKey, LimitsHeaders, Mode, PathOptions, Rate,
 };
 use crate::config::{Config, Plans};
 
-use super::clock::Clock;
+use super::counters::Counters;
 use super::failures::Failures;
 use super::headers::Announcement;
 use super::meter::Quota;
@@ -25,8 +24,7 @@ pub const CONCURRENCY: &str = "concurrency";
 
 /// The limits of one configuration, over counters that outlive it.
 pub struct Limits {
-    pub(super) slots: Arc<Slots>,
-    pub(super) clock: Clock,
+    pub(super) counters: Counters,
     pub(super) headers: LimitsHeaders,
     /// As [`Config::routes`].
     pub(super) routes: Vec<RouteLimits>,
@@ -85,10 +83,11 @@ pub(super) struct Policy {
 }
 
 impl Limits {
-    /// Compiles the limits of `config`, with the tiers and the rules of `plans`. Slots and clock are the same ones for every configuration
+    /// Compiles the limits of `config`, with the tiers and the rules of `plans`. The counters are the same ones for every configuration
     /// that a process has in its life.
-    pub fn build(config: &Config, plans: &Plans, slots: Arc<Slots>, clock: Clock) -> Limits {
-        let mut policies = Policies(Vec::new());
+    pub fn build(config: &Config, plans: &Plans, counters: Counters) -> Limits {
+        let slots = &*counters.slots;
+        let mut policies = Policies::of(&counters);
         let rate_of = |tier: &checked::Tier| tier.rate;
         let by_tier = Limit {
             name: TIER.to_owned(),
@@ -125,7 +124,7 @@ impl Limits {
         let routes = config.routes.iter().map(|route| {
             let mut compile = |limit: &checked::Limit| Limit {
                 name: limit.name.clone(),
-                scope: route_scope(&slots, &route.name, &limit.name),
+                scope: route_scope(slots, &route.name, &limit.name),
                 key: limit.key.clone(),
                 policy: policies.add(&limit.name, limit.rate, limit.cost),
                 by_tier: limit
@@ -158,17 +157,16 @@ impl Limits {
             }
         });
         let routes: Vec<RouteLimits> = routes.collect();
-        let rules = Rules::build(config, plans, &routes, &by_tier, &slots, &mut policies);
+        let rules = Rules::build(config, plans, &routes, &by_tier, slots, &mut policies);
         Limits {
             routes,
             rules,
             by_tier,
             anonymous,
-            failures: Failures::new(config.auth.failure_rate, &slots),
+            failures: Failures::new(config.auth.failure_rate, &counters),
             headers: config.limits_headers,
-            policies: policies.0,
-            slots,
-            clock,
+            policies: policies.all,
+            counters,
         }
     }
 }
@@ -199,6 +197,14 @@ impl Policy {
             announcement: Announcement::new(name, &rate),
         }
     }
+
+    /// The same where other gateways charge its counters too.
+    pub(super) fn shared(self) -> Self {
+        Policy {
+            quota: self.quota.shared(),
+            ..self
+        }
+    }
 }
 
 /// The counters of a route's limit, whatever its quota is.
@@ -206,9 +212,19 @@ pub(super) fn route_scope(slots: &Slots, route: &str, limit: &str) -> Scope {
     slots.scope(&["route", route, limit])
 }
 
-pub(super) struct Policies(Vec<Policy>);
+pub(super) struct Policies {
+    all: Vec<Policy>,
+    is_shared: bool,
+}
 
 impl Policies {
+    fn of(counters: &Counters) -> Self {
+        Policies {
+            all: Vec::new(),
+            is_shared: counters.shared.is_some(),
+        }
+    }
+
     pub(super) fn add(
         &mut self,
         name: &str,
@@ -216,7 +232,11 @@ impl Policies {
         cost: NonZeroU32,
     ) -> Option<usize> {
         let rate = rate?;
-        self.0.push(Policy::new(name, rate, cost));
-        Some(self.0.len() - 1)
+        let policy = Policy::new(name, rate, cost);
+        self.all.push(match self.is_shared {
+            true => policy.shared(),
+            false => policy,
+        });
+        Some(self.all.len() - 1)
     }
 }

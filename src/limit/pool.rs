@@ -15,17 +15,22 @@ use super::word::Word;
 
 pub(super) use live::Live;
 
-/// Counters in a bucket: their keys fill one cache line, their states the next.
+/// Counters in a bucket, four to a cache line.
 const WAYS: usize = 8;
-const BUCKET: usize = 2 * WAYS;
-const LINE: usize = 64;
+/// Cells of a counter: its key, then its state.
+const CELLS: usize = 2;
+const BUCKET: usize = CELLS * WAYS;
+const LINE: usize = 64 / size_of::<AtomicU64>();
+/// Both buckets of a key are on one page, so that a key that was not used lately costs one miss of the TLB.
+const PAGE: usize = 4096 / size_of::<AtomicU64>();
+const BUCKETS_OF_A_PAGE: usize = PAGE / BUCKET;
 const STRIPES: usize = 256;
 const OVERFLOWS: usize = 4096;
 
 pub(super) struct Pool {
-    /// For each bucket eight keys (zero for none), then eight states.
+    /// For each counter its key (zero for none), then its state.
     cells: Box<[AtomicU64]>,
-    /// Where in `cells` the first cache line begins.
+    /// Where in `cells` the first page begins.
     first: usize,
     /// A power of two.
     buckets: usize,
@@ -35,6 +40,8 @@ pub(super) struct Pool {
     /// The latest time by which a counter was given to another key.
     given_at: AtomicU64,
     names: Names,
+    /// One word for each counter, where other gateways charge it too; else none.
+    leases: Box<[AtomicU64]>,
 }
 
 /// A key's place among the counters. The numbers are hashes under a secret, so nobody can choose
@@ -69,20 +76,42 @@ enum Place {
 }
 
 impl Pool {
-    /// Room for at least `capacity` keys, of which about nine in ten can be in use at once.
+    /// Room for at least `capacity` keys. While six in ten are in use each has a counter of its own; at nine in
+    /// ten, one in a hundred shares one.
     pub(super) fn new(capacity: usize) -> Self {
         let buckets = capacity.div_ceil(WAYS).next_power_of_two();
-        let cells: Box<[AtomicU64]> =
-            bytemuck::zeroed_slice_box(buckets * BUCKET + LINE / size_of::<AtomicU64>());
+        let cells: Box<[AtomicU64]> = bytemuck::zeroed_slice_box(buckets * BUCKET + PAGE);
         Pool {
-            first: cells.as_ptr().align_offset(LINE),
+            first: cells.as_ptr().align_offset(PAGE * size_of::<AtomicU64>()),
             cells,
             buckets,
             overflows: bytemuck::zeroed_slice_box(OVERFLOWS),
             stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
             given_at: AtomicU64::new(0),
             names: Names::new(buckets * WAYS),
+            leases: Box::default(),
         }
+    }
+
+    /// The same with a word beside each counter for what is to be told of it.
+    pub(super) fn with_leases(self) -> Self {
+        Pool {
+            leases: bytemuck::zeroed_slice_box(self.buckets * WAYS),
+            ..self
+        }
+    }
+
+    /// The number and the lease of the key's counter; `None` when it has none of its own.
+    pub(super) fn lease(&self, id: Id) -> Option<(usize, &AtomicU64)> {
+        let number = self.number_of(self.find(id)?);
+        Some((number, self.leases.get(number)?))
+    }
+
+    /// The lease of the counter with this number, as long as it is the key's.
+    pub(super) fn lease_at(&self, id: Id, number: usize) -> Option<&AtomicU64> {
+        let cell = self.first + number * CELLS;
+        let is_own = self.cells.get(cell)?.load(Ordering::Acquire) == id.key;
+        self.leases.get(number).filter(|_| is_own)
     }
 
     /// As new; only while no other thread uses it.
@@ -120,7 +149,7 @@ impl Pool {
     /// have made some of it good: at most the time that has passed.
     pub(super) fn refund(&self, charge: &Charge, now: u64) {
         let state = match charge.place {
-            Place::Slot(cell) => &self.cells[cell + WAYS],
+            Place::Slot(cell) => &self.cells[cell + 1],
             Place::Overflow(index) => &self.overflows[index],
         };
         let mut word = Word(state.load(Ordering::Acquire));
@@ -154,15 +183,31 @@ impl Pool {
     where
         F: Fn(Option<u64>) -> Result<(T, u64), E>,
     {
-        let buckets = self.buckets_of(update.id);
-        let cells = buckets.into_iter().flat_map(|bucket| bucket..bucket + WAYS);
-        let mut of_key =
-            cells.filter(|cell| self.cells[*cell].load(Ordering::Acquire) == update.id.key);
-        of_key.find_map(|cell| {
-            let is_still = || self.cells[cell].load(Ordering::Acquire) == update.id.key;
-            let place = Place::Slot(cell);
-            update.apply(&self.cells[cell + WAYS], place, is_still)
-        })
+        let cell = self.find(update.id)?;
+        let is_still = || self.cells[cell].load(Ordering::Acquire) == update.id.key;
+        update.apply(&self.cells[cell + 1], Place::Slot(cell), is_still)
+    }
+
+    /// The cell that the key is in.
+    fn find(&self, id: Id) -> Option<usize> {
+        let buckets = self.buckets_of(id);
+        let [one, other] = buckets.map(|bucket| &self.cells[bucket..bucket + BUCKET]);
+        // Counters are given out from the front, so the first lines have most of them. Both are read before
+        // either is judged: where none is in a cache, one is waited for and not two.
+        for line in (0..BUCKET).step_by(LINE) {
+            let mut found = None;
+            for at in (line..line + LINE).step_by(CELLS) {
+                for (bucket, cells) in buckets.iter().zip([one, other]) {
+                    if cells[at].load(Ordering::Acquire) == id.key {
+                        found = Some(bucket + at);
+                    }
+                }
+            }
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
     }
 
     fn charge_new<T, E, F>(&self, update: &Update<F>) -> Result<(T, Charge), E>
@@ -188,8 +233,11 @@ impl Pool {
         let (value, full_at) = (update.decide)(before)?;
         let [one, other] = self.buckets_of(update.id);
         let room = |bucket: usize| {
-            let states = &self.cells[bucket + WAYS..bucket + BUCKET];
-            let words = states.iter().map(|s| Word(s.load(Ordering::Relaxed)));
+            let states = self.cells[bucket..bucket + BUCKET]
+                .iter()
+                .skip(1)
+                .step_by(CELLS);
+            let words = states.map(|s| Word(s.load(Ordering::Relaxed)));
             words.filter(|word| word.is_full(update.now)).count()
         };
         let order = if room(one) >= room(other) {
@@ -197,8 +245,9 @@ impl Pool {
         } else {
             [other, one]
         };
-        for cell in order.into_iter().flat_map(|bucket| bucket..bucket + WAYS) {
-            let state = &self.cells[cell + WAYS];
+        let cells = order.map(|bucket| (bucket..bucket + BUCKET).step_by(CELLS));
+        for cell in cells.into_iter().flatten() {
+            let state = &self.cells[cell + 1];
             let word = Word(state.load(Ordering::Acquire));
             if !word.is_full(update.now) {
                 continue;
@@ -209,7 +258,11 @@ impl Pool {
             }
             let next = word.next(full_at);
             self.cells[cell].store(update.id.key, Ordering::Release);
-            self.names.set(self.number_of(cell), update.id.name);
+            let number = self.number_of(cell);
+            self.names.set(number, update.id.name);
+            if let Some(lease) = self.leases.get(number) {
+                lease.store(0, Ordering::Release);
+            }
             state.store(next.0, Ordering::Release);
             return Ok((value, update.charged(Place::Slot(cell), next)));
         }
@@ -230,8 +283,7 @@ impl Pool {
 
     /// The number among all counters of the one whose key is in this cell.
     fn number_of(&self, cell: usize) -> usize {
-        let cell = cell - self.first;
-        cell / BUCKET * WAYS + cell % BUCKET
+        (cell - self.first) / CELLS
     }
 
     /// Where the keys of the two buckets begin.
@@ -239,7 +291,8 @@ impl Pool {
         let mask = self.buckets - 1;
         let one = id.key as usize & mask;
         // An odd number added under the mask: never the same bucket, when there are two.
-        let other = (one + ((id.key >> 32) as usize | 1)) & mask;
+        let near = mask.min(BUCKETS_OF_A_PAGE - 1);
+        let other = one & !near | (one + ((id.key >> 32) as usize | 1)) & near;
         [one, other].map(|bucket| self.first + bucket * BUCKET)
     }
 }

@@ -5,11 +5,22 @@ use std::thread;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use rand::SeedableRng as _;
+use rand::rngs::SmallRng;
+use uuid::Uuid;
 
-use crate::config::checked::Rate;
+use crate::config::Plans;
+use crate::config::checked::{Limit, LimitKey, Rate};
+use crate::route::sample;
 
+use super::at_once;
+use super::charge::{Account, Due};
+use super::clock::Clock;
+use super::counters::Counters;
 use super::meter::Quota;
+use super::policy::Limits;
 use super::slots::{Key, Slots};
+use super::tests::{limit, route};
 use super::value::{Network, Value};
 
 fn number(n: u32) -> NonZeroU32 {
@@ -115,6 +126,29 @@ proptest! {
     }
 
     #[test]
+    fn shares_together_grant_no_more_than_the_whole(
+        rate in any_rate(),
+        cost in 1..5_u32,
+        shares in 1..9_u32,
+        pauses in prop::collection::vec(0..3000_u64, 1..20),
+    ) {
+        let quota = Quota::new(&rate, number(cost));
+        let share = quota.divided(shares);
+        let slots = Slots::with_capacity(8, 8);
+        let key = some_key(&slots);
+        // What one gateway lets through, of as many as share, each with as much to do.
+        let (mut now, mut passed) = (0, 0_u64);
+        for pause in pauses {
+            now += quota.amount() * pause / 1000;
+            passed += (0..).take_while(|_| share.charge(&slots, key, now).is_ok()).count() as u64;
+        }
+        let all = passed * u64::from(shares) * quota.amount();
+        // One request at least is everybody's.
+        let at_once = quota.whole().max(quota.amount() * u64::from(shares));
+        prop_assert!(all <= at_once + now, "{all}");
+    }
+
+    #[test]
     fn a_refund_is_as_if_it_never_happened(rate in any_rate(), before in 0..60_u32, pause in 0..1_000_000_u64) {
         let slots = Slots::with_capacity(8, 8);
         let key = some_key(&slots);
@@ -158,4 +192,68 @@ fn workers_together_pass_exactly_the_burst() {
         workers.into_iter().map(|w| w.join().unwrap()).sum()
     });
     assert_eq!(passed, BURST as usize);
+}
+
+proptest! {
+    // A million requests in all.
+    #![proptest_config(ProptestConfig::with_cases(8))]
+    #[test]
+    fn a_million_requests_of_many_users_pass_as_an_exact_oracle_says(
+        rates in prop::collection::vec((any_rate(), 1..4_u32), 3),
+        seed: u64,
+    ) {
+        const REQUESTS: u64 = 125_000;
+        const USERS: u64 = 40;
+        let (clock, hands) = Clock::manual();
+        let counters = Counters::new(Slots::with_capacity(1024, 1024), clock);
+        // Two limits by user, and one of all together.
+        let keys = [LimitKey::User, LimitKey::User, LimitKey::Route];
+        let of_route = rates.iter().zip(keys).enumerate().map(|(n, ((rate, cost), key))| Limit {
+            cost: number(*cost),
+            ..limit(&n.to_string(), key, *rate)
+        });
+        let config = sample::config(vec![route("a", Some(of_route.collect()))]);
+        let limits = Limits::build(&config, &Plans::default(), counters);
+        let own = &limits.routes[0];
+        let of_user = own.late.as_ref().unwrap();
+        let all = [&of_user[0], &of_user[1], &own.early[0]];
+        let mut oracle: Vec<Vec<Bucket>> = rates
+            .iter()
+            .zip([USERS, USERS, 1])
+            .map(|((rate, cost), count)| (0..count).map(|_| Bucket::new(rate, *cost)).collect())
+            .collect();
+        // As often at the edge as away from it.
+        let pace = oracle.iter().map(|buckets| buckets[0].amount / buckets.len() as u64).max();
+        let mut random = SmallRng::seed_from_u64(seed);
+        for _ in 0..REQUESTS {
+            let pause = random.random_range(0..=pace.unwrap() * 2);
+            hands.advance(Duration::from_nanos(pause));
+            oracle.iter_mut().flatten().for_each(|bucket| bucket.fill(pause));
+            let user = random.random_range(0..USERS);
+            let whose = [user, user, 0];
+            let value = Value::User(Uuid::from_u128(user.into()));
+            let values = [value, value, Value::Everyone];
+            let due = all.iter().zip(values).map(|(limit, value)| Due {
+                policy: limit.policy.unwrap(),
+                key: limits.counters.slots.key(limit.scope, value),
+                is_shadow: false,
+            });
+            let outcome = at_once(limits.charge(due, &mut Account::default()));
+            let mut met = oracle.iter_mut().zip(whose).map(|(b, n)| &mut b[n as usize]).collect::<Vec<_>>();
+            let has_room = met.iter().all(|bucket| bucket.level >= bucket.amount);
+            if has_room {
+                met.iter_mut().for_each(|bucket| bucket.level -= bucket.amount);
+            }
+            prop_assert_eq!(outcome.is_ok(), has_room);
+            if let Err(refusal) = outcome {
+                // Who waits as told finds room.
+                let told = &refusal.headers()[0].1;
+                let wait: u64 = told.to_str().unwrap().parse().unwrap();
+                let missing = met.iter().map(|bucket| bucket.amount.saturating_sub(bucket.level));
+                let missing = missing.max().unwrap();
+                prop_assert!(wait * 1_000_000_000 >= missing);
+                prop_assert!((wait - 1) * 1_000_000_000 < missing, "no longer than it takes");
+            }
+        }
+    }
 }

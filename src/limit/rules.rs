@@ -97,6 +97,17 @@ impl Rules {
         self.by_route.get(route)?.get(tier).map(Vec::as_slice)
     }
 
+    /// All limits that callers of this tier meet somewhere because of a rule.
+    pub(super) fn of_tier(&self, tier: &str) -> impl Iterator<Item = &Limit> {
+        let by_route = self
+            .by_route
+            .iter()
+            .filter_map(move |tiers| tiers.get(tier));
+        let by_path = self.by_path.get(tier).into_iter();
+        let by_path = by_path.flat_map(|by_path| &by_path.rules);
+        by_route.flatten().chain(by_path.map(|rule| &rule.limit))
+    }
+
     /// What callers of this tier are charged for the path besides. Of rules of one name the one with
     /// the tightest template counts. `options` are those of the path's route.
     pub(super) fn on_path(

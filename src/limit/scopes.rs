@@ -13,6 +13,15 @@ pub(super) struct Scope(pub(super) u32);
 const SHADOW: u32 = 1 << 31;
 
 impl Scope {
+    pub(super) fn is_shadow(self) -> bool {
+        self.0 & SHADOW != 0
+    }
+
+    /// The scope itself, of either.
+    pub(super) fn in_force(self) -> Scope {
+        Scope(self.0 & !SHADOW)
+    }
+
     /// Counters apart from those of the scope itself, which routes outside of the shadow go by.
     pub(super) fn in_shadow(self) -> Scope {
         Scope(self.0 | SHADOW)

@@ -62,6 +62,16 @@ impl Seats {
         })
     }
 
+    /// Shows who has requests under way, and how many.
+    pub(super) fn each(&self, mut show: impl FnMut(Scope, Value, u32)) {
+        for Shard(shard) in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            for ((scope, value), taken) in shard {
+                show(scope, value, taken);
+            }
+        }
+    }
+
     fn shard(&self, scope: Scope, value: Value) -> MutexGuard<'_, HashMap<(Scope, Value), u32>> {
         let hash = self.hasher.hash_one((scope, value));
         let Shard(shard) = &self.shards[hash as usize % SHARDS];

@@ -1,11 +1,11 @@
 //! The counters of all limits, one set for the process.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::names::Name;
-use super::pool::{Charge, Id, Live, Pool};
+use super::pool::{Charge, Id, Live, Pool, settled};
 use super::scopes::{Scope, Scopes};
 use super::seats::Seats;
 use super::value::Value;
@@ -71,8 +71,18 @@ impl Slots {
         }
     }
 
-    /// Nothing is used up any more. For requests that nobody sent, which must not count against each other.
-    pub fn clear(&self) {
+    /// The same for counters that other gateways charge too.
+    #[must_use]
+    pub fn with_leases(self) -> Self {
+        Slots {
+            by_account: self.by_account.with_leases(),
+            by_stranger: self.by_stranger.with_leases(),
+            ..self
+        }
+    }
+
+    /// As new; only while no other thread uses them.
+    pub(super) fn clear(&self) {
         self.by_account.clear();
         self.by_stranger.clear();
     }
@@ -88,24 +98,36 @@ impl Slots {
     }
 
     pub(super) fn key(&self, scope: Scope, value: Value) -> Key {
-        let hash = self.hasher.hash_one((scope, value));
         let owner = match value {
             Value::User(_) | Value::ApiKey(_) | Value::Claim(_) | Value::Everyone => Owner::Account,
             Value::Address(_) | Value::Header(_) => Owner::Stranger,
         };
         let (kind, bits) = value.pack();
+        let name = Name([
+            u64::from(kind) << 32 | u64::from(scope.0),
+            (bits >> 64) as u64,
+            bits as u64,
+        ]);
+        let hash = self.hash_of(name);
         let id = Id {
             // Zero stands for no key.
             key: hash.max(1),
             // Those of limits that were made together lie apart.
             overflow: u64::from(scope.0) * OVERFLOWS_OF_A_LIMIT + hash % OVERFLOWS_OF_A_LIMIT,
-            name: Name([
-                u64::from(kind) << 32 | u64::from(scope.0),
-                (bits >> 64) as u64,
-                bits as u64,
-            ]),
+            name,
         };
         Key { owner, id }
+    }
+
+    fn hash_of(&self, Name(words): Name) -> u64 {
+        let mut bytes = [0; 24];
+        for (at, word) in bytes.chunks_exact_mut(8).zip(words) {
+            at.copy_from_slice(&word.to_ne_bytes());
+        }
+        let mut hasher = self.hasher.build_hasher();
+        // At once, which takes half as long as part by part.
+        hasher.write(&bytes);
+        hasher.finish()
     }
 
     /// See [`Pool::charge`].
@@ -128,6 +150,28 @@ impl Slots {
         }
     }
 
+    /// Sets when the counter is full, whatever was there before.
+    pub(super) fn rebase(&self, key: Key, now: u64, full_at: u64) {
+        settled(self.charge(key, now, 0, |_| Ok(((), full_at))));
+    }
+
+    /// What the counter is called where other gateways know it too; `None` for one that is not shared.
+    pub(super) fn name_of(&self, key: Key) -> Option<String> {
+        let (scope, value) = read(key.id.name)?;
+        let limit = self.text_of(scope)?;
+        Some(format!("portcullis:{limit}:{value}").replace(' ', ":"))
+    }
+
+    /// See [`Pool::lease`].
+    pub(super) fn lease(&self, key: Key) -> Option<(usize, &AtomicU64)> {
+        self.pool(key.owner).lease(key.id)
+    }
+
+    /// See [`Pool::lease_at`].
+    pub(super) fn lease_at(&self, key: Key, number: usize) -> Option<&AtomicU64> {
+        self.pool(key.owner).lease_at(key.id, number)
+    }
+
     /// See [`Pool::refund`].
     pub(super) fn refund(&self, key: Key, charge: &Charge, now: u64) {
         self.pool(key.owner).refund(charge, now);
@@ -136,11 +180,9 @@ impl Slots {
     /// Shows each counter of these owners that fills up after `later`, which is not before now.
     pub(super) fn each_live(&self, owner: Owner, later: u64, mut show: impl FnMut(Counted<'_>)) {
         self.pool(owner).each_live(later, |live: Live<'_>| {
-            let Name([of, high, low]) = live.name;
-            let bits = u128::from(high) << 64 | u128::from(low);
-            if let Some(value) = Value::unpack((of >> 32) as u32, bits) {
+            if let Some((scope, value)) = read(live.name) {
                 show(Counted {
-                    scope: Scope(of as u32),
+                    scope,
                     value,
                     full_at: live.full_at,
                     noted: live.noted,
@@ -155,6 +197,14 @@ impl Slots {
             Owner::Stranger => &self.by_stranger,
         }
     }
+}
+
+/// Which limit's counter, and whose.
+fn read(name: Name) -> Option<(Scope, Value)> {
+    let Name([of, high, low]) = name;
+    let bits = u128::from(high) << 64 | u128::from(low);
+    let value = Value::unpack((of >> 32) as u32, bits)?;
+    Some((Scope(of as u32), value))
 }
 
 #[cfg(test)]

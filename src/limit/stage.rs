@@ -9,13 +9,10 @@ use crate::config::checked::LimitKey;
 use crate::request::{Code, Facts, Refusal};
 use crate::route::Matched;
 
-use super::clock::whole_seconds;
+use super::charge::{Account, Due};
 use super::headers::{self, Entry};
-use super::meter::{Denied, Standing};
-use super::policy::{CONCURRENCY, Limit, Limits, Policy, RouteLimits};
-use super::pool::Charge;
+use super::policy::{CONCURRENCY, Limit, Limits, RouteLimits};
 use super::seats::Seat;
-use super::slots::Key;
 use super::value::{Network, Value};
 
 /// A request that the limits let through which need not know its caller.
@@ -25,10 +22,9 @@ use super::value::{Network, Value};
 #[must_use = "a request goes on to `take`"]
 pub struct Admission {
     client: Network,
-    charged: SmallVec<[Charged; 2]>,
-    /// Policies in shadow that had no room, by their index.
-    would_refuse: Vec<usize>,
-    /// The same of the limits by user, once those have been charged.
+    account: Account,
+    /// The policies in shadow that had no room when the caller was known, once limits by user have been
+    /// charged.
     would_refuse_caller: Option<Vec<usize>>,
     seat: Option<Seat>,
     /// All places are taken, and the cap on them is in shadow.
@@ -49,31 +45,19 @@ pub struct Ticket {
     would_refuse: Vec<usize>,
 }
 
-#[derive(Debug)]
-struct Charged {
-    key: Key,
-    charge: Charge,
-    entry: Entry,
-    is_shadow: bool,
-}
-
-/// A counter that is to be charged.
-struct Due {
-    policy: usize,
-    key: Key,
-    is_shadow: bool,
-}
-
 /// Turns away addresses that the route is not for, and charges the limits by address, header and route.
 ///
 /// # Errors
 ///
 /// 403 `forbidden` for an address that the route's `ip` keeps out; 429 `rate-limited` when one refuses; then none is charged. One in shadow does not refuse.
-pub fn admit(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<Admission, Refusal> {
+pub async fn admit(
+    limits: &Limits,
+    matched: &Matched,
+    facts: &Facts<'_>,
+) -> Result<Admission, Refusal> {
     let mut admission = Admission {
         client: Network::from(facts.peer.client),
-        charged: SmallVec::new(),
-        would_refuse: Vec::new(),
+        account: Account::default(),
         would_refuse_caller: None,
         seat: None,
         found_no_seat: false,
@@ -90,7 +74,7 @@ pub fn admit(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<Ad
         let value = early_value(&limit.key, client, facts);
         due_of(limits, limit, limit.is_shadow, None, value)
     });
-    limits.charge(due, &mut admission.charged, &mut admission.would_refuse)?;
+    limits.charge(due, &mut admission.account).await?;
     Ok(admission)
 }
 
@@ -102,14 +86,14 @@ pub fn admit(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<Ad
 /// 429 `rate-limited` when one refuses, `too-many-concurrent` when too many requests are under way; then
 /// none is charged, and what [`admit`] charged is given back. One in shadow does not refuse, and gives
 /// nothing back.
-pub fn take(
+pub async fn take(
     limits: &Limits,
     admission: Admission,
     permit: Permit,
     facts: &Facts<'_>,
 ) -> Result<Ticket, Refusal> {
     let (matched, principal) = (permit.matched(), permit.principal());
-    let admission = take_ahead(limits, admission, matched, principal, facts)?;
+    let admission = take_ahead(limits, admission, matched, principal, facts).await?;
     let mut ticket = Ticket {
         permit,
         entries: SmallVec::new(),
@@ -118,8 +102,8 @@ pub fn take(
         in_shadow: Vec::new(),
         would_refuse: admission.would_refuse_caller.unwrap_or_default(),
     };
-    for charged in admission.charged {
-        match charged.is_shadow {
+    for charged in admission.account.charged {
+        match charged.is_shadow() {
             true => ticket.in_shadow.push(charged.entry.policy),
             false => ticket.entries.push(charged.entry),
         }
@@ -133,7 +117,7 @@ pub fn take(
 /// # Errors
 ///
 /// Those of [`take`].
-pub fn take_ahead(
+pub async fn take_ahead(
     limits: &Limits,
     mut admission: Admission,
     matched: &Matched,
@@ -150,7 +134,7 @@ pub fn take_ahead(
         Ok(seat) => admission.seat = seat,
         Err(_) if route.is_shadow => admission.found_no_seat = true,
         Err(refusal) => {
-            limits.give_back(&mut admission.charged, limits.clock.now());
+            limits.give_back(&mut admission.account);
             return Err(refusal);
         }
     }
@@ -160,16 +144,19 @@ pub fn take_ahead(
         let value = late_value(&limit.key, client, user);
         due_of(limits, limit, is_shadow, tier, value)
     });
-    let mut would_refuse = Vec::new();
-    limits.charge(due, &mut admission.charged, &mut would_refuse)?;
-    admission.would_refuse_caller = Some(would_refuse);
+    // What is noted from here on is the caller's.
+    let account = &mut admission.account;
+    let of_strangers = account.would_refuse.len();
+    limits.charge(due, account).await?;
+    let of_caller = account.would_refuse.split_off(of_strangers);
+    admission.would_refuse_caller = Some(of_caller);
     Ok(admission)
 }
 
 impl Admission {
     /// The names of the policies in shadow that would have refused.
     pub fn would_refuse<'l>(&'l self, limits: &'l Limits) -> impl Iterator<Item = &'l str> {
-        limits.names(&self.would_refuse)
+        limits.names(&self.account.would_refuse)
     }
 }
 
@@ -279,61 +266,12 @@ fn due_of(
 ) -> Option<Due> {
     Some(Due {
         policy: limit.policy(tier)?,
-        key: limits.slots.key(limit.scope(is_shadow), value),
+        key: limits.counters.slots.key(limit.scope(is_shadow), value),
         is_shadow,
     })
 }
 
 impl Limits {
-    /// Charges all that is due, or nothing: then what was charged before is given back too. What is in
-    /// shadow is charged where there is room.
-    fn charge(
-        &self,
-        due: impl Iterator<Item = Due>,
-        charged: &mut SmallVec<[Charged; 2]>,
-        would_refuse: &mut Vec<usize>,
-    ) -> Result<(), Refusal> {
-        let mut due = due.peekable();
-        if due.peek().is_none() {
-            return Ok(());
-        }
-        let now = self.clock.now();
-        // Every limit is asked, so that the wait told is long enough for all of them.
-        let mut refused: Option<(usize, Denied)> = None;
-        for Due {
-            policy,
-            key,
-            is_shadow,
-        } in due
-        {
-            match self.policies[policy].quota.charge(&self.slots, key, now) {
-                Ok((standing, charge)) => charged.push(Charged {
-                    key,
-                    charge,
-                    entry: Entry { policy, standing },
-                    is_shadow,
-                }),
-                Err(_) if is_shadow => would_refuse.push(policy),
-                Err(denied) => {
-                    if refused.is_none_or(|(_, before)| before.wait < denied.wait) {
-                        refused = Some((policy, denied));
-                    }
-                }
-            }
-        }
-        let Some((policy, denied)) = refused else {
-            return Ok(());
-        };
-        self.give_back(charged, now);
-        Err(self.refusal(policy, denied))
-    }
-
-    fn give_back(&self, charged: &mut SmallVec<[Charged; 2]>, now: u64) {
-        for charged in charged.drain(..) {
-            self.slots.refund(charged.key, &charged.charge, now);
-        }
-    }
-
     /// A seat where the route has only so many, which is looked for before anything is charged by user.
     fn sit_down(
         &self,
@@ -349,7 +287,7 @@ impl Limits {
             true => early_value(&cap.key, client, facts),
             false => late_value(&cap.key, client, user),
         };
-        match self.slots.seats.take(cap.scope, value, cap.max) {
+        match self.counters.slots.seats.take(cap.scope, value, cap.max) {
             Some(seat) => Ok(Some(seat)),
             None => Err(Refusal::new(
                 Code::TooManyConcurrent,
@@ -364,36 +302,6 @@ impl Limits {
             .iter()
             .map(|policy| self.policies[*policy].name.as_str())
     }
-
-    fn refusal(&self, policy: usize, denied: Denied) -> Refusal {
-        let mut refusal = rate_limited(&self.policies[policy], denied);
-        let entry = Entry {
-            policy,
-            standing: Standing {
-                remaining: 0,
-                full_in: denied.full_in,
-            },
-        };
-        let mut lines: SmallVec<[(HeaderName, HeaderValue); 5]> = SmallVec::new();
-        headers::write(self.headers, &self.policies, &[entry], |name, value| {
-            lines.push((name.clone(), value));
-        });
-        for (name, value) in lines {
-            refusal = refusal.with_header(name, value);
-        }
-        refusal
-    }
-}
-
-/// 429 with `Retry-After`.
-pub(super) fn rate_limited(policy: &Policy, denied: Denied) -> Refusal {
-    let seconds = whole_seconds(denied.wait);
-    Refusal::new(
-        Code::RateLimited,
-        "This limit is used up; try again after the seconds that Retry-After tells.",
-    )
-    .by_limit(&policy.name)
-    .retry_after(seconds)
 }
 
 /// The refusal of an address that the route's `ip` keeps out. It says no more than any other 403: which

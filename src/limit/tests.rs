@@ -75,8 +75,6 @@ pub(super) fn user(number: u128, tier: &str) -> Principal {
 pub(super) struct Gateway {
     table: Table,
     pub(super) limits: Limits,
-    slots: Arc<Slots>,
-    clock: Clock,
     pub(super) hands: Hands,
 }
 
@@ -91,17 +89,10 @@ pub(super) struct Asked<'a> {
 impl Gateway {
     pub(super) fn new(config: &Config) -> Self {
         let (clock, hands) = Clock::manual();
-        let slots = Arc::new(Slots::with_capacity(256, 256));
+        let counters = Counters::new(Slots::with_capacity(256, 256), clock);
         Gateway {
             table: Table::build(config, &[]),
-            limits: Limits::build(
-                config,
-                &Plans::default().under(config),
-                Arc::clone(&slots),
-                clock.clone(),
-            ),
-            slots,
-            clock,
+            limits: Limits::build(config, &Plans::default().under(config), counters),
             hands,
         }
     }
@@ -116,8 +107,8 @@ impl Gateway {
 
     pub(super) fn reload_with(&mut self, config: &Config, stored: &Plans) {
         self.table = Table::build(config, &[]);
-        let (slots, clock) = (Arc::clone(&self.slots), self.clock.clone());
-        self.limits = Limits::build(config, &stored.under(config), slots, clock);
+        let counters = self.limits.counters.clone();
+        self.limits = Limits::build(config, &stored.under(config), counters);
     }
 
     /// Charges what is charged before the caller is known, and goes on with `then`.
@@ -143,14 +134,14 @@ impl Gateway {
             peer: &peer,
         };
         let matched = route::find(&self.table, &facts)?;
-        let admission = admit(&self.limits, &matched, &facts)?;
+        let admission = at_once(admit(&self.limits, &matched, &facts))?;
         then(matched, admission, &facts)
     }
 
     pub(super) fn ask(&self, asked: &Asked<'_>, caller: &Principal) -> Result<Ticket, Refusal> {
         self.admit(asked, |matched, admission, facts| {
             let permit = Permit::for_tests(matched, caller.clone());
-            take(&self.limits, admission, permit, facts)
+            at_once(take(&self.limits, admission, permit, facts))
         })
     }
 
@@ -202,11 +193,12 @@ fn what_is_taken_ahead_is_charged_once_and_stays() {
     let gateway = Gateway::new(&sample::config(vec![route("a", Some(limits))]));
     let ahead = |caller: &Principal, goes_on: bool| {
         gateway.admit(&at("/a"), |matched, admission, facts| {
-            let admission = take_ahead(&gateway.limits, admission, &matched, caller, facts)?;
+            let ahead = take_ahead(&gateway.limits, admission, &matched, caller, facts);
+            let admission = at_once(ahead)?;
             match goes_on {
                 true => {
                     let permit = Permit::for_tests(matched, caller.clone());
-                    take(&gateway.limits, admission, permit, facts).map(Some)
+                    at_once(take(&gateway.limits, admission, permit, facts)).map(Some)
                 }
                 false => Ok(None),
             }
@@ -409,10 +401,10 @@ fn without_limits_nothing_is_told() {
 #[test]
 fn an_address_limit_counts_each_network() {
     let (clock, hands) = Clock::manual();
-    let slots = Arc::new(Slots::with_capacity(8, 8));
-    let make = |rate| AddressLimit::new(Arc::clone(&slots), clock.clone(), "auth", rate);
+    let counters = Counters::new(Slots::with_capacity(8, 8), clock);
+    let make = |rate| AddressLimit::new(counters.clone(), "auth", rate);
     let limit = make(Some(rate(30, 60, 2)));
-    let from = |text: &str| limit.take(text.parse().unwrap());
+    let from = |text: &str| at_once(limit.take(text.parse().unwrap()));
     assert!(from("2001:db8::1").is_ok());
     assert!(from("2001:db8::2").is_ok());
     let refusal = from("2001:db8::3").unwrap_err();
@@ -429,7 +421,7 @@ fn an_address_limit_counts_each_network() {
     assert!(from("2001:db8::3").is_ok());
     assert!(from("2001:db8::3").is_err());
     let unlimited = make(None);
-    assert!((0..100).all(|_| unlimited.take("2001:db8::3".parse().unwrap()).is_ok()));
+    assert!((0..100).all(|_| at_once(unlimited.take("2001:db8::3".parse().unwrap())).is_ok()));
 }
 
 fn any_rate() -> impl Strategy<Value = Rate> {

@@ -39,6 +39,9 @@ pub enum NotAsked {
 
 impl Asked {
     /// `url` is a path or an absolute URL; `headers` are written `Name: value`.
+    ///
+    /// # Errors
+    /// What no request could have.
     pub fn new(
         method: &str,
         url: &str,
@@ -56,52 +59,66 @@ impl Asked {
             (Some(target), None) if target.as_str().starts_with('/') => Uri::from(target.clone()),
             _ => return Err(bad_url("it begins with `/` or `http://`")),
         };
-        let mut asked = Asked {
-            method,
-            target,
-            host: HeaderValue::from_static(DEFAULT_HOST),
-            headers: Vec::new(),
-            ip: ip.unwrap_or(STRANGER),
-            look_ups: Vec::new(),
-            owners: Vec::new(),
-        };
+        let mut host = None;
+        let mut others = Vec::new();
         for line in headers {
             let header = line.split_once(':').and_then(|(name, value)| {
                 let name = HeaderName::from_bytes(name.trim().as_bytes()).ok()?;
                 Some((name, HeaderValue::from_str(value.trim()).ok()?))
             });
             match header {
-                Some((HOST, value)) => asked.host = value,
-                Some(header) => asked.headers.push(header),
+                // A second one is for the gateway to refuse.
+                Some((HOST, value)) if host.is_none() => host = Some(value),
+                Some(header) => others.push(header),
                 None => return Err(NotAsked::Header(line.clone())),
             }
         }
         if let Some(authority) = uri.authority() {
-            asked.host = HeaderValue::from_str(authority.as_str())
+            let authority = HeaderValue::from_str(authority.as_str())
                 .map_err(|_| bad_url("its host cannot stand in a header"))?;
+            host = Some(authority);
         }
-        Ok(asked)
+        let host = host.unwrap_or(HeaderValue::from_static(DEFAULT_HOST));
+        let ip = ip.unwrap_or(STRANGER);
+        Ok(Asked::made(method, target, host, others, ip))
+    }
+
+    fn made(
+        method: Method,
+        target: Uri,
+        host: HeaderValue,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        ip: IpAddr,
+    ) -> Asked {
+        Asked {
+            method,
+            target,
+            host,
+            headers,
+            ip,
+            look_ups: Vec::new(),
+            owners: Vec::new(),
+        }
     }
 
     /// The request of a test.
+    ///
+    /// # Errors
+    /// A path or host that no request could have.
     pub fn of_test(test: &TestRequest) -> Result<Asked, NotAsked> {
         let bad = |why: String| NotAsked::Url(test.target.clone(), why);
-        Ok(Asked {
-            method: test.method.clone(),
-            target: test
-                .target
-                .parse()
-                .map_err(|e: http::uri::InvalidUri| bad(e.to_string()))?,
-            host: HeaderValue::from_str(&test.host)
-                .map_err(|_| bad(format!("`{}` is no host", test.host)))?,
-            headers: test.headers.clone(),
-            ip: test.ip,
-            look_ups: Vec::new(),
-            owners: Vec::new(),
-        })
+        let target = test.target.parse();
+        let target = target.map_err(|e: http::uri::InvalidUri| bad(e.to_string()))?;
+        let host = HeaderValue::from_str(&test.host)
+            .map_err(|_| bad(format!("`{}` is no host", test.host)))?;
+        let (method, headers) = (test.method.clone(), test.headers.clone());
+        Ok(Asked::made(method, target, host, headers, test.ip))
     }
 
     /// States what a look-up finds: `/created_by_user_id=7`.
+    ///
+    /// # Errors
+    /// Text that is not written so.
     pub fn state(&mut self, found: &str) -> Result<(), NotAsked> {
         let stated = found.split_once('=').and_then(|(field, value)| {
             let field = field.parse::<JsonPointer>().ok()?;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use self::response::Told;
 use super::asked::Asked;
-use super::caller::Caller;
+use super::caller::{Caller, is_read};
 use super::stages::Stages;
 use super::wording;
 use crate::authn::{Identified, Principal, User};
@@ -36,6 +36,7 @@ pub struct Explanation {
     client: String,
     canonical: String,
     readings: usize,
+    /// What the last stage that it came to said.
     pub outcome: Outcome,
     pub route: Option<String>,
     /// The route in the words of the file.
@@ -44,7 +45,9 @@ pub struct Explanation {
     caller: Option<Principal>,
     is_stated: bool,
     rules: Vec<RuleText>,
+    /// The limits that it is held to, those by user once it is known who calls.
     pub buckets: Vec<Bucket>,
+    /// The route's `concurrency`.
     pub cap: Option<Cap>,
     /// What guards in shadow would refuse.
     would_refuse: Vec<(Guard, Refusal)>,
@@ -100,10 +103,10 @@ impl Stages {
     /// Takes a request through the stages, as if it were the first there is. Nothing is charged that anybody
     /// else is charged, and nothing is sent.
     pub fn explain(&self, asked: &Asked, caller: &Caller<'_>) -> Explanation {
-        self.slots.clear();
+        self.counters.clear();
         let mut request = asked.request();
         let connection = Connection::new(asked.socket(), self.local());
-        let peer = ingress::peer(&connection, &self.config, request.headers());
+        let (peer, is_told) = ingress::peer(&connection, &self.config, request.headers());
         let mut told = Explanation {
             method: asked.method.to_string(),
             path: asked.target.path().to_owned(),
@@ -127,8 +130,17 @@ impl Stages {
             response: Told::default(),
             notes: Vec::new(),
         };
+        let caller = match caller {
+            Caller::Stated(principal) if !is_read(principal, &self.config) => {
+                let why = "no API key is read: `auth.api_keys.enabled` is false";
+                told.notes.push(why.to_owned());
+                &Caller::Stated(Principal::Anonymous)
+            }
+            caller => caller,
+        };
         let is_fit = ingress::measure(&request, self.config.max_header)
-            .and_then(|()| ingress::inspect(&mut request));
+            .and_then(|()| ingress::inspect(&mut request))
+            .and(is_told);
         let mut additions = Additions {
             cors: CrossOrigin::of(self.config.cors.as_ref(), request.headers()),
             security: Security::Off,
@@ -196,7 +208,7 @@ impl Stages {
             forward::scheme(&head.headers, peer.is_trusted)
         });
         told.buckets = limit::explain(&self.limits, &matched, &facts, None);
-        let admission = match limit::admit(&self.limits, &matched, &facts) {
+        let admission = match limit::at_once(limit::admit(&self.limits, &matched, &facts)) {
             Ok(admission) => admission,
             Err(refusal) if refusal.code() == Code::Forbidden => return refused("ip", refusal),
             Err(refusal) => return refused("limit", refusal),
@@ -248,7 +260,7 @@ impl Stages {
         let would_refuse = permit.would_refuse().cloned();
         told.would_refuse
             .extend(would_refuse.map(|refusal| (Guard::Allow, refusal)));
-        let ticket = match limit::take(&self.limits, admission, permit, &facts) {
+        let ticket = match limit::at_once(limit::take(&self.limits, admission, permit, &facts)) {
             Ok(ticket) => ticket,
             Err(refusal) => return refused("limit", refusal),
         };

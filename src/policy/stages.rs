@@ -1,12 +1,10 @@
 //! The stages of one configuration, built as a gateway builds them, with counters that nothing else
 //! charges and no upstream connected.
 
-use std::sync::Arc;
-
 use crate::authz::Policies;
 use crate::config::{Config, Plans};
 use crate::forward::{Directory, Upstreams};
-use crate::limit::{Clock, Limits, Slots};
+use crate::limit::{Clock, Counters, Limits, Slots};
 use crate::route::Table;
 
 /// Counters that only ever see one request.
@@ -20,34 +18,41 @@ pub struct Stages {
     pub(super) table: Table,
     pub(super) policies: Policies,
     pub(super) limits: Limits,
-    pub(super) slots: Arc<Slots>,
+    pub(super) counters: Counters,
     pub(super) upstreams: Upstreams,
 }
 
 impl Stages {
     /// `endpoints` are the paths of the auth API. Tiers and limit rules of the store take no part.
     pub fn build(config: Config, endpoints: Vec<String>) -> Stages {
-        let slots = Arc::new(Slots::with_capacity(COUNTERS, COUNTERS));
-        Stages::build_with(config, endpoints, &Plans::default(), Clock::start(), slots)
+        let slots = Slots::with_capacity(COUNTERS, COUNTERS);
+        let counters = Counters::new(slots, Clock::start());
+        Stages::build_with(config, endpoints, &Plans::default(), counters)
     }
 
-    /// The same with the tiers and limit rules of a store, and counters that go by a clock of their own.
+    /// The same with the tiers and limit rules of a store, and counters of one's own.
     pub(super) fn build_with(
         config: Config,
         endpoints: Vec<String>,
         plans: &Plans,
-        clock: Clock,
-        slots: Arc<Slots>,
+        counters: Counters,
     ) -> Stages {
         let plans = plans.under(&config);
         Stages {
             table: Table::build(&config, &endpoints),
             policies: Policies::build(&config, &plans),
-            limits: Limits::build(&config, &plans, Arc::clone(&slots), clock),
+            limits: Limits::build(&config, &plans, counters.clone()),
             upstreams: Upstreams::build(&config, &Directory::default()),
-            slots,
+            counters,
             endpoints,
             config,
         }
+    }
+
+    /// Begins with counters that are all full, and another clock.
+    pub(super) fn limit_anew(&mut self, plans: &Plans, clock: Clock) {
+        let plans = plans.under(&self.config);
+        self.counters = Counters::new(Slots::new(), clock);
+        self.limits = Limits::build(&self.config, &plans, self.counters.clone());
     }
 }

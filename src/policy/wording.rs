@@ -6,13 +6,11 @@ use crate::config::shown_header;
 use crate::config::text::pattern_text;
 
 /// Whom a route asks who they are.
-pub fn auth(route: &Route) -> &'static str {
-    match (route.auth, route.shadow.auth) {
-        (AuthMode::Required, false) => "required",
-        (AuthMode::Optional, false) => "optional",
-        (AuthMode::Required, true) => "required in shadow",
-        (AuthMode::Optional, true) => "optional in shadow",
-        (AuthMode::None, _) => "none",
+pub fn auth(route: &Route) -> String {
+    let word = route.auth.as_str();
+    match route.shadow.auth && route.auth != AuthMode::None {
+        true => format!("{word} in shadow"),
+        false => word.to_owned(),
     }
 }
 
@@ -29,7 +27,7 @@ pub fn route(route: &Route) -> String {
     if !route.headers.is_empty() {
         text += &format!(", headers {}", headers(route));
     }
-    text + ", auth " + auth(route)
+    text + ", auth " + &auth(route)
 }
 
 /// `GET POST`, or `all`.
@@ -91,8 +89,8 @@ pub fn key(rule: &Rule, name: &str, config: &Config) -> Option<String> {
         "tiers" => list(&rule.tiers)?,
         "min_tier" => {
             let rank = rule.min_rank?;
-            let tier = config.tiers.iter().find(|(_, tier)| tier.rank == rank);
-            tier.map_or_else(|| format!("rank {rank}"), |(name, _)| name.clone())
+            let tier = config.tier_of_rank(rank);
+            tier.map_or_else(|| format!("rank {rank}"), str::to_owned)
         }
         "roles" => list(&rule.roles)?,
         "scopes" => list(&rule.scopes)?,

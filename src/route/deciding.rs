@@ -1,8 +1,9 @@
-//! What of a path decides who may pass a route: readings have to agree on it.
+//! What of a path decides who may pass a route, or is told to the upstream as the gateway's word: readings
+//! have to agree on it.
 
 use super::table::parameter_index;
 use crate::config::cel::{Expression, RequestField, Variable};
-use crate::config::checked::{Route, Rule};
+use crate::config::checked::{self, HeaderLine, Identity, Part, Route, Rule, Template};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Deciding {
@@ -13,13 +14,22 @@ pub(super) struct Deciding {
 }
 
 impl Deciding {
-    pub(super) fn of(route: &Route) -> Deciding {
+    pub(super) fn of(route: &Route, identity: &Identity) -> Deciding {
         let mut deciding = Deciding::default();
         for rule in &route.allow {
             let names = parameters(rule);
             let indexes = names.filter_map(|name| parameter_index(&route.pattern, name));
             deciding.parameters.extend(indexes);
             deciding.path |= variables(rule).any(|v| *v == Variable::Request(RequestField::Path));
+        }
+        for line in route.request_headers.lines().chain(&identity.headers) {
+            for variable in told(line) {
+                match variable {
+                    checked::Variable::Path(index) => deciding.parameters.push(*index),
+                    checked::Variable::Request(checked::RequestField::Path) => deciding.path = true,
+                    _ => {}
+                }
+            }
         }
         deciding.parameters.sort_unstable();
         deciding.parameters.dedup();
@@ -41,4 +51,15 @@ fn parameters(rule: &Rule) -> impl Iterator<Item = &str> {
 
 fn variables(rule: &Rule) -> impl Iterator<Item = &Variable> {
     rule.cel.iter().flat_map(Expression::variables)
+}
+
+fn told(line: &HeaderLine) -> impl Iterator<Item = &checked::Variable> {
+    let parts = match &line.value {
+        Template::Fixed(_) => &[][..],
+        Template::Composed(parts) => parts,
+    };
+    parts.iter().filter_map(|part| match part {
+        Part::Value(variable) => Some(variable),
+        Part::Text(_) => None,
+    })
 }

@@ -25,7 +25,7 @@ pub fn find(table: &Table, facts: &Facts<'_>) -> Result<Matched, Refusal> {
 }
 
 /// Finds where a request would go that has this method and, with values not known yet, these headers
-/// beside those that are here.
+/// beside those that are here; they are of [`Table::choosing`].
 ///
 /// # Errors
 /// Those of [`find`].
@@ -84,14 +84,27 @@ pub(super) fn locate(table: &Table, target: &Target<'_>, path: &[u8]) -> Result<
     }
 }
 
-/// The path as it is and as a server reads it that ignores case.
+/// The path as it is and as servers read it that ignore case.
 fn locate_in_any_case(table: &Table, target: &Target<'_>, path: &[u8]) -> Result<Located, Refusal> {
     let located = table.locate(target, path, Case::AsAsked);
-    let folded = table.locate(target, path, Case::Any);
-    match table.agree((&located, path), (&folded, path)) {
+    match agrees_in_any_case(table, target, (&located, path), path) {
         true => Ok(located),
         false => Err(ambiguous("readings lead to different routes or parameters")),
     }
+}
+
+/// Whether servers that ignore case take a reading to where the path leads.
+fn agrees_in_any_case(
+    table: &Table,
+    target: &Target<'_>,
+    known: (&Located, &[u8]),
+    reading: &[u8],
+) -> bool {
+    let agrees = |reading: &[u8]| {
+        let located = table.locate(target, reading, Case::Any);
+        table.agree(known, (&located, reading))
+    };
+    agrees(reading) && readings::with_letters_folded(reading).is_none_or(|folded| agrees(&folded))
 }
 
 fn locate_under_all_readings(
@@ -100,20 +113,15 @@ fn locate_under_all_readings(
     path: &[u8],
 ) -> Result<Located, Refusal> {
     let mut first: Option<Located> = None;
-    let cases: &[Case] = match table.folds {
-        true => &[Case::AsAsked, Case::Any],
-        false => &[Case::AsAsked],
-    };
     let visited = readings::visit(path, |reading| {
-        for case in cases {
-            let located = table.locate(target, reading, *case);
-            match &first {
-                None => first = Some(located),
-                Some(known) if table.agree((known, path), (&located, reading)) => {}
-                Some(_) => return ControlFlow::Break(()),
-            }
+        let located = table.locate(target, reading, Case::AsAsked);
+        let known = &*first.get_or_insert_with(|| located.clone());
+        let agrees = table.agree((known, path), (&located, reading))
+            && (!table.folds || agrees_in_any_case(table, target, (known, path), reading));
+        match agrees {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
         }
-        ControlFlow::Continue(())
     });
     match (visited, first) {
         (Ok(ControlFlow::Continue(())), Some(located)) => Ok(located),

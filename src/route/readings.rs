@@ -87,6 +87,39 @@ pub(super) fn visit<B>(
     Ok(ControlFlow::Continue(()))
 }
 
+/// What a server makes of it that folds case as Unicode does, where characters beyond ASCII are letters of
+/// ASCII to it: `K` (U+212A) is a `k`, `ſ` an `s`, `ﬁ` two letters. `None` when there is none of these.
+pub(super) fn with_letters_folded(path: &[u8]) -> Option<Vec<u8>> {
+    if path.is_ascii() {
+        return None;
+    }
+    let mut is_folded = false;
+    let mut out = Vec::with_capacity(path.len());
+    for chunk in path.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let start = out.len();
+            // To Java this is an `i` as well, to others an `i` with a mark of its own.
+            let letter = if c == 'İ' { 'i' } else { c };
+            for upper in letter.to_lowercase().flat_map(char::to_uppercase) {
+                out.extend_from_slice(
+                    upper
+                        .to_ascii_lowercase()
+                        .encode_utf8(&mut [0; 4])
+                        .as_bytes(),
+                );
+            }
+            let is_own = c.is_ascii() || !out[start..].is_ascii();
+            if is_own {
+                out.truncate(start);
+                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            is_folded |= !is_own;
+        }
+        out.extend_from_slice(chunk.invalid());
+    }
+    is_folded.then_some(out)
+}
+
 /// Every distinct reading of a path; `None` when it cannot be read.
 pub fn all(path: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut found = Vec::new();
@@ -294,6 +327,29 @@ mod tests {
             all(&format!("/%20{}", "a".repeat(MAX_LENGTH))),
             Err(Unreadable::TooManyReadings)
         );
+    }
+
+    #[test]
+    fn letters_are_folded_to_those_of_ascii() {
+        let folded = |path: &str| {
+            let folded = with_letters_folded(path.as_bytes())?;
+            Some(String::from_utf8(folded).unwrap())
+        };
+        for (path, reading) in [
+            ("/\u{212a}ey\u{17f}", "/keys"),
+            ("/adm\u{131}n", "/admin"),
+            ("/adm\u{130}n", "/admin"),
+            ("/se\u{df}ion/É", "/session/É"),
+            ("/pa\u{1e9e}", "/pass"),
+            ("/\u{fb01}les/\u{fb06}", "/files/st"),
+        ] {
+            assert_eq!(folded(path).as_deref(), Some(reading), "{path}");
+        }
+        for path in ["/Keys", "/é/Ü", "/Å", "/漢字"] {
+            assert_eq!(folded(path), None, "{path}");
+        }
+        assert_eq!(with_letters_folded(b"/\xff\xc5\xbf").unwrap(), b"/\xffs");
+        assert_eq!(with_letters_folded(b"/\xc5"), None);
     }
 
     #[test]

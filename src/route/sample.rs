@@ -20,6 +20,7 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
         trusted_proxies: Default::default(),
         shutdown_grace: hour,
         store: Store::Sqlite("portcullis.db".into()),
+        redis: None,
         auth: Auth {
             base_path: "/api/v1".into(),
             issuer: "http://localhost".into(),

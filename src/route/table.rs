@@ -1,8 +1,10 @@
 //! All routes, and the search for the one that a request takes.
 
+use std::collections::HashSet;
+
 use http::{HeaderMap, HeaderName, Method};
 
-use crate::config::checked::{Case, PathOptions, Pattern, RouteHeader, Segment};
+use crate::config::checked::{Case, PathOptions, Pattern, Route, RouteHeader, Segment};
 use crate::config::{Config, admits_headers, admits_method};
 
 use super::deciding::Deciding;
@@ -13,6 +15,9 @@ use super::hosts::{Authority, Hosts};
 use super::matched::Destination;
 use super::order;
 use super::trie::{Params, Trie};
+
+/// Fields of a request: hyper takes no more.
+const MAX_FIELDS: usize = 100;
 
 /// The routes of one configuration and the endpoints of the auth API.
 pub struct Table {
@@ -27,6 +32,8 @@ pub struct Table {
     pub(super) folds: bool,
     /// Some route asks for `merge_slashes`.
     merges: bool,
+    /// The names of headers that some route is for.
+    choosing: HashSet<HeaderName>,
 }
 
 struct Entry {
@@ -50,6 +57,7 @@ impl Table {
             groups: vec![Group::new(folds)],
             folds,
             merges: options.any(|options| options.merge_slashes),
+            choosing: config.routes.iter().flat_map(names).cloned().collect(),
         };
         for (index, path) in endpoints.iter().enumerate() {
             let segments = path.split('/').skip(1).map(|text| {
@@ -71,7 +79,7 @@ impl Table {
             table.routes.push(Entry {
                 methods: route.methods.clone(),
                 headers: route.headers.clone(),
-                deciding: Deciding::of(route),
+                deciding: Deciding::of(route, &config.identity),
             });
         }
         for (place, index) in order::of(&config.routes).into_iter().enumerate() {
@@ -96,6 +104,20 @@ impl Table {
     pub fn is_before(&self, first: usize, second: usize) -> bool {
         let place = |route: usize| self.standings.get(route).map(|standing| standing.place);
         place(first).is_some() && place(first) < place(second)
+    }
+
+    /// Of the names of headers those that some route goes by, once each and in their order. No more than
+    /// a request may have fields are looked at.
+    pub fn choosing<'n>(&self, names: impl Iterator<Item = &'n [u8]>) -> Vec<HeaderName> {
+        if self.choosing.is_empty() {
+            return Vec::new();
+        }
+        let names = names.take(MAX_FIELDS).map(HeaderName::from_bytes);
+        let known = names.flatten().filter(|name| self.choosing.contains(name));
+        let mut known: Vec<HeaderName> = known.collect();
+        known.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        known.dedup();
+        known
     }
 
     /// Where one reading of a path leads.
@@ -210,6 +232,11 @@ impl Entry {
     }
 }
 
+/// Of the headers that a route is for.
+fn names(route: &Route) -> impl Iterator<Item = &HeaderName> {
+    route.headers.iter().map(|header| &header.name)
+}
+
 fn value<'p>(params: &Params, path: &'p [u8], index: usize) -> Option<&'p [u8]> {
     let (start, end) = *params.get(index)?;
     path.get(usize::from(start)..usize::from(end))
@@ -224,6 +251,7 @@ pub(super) struct Target<'a> {
     pub(super) announced: &'a [HeaderName],
 }
 
+#[derive(Clone)]
 pub(super) enum Located {
     At(Destination, Params),
     WrongMethod,

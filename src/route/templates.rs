@@ -46,7 +46,7 @@ impl Templates {
         let by_case = &self.tries[usize::from(options.case_insensitive)];
         let trie = &by_case[usize::from(options.trailing_slash == TrailingSlash::Ignore)];
         let mut numbers: SmallVec<[usize; 8]> = SmallVec::new();
-        let mut show = |reading: &[u8]| {
+        let mut show_one = |reading: &[u8]| {
             numbers.clear();
             let form = Forms::new(reading, options.case_insensitive, false).plain;
             let bytes = match options.case_insensitive {
@@ -59,6 +59,14 @@ impl Templates {
             });
             if !numbers.is_empty() {
                 each(&numbers);
+            }
+        };
+        let mut show = |reading: &[u8]| {
+            show_one(reading);
+            let folds = options.case_insensitive;
+            let folded = folds.then(|| readings::with_letters_folded(reading));
+            if let Some(folded) = folded.flatten() {
+                show_one(&folded);
             }
         };
         if readings::is_plain(path) {
@@ -126,6 +134,10 @@ mod tests {
         };
         for path in ["/a/b", "/A/b/", "//a//B"] {
             let found = matches_with(options, &["/a/B"], path);
+            assert!(found.contains(&vec![0]), "{path}: {found:?}");
+        }
+        for path in ["/\u{212a}ey", "/%E2%84%AAey"] {
+            let found = matches_with(options, &["/key"], path);
             assert!(found.contains(&vec![0]), "{path}: {found:?}");
         }
         let none = Vec::<Vec<usize>>::new();

@@ -425,6 +425,24 @@ fn with_headers(route: Route, headers: &[(&'static str, &'static str)]) -> Route
 }
 
 #[test]
+fn of_headers_that_are_announced_those_count_that_choose_among_routes() {
+    let table = table(vec![
+        with_headers(route("/a"), &[("x-beta", "1"), ("x-alpha", "1")]),
+        with_headers(route("/b"), &[("x-beta", "2")]),
+    ]);
+    let choosing = |names: &[&str]| {
+        let names = names.iter().map(|name| name.as_bytes());
+        let known = table.choosing(names).into_iter();
+        known.map(|name| name.to_string()).collect::<Vec<_>>()
+    };
+    let names = ["X-Beta", "accept", "x-beta", "", "\u{e9}", "x-alpha"];
+    assert_eq!(choosing(&names), ["x-alpha", "x-beta"]);
+    let mut many = vec!["x-other"; 99];
+    many.extend(["x-beta", "x-alpha"]);
+    assert_eq!(choosing(&many), ["x-beta"]);
+}
+
+#[test]
 fn headers_choose_among_routes_and_are_no_reason_for_a_405() {
     let table = table(vec![
         with_methods("/a", &[Method::GET]),

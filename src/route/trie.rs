@@ -129,19 +129,22 @@ impl Trie {
         self.nodes.len() - 1
     }
 
-    /// The first route that `admit` takes, with its parameters. `path` begins with `/`.
+    /// The first route that `admit` takes, with its parameters; none for what does not begin with `/`.
     pub(super) fn search(
         &self,
         path: &[u8],
         admit: &mut impl FnMut(usize) -> bool,
     ) -> Option<(usize, Params)> {
+        if path.first() != Some(&b'/') {
+            return None;
+        }
         let mut params = Params::new();
         let route = self.walk(0, path, Some(1), &mut params, admit)?;
         Some((route, params))
     }
 
     /// `start` is where the next segment begins, `None` behind the last one. The depth is the trie's,
-    /// so no request can make it deep.
+    /// which no request can make deep, and a file only as deep as its longest path.
     fn walk(
         &self,
         node: usize,

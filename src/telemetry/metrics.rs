@@ -27,6 +27,10 @@ pub struct Metrics {
     /// Without a series where accounts are the gateway's own.
     users_up: Family<[(&'static str, &'static str); 0], Gauge>,
     dropped_log_entries: Counter,
+    /// These three without a series where there is no Redis.
+    redis_up: Family<[(&'static str, &'static str); 0], Gauge>,
+    replicas: Family<[(&'static str, &'static str); 0], Gauge>,
+    redis_missed: Family<[(&'static str, &'static str); 0], Counter>,
 }
 
 #[derive(Debug)]
@@ -49,6 +53,9 @@ impl Default for Metrics {
         let store_up = Gauge::default();
         let users_up = Family::default();
         let dropped_log_entries = Counter::default();
+        let redis_up = Family::default();
+        let replicas = Family::default();
+        let redis_missed = Family::default();
         registry.register("logins", "Logins by result", logins.clone());
         registry.register(
             "config_reloads",
@@ -66,6 +73,21 @@ impl Default for Metrics {
             "Access log entries lost because the log's reader was too slow",
             dropped_log_entries.clone(),
         );
+        registry.register(
+            "redis_up",
+            "1 while Redis answers in time",
+            redis_up.clone(),
+        );
+        registry.register(
+            "replicas",
+            "Gateways that hold limits together, this one with them",
+            replicas.clone(),
+        );
+        registry.register(
+            "redis_missed",
+            "Requests that asked Redis for a limit and got no answer in time",
+            redis_missed.clone(),
+        );
         Metrics {
             registry,
             workers,
@@ -74,6 +96,9 @@ impl Default for Metrics {
             store_up,
             users_up,
             dropped_log_entries,
+            redis_up,
+            replicas,
+            redis_missed,
         }
     }
 }
@@ -111,6 +136,18 @@ impl Metrics {
 
     pub fn users_are_up(&self, up: bool) {
         self.users_up.get_or_create(&[]).set(i64::from(up));
+    }
+
+    pub fn redis_is_up(&self, up: bool) {
+        self.redis_up.get_or_create(&[]).set(i64::from(up));
+    }
+
+    pub fn replicas_are(&self, living: u32) {
+        self.replicas.get_or_create(&[]).set(i64::from(living));
+    }
+
+    pub fn redis_missed(&self) {
+        self.redis_missed.get_or_create(&[]).inc();
     }
 
     pub fn log_entry_dropped(&self) {

@@ -503,6 +503,26 @@ fn assertions_have_a_header_and_a_life() {
 }
 
 #[test]
+fn redis_is_named_by_its_url() {
+    let redis = |url: &str| {
+        let text = format!("{SMALLEST}shared: {{ redis: \"{url}\" }}\n");
+        config(&text).redis.unwrap()
+    };
+    for (url, shown) in [
+        ("redis://127.0.0.1", "redis://127.0.0.1:6379"),
+        ("valkey://cache:7000/", "redis://cache:7000"),
+        ("redis://user:hunter2@cache/3", "redis://cache:6379/3"),
+        ("redis://:hunter2@[::1]:6380/0", "redis://[::1]:6380/0"),
+    ] {
+        let redis = redis(url);
+        assert_eq!(redis.shown, shown);
+        assert_eq!(redis.url.expose(), url);
+        assert!(!format!("{redis:?}").contains("hunter2"));
+    }
+    assert_eq!(config(SMALLEST).redis, None);
+}
+
+#[test]
 fn secrets_do_not_show() {
     let config = config(EVERYTHING);
     assert!(!format!("{config:?}").contains("Zt1kq8V0"));

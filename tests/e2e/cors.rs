@@ -123,9 +123,13 @@ fn a_preflight_is_for_the_route_of_the_headers_that_it_announces() {
         ("/x", beta, "content-type", 403),
         ("/only", beta, "x-beta", 204),
         ("/only", beta, "x-other", 404),
+        // No request has more than a hundred.
+        ("/x", beta, &format!("{}x-beta", "x-a,".repeat(99)), 204),
+        ("/x", beta, &format!("{}x-beta", "x-a,".repeat(7000)), 403),
+        ("/x", plain, &"x-a,".repeat(7000), 204),
     ] {
         let response = ask(target, page, headers);
-        assert_eq!(response.status, status, "{target} {page} {headers}");
+        assert_eq!(response.status, status, "{target} {page} {}", headers.len());
     }
     assert_eq!(origin.requests().len(), 0);
 }

@@ -105,6 +105,12 @@ fn a_change_that_loosens_exits_with_4_and_says_what() {
             "key",
             "closed → open",
         ),
+        (
+            ("127.0.0.1:8000", "127.0.0.1:8001"),
+            "loosened",
+            "key",
+            "targets [http://127.0.0.1:8000] → [http://127.0.0.1:8001]",
+        ),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let output = diff(dir.path(), &[change], &["--json"]);

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
+use crate::harness::Gate;
 use crate::harness::client::get;
 use crate::harness::gateway::{Gateway, Settings};
 use crate::harness::origin::Origin;
@@ -478,4 +481,117 @@ fn a_limit_by_claim_counts_all_who_have_it_together() {
     assert_eq!([(); 4].map(|()| ask(&cal)), [200, 200, 200, 429]);
     let anonymous = || gateway.send(&get("/")).status;
     assert_eq!([(); 4].map(|()| anonymous()), [200, 200, 200, 429]);
+}
+
+#[test]
+fn what_callers_have_used_up_is_shown_to_superusers() {
+    let gate = Gate::default();
+    let origin = {
+        let gate = gate.clone();
+        Origin::with(move |exchange| {
+            if exchange.request().target().ends_with("/held") {
+                gate.pass();
+            }
+            exchange.respond(200, "", b"")
+        })
+    };
+    let gateway = Settings::new(&origin)
+        .top("anonymous: { rate: 10/h }")
+        .auth("rate: 50/h")
+        .tiers("free: { rank: 0, rate: 4/h }\npro: { rank: 1, rate: 100/h }")
+        .routes(
+            "
+            - name: writes
+              prefix: /writes
+              auth: required
+              limits:
+                - { name: w, key: user, rate: 3/h, tiers: { pro: 30/h } }
+                - { name: org, key: header:x-org, rate: 20/h }
+              concurrency: { key: user, max: 5 }
+              upstream: app
+            - { name: all, prefix: /, auth: optional, upstream: app }
+            ",
+        )
+        .start();
+    let root = gateway.user("root", &["--superuser"]).access;
+    let alice = gateway.user("alice", &[]).access;
+    let bob = gateway.user("bob", &["--tier", "pro"]).access;
+    let write = |token: &str| gateway.send(&get("/writes").bearer(token).header("x-org", "acme"));
+    assert_eq!([(); 4].map(|()| write(&alice).status), [200, 200, 200, 429]);
+    write(&bob).expect(200);
+    gateway.send(&get("/")).expect(200);
+    gateway.send(&get("/").bearer(&bob)).expect(200);
+    let mut held = gateway.connect();
+    held.send(get("/writes/held").bearer(&bob).to_bytes());
+    origin.wait_for(7);
+
+    let ask = |path: &str| {
+        get(path)
+            .bearer(&root)
+            .send(gateway.admin)
+            .expect(200)
+            .json()
+    };
+    let shown = ask("/limits");
+    let rows = shown["counters"].as_array().unwrap();
+    let row = |limit: &str, user: Option<&str>| {
+        let row = rows
+            .iter()
+            .find(|row| row["limit"] == limit && row["user"].as_str() == user);
+        row.unwrap_or_else(|| panic!("{limit} of {user:?}: {shown:#}"))
+    };
+    assert_eq!(row("w", Some("alice")), &rows[0], "the least is left there");
+    for (limit, user, route, rate, remaining) in [
+        ("w", Some("alice"), Some("writes"), "3/h", 0),
+        ("w", Some("bob"), Some("writes"), "30/h", 28),
+        ("tier", Some("bob"), None, "100/h", 99),
+        ("anonymous", None, None, "10/h", 9),
+        ("org", None, Some("writes"), "20/h", 16),
+        ("auth", None, None, "50/h", 47),
+    ] {
+        let row = row(limit, user);
+        assert_eq!(row["route"].as_str(), route, "{row}");
+        assert_eq!(row["rate"], rate, "{row}");
+        assert_eq!(row["remaining"], remaining, "{row}");
+    }
+    assert!(row("w", Some("alice"))["retry_in"].as_u64().unwrap() > 1000);
+    assert_eq!(row("anonymous", None)["key"], "ip 127.0.0.1");
+    // A header without a value is counted by address, so there are two of that limit.
+    assert_eq!(shown["total_count"], 7);
+    let cap = &shown["concurrency"][0];
+    assert_eq!(
+        (&cap["user"], &cap["requests"], &cap["max"]),
+        (&json!("bob"), &json!(1), &json!(5))
+    );
+
+    let shown = ask("/limits?user=bob");
+    assert_eq!(shown["total_count"], 2);
+    assert_eq!(
+        ask("/limits?limit=3")["counters"].as_array().unwrap().len(),
+        3
+    );
+    assert_eq!(ask("/limits?limit=3")["total_count"], 7);
+    let asked = |path: &str, token: &str| get(path).bearer(token).send(gateway.admin);
+    asked("/limits?user=nobody", &root).expect_problem(404, "not-found");
+    asked("/limits?users=bob", &root).expect_problem(400, "bad-request");
+    asked("/limits", &alice).expect_problem(403, "forbidden");
+    get("/limits")
+        .send(gateway.admin)
+        .expect_problem(401, "token-missing");
+
+    let output = gateway.cli(&["limits", "show", "--user", "alice", "--token", &root], "");
+    assert_eq!(output.code, 0, "{output:?}");
+    let line = output.stdout.lines().nth(1).unwrap();
+    assert!(
+        line.starts_with("w      writes  alice (free)  3/h   0, one in "),
+        "{line}"
+    );
+    let output = gateway.cli(&["limits", "show", "--json", "--token", &root], "");
+    let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!(told["total_count"], 7);
+    let output = gateway.cli(&["limits", "show"], "");
+    assert_eq!(output.code, 1);
+    assert!(output.stderr.contains("--token"), "{output:?}");
+    gate.open();
+    held.read_response().expect(200);
 }

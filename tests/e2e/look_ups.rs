@@ -214,6 +214,31 @@ fn answers_are_remembered_for_a_while_and_no_longer() {
 }
 
 #[test]
+fn look_ups_take_no_turn_of_requests() {
+    let origins = [Origin::with(blog), Origin::with(blog)];
+    let [one, other] = &origins;
+    let gateway = Settings::new(one)
+        .more_upstreams(&format!(
+            "pair: {{ targets: [\"{}\", \"{}\"] }}",
+            one.url(),
+            other.url()
+        ))
+        .routes(&RULES.replace("upstream: app", "upstream: pair"))
+        .start();
+    let alice = gateway.user("alice", &[]);
+    // On one connection, so on one worker.
+    let mut client = gateway.connect();
+    for nth in 0..8 {
+        let post = patch(&format!("alice-{nth}"), &alice.access);
+        client.exchange(&post).expect(200);
+    }
+    for origin in &origins {
+        let asked = look_ups(origin).len();
+        assert_eq!((asked, origin.requests().len() - asked), (4, 4));
+    }
+}
+
+#[test]
 fn what_is_asked_for_a_user_counts_for_its_limits() {
     let origin = Origin::with(blog);
     let gateway = Settings::new(&origin)

@@ -28,6 +28,7 @@ mod members;
 mod policy;
 mod proxying;
 mod reload;
+mod replicas;
 mod rewrites;
 mod routing;
 mod rules;

@@ -328,6 +328,40 @@ fn hosts_and_the_auth_api_are_told_apart() {
 }
 
 #[test]
+fn where_api_keys_are_not_read_whoever_has_one_is_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let off = format!("auth: {{ api_keys: {{ enabled: false }} }}\n{POLICY}");
+    write(dir.path(), "gateway.yaml", &off);
+    let explain = |path, caller| {
+        let output = cli(dir.path(), &["explain", "GET", path, "--as", caller]);
+        (output.code, output.stdout)
+    };
+    assert_eq!(explain("/", "user=a").0, 0);
+    let (code, text) = explain("/", "user=a,key=api");
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("401 token-missing"), "{text}");
+    let note = "note      no API key is read: `auth.api_keys.enabled` is false\n";
+    assert!(text.contains(note), "{text}");
+    let (code, text) = explain("http://r.example.com/reports", "user=a,key=api");
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("caller    anonymous\n"), "{text}");
+}
+
+#[test]
+fn a_host_among_a_test_s_headers_is_its_host() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "gateway.yaml", POLICY);
+    let test = "tests: [{ name: a, request: { path: /reports, headers: { Host: r.example.com } }, \
+                expect: { decision: allow, route: reports } }]\n";
+    write(dir.path(), "a.test.yaml", test);
+    let output = cli(dir.path(), &["test"]);
+    assert_eq!(output.stdout, "1 passed, 0 failed\n", "{output:?}");
+    let twice = ["-H", "Host: r.example.com", "-H", "Host: r.example.com"];
+    let (code, told) = explain(&[&["GET", "/reports"][..], &twice].concat());
+    assert_eq!((code, &told["code"]), (3, &Value::from("bad-request")));
+}
+
+#[test]
 fn people_are_told_the_same_and_bad_usage_is_2() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "gateway.yaml", POLICY);

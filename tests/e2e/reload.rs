@@ -230,6 +230,8 @@ fn administration_is_for_superusers_and_for_the_socket_s_owner() {
     // What is open stays open, by either.
     get("/healthz").send(gateway.admin).expect(200);
     assert_eq!(by_socket(&gateway, "GET", "/metrics").0, 200);
+    let limits = gateway.cli(&["limits", "show", "--user", "ann"], "");
+    assert_eq!((limits.code, &*limits.stderr), (0, ""), "{limits:?}");
     // And nothing of it is where the public comes in.
     gateway.send(&get("/config").bearer(&root)).expect(200);
     assert_eq!(origin.last_request().target(), "/config");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::Gate;
-use crate::harness::client::get;
+use crate::harness::client::{get, post};
 use crate::harness::forge::Jwt;
 use crate::harness::gateway::{Gateway, SECRET, Settings};
 use crate::harness::origin::Origin;
@@ -77,6 +77,50 @@ fn auth_in_shadow_lets_bad_and_missing_tokens_pass_as_nobody() {
     assert_eq!(received.header("x-user-name").as_deref(), Some("alice"));
     assert!(received.header("authorization").is_some());
     assert_eq!(would_refuse(&gateway, "all", "auth"), 5.0);
+}
+
+#[test]
+fn auth_in_shadow_closes_no_event_stream_and_rules_in_force_do() {
+    let gate = Gate::default();
+    let origin = {
+        let gate = gate.clone();
+        Origin::with(move |exchange| {
+            exchange.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n")?;
+            exchange.send("Transfer-Encoding: chunked\r\n\r\n2\r\n1\n\r\n")?;
+            gate.pass();
+            exchange.send("2\r\n2\n\r\n0\r\n\r\n")
+        })
+    };
+    let gateway = Settings::new(&origin)
+        .routes(
+            "
+            - { name: open, prefix: /open, auth: required, shadow: [auth], upstream: app }
+            - { name: both, prefix: /both, auth: required, allow: [{ tiers: [free] }], shadow: [auth, allow], upstream: app }
+            - { name: rules, prefix: /rules, auth: required, allow: [{ tiers: [free] }], shadow: [auth], upstream: app }
+            ",
+        )
+        .start();
+    let alice = gateway.user("alice", &[]);
+    let listen = |path: &str| {
+        let mut client = gateway.connect();
+        client.send(get(path).bearer(&alice.access).to_bytes());
+        assert_eq!(client.read_head().unwrap().0, 200);
+        assert_eq!(client.read_exact(7).unwrap(), b"2\r\n1\n\r\n");
+        client
+    };
+    let (mut open, mut both) = (listen("/open"), listen("/both"));
+    // One for each worker, most likely.
+    let mut rules = [listen("/rules"), listen("/rules")];
+    let logout = post("/api/v1/logout").bearer(&alice.access);
+    gateway.send(&logout).expect(200);
+    for stream in &mut rules {
+        assert_eq!(stream.read_until_closed(), b"");
+    }
+    gate.open();
+    for stream in [&mut open, &mut both] {
+        let rest = stream.read_exact(7 + 5).unwrap();
+        assert_eq!(rest, b"2\r\n2\n\r\n0\r\n\r\n");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ pub mod forge;
 pub mod gateway;
 pub mod origin;
 pub mod postgres;
+pub mod redis;
 pub mod response;
 
 use std::sync::{Arc, Condvar, Mutex};

@@ -49,6 +49,35 @@ fn truncated_config() {
     gateway.still_serves("/x");
 }
 
+#[test]
+fn deep_path_in_config() {
+    let origin = Origin::start();
+    let mut gateway = Settings::new(&origin).start();
+    let whole = gateway.yaml();
+    for (key, segment, count) in [
+        ("path", "/a", 30_000),
+        ("path", "/{p}", 3_000),
+        ("prefix", "/a", 30_000),
+        ("regex", "/a", 30_000),
+        ("regex", "(/a", 30_000),
+        ("path", "/a", 512),
+        ("regex", "/a", 4_096),
+    ] {
+        let path = segment.repeat(count);
+        let route = format!("  - {{ name: deep, {key}: '{path}', auth: none, upstream: app }}\n");
+        let deep = whole.replacen("routes:\n", &format!("routes:\n{route}"), 1);
+        gateway.reload_with(&deep);
+        let told = gateway.cli(&["check"], "");
+        if count > 5_000 {
+            assert_eq!(told.code, 1, "{key} {count}: {told:?}");
+            assert!(told.stderr.contains("1 error"), "{key} {count}: {told:?}");
+        }
+        assert!(gateway.is_running());
+        gateway.send(&get("/a".repeat(5_000))).expect(200);
+        gateway.still_serves("/x");
+    }
+}
+
 /// As Kubernetes puts a changed ConfigMap in place.
 #[test]
 fn config_reload_symlink() {

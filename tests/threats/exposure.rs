@@ -177,7 +177,28 @@ fn admin_rebinding() {
             "{request:?}: {response:?}"
         );
     }
+    // Nor by a page of another site that knows a token.
+    let boss = gateway.user("boss", &["--superuser"]).access;
+    let host = gateway.admin.to_string();
+    let reload = |headers: &[(&str, &str)]| {
+        let reload = post("/reload").header("Host", &host).bearer(&boss);
+        let add = |request: crate::harness::client::Request, (name, value): &(&str, &str)| {
+            request.header(name, value)
+        };
+        headers.iter().fold(reload, add).send(gateway.admin)
+    };
+    for page in [
+        [("Origin", "http://evil.test")],
+        [("Origin", "null")],
+        [("Origin", "http://localhost:3000")],
+        [("Sec-Fetch-Site", "cross-site")],
+        [("Sec-Fetch-Site", "same-site")],
+    ] {
+        reload(&page).expect_problem(403, "forbidden");
+    }
     assert_eq!(gateway.metric("portcullis_config_reloads_total"), before);
+    reload(&[]).expect(200);
+    reload(&[("Origin", &format!("http://{host}"))]).expect(200);
     gateway.still_serves("/");
 }
 

@@ -196,6 +196,27 @@ fn connection_nominates_identity() {
     client.read_response();
     assert!(origin.requests().iter().all(|r| !holds_forgery(r)));
     gateway.still_serves("/open");
+
+    // Nor what a trusted proxy said, by which the gateway went itself.
+    let gateway = Settings::new(&origin)
+        .top("trusted_proxies: [127.0.0.1/32]")
+        .start();
+    let mut client = gateway.connect();
+    client.send(
+        "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n\
+         X-Forwarded-Host: shop.test\r\nX-Request-Id: of-the-proxy\r\nConnection: x-forwarded-for, \
+         X-Forwarded-Proto, x-forwarded-host, x-request-id\r\n\r\n",
+    );
+    client.read_response().expect(200);
+    let received = origin.last_request();
+    for (name, value) in [
+        ("x-forwarded-for", "192.0.2.7, 127.0.0.1"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "shop.test"),
+        ("x-request-id", "of-the-proxy"),
+    ] {
+        assert_eq!(received.header(name).as_deref(), Some(value), "{name}");
+    }
 }
 
 #[test]
@@ -321,11 +342,30 @@ fn ip_list_bypass() {
     for list in [
         "10.0.0.1, 192.0.2.1",
         "10.0.0.1, ::ffff:192.0.2.1, 127.0.0.1",
-        "10.0.0.1, rubbish",
         "10.0.0.1, 192.0.2.1:10",
     ] {
         let request = get("/").header("x-forwarded-for", list);
         gateway.send(&request).expect_problem(403, "forbidden");
     }
+    // What is no address does not make the proxy itself the client.
+    let gateway = Settings::new(&origin)
+        .top("trusted_proxies: [127.0.0.1/32]")
+        .routes(
+            "- { name: inside, prefix: /, auth: none, ip: { allow: [127.0.0.0/8, 10.0.0.0/8] }, upstream: app }",
+        )
+        .start();
+    for list in [
+        "unknown",
+        "10.0.0.1, rubbish",
+        "8.8.8.8, unknown, 127.0.0.1",
+        "8.8.8.8, 127.1",
+        "_hidden",
+        "10.0.0.1:x",
+    ] {
+        let request = get("/").header("x-forwarded-for", list);
+        let response = gateway.connect().exchange(&request);
+        response.expect_problem(400, "bad-request");
+    }
     assert_eq!(origin.requests().len(), 0);
+    gateway.still_serves("/");
 }

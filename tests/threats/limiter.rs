@@ -46,16 +46,11 @@ fn xff_limit_bypass() {
     assert_eq!(passed, 5, "a forged hop gave a new budget");
     let other = get("/").header("x-forwarded-for", "203.0.113.7, 203.0.113.8");
     gateway.send(&other).expect(200);
-    // A chain that cannot be read gives no budget of its own for each way of being unreadable.
-    let mut passed = 0;
+    // A chain that cannot be read gives none at all.
     for n in 0..40 {
         let request = get("/").header("x-forwarded-for", &format!("garbage-{n}"));
-        passed += usize::from(gateway.send(&request).status == 200);
+        gateway.send(&request).expect_problem(400, "bad-request");
     }
-    assert!(
-        passed <= 5,
-        "{passed} requests passed by unreadable addresses"
-    );
     gateway.still_serves("/");
 }
 

@@ -12,6 +12,7 @@ mod floods;
 mod identity;
 mod limiter;
 mod paths;
+mod redis;
 mod rules;
 mod sessions;
 mod settings;

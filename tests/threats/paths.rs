@@ -210,6 +210,8 @@ fn forwarded_uri_spoof() {
         ("X-HTTP-Method", "POST"),
         ("X-Method-Override", "POST"),
         ("X-Forwarded-Method", "POST"),
+        ("Method-Override", "POST"),
+        ("Method_Override", "POST"),
     ] {
         let request = get("/form").header(name, value);
         let response = gateway.connect().exchange(&request);
@@ -238,6 +240,20 @@ fn forwarded_uri_spoof() {
     let overridden = request("POST", "/public").header("X-HTTP-Method-Override", "DELETE");
     gateway.connect().exchange(&overridden).expect(200);
     assert_eq!(origin.last_request().method(), "POST");
+    for (name, value) in [
+        ("Method-Override", "DELETE"),
+        ("METHOD_OVERRIDE", "DELETE"),
+        ("Proxy", "http://evil.test"),
+        ("proxy", "http://evil.test"),
+    ] {
+        let request = request("POST", "/public").header(name, value);
+        gateway.connect().exchange(&request).expect(200);
+        let received = origin.last_request();
+        assert!(
+            received.headers().iter().all(|(_, v)| v != value),
+            "{received:?}"
+        );
+    }
     gateway.still_serves("/public");
 }
 
@@ -283,6 +299,7 @@ fn case_split_view() {
         .routes(
             "
             - { name: admin, prefix: /admin, auth: required, upstream: app }
+            - { name: keys, prefix: /keys, auth: required, upstream: app, path_options: { case_insensitive: true } }
             - { name: files, prefix: /files, auth: none, upstream: open, path_options: { case_insensitive: true } }
             - { name: rest, prefix: /, auth: none, upstream: open }
             ",
@@ -296,11 +313,23 @@ fn case_split_view() {
         "/%41dmin",
         "/x//..//ADMIN/x",
         "//ADMIN",
+        // Letters beyond ASCII that are those of ASCII to who folds case as Unicode does.
+        "/%E2%84%AAeys/1",
+        "/key%C5%BF/1",
+        "/%25E2%2584%25AAEYS/1",
+        "/adm%C4%B1n",
+        "/%C4%B0/../adm%C4%B0n",
     ] {
         gateway
             .connect()
             .exchange(&get(path))
             .expect_problem(400, "ambiguous-path");
+    }
+    // Neither are they sent as they are, where that is let through at all.
+    for path in ["/\u{212a}eys/1", "/key\u{17f}"] {
+        let mut client = gateway.connect();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!(client.read_response().status, 400, "{path}");
     }
     gateway
         .send(&get("/admin"))
@@ -308,6 +337,8 @@ fn case_split_view() {
     assert!(open.requests().is_empty() && guarded.requests().is_empty());
     gateway.connect().exchange(&get("/FILES/x")).expect(200);
     gateway.connect().exchange(&get("/Other")).expect(200);
+    let street = get("/files/stra%C3%9Fe/%C3%89");
+    gateway.connect().exchange(&street).expect(200);
     gateway.still_serves("/files");
 }
 
@@ -352,4 +383,136 @@ fn host_in_disguise() {
     }
     assert!(open.requests().is_empty() && guarded.requests().is_empty());
     gateway.still_serves("/");
+}
+
+const SPELLINGS: &str = r#"
+    - { name: section, path: "/docs/{section}", auth: required, upstream: app,
+        path_options: { case_insensitive: true }, allow: [{ cel: 'path.section != "secret"' }] }
+    - { name: whole, prefix: /whole, auth: required, upstream: app,
+        path_options: { case_insensitive: true }, allow: [{ cel: 'request.path != "/whole/secret"' }] }
+    - { name: rest, path: "/rest/{*rest}", auth: required, upstream: app,
+        path_options: { case_insensitive: true, merge_slashes: true, trailing_slash: ignore },
+        allow: [{ cel: '!(path.rest in ["secret", "a/secret"])' }] }
+    - { name: end, path: "/end/{section}", auth: required, upstream: app,
+        path_options: { trailing_slash: ignore, merge_slashes: true }, allow: [{ cel: 'request.path != "/end/secret"' }] }
+    - { name: regex, regex: "/re/(?P<section>.*)", auth: required, upstream: app,
+        path_options: { case_insensitive: true, trailing_slash: ignore }, allow: [{ cel: '!path.section.matches("^secret$")' }] }
+"#;
+
+/// An expression that keeps one path away keeps away all that the route takes for the same.
+#[test]
+fn expression_of_another_spelling() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin).routes(SPELLINGS).start();
+    let alice = gateway.user("alice", &[]);
+    let send = |path: &str| {
+        let mut connection = gateway.connect();
+        connection.send(get(path).bearer(&alice.access).to_bytes());
+        connection.read_response().status
+    };
+    for path in [
+        "/docs/secret",
+        "/docs/SECRET",
+        "/DOCS/Secret",
+        "/whole/secret",
+        "/whole/SECRET",
+        "/Whole/sEcret",
+        "/rest/secret",
+        "/rest/secret/",
+        "/rest/SECRET",
+        "/REST/Secret/",
+        "/rest/a/Secret",
+        "/end/secret",
+        "/end/secret/",
+        "/re/secret",
+        "/re/Secret",
+        "/re/SECRET/",
+    ] {
+        assert_eq!(send(path), 403, "{path}");
+    }
+    for path in [
+        "/docs/%53ecret",
+        "/docs/SECRET;x",
+        "/whole//secret",
+        "/whole/%53ECRET",
+        "/rest//secret",
+        "/rest/a//SECRET",
+        "/rest/secret//",
+        "/end//secret",
+        "/end/secret//",
+        "/end/secret/.",
+        "/re/Secret//",
+        "/re/%73ecret",
+    ] {
+        let status = send(path);
+        assert!(matches!(status, 400 | 403 | 404), "{path}: {status}");
+    }
+    assert_eq!(origin.requests().len(), 0);
+    for path in [
+        "/docs/Other",
+        "/WHOLE/other",
+        "/rest/Other/",
+        "/end/Secret",
+        "/end/other/",
+        "/re/secrets/",
+    ] {
+        assert_eq!(send(path), 200, "{path}");
+        assert_eq!(origin.last_request().target(), path);
+    }
+}
+
+const TELLING: &str = r#"
+    - { name: tenant, path: "/t/{tenant}/{*rest}", auth: none, upstream: app,
+        request_headers: { set: { X-Tenant: "{path.tenant}" } } }
+    - { name: added, path: "/a/{tenant}/{*rest}", auth: none, upstream: app,
+        request_headers: { add: { X-Rest: "of {path.rest}" } } }
+    - { name: whole, prefix: /w, auth: none, upstream: app, request_headers: { set: { X-Path: "{request.path}" } } }
+    - { name: answer, path: "/r/{tenant}/{*rest}", auth: none, upstream: app,
+        response_headers: { set: { X-Tenant: "{path.tenant}" } } }
+"#;
+
+/// What the gateway tells of a path is what the server behind finds in it.
+#[test]
+fn path_told_in_a_header() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin).routes(TELLING).start();
+    for path in [
+        "/t/evil/../acme/x",
+        "/t/evil/%2e%2e/acme/x",
+        "/t/evil;a/x",
+        "/t/%65vil/x",
+        "/t/evil%2F..%2Facme/x",
+        "/t//acme/x",
+        "/a/evil/x/../y",
+        "/a/evil/x%20y",
+        "/w/x/../y",
+        "/w/%65vil",
+    ] {
+        let mut connection = gateway.connect();
+        connection.send(get(path).to_bytes());
+        let refused = connection.read_response();
+        assert!(matches!(refused.status, 400 | 404), "{path}: {refused:?}");
+    }
+    assert_eq!(origin.requests().len(), 0);
+    for (path, name, told) in [
+        ("/t/acme/x", "x-tenant", Some("acme")),
+        // What no header tells may have escapes.
+        ("/t/acme/x%20y/z%2F", "x-tenant", Some("acme")),
+        ("/a/%65vil/x/y", "x-rest", Some("of x/y")),
+        ("/w/x", "x-path", Some("/w/x")),
+        ("/r/%65vil/x%20y", "x-tenant", None),
+    ] {
+        gateway.send(&get(path)).expect(200);
+        let received = origin.last_request();
+        assert_eq!(received.target(), path);
+        assert_eq!(received.header(name).as_deref(), told, "{path}");
+    }
+    // Told on every route.
+    let gateway = Settings::new(&origin)
+        .top("identity: { headers: { X-Path: \"{request.path}\" } }")
+        .routes(TELLING)
+        .start();
+    let odd = gateway.send(&get("/r/x/y%20z"));
+    odd.expect_problem(400, "ambiguous-path");
+    gateway.still_serves("/r/x/y");
 }

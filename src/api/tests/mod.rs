@@ -117,10 +117,12 @@ impl Api {
             Arc::clone(&verify),
             identifier(verify, Arc::clone(&keys)),
             Arc::new(move |_| {
-                if admitting.load(Ordering::SeqCst) {
-                    return Ok(());
-                }
-                Err(Refusal::new(Code::RateLimited, "Too many requests.").retry_after(1))
+                let refusal = Refusal::new(Code::RateLimited, "Too many requests.").retry_after(1);
+                let outcome = match admitting.load(Ordering::SeqCst) {
+                    true => Ok(()),
+                    false => Err(refusal),
+                };
+                Box::pin(std::future::ready(outcome))
             }),
             Arc::default(),
         );

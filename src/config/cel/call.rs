@@ -7,7 +7,7 @@ use regex::bytes::RegexBuilder;
 
 use super::super::diagnose::{nearest, one_of, shown};
 use super::Reference;
-use super::check::Checker;
+use super::check::{Checker, number_of};
 use super::kind::{Kind, kind};
 
 /// Bytes that a compiled pattern of `matches` may take, and again what a search keeps.
@@ -80,6 +80,37 @@ impl Checker<'_> {
         }
         call.args.iter_mut().for_each(|arg| self.walk(arg));
         self.check_kinds(call, range);
+        if call.func_name == operators::IN {
+            self.members(call);
+        }
+    }
+
+    /// What is only searched need not become a list of the language for each request.
+    fn members(&mut self, call: &mut CallExpr) {
+        let Some(within) = call.args.last_mut() else {
+            return;
+        };
+        match &within.expr {
+            Expr::Ident(name) => {
+                let reference = number_of(name).and_then(|n| self.references.get_mut(n));
+                if let Some(reference) = reference
+                    && let Reference::Value(variable) = reference
+                {
+                    *reference = Reference::Members(variable.clone());
+                }
+            }
+            Expr::List(list) => {
+                let words = list.elements.iter().map(|item| match &item.expr {
+                    Expr::Literal(LiteralValue::String(text)) => Some(text.inner().to_owned()),
+                    _ => None,
+                });
+                if let Some(words) = words.collect() {
+                    within.expr = Expr::Ident(format!("@{}", self.references.len()));
+                    self.references.push(Reference::Words(words));
+                }
+            }
+            _ => {}
+        }
     }
 
     fn is_function(&mut self, call: &CallExpr, range: &Range<usize>) -> bool {

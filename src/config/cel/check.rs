@@ -73,7 +73,8 @@ fn read(source: &str, parameters: Option<&[&str]>) -> Result<Checked, Vec<Fault>
     };
     checker.walk(&mut tree);
     let outcome = kind(&tree.expr, &checker.references);
-    let asks = |reference: &Reference| !matches!(reference, Reference::Pattern(_));
+    let asks =
+        |reference: &Reference| !matches!(reference, Reference::Pattern(_) | Reference::Words(_));
     if checker.faults.is_empty() && !checker.references.iter().any(asks) {
         let hint = "name what a rule goes by, such as `user.tier`";
         let message = "the expression asks for nothing";

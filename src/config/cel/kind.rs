@@ -64,8 +64,11 @@ pub(super) fn kind(expr: &Expr, references: &[Reference]) -> Kind {
         }
         Expr::List(_) => Kind::List,
         Expr::Ident(name) => match super::check::number_of(name).and_then(|n| references.get(n)) {
-            Some(Reference::Value(variable)) => Kind::of_variable(variable),
+            Some(Reference::Value(variable) | Reference::Members(variable)) => {
+                Kind::of_variable(variable)
+            }
             Some(Reference::Has(_)) => Kind::Bool,
+            Some(Reference::Words(_)) => Kind::List,
             Some(Reference::Pattern(_)) | None => Kind::Unknown,
         },
         Expr::Select(select) if select.test => Kind::Bool,

@@ -6,6 +6,7 @@
 
 mod call;
 mod check;
+mod compared;
 mod kind;
 mod name;
 mod place;
@@ -22,8 +23,9 @@ use cel::{Env, ExecutionError, Value};
 use regex::bytes::Regex;
 
 use super::resolve::pattern::Fault;
-use value::{Budget, Pattern};
+use value::{Budget, Pattern, Words};
 
+pub use compared::Compared;
 pub use value::Given;
 pub use variable::{RequestField, Variable};
 
@@ -51,6 +53,10 @@ enum Reference {
     Has(Variable),
     /// The pattern of a `matches`.
     Pattern(Regex),
+    /// A variable on the right of an `in`.
+    Members(Variable),
+    /// Texts in a list on the right of an `in`.
+    Words(Vec<String>),
 }
 
 /// What an expression is evaluated with.
@@ -89,8 +95,10 @@ impl Expression {
     pub fn variables(&self) -> impl Iterator<Item = &Variable> {
         let references = self.0.references.iter();
         references.filter_map(|reference| match reference {
-            Reference::Value(variable) | Reference::Has(variable) => Some(variable),
-            Reference::Pattern(_) => None,
+            Reference::Value(variable)
+            | Reference::Has(variable)
+            | Reference::Members(variable) => Some(variable),
+            Reference::Pattern(_) | Reference::Words(_) => None,
         })
     }
 
@@ -137,17 +145,24 @@ impl Resolver<'_> {
         self.references.get(check::number_of(name)?)
     }
 
+    fn words<'b>(&self, words: &'b [String]) -> Option<value::Cow<'b, 'b>> {
+        self.budget.take(words.len())?;
+        Some(value::Cow::owned(Words(words)))
+    }
+
     /// Without the values of the request, which may be secrets.
     fn told(&self, error: ExecutionError) -> String {
         match error {
             ExecutionError::UndeclaredReference(name) => match self.reference(&name) {
-                Some(Reference::Value(_)) if self.budget.is_spent() => {
-                    "it goes through too much".to_owned()
+                Some(Reference::Value(variable) | Reference::Members(variable)) => {
+                    if self.budget.is_spent() {
+                        "it goes through too much".to_owned()
+                    } else if self.variables.is_there(variable) {
+                        format!("`{variable}` is no text")
+                    } else {
+                        format!("`{variable}` is not there")
+                    }
                 }
-                Some(Reference::Value(variable)) if self.variables.is_there(variable) => {
-                    format!("`{variable}` is no text")
-                }
-                Some(Reference::Value(variable)) => format!("`{variable}` is not there"),
                 _ => format!("`{name}` is not there"),
             },
             ExecutionError::NoSuchKey(_) => "a member is not there".to_owned(),
@@ -176,6 +191,11 @@ impl VariableResolver for Resolver<'_> {
                 Given::Flag(self.variables.is_there(variable)).into_cel(&self.budget)
             }
             Reference::Pattern(regex) => Some(value::Cow::owned(Pattern(regex))),
+            Reference::Members(variable) => match self.variables.value(variable)? {
+                Given::List(items) => self.words(items),
+                given => given.into_cel(&self.budget),
+            },
+            Reference::Words(words) => self.words(words),
         }
     }
 }

@@ -38,7 +38,7 @@ impl Budget {
         Budget(AtomicUsize::new(MOST))
     }
 
-    fn take(&self, count: usize) -> Option<()> {
+    pub(super) fn take(&self, count: usize) -> Option<()> {
         let left = self.0.load(Ordering::Relaxed).checked_sub(count);
         self.0.store(left.unwrap_or_default(), Ordering::Relaxed);
         left.map(|_| ())
@@ -151,5 +151,40 @@ impl Container for Pattern<'_> {
             want: "string".to_owned(),
         })?;
         Ok(self.0.is_match(text.inner().as_bytes()))
+    }
+}
+
+/// Texts that are only asked whether another is among them, as they are.
+#[derive(Debug)]
+pub(super) struct Words<'a>(pub &'a [String]);
+
+static WORDS: Type = Type::new_unspecified_type("words");
+
+impl Val for Words<'_> {
+    fn get_type(&self) -> &Type {
+        &WORDS
+    }
+
+    fn cel_type() -> &'static Type {
+        &WORDS
+    }
+
+    fn as_container(&self) -> Option<&dyn Container> {
+        Some(self)
+    }
+
+    fn clone_as_boxed<'v>(&self) -> Box<dyn Val + 'v>
+    where
+        Self: 'v,
+    {
+        Box::new(Words(self.0))
+    }
+}
+
+impl Container for Words<'_> {
+    /// A value of another type equals no text.
+    fn contains(&self, value: &dyn Val) -> Result<bool, ExecutionError> {
+        let text = value.downcast_ref::<CelString<'_>>();
+        Ok(text.is_some_and(|text| self.0.iter().any(|word| word == text.inner())))
     }
 }

@@ -245,6 +245,16 @@ pub enum AuthMode {
     None,
 }
 
+impl AuthMode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AuthMode::Required => "required",
+            AuthMode::Optional => "optional",
+            AuthMode::None => "none",
+        }
+    }
+}
+
 /// A header and what its value is made of.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HeaderLine {

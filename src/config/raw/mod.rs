@@ -52,6 +52,8 @@ section! {
         store: String;
         /// A file that holds it, for URLs with a password.
         store_file: String;
+        /// What gateways share beside the store.
+        shared: RawShared;
         auth: RawAuth;
         tiers: Named<RawTier>;
         /// The quota of callers without identity.
@@ -89,6 +91,15 @@ section! {
     RawShutdown, "`shutdown`" {
         /// How long requests under way may take after a signal.
         grace: Duration;
+    }
+}
+
+section! {
+    RawShared, "`shared`" {
+        /// By which limits are held together.
+        redis: String;
+        /// A file that holds it, for URLs with a password.
+        redis_file: String;
     }
 }
 

@@ -21,7 +21,9 @@ mod route;
 mod rule;
 mod secret;
 mod shadow;
+mod shared;
 mod signing;
+mod spelling;
 mod store;
 mod ties;
 mod unused_tiers;
@@ -65,13 +67,14 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     let routes = route::routes(&raw.routes, &names, findings);
     upstream::warn_of_unused(&raw.upstreams, &raw.routes, findings);
     let listen = listen(&raw.listen, findings);
-    upstream::refuse_loops(&raw.upstreams, &listen, findings);
+    let admin = admin::admin(raw, &listen, dir, findings);
+    upstream::refuse_loops(&raw.upstreams, &listen, &admin, findings);
     let store = store::store(raw, dir, findings);
     store::check_keys(raw, &store, findings);
     let auth = auth::auth(raw, &tiers, dir, findings);
     unused_tiers::warn(&raw.tiers, &tiers, &auth.default_tier, &routes, findings);
     Config {
-        admin: admin::admin(raw, &listen, dir, findings),
+        admin,
         listen,
         workers: workers(&raw.workers, findings),
         trusted_proxies: address::trusted_proxies(&raw.trusted_proxies, findings),
@@ -81,6 +84,7 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
             .and_then(|s| s.grace.copied())
             .unwrap_or(Duration::from_secs(30)),
         store,
+        redis: shared::shared(&raw.shared, dir, findings),
         identity: identity(raw, &auth.signing, findings),
         auth,
         anonymous: raw

@@ -4,7 +4,12 @@ use std::collections::HashSet;
 use std::net::Ipv6Addr;
 
 use super::super::checked::{HostPattern, PathOptions, PathRegex, Pattern, Segment};
-use super::super::diagnose::shown;
+use super::super::diagnose::{counted, shown};
+
+/// Characters of a path: what is built of it is as deep as the path has segments.
+pub const LONGEST: usize = 1024;
+/// An alternation may have many names.
+const LONGEST_REGEX: usize = 8 * 1024;
 
 /// What is wrong, which bytes of the text, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -79,6 +84,7 @@ pub fn prefix(text: &str) -> Result<Pattern, Fault> {
 ///
 /// `folds` says that some route asks for paths to be read without regard to case.
 pub fn regex(text: &str, options: PathOptions, folds: bool) -> Result<Pattern, Fault> {
+    refuse_longer(text, "regex", LONGEST_REGEX)?;
     let regex = match PathRegex::new(text, options, folds) {
         Ok(regex) => regex,
         Err(bad) => {
@@ -106,6 +112,7 @@ fn split(text: &str) -> Result<Vec<(std::ops::Range<usize>, bool)>, Fault> {
         let hint = format!("write `/{}`", text.trim_start());
         return fault("a path begins with `/`", 0..text.len(), hint);
     }
+    refuse_longer(text, "path", LONGEST)?;
     if text == "/" {
         return Ok(Vec::new());
     }
@@ -122,6 +129,14 @@ fn split(text: &str) -> Result<Vec<(std::ops::Range<usize>, bool)>, Fault> {
         start = end + 1;
     }
     Ok(parts)
+}
+
+fn refuse_longer(text: &str, what: &str, longest: usize) -> Result<(), Fault> {
+    if text.len() <= longest {
+        return Ok(());
+    }
+    let message = format!("this {what} has {}", counted(text.len(), "byte"));
+    fault(message, 0..text.len(), format!("at most {longest}"))
 }
 
 fn parameter(
@@ -337,6 +352,13 @@ mod tests {
         ] {
             assert!(path(bad).is_err(), "{bad}");
         }
+        assert!(path(&"/a".repeat(LONGEST / 2)).is_ok());
+        assert!(path(&"/a".repeat(LONGEST / 2 + 1)).is_err());
+        assert!(prefix(&"/a".repeat(50_000)).is_err());
+        let regex = |count| regex(&"/a".repeat(count), PathOptions::default(), false);
+        assert!(regex(200).is_ok());
+        let long = regex(LONGEST_REGEX / 2 + 1).unwrap_err();
+        assert_eq!(long.message, "this regex has 8194 bytes");
         assert_eq!(path("/a//b").unwrap_err().range, 2..4);
         assert_eq!(path("/ab/{x}y").unwrap_err().range, 4..8);
     }

@@ -1,10 +1,12 @@
 //! Routes: their patterns, rules, limits and the names they refer to.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use http::Method;
 
+use super::super::cel::Expression;
 use super::super::checked::{AuthMode, Cors, HostPattern, PathOptions, Pattern, Route, Tier};
 use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
@@ -26,7 +28,6 @@ pub const METHODS: &[&str] = &[
     "PATCH",
     "DELETE",
     "OPTIONS",
-    "TRACE",
     "ACL",
     "BASELINE-CONTROL",
     "BIND",
@@ -73,7 +74,11 @@ pub struct Names<'a> {
     cors: Option<Arc<Cors>>,
     /// Some route asks for paths to be read without regard to case.
     folds: bool,
+    /// Those read so far, by what they say and the parameters that they may: many routes have the same.
+    expressions: RefCell<HashMap<ExpressionKey, Expression>>,
 }
+
+type ExpressionKey = (String, Option<Vec<String>>);
 
 impl<'a> Names<'a> {
     /// `tiers` are the resolved ones.
@@ -95,7 +100,25 @@ impl<'a> Names<'a> {
                 let options = routes.0.iter().map(|at| path_options(&at.value));
                 options.into_iter().any(|options| options.case_insensitive)
             }),
+            expressions: RefCell::default(),
         }
+    }
+
+    /// # Errors
+    /// Everything that is wrong with the expression.
+    pub fn expression(
+        &self,
+        source: &str,
+        parameters: Option<&[&str]>,
+    ) -> Result<Expression, Vec<pattern::Fault>> {
+        let owned = parameters.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        let key = (source.to_owned(), owned);
+        if let Some(known) = self.expressions.borrow().get(&key) {
+            return Ok(known.clone());
+        }
+        let expression = Expression::compile(source, parameters)?;
+        let mut expressions = self.expressions.borrow_mut();
+        Ok(expressions.entry(key).or_insert(expression).clone())
     }
 
     /// The tier of a name; reports when the file declares none.
@@ -195,7 +218,7 @@ fn route(at: &At<RawRoute>, names: &Names<'_>, findings: &mut Findings) -> Optio
             }
             let rules = rules.value.0.iter();
             rules
-                .map(|at| rule::rule(at, pattern.as_ref(), names, findings))
+                .map(|at| rule::rule(at, pattern.as_ref(), path_options, names, findings))
                 .collect()
         }
     };
@@ -344,8 +367,8 @@ pub fn methods(raw: &Field<AtLeastOne<String>>, findings: &mut Findings) -> Opti
                 let finding = findings.error(at.span, message);
                 if matches!(upper.as_str(), "*" | "ANY" | "ALL") {
                     finding.hint("remove the key: without it every method is admitted");
-                } else if upper == "CONNECT" {
-                    finding.hint("the gateway refuses CONNECT on every route");
+                } else if matches!(upper.as_str(), "CONNECT" | "TRACE") {
+                    finding.hint(format!("the gateway refuses {upper} on every route"));
                 } else if let Some(near) = nearest(&upper, METHODS.iter().copied()) {
                     finding.hint(format!("did you mean `{near}`?"));
                 } else {

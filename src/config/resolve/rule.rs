@@ -1,20 +1,21 @@
 //! The rules of a route's `allow`.
 
 use super::super::cel::{Expression, Variable};
-use super::super::checked::{Pattern, Rule};
+use super::super::checked::{PathOptions, Pattern, Rule};
 use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, shown};
 use super::super::raw::RawRule;
 use super::claim::claims;
-use super::headers::Taken;
 use super::owner;
 use super::pattern::Fault;
 use super::route::{Names, report};
+use super::spelling;
 
 /// `pattern` is the route's, when it could be read: owners name its parameters.
 pub fn rule(
     at: &At<RawRule>,
     pattern: Option<&Pattern>,
+    options: PathOptions,
     names: &Names<'_>,
     findings: &mut Findings,
 ) -> Rule {
@@ -52,6 +53,13 @@ pub fn rule(
         Some(raw) => owner::owner(raw, pattern, findings),
         None => (None, None),
     };
+    let cel = raw
+        .cel
+        .given()
+        .and_then(|text| cel(text, pattern, names, findings).map(|cel| (text, cel)));
+    if let Some((text, expression)) = &cel {
+        spelling::warn(text, expression, options, findings);
+    }
     let values = |list: Vec<&At<String>>| list.into_iter().map(|at| at.value.clone()).collect();
     Rule {
         superuser: raw.superuser.copied(),
@@ -62,21 +70,18 @@ pub fn rule(
         roles: values(roles),
         scopes: values(scopes),
         claims: claims(&raw.claims, findings),
-        cel: raw
-            .cel
-            .given()
-            .and_then(|text| cel(text, pattern, &names.headers, findings)),
+        cel: cel.map(|(_, expression)| expression),
     }
 }
 
 fn cel(
     text: &At<String>,
     pattern: Option<&Pattern>,
-    taken: &Taken,
+    names: &Names<'_>,
     findings: &mut Findings,
 ) -> Option<Expression> {
     let parameters = pattern.map(Pattern::parameters);
-    let expression = match Expression::compile(&text.value, parameters.as_deref()) {
+    let expression = match names.expression(&text.value, parameters.as_deref()) {
         Ok(expression) => expression,
         Err(faults) => {
             for fault in faults {
@@ -87,7 +92,7 @@ fn cel(
     };
     for variable in expression.variables() {
         if let Variable::Header(name) = variable
-            && !taken.is_of_callers(name)
+            && !names.headers.is_of_callers(name)
         {
             let start = text.value.find(name.as_str()).unwrap_or_default();
             let fault = Fault {

@@ -1,12 +1,12 @@
 //! Upstreams and their targets.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use http::Uri;
 
-use super::super::checked::{Listen, Target, Upstream};
+use super::super::checked::{Admin, Listen, Target, Upstream};
 use super::super::decode::{At, AtLeastOne, Field, Named};
 use super::super::diagnose::{Findings, shown};
 use super::super::raw::{RawRoute, RawUpstream};
@@ -116,10 +116,12 @@ fn target(text: &str) -> Result<Target, (String, String)> {
     })
 }
 
-/// A gateway that is its own upstream would ask itself until it has no connections left.
+/// A gateway that is its own upstream would ask itself until it has no connections left, or tell the public
+/// what is for its operators.
 pub fn refuse_loops(
     upstreams: &Field<Named<RawUpstream>>,
     listen: &[Listen],
+    admin: &Admin,
     findings: &mut Findings,
 ) {
     let named = upstreams.get().map_or(&[][..], |named| &named.0);
@@ -128,30 +130,40 @@ pub fn refuse_loops(
         let Ok(target) = target(&at.value) else {
             continue;
         };
-        let is_own = |l: &Listen| l.address.port() == target.port && is_at(&target.host, l);
-        if listen.iter().any(is_own) {
-            let message = format!("{} is where this gateway listens", shown(&at.value));
-            findings
-                .error(at.span, message)
-                .hint("a target is the address of the backend");
-        }
+        let is_own = |address: SocketAddr| {
+            address.port() == target.port && is_at(&target.host, address.ip().to_canonical())
+        };
+        let what = if listen.iter().any(|listen| is_own(listen.address)) {
+            "listens"
+        } else if admin.address.is_some_and(is_own) {
+            "serves administration"
+        } else {
+            continue;
+        };
+        let message = format!("{} is where this gateway {what}", shown(&at.value));
+        findings
+            .error(at.span, message)
+            .hint("a target is the address of the backend");
     }
 }
 
-/// Whether the host is one that the gateway certainly answers for.
-fn is_at(host: &str, listen: &Listen) -> bool {
+/// Whether the host is one for which the gateway certainly answers where it listens.
+fn is_at(host: &str, listens_at: IpAddr) -> bool {
     let ip = match host {
         "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        _ => host.parse().ok(),
+        _ => host.parse().ok().map(|ip: IpAddr| ip.to_canonical()),
     };
-    let listens_at = listen.address.ip();
+    let Some(ip) = ip else {
+        return false;
+    };
     // Listening at `::` takes IPv4 as well.
-    let is_any = |ip: IpAddr| {
-        listens_at.is_unspecified()
-            && (listens_at.is_ipv6() || ip.is_ipv4())
-            && (ip.is_loopback() || ip.is_unspecified())
-    };
-    ip.is_some_and(|ip| ip == listens_at || is_any(ip))
+    let takes_any = listens_at.is_unspecified() && (listens_at.is_ipv6() || ip.is_ipv4());
+    // Who connects to no address in particular gets to this machine.
+    let is_here = ip.is_loopback() || ip.is_unspecified();
+    let is_same_family = ip.is_ipv4() == listens_at.is_ipv4();
+    ip == listens_at
+        || (takes_any && is_here)
+        || (is_same_family && ip.is_unspecified() && listens_at.is_loopback())
 }
 
 pub fn warn_of_unused(

@@ -15,10 +15,10 @@ use serde_json::{Map, Value, json};
 
 use super::checked::{
     AccessLog, Admin, Assertion, Config, HeaderLine, Identity, LimitsHeaders, Log, Preset, Rate,
-    Store, Target, Tier, Upstream, UserId,
+    Redis, Route, Store, Target, Tier, Upstream, UserId,
 };
 use super::secret::{HIDDEN, Secret, credentials_in, key_in};
-use super::units::RATE_UNITS;
+use super::text::pace_text;
 
 /// The whole configuration, as JSON.
 pub fn shown(config: &Config) -> Value {
@@ -29,6 +29,7 @@ pub fn shown(config: &Config) -> Value {
         trusted_proxies,
         shutdown_grace,
         store,
+        redis,
         auth,
         tiers,
         anonymous,
@@ -53,6 +54,7 @@ pub fn shown(config: &Config) -> Value {
         "trusted_proxies": proxies,
         "shutdown": { "grace": duration(*shutdown_grace) },
         "store": of_store(store),
+        "shared": redis.as_ref().map(of_redis),
         "auth": auth::shown(auth),
         "tiers": named(tiers.iter().map(|(name, tier)| (name, of_tier(tier)))),
         "anonymous": anonymous.as_ref().map(|rate| with_rate(json!({}), Some(rate))),
@@ -71,6 +73,11 @@ pub fn shown_routes(config: &Config) -> Value {
     finished(Value::Array(route::all(config)))
 }
 
+/// One of them.
+pub fn shown_route(route: &Route, config: &Config) -> Value {
+    finished(route::one(route, config))
+}
+
 fn of_admin(admin: &Admin) -> Value {
     let Admin { address, socket } = admin;
     json!({
@@ -85,6 +92,11 @@ fn of_store(store: &Store) -> Value {
         // The URL holds a password; this says where it leads.
         Store::Postgres(postgres) => json!(postgres.shown),
     }
+}
+
+fn of_redis(redis: &Redis) -> Value {
+    let Redis { url: _, shown } = redis;
+    json!({ "redis": shown })
 }
 
 fn of_tier(tier: &Tier) -> Value {
@@ -204,15 +216,8 @@ fn duration(duration: Duration) -> String {
 
 /// A rate as the file would have it, without its burst; `None` is unlimited.
 fn pace(rate: Option<&Rate>) -> String {
-    let Some(rate) = rate else {
-        return "unlimited".to_owned();
-    };
-    let seconds = rate.period.as_secs();
-    let unit = RATE_UNITS.iter().find(|(_, length)| *length == seconds);
-    match unit {
-        Some((unit, _)) => format!("{}{unit}", rate.count),
-        None => format!("{}/{}", rate.count, duration(rate.period)),
-    }
+    let text = |rate: &Rate| pace_text(rate.count.get(), rate.period.as_secs());
+    rate.map_or_else(|| "unlimited".to_owned(), text)
 }
 
 /// Adds `rate` and `burst` to a mapping.

@@ -5,11 +5,12 @@ use serde_json::{Map, Value, json};
 
 use super::super::cel::Expression;
 use super::super::checked::{
-    AddressRules, AuthMode, Concurrency, Config, Cors, Guard, HeaderEdits, HostPattern,
-    HostRewrite, Limit, LookUp, Mode, Networks, Origins, Owner, PathOptions, Pattern, Rate,
-    Rewrite, Route, RouteHeader, Rule, SecurityHeaders, Segment, TrailingSlash,
+    AddressRules, Concurrency, Config, Cors, Guard, HeaderEdits, HostPattern, HostRewrite, Limit,
+    LookUp, Mode, Networks, Origins, Owner, PathOptions, Rate, Rewrite, Route, RouteHeader, Rule,
+    SecurityHeaders, TrailingSlash,
 };
 use super::super::secret::shown_header;
+use super::super::text::pattern_key;
 use super::{duration, lines, named, with_rate};
 
 /// In the order of the file.
@@ -18,7 +19,7 @@ pub fn all(config: &Config) -> Vec<Value> {
     routes.map(|route| one(route, config)).collect()
 }
 
-fn one(route: &Route, config: &Config) -> Value {
+pub(super) fn one(route: &Route, config: &Config) -> Value {
     let Route {
         name,
         pattern,
@@ -49,12 +50,7 @@ fn one(route: &Route, config: &Config) -> Value {
     let networks =
         |networks: &Networks| networks.iter().map(ToString::to_string).collect::<Vec<_>>();
     let parameters = pattern.parameters();
-    let auth = match auth {
-        AuthMode::Required => "required",
-        AuthMode::Optional => "optional",
-        AuthMode::None => "none",
-    };
-    let (kind, text) = of_pattern(pattern);
+    let (kind, text) = pattern_key(pattern);
     let limits = limits.as_ref();
     let rules: Vec<_> = allow.iter().map(|rule| of_rule(rule, config)).collect();
     let headers = headers
@@ -66,7 +62,7 @@ fn one(route: &Route, config: &Config) -> Value {
         "methods": some(methods.iter().map(Method::as_str).collect::<Vec<_>>()),
         "hosts": some(hosts.iter().map(HostPattern::to_string).collect::<Vec<_>>()),
         "headers": Value::Object(headers.collect()),
-        "auth": auth,
+        "auth": auth.as_str(),
         "allow": some(rules),
         "limits": limits.map(|limits| limits.iter().map(of_limit).collect::<Vec<_>>()),
         "concurrency": concurrency.as_ref().map(of_concurrency),
@@ -87,22 +83,6 @@ fn one(route: &Route, config: &Config) -> Value {
 /// What an empty list means is that the key is not there.
 fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
-}
-
-/// A route's key for it, and its value.
-fn of_pattern(pattern: &Pattern) -> (&'static str, String) {
-    match pattern {
-        Pattern::Path(segments) => {
-            let segments = segments.iter().map(|segment| match segment {
-                Segment::Literal(text) => format!("/{text}"),
-                Segment::Param(name) => format!("/{{{name}}}"),
-                Segment::Rest(name) => format!("/{{*{name}}}"),
-            });
-            ("path", segments.collect())
-        }
-        Pattern::Prefix(literals) => ("prefix", format!("/{}", literals.join("/"))),
-        Pattern::Regex(regex) => ("regex", regex.text().to_owned()),
-    }
 }
 
 fn of_path_options(options: PathOptions) -> Value {
@@ -194,15 +174,11 @@ fn of_rule(rule: &Rule, config: &Config) -> Value {
         .iter()
         .map(|claim| (claim.name.clone(), claim.value.clone()));
     let claims: Map<String, Value> = claims.collect();
-    let min_tier = min_rank.and_then(|rank| {
-        let mut tiers = config.tiers.iter();
-        tiers.find(|(_, tier)| tier.rank == rank)
-    });
     json!({
         "superuser": superuser,
         "owner": owner.as_ref().map(of_owner).or_else(|| look_up.as_ref().map(of_look_up)),
         "tiers": some(tiers.clone()),
-        "min_tier": min_tier.map(|(name, _)| name),
+        "min_tier": min_rank.and_then(|rank| config.tier_of_rank(rank)),
         "roles": some(roles.clone()),
         "scopes": some(scopes.clone()),
         "claims": (!claims.is_empty()).then_some(claims),

@@ -20,7 +20,7 @@ use crate::request::{Facts, Peer};
 use crate::route::{Table, find, sample};
 
 /// That every test asks for.
-const PATH: &str = "/users/al%20ice/x/y?q=1";
+const PATH: &str = "/users/al~ice/x/y?q=1";
 const ID: HeaderValue = HeaderValue::from_static("the-request-id");
 
 fn headers(lines: &[(&str, &str)]) -> HeaderMap {
@@ -453,12 +453,12 @@ fn templates_are_filled_in() {
         (vec![user(UserField::Scopes)], "a b"),
         (vec![text("s="), user(UserField::IsSuperuser)], "s=false"),
         (vec![claim("org"), text("/"), claim("level")], "acme/3"),
-        (vec![Part::Value(Variable::Path(0))], "al%20ice"),
+        (vec![Part::Value(Variable::Path(0))], "al~ice"),
         (vec![Part::Value(Variable::Path(1))], "x/y"),
         (vec![of_request(RequestField::Id)], "the-request-id"),
         (vec![of_request(RequestField::Method)], "GET"),
         (vec![of_request(RequestField::Host)], "a.test"),
-        (vec![of_request(RequestField::Path)], "/users/al%20ice/x/y"),
+        (vec![of_request(RequestField::Path)], "/users/al~ice/x/y"),
         (vec![of_request(RequestField::Ip)], "192.0.2.7"),
         (vec![of_request(RequestField::Scheme)], "http"),
     ];

@@ -12,6 +12,15 @@ use crate::config::checked::{self, JsonPointer};
 use crate::forward::Directory;
 use crate::route::sample;
 
+thread_local! {
+    // Tests run on threads of their own, and each on one.
+    static NOW: Cell<Instant> = Cell::new(Instant::now());
+}
+
+fn advance(span: Duration) {
+    NOW.set(NOW.get() + span);
+}
+
 /// An upstream that answers every request with the same bytes.
 #[derive(Default)]
 struct Origin {
@@ -87,7 +96,7 @@ impl Scene {
         let upstreams = Arc::new(Upstreams::build(&config, &Directory::default()));
         Scene {
             origins,
-            look_ups: Arc::new(LookUps::of(&config)),
+            look_ups: Arc::new(LookUps::with_clock(&config, || NOW.get())),
             pools: WorkerPools::build(&upstreams, None),
             upstreams,
         }
@@ -142,7 +151,7 @@ fn all_that_ask_the_same_at_once_share_one_request() {
             (Ok("alice".into()), Ok("alice".into()), Ok("7".into()))
         );
         assert_eq!(scene.origins[0].times_asked(), 1);
-        assert!(scene.look_ups.queues[0].under_way().is_empty());
+        assert!(scene.look_ups.flights[0].count() == 0);
     });
 }
 
@@ -178,14 +187,42 @@ fn answers_are_remembered_by_all_that_was_asked() {
 #[test]
 fn what_has_grown_old_is_asked_again() {
     run(async |scene| {
-        assert!(scene.ask(0, "/posts/7", "/by").await.is_ok());
-        let key = "0  /posts/7";
-        let mut known = scene.look_ups.known.get(key).unwrap();
-        known.until = Instant::now();
-        scene.look_ups.known.insert(key.into(), known);
+        let (by, n) = ("/by", "/n");
+        assert!(scene.ask(0, "/posts/7", by).await.is_ok());
         scene.origins[0].says(200, br#"{"by":"bob"}"#);
-        assert_eq!(scene.ask(0, "/posts/7", "/by").await.as_deref(), Ok("bob"));
+        advance(REMEMBERED / 2);
+        assert_eq!(scene.ask(0, "/posts/7", n).await.as_deref(), Ok("7"));
+        advance(REMEMBERED / 2);
+        // What was found in it is as old as the answer itself.
+        assert!(scene.ask(0, "/posts/7", n).await.is_err());
+        assert_eq!(scene.ask(0, "/posts/7", by).await.as_deref(), Ok("bob"));
         assert_eq!(scene.origins[0].times_asked(), 2);
+
+        scene.origins[0].says(500, b"");
+        assert!(scene.ask(0, "/posts/8", by).await.is_err());
+        scene.origins[0].says(200, br#"{"by":"bob"}"#);
+        assert!(scene.ask(0, "/posts/8", by).await.is_err());
+        advance(FAILURE_REMEMBERED);
+        assert_eq!(scene.ask(0, "/posts/8", by).await.as_deref(), Ok("bob"));
+    });
+}
+
+#[test]
+fn an_answer_is_read_once_for_each_field() {
+    run(async |scene| {
+        for field in ["/by", "/n"] {
+            assert!(scene.ask(0, "/posts/7", field).await.is_ok());
+        }
+        // Whoever reads it again finds another one.
+        let key = "0  /posts/7";
+        let mut known = scene.look_ups.answers.get(key).unwrap();
+        known.answer = Ok(Bytes::from_static(b"{}"));
+        scene.look_ups.answers.insert(key.into(), known);
+        for (field, value) in [("/by", "alice"), ("/n", "7")] {
+            let found = scene.ask(0, "/posts/7", field).await;
+            assert_eq!(found.as_deref(), Ok(value));
+        }
+        assert!(scene.ask(0, "/posts/7", "/x").await.is_err());
     });
 }
 
@@ -217,6 +254,11 @@ fn what_is_no_answer_says_why() {
                 b"{\"by\":null}",
                 "was answered with neither text nor a whole number at `/by`",
             ),
+            (
+                200,
+                b"{\"by\":\"alice\",\"x\":\"\xff\"}",
+                "was answered with no UTF-8",
+            ),
             (200, &large, "was not answered whole: length limit exceeded"),
         ]
         .into_iter()
@@ -232,12 +274,17 @@ fn what_is_no_answer_says_why() {
         *origin.answer.borrow_mut() = b"HTTP/1.1 200 X\r\nTransfer-Encoding: gzip\r\n\r\n".to_vec();
         let told = scene.ask(0, "/coding", "/by").await.unwrap_err();
         assert!(told.contains("failed: "), "{told}");
+        let packed =
+            b"HTTP/1.1 200 X\r\nContent-Encoding: gzip\r\nContent-Length: 14\r\n\r\n".as_slice();
+        *origin.answer.borrow_mut() = [packed, b"{\"by\":\"alice\"}".as_slice()].concat();
+        let told = scene.ask(0, "/packed", "/by").await.unwrap_err();
+        assert_eq!(told, "GET /packed was answered in a content coding");
         origin.is_mute.set(true);
         let told = scene.ask(0, "/mute", "/by").await.unwrap_err();
         assert!(told.contains("failed: "), "{told}");
         assert!(scene.ask(0, "no path", "/by").await.is_err());
         assert!(scene.ask(9, "/posts/7", "/by").await.is_err());
-        assert!(scene.look_ups.queues[0].under_way().is_empty());
+        assert!(scene.look_ups.flights[0].count() == 0);
     });
 }
 
@@ -265,23 +312,38 @@ fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
 }
 
 #[test]
+fn it_is_asked_anew_when_the_worker_of_whoever_asked_first_ends() {
+    run(async |scene| {
+        let worker = LocalSet::new();
+        worker
+            .run_until(async {
+                let mut first = Box::pin(scene.ask(0, "/posts/7", "/by"));
+                assert!(futures_poll(&mut first).is_none());
+            })
+            .await;
+        let mut second = Box::pin(scene.ask(0, "/posts/7", "/by"));
+        assert!(futures_poll(&mut second).is_none());
+        assert_eq!(scene.look_ups.flights[0].count(), 1);
+        drop(worker);
+        assert_eq!(second.await.as_deref(), Ok("alice"));
+    });
+}
+
+#[test]
 fn no_more_than_so_many_are_under_way() {
     run(async |scene| {
+        let flights = RefCell::new(Vec::new());
         for nth in 0..UNDER_WAY {
-            let (_, told) = watch::channel(None);
             let key = format!("0  /{nth}");
-            scene.look_ups.queues[0]
-                .under_way()
-                .insert(key.into(), told);
+            let begin = |flight| flights.borrow_mut().push(flight);
+            let begun = scene.look_ups.flights[0].begin(&key, || None, begin);
+            assert!(begun.is_ok());
         }
         let told = scene.ask(0, "/posts/7", "/by").await;
         assert_eq!(
             told.unwrap_err(),
             "GET /posts/7 has to wait for too many others"
         );
-        // One whose work was dropped tells nothing.
-        let told = scene.ask(0, "/1", "/by").await;
-        assert_eq!(told.unwrap_err(), "GET /1 broke off");
         assert_eq!(scene.origins[0].times_asked(), 0);
         // Another upstream has room of its own.
         assert!(scene.ask(1, "/posts/7", "/by").await.is_ok());

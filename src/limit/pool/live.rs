@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use super::{BUCKET, Pool, WAYS};
+use super::{CELLS, Pool, WAYS};
 use crate::limit::names::Name;
 use crate::limit::word::Word;
 
@@ -33,8 +33,7 @@ impl Pool {
     }
 
     fn live(&self, number: usize, later: u64) -> Option<Live<'_>> {
-        let cell = self.first + number / WAYS * BUCKET + number % WAYS;
-        let state = &self.cells[cell + WAYS];
+        let state = &self.cells[self.first + number * CELLS + 1];
         let word = Word(state.load(Ordering::Acquire));
         if word == Word::BUSY || word.time() <= later {
             return None;

@@ -39,7 +39,7 @@ fn passes(pool: &Pool, key: u64, now: u64, burst: u64) -> u64 {
 fn cells_of(pool: &Pool, key: u64) -> usize {
     let keys = (0..pool.buckets).flat_map(|bucket| {
         let first = pool.first + bucket * BUCKET;
-        &pool.cells[first..first + WAYS]
+        pool.cells[first..first + BUCKET].iter().step_by(CELLS)
     });
     keys.filter(|cell| cell.load(Ordering::Acquire) == key)
         .count()

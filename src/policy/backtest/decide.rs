@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use http::Method;
-use http::header::HeaderMap;
+use http::header::{HeaderMap, HeaderName};
 
+use super::super::caller::is_read;
 use super::super::explain::at_once;
 use super::super::stages::Stages;
 use super::record::Record;
@@ -75,6 +76,12 @@ pub fn decide(stages: &Stages, record: &Record, sender: &Sender<'_>) -> Verdict 
         host: &record.host,
         peer: &peer,
     };
+    // Before the route is looked for: a preflight takes that of the method it asks about.
+    if record.user.is_none()
+        && let Some(index) = preflight(stages, &facts)
+    {
+        return Verdict::Untold(PREFLIGHT, Some(index));
+    }
     let matched = match route::find(&stages.table, &facts) {
         Ok(matched) => matched,
         Err(refusal) => return Verdict::Deny(code(&refusal), None),
@@ -85,27 +92,23 @@ pub fn decide(stages: &Stages, record: &Record, sender: &Sender<'_>) -> Verdict 
     let Some(route) = stages.config.routes.get(index) else {
         return Verdict::Untold(UNLOGGED, None);
     };
-    if record.method == Method::OPTIONS && route.cors.is_some() && record.user.is_none() {
-        return Verdict::Untold(PREFLIGHT, Some(index));
-    }
-    let admission = match limit::admit(&stages.limits, &matched, &facts) {
+    let admission = match limit::at_once(limit::admit(&stages.limits, &matched, &facts)) {
         Ok(admission) => admission,
         Err(refusal) => return Verdict::Deny(code(&refusal), Some(index)),
     };
+    let sender = match sender {
+        Sender::Account { principal, .. } if !is_read(principal, &stages.config) => &Sender::Nobody,
+        sender => sender,
+    };
     let principal = match identify(route, sender) {
         Ok(principal) => principal,
-        // What is in shadow refuses nobody, who is nobody then.
-        Err(_) if route.shadow.auth => Principal::Anonymous,
         Err(Refused::By(code)) => return Verdict::Deny(code, Some(index)),
         Err(Refused::Untold) => return Verdict::Untold(UNKNOWN_SENDER, Some(index)),
     };
     let is_known = matches!(sender, Sender::Account { is_known: true, .. });
     let outcomes = authz::explain(&stages.policies, &matched, &principal, &facts, &Unasked);
     let outcomes = at_once(outcomes).unwrap_or_default();
-    let rules = match route.shadow.allow {
-        true => &[][..],
-        false => &route.allow,
-    };
+    let rules = in_force(route);
     if principal.user().is_some() && !rules.is_empty() {
         match judge(rules, &outcomes, is_known) {
             Some(true) => {}
@@ -122,7 +125,9 @@ pub fn decide(stages: &Stages, record: &Record, sender: &Sender<'_>) -> Verdict 
         Decision::Asks(asking) => at_once(asking.ask(&facts, &Unasked)).transpose(),
     });
     let taken = permitted.and_then(|permit| match permit.filter(|_| is_counted) {
-        Some(permit) => limit::take(&stages.limits, admission, permit, &facts).map(drop),
+        Some(permit) => {
+            limit::at_once(limit::take(&stages.limits, admission, permit, &facts)).map(drop)
+        }
         // Whose tier is not known has a quota that is not known.
         None => Ok(()),
     });
@@ -139,6 +144,41 @@ fn add_headers(stages: &Stages, record: &Record, headers: &mut HeaderMap) {
     for header in before.map_or(&[][..], |route| &route.headers) {
         headers.append(header.name.clone(), header.value.clone());
     }
+}
+
+/// The route with `cors` that may have been asked about, if a browser asked: by which method and with
+/// which headers the request would come, the log does not hold.
+fn preflight(stages: &Stages, facts: &Facts<'_>) -> Option<usize> {
+    if facts.head.method != Method::OPTIONS {
+        return None;
+    }
+    let usual = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+    ];
+    let routes = || stages.config.routes.iter();
+    let listed = routes().filter(|route| route.cors.is_some());
+    let listed = listed.flat_map(|route| &route.methods);
+    let listed = listed.filter(|method| !usual.contains(method));
+    let named = routes().flat_map(|route| &route.headers);
+    let named: Vec<HeaderName> = named.map(|header| header.name.clone()).collect();
+    usual.iter().chain(listed).find_map(|method| {
+        [&[][..], &named].into_iter().find_map(|announced| {
+            let found = route::find_announced(&stages.table, facts, method, announced);
+            match found.ok()?.destination {
+                Destination::Route(index) => {
+                    let route = stages.config.routes.get(index)?;
+                    route.cors.is_some().then_some(index)
+                }
+                Destination::AuthApi => None,
+            }
+        })
+    })
 }
 
 /// No upstream is asked: what it would say today is not what it said then.
@@ -160,15 +200,31 @@ enum Refused {
 }
 
 fn identify(route: &Route, sender: &Sender<'_>) -> Result<Principal, Refused> {
+    let refused = |code| match route.shadow.auth {
+        // What is in shadow refuses nobody, who is nobody then.
+        true => Ok(Principal::Anonymous),
+        false => Err(Refused::By(code)),
+    };
+    let needs_somebody = route.auth == AuthMode::Required && !route.shadow.auth;
     match (route.auth, sender) {
         (AuthMode::None, _) => Ok(Principal::Anonymous),
-        (_, Sender::Refused(code)) => Err(Refused::By(code)),
+        (_, Sender::Refused(code)) => refused(code),
         (_, Sender::Account { principal, .. }) => Ok((*principal).clone()),
-        (AuthMode::Required, Sender::Nobody) => Err(Refused::By("token-missing")),
+        (AuthMode::Required, Sender::Nobody) => refused("token-missing"),
         (AuthMode::Optional, Sender::Nobody) => Ok(Principal::Anonymous),
         // Whatever it had, it was most likely good.
-        (AuthMode::Optional, Sender::Hidden) if route.allow.is_empty() => Ok(Principal::Anonymous),
-        (AuthMode::Required | AuthMode::Optional, Sender::Hidden) => Err(Refused::Untold),
+        (_, Sender::Hidden) if !needs_somebody && in_force(route).is_empty() => {
+            Ok(Principal::Anonymous)
+        }
+        (_, Sender::Hidden) => Err(Refused::Untold),
+    }
+}
+
+/// The rules that refuse somebody.
+fn in_force(route: &Route) -> &[Rule] {
+    match route.shadow.allow {
+        true => &[],
+        false => &route.allow,
     }
 }
 

@@ -8,7 +8,6 @@ mod report;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -19,7 +18,7 @@ use crate::authn::Principal;
 use crate::config::checked::AuthMode;
 use crate::config::policy_test::{Credential, TestCaller};
 use crate::config::{Config, Plans};
-use crate::limit::{Clock, Hands, Slots};
+use crate::limit::{Clock, Counters, Hands, Slots};
 
 use decide::Sender;
 use past::Past;
@@ -29,6 +28,12 @@ pub use report::Report;
 /// Accounts that are remembered; when there are more, all are looked up again.
 const MOST_REMEMBERED: usize = 100_000;
 
+/// Lines that lie further apart than this are of different logs, which share no counters.
+const LONGEST_GAP: Duration = Duration::from_secs(100 * DAY);
+/// How long one clock runs; counters hold the times of nine years.
+const LONGEST_RUN: Duration = Duration::from_secs(8 * 365 * DAY);
+const DAY: u64 = 24 * 60 * 60;
+
 /// An account as it is now, or that it is not known.
 pub type LookUp<'l> = &'l mut dyn FnMut(Uuid) -> Option<TestCaller>;
 
@@ -36,8 +41,9 @@ pub type LookUp<'l> = &'l mut dyn FnMut(Uuid) -> Option<TestCaller>;
 pub struct Backtest {
     stages: Stages,
     hands: Hands,
-    /// The latest time that the clock of the limits was set to, since 1970.
-    now: Option<Duration>,
+    /// When the clock of the limits began and the latest time that it was set to, since 1970.
+    times: Option<(Duration, Duration)>,
+    plans: Plans,
     senders: HashMap<(Uuid, bool), Known>,
     /// Names of routes that looked for credentials and let callers pass without.
     looking: HashSet<String>,
@@ -56,11 +62,13 @@ impl Backtest {
     /// `plans` are the tiers and limit rules of the store; of each group of requests so many `examples` are kept.
     pub fn new(config: Config, endpoints: Vec<String>, plans: &Plans, examples: usize) -> Backtest {
         let (clock, hands) = Clock::manual();
-        let stages = Stages::build_with(config, endpoints, plans, clock, Arc::new(Slots::new()));
+        let counters = Counters::new(Slots::new(), clock);
+        let stages = Stages::build_with(config, endpoints, plans, counters);
         Backtest {
             stages,
             hands,
-            now: None,
+            times: None,
+            plans: plans.clone(),
             senders: HashMap::new(),
             looking: HashSet::new(),
             report: Report::new(examples),
@@ -127,10 +135,16 @@ impl Backtest {
 
     /// Time does not go back: lines are written when a request ends, and told by when it began.
     fn advance(&mut self, time: Duration) {
-        let before = *self.now.get_or_insert(time);
-        if let Some(passed) = time.checked_sub(before) {
+        let (began, before) = *self.times.get_or_insert((time, time));
+        let is_apart = time.abs_diff(before) > LONGEST_GAP;
+        if is_apart || time.saturating_sub(began) > LONGEST_RUN {
+            let (clock, hands) = Clock::manual();
+            self.stages.limit_anew(&self.plans, clock);
+            self.hands = hands;
+            self.times = Some((time, time));
+        } else if let Some(passed) = time.checked_sub(before) {
             self.hands.advance(passed);
-            self.now = Some(time);
+            self.times = Some((began, time));
         }
     }
 

@@ -1,6 +1,7 @@
 //! One line of the access log, as far as it says what was decided on.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use http::header::{HOST, HeaderValue};
@@ -10,6 +11,9 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
+
+/// The years 2000 to 2099, since 1970. No gateway wrote at another time.
+const TIMES: Range<Duration> = Duration::from_secs(946_684_800)..Duration::from_secs(4_102_444_800);
 
 /// As it stands in the log. What else there is takes no part.
 #[derive(Debug, Deserialize)]
@@ -63,9 +67,13 @@ impl Record {
     pub fn read(line: &[u8]) -> Option<Record> {
         let line: Line = serde_json::from_slice(line).ok()?;
         let time = OffsetDateTime::parse(&line.time, &Rfc3339).ok()?;
+        let time = Duration::try_from(time - OffsetDateTime::UNIX_EPOCH).ok()?;
+        if !TIMES.contains(&time) {
+            return None;
+        }
         line.path.parse::<Uri>().ok()?;
         Some(Record {
-            time: Duration::try_from(time - OffsetDateTime::UNIX_EPOCH).ok()?,
+            time,
             method: Method::from_bytes(line.method.as_bytes()).ok()?,
             is_key: line.auth == "api_key",
             time_text: line.time,

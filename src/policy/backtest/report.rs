@@ -39,14 +39,18 @@ type Key = (String, String, String);
 #[derive(Debug, Default)]
 pub struct Report {
     examples: usize,
+    /// Requests of the log, whether decided on or not.
     pub requests: u64,
+    /// Lines of the log that are no requests.
     pub bad_lines: u64,
+    /// Requests on which both decide alike.
     pub same: u64,
     groups: BTreeMap<Key, Group>,
     /// By why, and the route.
     untold: BTreeMap<(&'static str, String), u64>,
-    /// Beyond [`MOST_GROUPS`].
+    /// Those of each that are beyond [`MOST_GROUPS`].
     ungrouped: u64,
+    untold_ungrouped: u64,
 }
 
 impl Report {
@@ -78,7 +82,7 @@ impl Report {
                 {
                     *self.untold.entry((why, route)).or_default() += 1;
                 } else {
-                    self.ungrouped += 1;
+                    self.untold_ungrouped += 1;
                 }
                 return;
             }
@@ -142,6 +146,7 @@ impl Report {
             "bad_lines": self.bad_lines,
             "differences": groups.collect::<Vec<_>>(),
             "not_told": untold.collect::<Vec<_>>(),
+            "ungrouped": { "different": self.ungrouped, "not_told": self.untold_ungrouped },
         })
     }
 }
@@ -211,11 +216,23 @@ impl fmt::Display for Report {
                 );
             }
         }
+        if self.ungrouped > 0 {
+            text += &format!(
+                "{} more would be decided differently, in more ways than are told apart\n",
+                self.ungrouped
+            );
+        }
         for ((why, route), requests) in &self.untold {
             let route = some(route).map_or_else(String::new, |route| format!("  route {route}"));
             text += &format!("not told: {why}{route}: {requests}\n");
         }
-        let untold: u64 = self.untold.values().sum();
+        if self.untold_ungrouped > 0 {
+            text += &format!(
+                "{} more are not told, for more reasons and routes than are told apart\n",
+                self.untold_ungrouped
+            );
+        }
+        let untold = self.untold.values().sum::<u64>() + self.untold_ungrouped;
         text += &format!(
             "{} requests: {} as before, {} different, {untold} not told; {} bad lines\n",
             self.requests,

@@ -32,8 +32,12 @@ fn look_up(id: Uuid) -> Option<TestCaller> {
 }
 
 fn config_of(routes: &str) -> Config {
+    config_with("", routes)
+}
+
+fn config_with(head: &str, routes: &str) -> Config {
     let text = format!(
-        "version: 1\ntiers: {{ free: {{ rank: 0 }}, pro: {{ rank: 1 }} }}\n\
+        "version: 1\n{head}\ntiers: {{ free: {{ rank: 0 }}, pro: {{ rank: 1 }} }}\n\
          upstreams: {{ app: {{ targets: http://a }} }}\nroutes:\n  - {{ upstream: app, {routes} }}\n"
     );
     let loaded = config::parse(&text, "g.yaml".as_ref(), &|_| None);
@@ -210,10 +214,29 @@ fn who_sent_a_request_is_as_far_as_somebody_looked() {
 }
 
 #[test]
+fn where_api_keys_are_not_read_whoever_had_one_is_nobody() {
+    let by_key = line(&json!({ "auth": "api_key" }));
+    for (enabled, auth, expected) in [
+        (true, "required", None),
+        (false, "required", Some("deny token-missing")),
+        (false, "optional", None),
+    ] {
+        let head = format!("auth: {{ api_keys: {{ enabled: {enabled} }} }}");
+        let config = config_with(&head, &format!("name: a, path: /a, auth: {auth}"));
+        let mut backtest = Backtest::new(config, Vec::new(), &Plans::default(), 1);
+        backtest.line(&by_key, &mut look_up);
+        let told = backtest.finish().to_json();
+        let new = told["differences"][0]["new"].as_str();
+        assert_eq!(new, expected, "{enabled} {auth}: {told:#}");
+    }
+}
+
+#[test]
 fn what_is_in_shadow_refuses_nobody_and_tells_who_was_nobody() {
     let required = "name: a, path: /a, auth: required";
     let shadow =
         "name: a, path: /a, auth: required, allow: [{ roles: [y] }], shadow: [auth, allow]";
+    let hidden = json!({ "user_id": null, "auth": "none" });
     let nobody = |code: &str| json!({ "user_id": null, "auth": "anonymous", "would_refuse": [format!("auth: {code}")] });
     for (routes, changes, expected) in [
         (shadow, &json!({}), "same"),
@@ -237,6 +260,26 @@ fn what_is_in_shadow_refuses_nobody_and_tells_who_was_nobody() {
             "name: a, path: /a, auth: required, ip: { deny: [192.0.2.0/24] }",
             &json!({}),
             "allow → deny forbidden",
+        ),
+        (
+            "name: a, path: /a, auth: required, shadow: [auth], allow: [{ tiers: [free] }]",
+            &hidden,
+            "it may have had credentials",
+        ),
+        (
+            "name: a, path: /a, auth: required, shadow: [auth], allow: [{ tiers: [free] }]",
+            &nobody("token-missing"),
+            "allow → deny token-missing",
+        ),
+        (
+            "name: a, path: /a, auth: required, shadow: [auth]",
+            &hidden,
+            "same",
+        ),
+        (
+            "name: a, path: /a, auth: required, shadow: [auth, allow], allow: [{ tiers: [free] }]",
+            &hidden,
+            "same",
         ),
     ] {
         assert_eq!(said(routes, changes), expected, "{routes} {changes}");
@@ -280,9 +323,39 @@ fn what_the_policy_did_not_decide_is_not_compared() {
     assert_eq!(said(routes, &login("deny")), "same");
     let users = json!({ "path": "/api/v1/users", "route": null });
     assert_eq!(said(routes, &users), "auth API → deny not-found");
+}
+
+#[test]
+fn what_may_have_been_a_preflight_is_not_told_whatever_methods_its_route_takes() {
     let preflight = json!({ "method": "OPTIONS", "user_id": null, "auth": "none" });
-    let cors = "name: a, path: /a, auth: required, cors: { origins: ['https://x.example'] }";
-    assert_eq!(said(cors, &preflight), "it may have been a preflight");
+    let untold = "it may have been a preflight";
+    let cors = "cors: { origins: ['https://x.example'] }";
+    for (route, expected) in [
+        ("auth: required", untold),
+        ("auth: required, methods: [GET]", untold),
+        ("auth: required, methods: [PURGE]", untold),
+        (
+            "auth: required, methods: [GET], headers: { X-B: '1' }",
+            untold,
+        ),
+        (
+            "auth: required, methods: [GET], hosts: [b.example]",
+            "allow → deny not-found",
+        ),
+    ] {
+        let routes = format!("name: a, path: /a, {cors}, {route}");
+        assert_eq!(said(&routes, &preflight), expected, "{route}");
+    }
+    let without = "name: a, path: /a, auth: required, methods: [GET]";
+    let refused = "allow → deny method-not-allowed";
+    assert_eq!(said(without, &preflight), refused, "nothing answers it");
+    let known = json!({ "method": "OPTIONS" });
+    let routes = format!("name: a, path: /a, {cors}, auth: required, methods: [GET]");
+    assert_eq!(
+        said(&routes, &known),
+        refused,
+        "a preflight has no credentials"
+    );
 }
 
 #[test]
@@ -304,6 +377,46 @@ fn limits_are_held_to_the_times_of_the_log() {
     // Of other callers, and of routes by header, which the route of then had.
     let routes = "name: a, path: /a, headers: { X-B: '1' }, auth: required, limits: []";
     assert_eq!(report(routes, &lines).same, 5);
+}
+
+#[test]
+fn a_time_at_which_no_gateway_wrote_makes_a_line_none_of_the_log() {
+    let routes = "name: a, path: /a, auth: required, limits: [{ name: w, key: ip, rate: 2/min }]";
+    let at = |time: &str| line(&json!({ "time": time }));
+    let lines = [
+        "9999-12-31T23:59:59Z",
+        "1970-01-01T00:00:00Z",
+        "2000-01-01T00:00:00Z",
+        "2026-01-01T00:00:00Z",
+        "9999-01-01T00:00:00Z",
+        "2026-01-01T00:00:00Z",
+        "2026-01-01T00:00:00Z",
+        "2099-12-31T23:59:59Z",
+        "2026-01-01T00:00:01Z",
+        "2026-01-01T00:00:01Z",
+        "2026-01-01T00:00:01Z",
+    ]
+    .map(at);
+    let told = report(routes, &lines).to_json();
+    assert_eq!(
+        (&told["bad_lines"], &told["requests"]),
+        (&json!(3), &json!(8)),
+        "{told:#}"
+    );
+    // The third at either time.
+    assert_eq!(told["differences"][0]["requests"], 2, "{told:#}");
+}
+
+#[test]
+fn a_log_of_many_years_is_held_to_its_limits_to_its_end() {
+    let routes = "name: a, path: /a, auth: required, limits: [{ name: w, key: user, rate: 2/d }]";
+    let months = (2001..2031).flat_map(|year| (1..=12).map(move |month| (year, month)));
+    let lines = months.flat_map(|(year, month)| {
+        let time = format!("{year}-{month:02}-01T00:00:00Z");
+        vec![line(&json!({ "time": time })); 3]
+    });
+    let report = report(routes, &lines.collect::<Vec<_>>());
+    assert_eq!((report.different(), report.same), (360, 720));
 }
 
 #[test]
@@ -339,8 +452,29 @@ fn kinds_of_difference_are_bounded() {
         .collect();
     let report = report("name: a, path: /a, auth: required", &lines);
     assert_eq!(report.different(), 10_050);
-    assert_eq!(
-        report.to_json()["differences"].as_array().unwrap().len(),
-        10_000
-    );
+    let told = report.to_json();
+    assert_eq!(told["differences"].as_array().unwrap().len(), 10_000);
+    let rest = json!({ "different": 50, "not_told": 0 });
+    assert_eq!(told["ungrouped"], rest);
+    let said = "50 more would be decided differently, in more ways than are told apart\n";
+    assert!(report.to_string().contains(said));
+}
+
+#[test]
+fn kinds_of_what_is_not_told_are_bounded_and_no_differences() {
+    let lines: Vec<Vec<u8>> = (0..10_050)
+        .map(|n| {
+            line(&json!({ "route": format!("r{n}"), "decision": "abandoned", "path": "/gone" }))
+        })
+        .collect();
+    let report = report("name: a, path: /a, auth: required", &lines);
+    assert_eq!(report.different(), 0);
+    let told = report.to_json();
+    assert_eq!(told["not_told"].as_array().unwrap().len(), 10_000);
+    let rest = json!({ "different": 0, "not_told": 50 });
+    assert_eq!(told["ungrouped"], rest);
+    let text = report.to_string();
+    let end = "50 more are not told, for more reasons and routes than are told apart\n\
+               10050 requests: 0 as before, 0 different, 10050 not told; 0 bad lines\n";
+    assert!(text.ends_with(end), "{}", &text[text.len() - 300..]);
 }

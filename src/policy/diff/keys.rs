@@ -11,12 +11,14 @@ use crate::config::parse_duration;
 use crate::config::text;
 
 /// What it means for policy that a value is another one.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
     /// Nothing that is told here, or told elsewhere.
     Nothing,
     /// Neither looser nor tighter.
     Other,
+    /// Looser, whichever way it goes: nothing shows that it is not.
+    Unknown,
     /// A number, a duration or a rate of which more is looser.
     More,
     /// A number or a duration of which less is looser.
@@ -72,8 +74,27 @@ pub fn compare(
         .collect()
 }
 
+/// Of a key whose value is another one in nothing that is shown of it: secrets are not.
+pub fn unshown(
+    about: &str,
+    way: &str,
+    is_other: bool,
+    (old, new): (&Value, &Value),
+) -> Option<Change> {
+    let at = |value| -> Option<&Value> {
+        let mut keys = way.split('.');
+        keys.try_fold(value, |value: &Value, key| value.get(key))
+    };
+    let what = match about == way {
+        true => "a value that is not shown is another one".to_owned(),
+        false => format!("{way} has another value that is not shown"),
+    };
+    let change = || Change::new(Kind::Loosened, about, Part::Key, what);
+    (is_other && at(old) == at(new)).then(change)
+}
+
 /// The most exact that is known.
-fn meaning(way: &str, meanings: &[(&str, Meaning)]) -> Option<Meaning> {
+pub fn meaning(way: &str, meanings: &[(&str, Meaning)]) -> Option<Meaning> {
     let is_above = |known: &str| {
         let rest = way.strip_prefix(known);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -85,17 +106,24 @@ fn meaning(way: &str, meanings: &[(&str, Meaning)]) -> Option<Meaning> {
 
 /// How the new value is to the old one: more is looser. `None` when nothing is to be told.
 fn kind(meaning: Option<Meaning>, was: Option<&Value>, is: Option<&Value>) -> Option<Ordering> {
-    let by_number = || match (number(was?), number(is?)) {
-        (Some(was), Some(is)) => is.partial_cmp(&was),
-        _ => None,
+    // How the one is to the other where more of anything counts first, whatever there is less of.
+    let by_amount = |was: Option<&Value>, is: Option<&Value>| {
+        let (was, is) = (amounts(was?)?, amounts(is?)?);
+        let has_more = |a: [f64; 2], b: [f64; 2]| a.iter().zip(b).any(|(a, b)| *a > b);
+        Some(match (has_more(is, was), has_more(was, is)) {
+            (true, _) => Ordering::Greater,
+            (false, true) => Ordering::Less,
+            (false, false) => Ordering::Equal,
+        })
     };
     let unknown = Some(Ordering::Greater);
     match meaning {
-        None => unknown,
+        None | Some(Meaning::Unknown) => unknown,
         Some(Meaning::Nothing) => None,
         Some(Meaning::Other) => Some(Ordering::Equal),
-        Some(Meaning::More) => by_number().or(unknown),
-        Some(Meaning::Less) => by_number().map(Ordering::reverse).or(unknown),
+        Some(Meaning::More) => by_amount(was, is).or(unknown),
+        // More than the new one is what the old one was.
+        Some(Meaning::Less) => by_amount(is, was).or(unknown),
         Some(list @ (Meaning::Members | Meaning::Narrowing)) => {
             let (was, is) = (members(list, was), members(list, is));
             let is_within = |few: &BTreeSet<String>, many: &BTreeSet<String>| {
@@ -128,21 +156,22 @@ fn members(meaning: Meaning, list: Option<&Value>) -> BTreeSet<String> {
     items.map(|item| shown(Some(item))).collect()
 }
 
-/// `never` and `unlimited` are more than anything.
-fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(word) if matches!(word.as_str(), "never" | "unlimited") => {
-            Some(f64::INFINITY)
-        }
+/// What there is in a second, and at once, which only rates tell apart. `never` and `unlimited` are more than
+/// anything.
+fn amounts(value: &Value) -> Option<[f64; 2]> {
+    let amount = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(word) if matches!(word.as_str(), "never" | "unlimited") => f64::INFINITY,
         Value::String(value) => match text::pace(value) {
             Ok(Some((count, seconds))) => {
-                Some(f64::from(count) / u32::try_from(seconds).map_or(f64::MAX, f64::from))
+                let pace = f64::from(count) / u32::try_from(seconds).map_or(f64::MAX, f64::from);
+                return Some([pace, f64::from(count)]);
             }
-            _ => Some(parse_duration(value).ok()?.as_secs_f64()),
+            _ => parse_duration(value).ok()?.as_secs_f64(),
         },
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some([amount, amount])
 }
 
 fn shown(value: Option<&Value>) -> String {
@@ -220,6 +249,11 @@ mod tests {
             ("reuse", json!("90d"), json!("never"), tighter),
             ("rate", json!("30/min"), json!("1/s"), looser),
             ("rate", json!("unlimited"), json!("1/s"), tighter),
+            // As many in a minute, and more of them at once.
+            ("rate", json!("1/s"), json!("60/min"), looser),
+            ("rate", json!("60/min"), json!("1/s"), tighter),
+            // Fewer in a minute, and more of them at once.
+            ("rate", json!("2/s"), json!("60/min"), looser),
             ("list", json!(["x"]), json!(["x", "y"]), looser),
             ("list", json!(["x", "y"]), json!(["y"]), tighter),
             ("list", json!(["x", "y"]), json!(["y", "x"]), other),

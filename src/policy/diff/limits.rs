@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
-use super::rules::{self, Side};
+use super::rules;
 use super::settings::rate_of;
+use super::sides::Side;
 use super::{Change, Kind, Part};
 use crate::config::checked::{AuthMode, Concurrency, Limit, LimitKey, Mode, Rate, Route};
 use crate::config::text::rate_text;
@@ -147,26 +148,30 @@ fn held<'a>(side: Side<'a>, class: Class<'_>) -> BTreeMap<&'a str, Held> {
         return held.into_iter().collect();
     };
     let held = |limit: &'a Limit| {
-        if limit.mode == Mode::Shadow {
+        // Taken apart whole, so that nothing is left out.
+        let Limit {
+            name,
+            key,
+            rate,
+            tiers,
+            cost,
+            mode,
+        } = limit;
+        if *mode == Mode::Shadow {
             return None;
         }
         let rate = match class {
-            Class::Tier(tier) => *limit.tiers.get(tier).unwrap_or(&limit.rate),
-            Class::Stranger => limit.rate,
+            Class::Tier(tier) => *tiers.get(tier).unwrap_or(rate),
+            Class::Stranger => *rate,
         };
-        let key = match (&limit.key, class) {
-            (LimitKey::User, Class::Stranger) => LimitKey::Ip,
+        let key = match (key, class) {
+            (LimitKey::User | LimitKey::ApiKey | LimitKey::Claim(_), Class::Stranger) => {
+                LimitKey::Ip
+            }
             (key, _) => key.clone(),
         };
-        let cost = limit.cost;
-        Some((
-            limit.name.as_str(),
-            Held {
-                key,
-                rate: rate?,
-                cost,
-            },
-        ))
+        let (rate, cost) = (rate?, *cost);
+        Some((name.as_str(), Held { key, rate, cost }))
     };
     own.iter().filter_map(held).collect()
 }

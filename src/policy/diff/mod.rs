@@ -2,9 +2,11 @@
 //! as loosened.
 
 mod addresses;
+mod default_tier;
 mod hosts;
 mod keys;
 mod limits;
+mod listeners;
 mod moved;
 mod pairs;
 mod paths;
@@ -14,8 +16,10 @@ mod regexes;
 mod routes;
 mod rules;
 mod settings;
+mod sides;
 #[cfg(test)]
 mod tests;
+mod upstreams;
 mod witness;
 
 use serde_json::{Value, json};
@@ -128,10 +132,10 @@ const ROUTE: &str = "route ";
 pub fn diff(old: &Stages, new: &Stages) -> Vec<Change> {
     let pairs = Pairs::of(&old.config, &new.config);
     let mut changes = settings::changes(&old.config, &new.config);
-    changes.extend(routes::changes(old, new, &pairs));
-    let moved = moved::changes(old, new, &pairs);
-    changes.extend(regexes::changes(old, new, &pairs, &moved.ends));
-    changes.extend(moved.changes);
+    changes.extend(routes::changes(&old.config, &new.config, &pairs));
+    let moved = moved::find(old, new, &pairs);
+    changes.extend(moved.changes(&old.config, &new.config, &pairs));
+    changes.extend(regexes::changes(old, new, &pairs, &moved));
     changes.sort();
     changes.dedup();
     changes

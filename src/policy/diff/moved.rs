@@ -1,16 +1,18 @@
 //! Requests that go to another route than before, found by asking both tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::pairs::Pairs;
-use super::rules::{self, Side, is_public};
+use super::rules::is_public;
+use super::sides::{self, Side};
 use super::witness::{Witness, Witnesses};
-use super::{Change, Kind, Part, ROUTE, addresses, limits};
+use super::{Change, Kind, Part, ROUTE, regexes};
+use crate::config::Config;
 use crate::config::policy_test::STRANGER;
 use crate::policy::stages::Stages;
 use crate::request::{Facts, Peer};
-use crate::route::{self, Destination};
+use crate::route::{self, Destination, Table};
 
 /// Where a request ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,26 +24,36 @@ pub enum End {
     Route(usize),
 }
 
-/// What was found, and the ends between which it was.
+/// Between which ends requests were found to move.
+#[derive(Default)]
 pub struct Moved {
-    pub changes: Vec<Change>,
-    pub ends: Vec<(End, End)>,
+    /// Each with the first of them.
+    found: BTreeMap<(End, End), Witness>,
+    /// What is found when no route by regex takes anything.
+    pub beside_regexes: BTreeSet<(End, End)>,
 }
 
-pub fn changes(old: &Stages, new: &Stages, pairs: &Pairs) -> Moved {
+/// Puts every request that the files tell apart to both.
+pub fn find(old: &Stages, new: &Stages, pairs: &Pairs) -> Moved {
+    let mut moved = Moved::default();
     if pairs.are_all_unmoved() && old.endpoints == new.endpoints {
-        return Moved {
-            changes: Vec::new(),
-            ends: Vec::new(),
-        };
+        return moved;
     }
-    let mut found: BTreeMap<(End, End), Witness> = BTreeMap::new();
+    let witnesses = Witnesses::of(&old.config, &new.config);
+    let beside_regexes = witnesses
+        .has_regexes
+        .then(|| [old, new].map(regexes::table_without));
     let mut try_out = |witness: Witness| {
-        if let (Some(was), Some(is)) = (end(old, &witness), end(new, &witness)) {
-            found.entry((was, is)).or_insert(witness);
+        let ends = |old, new| Some((end(old, &witness)?, end(new, &witness)?));
+        if let Some([old, new]) = &beside_regexes
+            && let Some(ends) = ends(old, new)
+        {
+            moved.beside_regexes.insert(ends);
+        }
+        if let Some(ends) = ends(&old.table, &new.table) {
+            moved.found.entry(ends).or_insert(witness);
         }
     };
-    let witnesses = Witnesses::of(&old.config, &new.config);
     let (before, after) = (&old.config.routes, &new.config.routes);
     for route in before.iter().chain(after) {
         witnesses
@@ -59,16 +71,49 @@ pub fn changes(old: &Stages, new: &Stages, pairs: &Pairs) -> Moved {
         let path = endpoint.replace(['{', '}'], "");
         witnesses.at(&path).for_each(&mut try_out);
     }
-    let told = found
-        .iter()
-        .filter_map(|((was, is), witness)| tell(old, new, pairs, (*was, *is), witness));
-    Moved {
-        changes: told.collect(),
-        ends: found.keys().copied().collect(),
+    moved
+}
+
+impl Moved {
+    pub fn has(&self, was: End, is: End) -> bool {
+        self.found.contains_key(&(was, is))
+    }
+
+    /// What is to be told of what was found.
+    pub fn changes(&self, old: &Config, new: &Config, pairs: &Pairs) -> Vec<Change> {
+        let mut configs = [old, new].into_iter();
+        let is_host_asked = configs.any(|config| config.routes.iter().any(|r| !r.hosts.is_empty()));
+        let told = self.found.iter().filter_map(|(ends, witness)| {
+            let request = witness.text(is_host_asked);
+            if let Some(taken) = Taken::of(old, new, pairs, *ends) {
+                let Taken {
+                    kind,
+                    by,
+                    from,
+                    why,
+                } = taken;
+                let what = format!("takes {request}, which {from}{why}");
+                return Some((kind, by, what));
+            }
+            let (End::Route(was), is) = *ends else {
+                return None;
+            };
+            let (kind, what) = match is {
+                End::Nowhere => (Kind::Tightened, "is taken by nothing any more"),
+                End::AuthApi => (Kind::Changed, "is served by the auth API now"),
+                End::Route(_) => return None,
+            };
+            let name = &old.routes.get(was)?.name;
+            Some((kind, name.as_str(), format!("{request} {what}")))
+        });
+        let change = |(kind, route, what): (Kind, &str, String)| {
+            Change::new(kind, &format!("{ROUTE}{route}"), Part::Match, what)
+        };
+        told.map(change).collect()
     }
 }
 
-fn end(stages: &Stages, witness: &Witness) -> Option<End> {
+fn end(table: &Table, witness: &Witness) -> Option<End> {
     let head = witness.head()?;
     let peer = Peer {
         socket: SocketAddr::new(STRANGER, 0),
@@ -80,7 +125,7 @@ fn end(stages: &Stages, witness: &Witness) -> Option<End> {
         host: &witness.host,
         peer: &peer,
     };
-    Some(match route::find(&stages.table, &facts) {
+    Some(match route::find(table, &facts) {
         Err(_) => End::Nowhere,
         Ok(matched) => match matched.destination {
             Destination::AuthApi => End::AuthApi,
@@ -89,76 +134,64 @@ fn end(stages: &Stages, witness: &Witness) -> Option<End> {
     })
 }
 
-fn tell(
-    old: &Stages,
-    new: &Stages,
-    pairs: &Pairs,
-    (was, is): (End, End),
-    witness: &Witness,
-) -> Option<Change> {
-    let name = |stages: &Stages, index: usize| {
-        stages
-            .config
-            .routes
-            .get(index)
-            .map(|route| route.name.clone())
-    };
-    let is_host_asked = [old, new]
-        .iter()
-        .any(|stages| stages.config.routes.iter().any(|r| !r.hosts.is_empty()));
-    let request = witness.text(is_host_asked);
-    let change = |kind, name: &str, what: String| {
-        Some(Change::new(
-            kind,
-            &format!("{ROUTE}{name}"),
-            Part::Match,
-            what,
-        ))
-    };
-    match (was, is) {
-        (End::Route(was), End::Route(is)) if pairs.became(was) == Some(is) => None,
-        (End::Route(was), End::Route(is)) => {
-            let (side_was, side_is) = (Side::of(&old.config, was)?, Side::of(&new.config, is)?);
-            let (kind, why) = between(side_was, side_is);
-            let (was, is) = (&side_was.route.name, &side_is.route.name);
-            let what = format!("takes {request}, which `{was}` took{why}");
-            change(kind, is, what)
-        }
-        (End::Route(was), End::Nowhere) => change(
-            Kind::Tightened,
-            &name(old, was)?,
-            format!("{request} is taken by nothing any more"),
-        ),
-        (End::Route(was), End::AuthApi) => change(
-            Kind::Changed,
-            &name(old, was)?,
-            format!("{request} is served by the auth API now"),
-        ),
-        (End::Nowhere | End::AuthApi, End::Route(is)) => {
-            let route = new.config.routes.get(is)?;
-            let before = match was {
-                End::AuthApi => "which the auth API served",
-                _ => "which nothing took",
-            };
-            let what = format!("takes {request}, {before}");
-            match (is_public(route), pairs.was(is)) {
-                (true, _) => change(Kind::NewlyPublic, &route.name, what),
-                (false, Some(_)) => change(Kind::Loosened, &route.name, what),
-                // A new one says itself whom it admits.
-                (false, None) if was == End::AuthApi => change(Kind::Changed, &route.name, what),
-                (false, None) => None,
+/// What it means that a route of the new file takes requests that ended elsewhere.
+pub struct Taken<'a> {
+    pub kind: Kind,
+    /// The route's name.
+    pub by: &'a str,
+    /// What became of them: "`admin` took".
+    pub from: String,
+    /// What is asked of them less, or more.
+    pub why: String,
+}
+
+impl<'a> Taken<'a> {
+    /// `None` when that is nothing to be told of.
+    pub fn of(
+        old: &Config,
+        new: &'a Config,
+        pairs: &Pairs,
+        (was, is): (End, End),
+    ) -> Option<Taken<'a>> {
+        let End::Route(is) = is else {
+            return None;
+        };
+        let new = Side::of(new, is)?;
+        let by = &new.route.name;
+        let (kind, from, why) = match was {
+            End::Route(was) if pairs.became(was) == Some(is) => return None,
+            End::Route(was) => {
+                let old = Side::of(old, was)?;
+                let (kind, why) = between(old, new);
+                (kind, format!("`{}` took", old.route.name), why)
             }
-        }
-        // What the auth API serves is told of `auth`.
-        (End::Nowhere | End::AuthApi, End::Nowhere | End::AuthApi) => None,
+            End::Nowhere | End::AuthApi => {
+                let kind = match (is_public(new.route), pairs.was(is)) {
+                    (true, _) => Kind::NewlyPublic,
+                    (false, Some(_)) => Kind::Loosened,
+                    // A new one says itself whom it admits.
+                    (false, None) if was == End::AuthApi => Kind::Changed,
+                    (false, None) => return None,
+                };
+                let from = match was {
+                    End::AuthApi => "the auth API served",
+                    _ => "nothing took",
+                };
+                (kind, from.to_owned(), String::new())
+            }
+        };
+        Some(Taken {
+            kind,
+            by,
+            from,
+            why,
+        })
     }
 }
 
 /// How the second route is to the first for a request that goes there now, and why.
-pub fn between(old: Side<'_>, new: Side<'_>) -> (Kind, String) {
-    let mut changes = rules::compare("", old, new);
-    changes.extend(limits::compare("", old, new));
-    changes.extend(addresses::compare("", &old.route.ip, &new.route.ip));
+fn between(old: Side<'_>, new: Side<'_>) -> (Kind, String) {
+    let changes = sides::compare("", old, new);
     let worst = |kinds: &[Kind]| {
         let of_kind = changes.iter().filter(|change| kinds.contains(&change.kind));
         let whats: Vec<&str> = of_kind.map(|change| change.what.as_str()).collect();
@@ -168,14 +201,11 @@ pub fn between(old: Side<'_>, new: Side<'_>) -> (Kind, String) {
         let is_public = changes
             .iter()
             .any(|change| change.kind == Kind::NewlyPublic);
-        return (
-            if is_public {
-                Kind::NewlyPublic
-            } else {
-                Kind::Loosened
-            },
-            why,
-        );
+        let kind = match is_public {
+            true => Kind::NewlyPublic,
+            false => Kind::Loosened,
+        };
+        return (kind, why);
     }
     match worst(&[Kind::Tightened]) {
         Some(why) => (Kind::Tightened, why),

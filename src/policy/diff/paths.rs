@@ -91,12 +91,22 @@ pub fn common(a: &Pattern, b: &Pattern, depth: usize, has_regexes: bool) -> Vec<
         Tail::Some => length > shape.segments.len(),
     };
     let lengths = lengths.filter(|n| is_long_enough(*n, &a) && is_long_enough(*n, &b));
+    let is_any = |shape: &Shape<'_>, at| matches!(shape.place(at), Some(Place::Rest));
     let paths = lengths.flat_map(|length| {
-        let segments = &segments;
-        fillers.iter().map(move |filler| {
-            let all = (0..length).map(|at| segments.get(at).copied().flatten().unwrap_or(filler));
+        let (segments, last) = (&segments, length.saturating_sub(1));
+        let path = move |filler: &str, last: &str| {
+            let all = (0..length).map(|at| match segments.get(at) {
+                Some(text) => text.unwrap_or(filler),
+                None if at + 1 == length => last,
+                None => filler,
+            });
             all.fold(String::new(), |path, segment| format!("{path}/{segment}"))
-        })
+        };
+        // A slash at the end is what no parameter takes.
+        let may_be_empty = last >= longest && is_any(&a, last) && is_any(&b, last);
+        let slashed = may_be_empty.then(|| path(FILLERS[0], ""));
+        let filled = fillers.iter().map(move |filler| path(filler, filler));
+        filled.chain(slashed)
     });
     let mut paths: Vec<_> = paths
         .map(|path| {
@@ -192,12 +202,12 @@ mod tests {
             (
                 path("/a/{*rest}"),
                 prefix("/a"),
-                vec!["/a/zz-any", "/a/zz-any/zz-any"],
+                vec!["/a/zz-any", "/a/zz-any/zz-any", "/a/zz-any/"],
             ),
             (
                 prefix("/a"),
                 prefix("/"),
-                vec!["/a", "/a/zz-any", "/a/zz-any/zz-any"],
+                vec!["/a", "/a/zz-any", "/a/", "/a/zz-any/zz-any", "/a/zz-any/"],
             ),
             (path("/a/{*rest}"), path("/a"), vec![]),
         ] {

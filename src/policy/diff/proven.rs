@@ -22,12 +22,18 @@ fn route() -> impl Strategy<Value = String> {
         "prefix: /a/b",
         "regex: '/a/[a-z]+'",
         "regex: '/[ab]/.*'",
+        "regex: '/a/[a-z]*q[a-z]*'",
+        "regex: '/a/[a-z]*k[a-z]*'",
+        "path: /c",
+        "prefix: /c",
+        "regex: '/c/[A-Za-z0-9_-]+(/.*)?'",
     ]);
     let methods = prop::sample::select(vec![
         "",
         ", methods: [GET]",
         ", methods: [GET, POST]",
         ", methods: [DELETE]",
+        ", methods: [GET, DELETE, PURGE, UNLINK]",
     ]);
     let hosts = prop::sample::select(vec![
         "",
@@ -72,10 +78,10 @@ fn asked() -> Vec<Asked> {
     let mut all = Vec::new();
     for path in [
         "/", "/a", "/a/", "/A", "/b", "/c", "/a/b", "/a/c", "/a/b/", "/b/b", "/c/b", "/a/b/c",
-        "/b/x/y", "/A/B", "/a/7",
+        "/b/x/y", "/A/B", "/a/7", "/a/qk", "/a/kq", "/c/a.b", "/c/a/b.c",
     ] {
         for host in ["localhost", "h.example", "g.example"] {
-            for method in ["GET", "POST", "DELETE", "PURGE"] {
+            for method in ["GET", "POST", "DELETE", "PATCH"] {
                 for header in ["X-B: 1", "X-C: 1"] {
                     let headers = [format!("Host: {host}"), header.to_owned()];
                     all.push(Asked::new(method, path, &headers, None).unwrap());

@@ -1,55 +1,116 @@
 //! Regular expressions, of which examples prove nothing: where a route by regex and another may take the same
 //! requests, and one of the two has changed what it takes, the looser one counts as loosened.
 
-use super::moved::{self, End};
+use std::collections::BTreeSet;
+
+use http::Method;
+
+use super::moved::{End, Moved, Taken};
 use super::pairs::Pairs;
-use super::rules::Side;
 use super::{Change, Kind, Part, ROUTE, hosts, paths};
 use crate::config::checked::{Pattern, Route};
-use crate::config::text::pattern_text;
+use crate::config::text::{self, pattern_text};
 use crate::policy::stages::Stages;
+use crate::route::Table;
 
-/// `known` are ends that have been told of.
-pub fn changes(old: &Stages, new: &Stages, pairs: &Pairs, known: &[(End, End)]) -> Vec<Change> {
-    let mut changes = Vec::new();
-    let is_regex = |route: &Route| matches!(route.pattern, Pattern::Regex(_));
+/// What has not been found to move, and may.
+pub fn changes(old: &Stages, new: &Stages, pairs: &Pairs, moved: &Moved) -> Vec<Change> {
+    // Whichever requests regexes take, all others go where they would go without regexes.
+    let mut ends = moved.beside_regexes.clone();
+    ends.extend(between_routes(old, new, pairs));
+    ends.extend(from_elsewhere(old, new, pairs));
+    let taken = ends.into_iter().filter_map(|(was, is)| {
+        let is_found = moved.has(was, is);
+        let taken = Taken::of(&old.config, &new.config, pairs, (was, is));
+        let Taken { by, from, why, .. } = taken.filter(|t| t.kind.is_looser() && !is_found)?;
+        Some((by, format!("may take requests that {from}{why}")))
+    });
+    let changed = pairs.all().filter_map(|(was, is)| {
+        let (before, after) = (old.config.routes.get(was)?, new.config.routes.get(is)?);
+        if before.pattern == after.pattern || !(is_regex(before) || is_regex(after)) {
+            return None;
+        }
+        let (before, text) = (pattern_text(&before.pattern), pattern_text(&after.pattern));
+        let what = format!("{before} → {text} may take more than it took");
+        Some((after.name.as_str(), what))
+    });
+    let change = |(route, what): (&str, String)| {
+        let about = format!("{ROUTE}{route}");
+        Change::new(Kind::Loosened, &about, Part::Match, what)
+    };
+    taken.chain(changed).map(change).collect()
+}
+
+/// The routes of which none is by regex, as if there were no others.
+pub fn table_without(stages: &Stages) -> Table {
+    let mut config = stages.config.clone();
+    for route in config.routes.iter_mut().filter(|route| is_regex(route)) {
+        // No request comes as far as a route with this.
+        route.methods = vec![Method::TRACE];
+    }
+    Table::build(&config, &stages.endpoints)
+}
+
+fn is_regex(route: &Route) -> bool {
+    matches!(route.pattern, Pattern::Regex(_))
+}
+
+/// What one route took and another may take now, where one of the two is by regex.
+fn between_routes(old: &Stages, new: &Stages, pairs: &Pairs) -> BTreeSet<(End, End)> {
+    let mut ends = BTreeSet::new();
     for (was, before) in old.config.routes.iter().enumerate() {
         for (is, after) in new.config.routes.iter().enumerate() {
-            if !is_regex(before) && !is_regex(after) {
-                continue;
-            }
-            let about = format!("{ROUTE}{}", after.name);
-            if pairs.became(was) == Some(is) {
-                if before.pattern != after.pattern {
-                    let (before, after) =
-                        (pattern_text(&before.pattern), pattern_text(&after.pattern));
-                    let what = format!("{before} → {after} may take more than it took");
-                    changes.push(Change::new(Kind::Loosened, &about, Part::Match, what));
-                }
-                continue;
-            }
-            let is_still = pairs.unmoved(was).is_some() && pairs.unmoved_of(is).is_some();
-            let is_told = known.contains(&(End::Route(was), End::Route(is)));
-            if is_still
-                || is_told
-                || !may_meet(before, after)
-                || is_ahead(old, new, pairs, (was, is))
+            let is_one = pairs.became(was) == Some(is);
+            if !is_one
+                && (is_regex(before) || is_regex(after))
+                && may_meet(before, after)
+                && !are_in_order(old, new, pairs, (was, is))
+                && !is_ahead(old, new, pairs, (was, is))
             {
-                continue;
-            }
-            let (Some(side_was), Some(side_is)) =
-                (Side::of(&old.config, was), Side::of(&new.config, is))
-            else {
-                continue;
-            };
-            let (kind, why) = moved::between(side_was, side_is);
-            if kind.is_looser() {
-                let what = format!("may take requests that `{}` took{why}", before.name);
-                changes.push(Change::new(Kind::Loosened, &about, Part::Match, what));
+                ends.insert((End::Route(was), End::Route(is)));
             }
         }
     }
-    changes
+    ends
+}
+
+/// What no route took and one by regex may take now.
+fn from_elsewhere(old: &Stages, new: &Stages, pairs: &Pairs) -> BTreeSet<(End, End)> {
+    let is_everything_taken = old.config.routes.iter().any(|route| {
+        let is_for_all = matches!(&route.pattern, Pattern::Prefix(literals) if literals.is_empty());
+        is_for_all && route.methods.is_empty() && route.hosts.is_empty() && route.headers.is_empty()
+    });
+    let gone = old.endpoints.iter().filter(|e| !new.endpoints.contains(e));
+    let gone: Vec<Pattern> = gone.filter_map(|path| text::path(path).ok()).collect();
+    let mut ends = BTreeSet::new();
+    let regexes = new.config.routes.iter().enumerate();
+    for (is, after) in regexes.filter(|(_, route)| is_regex(route)) {
+        let before = pairs.was(is).and_then(|was| old.config.routes.get(was));
+        let takes_more = before.is_none_or(|before| !takes_no_more(before, after));
+        if takes_more && !is_everything_taken {
+            ends.insert((End::Nowhere, End::Route(is)));
+        }
+        if gone
+            .iter()
+            .any(|path| paths::may_meet(path, &after.pattern))
+        {
+            ends.insert((End::AuthApi, End::Route(is)));
+        }
+    }
+    ends
+}
+
+/// Of the same paths the second takes no request that the first does not.
+fn takes_no_more(old: &Route, new: &Route) -> bool {
+    let within = |is_any_old: bool, is_any_new: bool| is_any_old || !is_any_new;
+    within(old.methods.is_empty(), new.methods.is_empty())
+        && new.methods.iter().all(|method| old.admits(method))
+        && within(old.hosts.is_empty(), new.hosts.is_empty())
+        && (old.hosts.is_empty() || new.hosts.iter().all(|host| old.hosts.contains(host)))
+        && old
+            .headers
+            .iter()
+            .all(|header| new.headers.contains(header))
 }
 
 fn may_meet(a: &Route, b: &Route) -> bool {
@@ -59,6 +120,16 @@ fn may_meet(a: &Route, b: &Route) -> bool {
     have_method
         && paths::may_meet(&a.pattern, &b.pattern)
         && !hosts::common(&a.hosts, &b.hosts).is_empty()
+}
+
+/// Both are there before and after, and one comes before the other as it did.
+fn are_in_order(old: &Stages, new: &Stages, pairs: &Pairs, (was, is): (usize, usize)) -> bool {
+    match (pairs.unmoved_of(is), pairs.unmoved(was)) {
+        (Some(second), Some(first)) => {
+            old.table.is_before(was, second) == new.table.is_before(first, is)
+        }
+        _ => false,
+    }
 }
 
 /// One of the two is there before and after, and comes before the other where that is.

@@ -2,39 +2,25 @@
 
 use std::collections::BTreeSet;
 
+use super::sides::Side;
 use super::{Change, Kind, Part};
-use crate::config::Config;
 use crate::config::cel::{Expression, Variable};
 use crate::config::checked::{AuthMode, LookUp, Owner, Pattern, Route, Rule, Segment};
 use crate::policy::wording;
-
-/// A route with the configuration that it is in: ranks and tiers are read there.
-#[derive(Clone, Copy)]
-pub struct Side<'a> {
-    pub route: &'a Route,
-    pub config: &'a Config,
-}
-
-impl<'a> Side<'a> {
-    /// `None` for what is no route of this configuration.
-    pub fn of(config: &'a Config, route: usize) -> Option<Side<'a>> {
-        let route = config.routes.get(route)?;
-        Some(Side { route, config })
-    }
-
-    fn rules(self) -> Vec<Rule> {
-        match allow(self.route) {
-            [] => vec![Rule::default()],
-            rules => rules.to_vec(),
-        }
-    }
-}
 
 /// Whom the route asks for an identity: what is in shadow refuses nobody.
 pub fn auth(route: &Route) -> AuthMode {
     match route.auth {
         AuthMode::Required if route.shadow.auth => AuthMode::Optional,
         mode => mode,
+    }
+}
+
+/// Whom the route admits of those that `auth` does.
+fn rules(route: &Route) -> Vec<Rule> {
+    match allow(route) {
+        [] => vec![Rule::default()],
+        rules => rules.to_vec(),
     }
 }
 
@@ -75,7 +61,7 @@ pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
         };
         add(kind, Part::Auth, auth);
     }
-    let (before, after) = (old.rules(), new.rules());
+    let (before, after) = (rules(old.route), rules(new.route));
     let is_within = |rule: &Rule, side, others: &[Rule], other_side| {
         let covers = |other: &Rule| covers((other, other_side), (rule, side));
         others.iter().any(covers)
@@ -228,6 +214,7 @@ fn tiers_cover(wide: (&Rule, Side<'_>), narrow: (&Rule, Side<'_>)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
     use crate::config::checked::{OwnerField, Tier};
     use crate::config::text;
     use crate::route::sample;

@@ -1,5 +1,10 @@
 //! What is said of changes to a file.
 
+mod keys;
+mod moved;
+mod regexes;
+mod settings;
+
 use super::*;
 use crate::config;
 
@@ -172,6 +177,11 @@ fn limits_are_compared_by_who_meets_them() {
             "limits: []",
             "limits: [{ name: w, key: user, rate: 30/min, cost: 3 }]",
             &["tightened: route a: the limit w unlimited → 30/min at 3 a request"],
+        ),
+        (
+            "limits: [{ name: w, key: api_key, rate: 30/min }]",
+            "limits: [{ name: w, key: \"claim:org\", rate: 30/min }]",
+            &["loosened: route a: the limit w counts by claim:org and no longer by api_key"],
         ),
         // What says nothing of limits has those of tiers.
         (
@@ -420,6 +430,28 @@ fn tiers_and_settings_are_compared_too() {
             "tightened: tier max: rate unlimited → 1/s",
             "changed: tier free: rank 0 → 1",
         ]
+    );
+}
+
+#[test]
+fn limits_that_gateways_no_longer_share_are_looser() {
+    let route = &["name: a, path: /a, auth: required"][..];
+    let with = |url: &str| file(&format!("{HEAD}\nshared: {{ redis: \"{url}\" }}\n"), route);
+    let (none, one) = (file(HEAD, route), with("redis://one"));
+    assert_eq!(
+        lines(&one, &none),
+        [
+            "loosened: shared: limits hold for each gateway alone, and not for all together",
+            "changed: shared.redis: redis://one:6379 → nothing",
+        ]
+    );
+    assert_eq!(
+        lines(&none, &one),
+        ["changed: shared.redis: nothing → redis://one:6379"]
+    );
+    assert_eq!(
+        lines(&one, &with("redis://:hunter2@two")),
+        ["changed: shared.redis: redis://one:6379 → redis://two:6379"]
     );
 }
 

@@ -5,8 +5,11 @@ use std::collections::BTreeSet;
 use http::{HeaderMap, Method, Request};
 
 use super::{hosts, paths};
+use crate::config::Config;
 use crate::config::checked::{PathOptions, Pattern, Route, RouteHeader, TrailingSlash};
-use crate::config::{Config, text};
+
+/// What stands for a method that no file is about.
+const ANY: &str = "ZZ-ANY";
 
 /// A request that some routes are for.
 #[derive(Debug, Clone)]
@@ -46,7 +49,7 @@ pub struct Witnesses {
     /// Those that some route names, and one that none does.
     methods: Vec<Method>,
     depth: usize,
-    has_regexes: bool,
+    pub has_regexes: bool,
     /// What any route asks for.
     options: PathOptions,
 }
@@ -58,20 +61,13 @@ impl Witnesses {
             .flat_map(|route| &route.methods)
             .map(Method::as_str)
             .collect();
-        let mut methods: Vec<&str> = vec!["GET", "POST"];
-        methods.extend(
-            named
-                .iter()
-                .filter(|name| !matches!(**name, "GET" | "POST" | "TRACE")),
-        );
-        methods.extend(
-            ["DELETE", "PURGE", "UNLINK"]
-                .iter()
-                .find(|name| !named.contains(**name)),
-        );
+        let of_file = named
+            .into_iter()
+            .filter(|name| !matches!(*name, "GET" | "POST"));
+        let methods = ["GET", "POST"].into_iter().chain(of_file).chain([ANY]);
         let any = |asks: fn(PathOptions) -> bool| routes().any(|route| asks(route.path_options));
         Witnesses {
-            methods: methods.into_iter().filter_map(text::method).collect(),
+            methods: methods.filter_map(|name| name.parse().ok()).collect(),
             depth: routes()
                 .map(|route| paths::depth(&route.pattern))
                 .max()

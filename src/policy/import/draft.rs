@@ -82,8 +82,8 @@ impl Imported {
             method,
             security,
         } = operation;
-        if *security == Security::Elsewhere {
-            return Err("it is in another document, which is not read".to_owned());
+        if let Security::Unread(why) = security {
+            return Err((*why).to_owned());
         }
         if method == "TRACE" {
             return Err("the gateway refuses TRACE".to_owned());
@@ -143,7 +143,7 @@ impl Decision {
         match security {
             Security::Required(_) => Decision::Required,
             Security::Optional => Decision::Optional,
-            Security::None | Security::Elsewhere => Decision::Open,
+            Security::None | Security::Unread(_) => Decision::Open,
         }
     }
 }
@@ -153,7 +153,7 @@ fn note(security: &Security) -> Option<String> {
         Security::Required(scopes) if scopes.is_empty() => None,
         Security::Required(scopes) => Some(format!("the document asks for {}", scopes.join(" "))),
         Security::Optional => Some("its security is optional".to_owned()),
-        Security::None | Security::Elsewhere => Some("it has no security".to_owned()),
+        Security::None | Security::Unread(_) => Some("it has no security".to_owned()),
     }
 }
 

@@ -21,8 +21,8 @@ pub enum Security {
     /// One alternative asks for nothing.
     Optional,
     None,
-    /// The operation is not in this document but in another.
-    Elsewhere,
+    /// The operation could not be read.
+    Unread(&'static str),
 }
 
 const METHODS: [&str; 9] = [
@@ -126,7 +126,7 @@ fn of_path<'d>(
             operations.push(Operation {
                 path: path.to_owned(),
                 method: text.to_owned(),
-                security: Security::Elsewhere,
+                security: Security::Unread("it is in another document, which is not read"),
             });
             return Ok(());
         };
@@ -140,6 +140,14 @@ fn of_path<'d>(
             value,
             way: item.way,
         };
+    }
+    if let Some(reference) = item.get("$ref") {
+        operations.push(Operation {
+            path: path.to_owned(),
+            method: reference.text()?.to_owned(),
+            security: Security::Unread("its references lead to one another, or too far"),
+        });
+        return Ok(());
     }
     item.mapping()?;
     let mut found: Vec<(String, At<'d>)> = Vec::new();

@@ -68,6 +68,10 @@ impl Template {
             (Part::Parameter(_), true) => format!("{{{}}}", name()),
             (Part::Parameter(_), false) => format!("(?P<{}>[^/]+)", name()),
         });
+        // Names may be long where the document's are.
+        if is_path {
+            text::path(&value)?;
+        }
         let shape = join(&segments, |part| match part {
             Part::Text(text) => text.to_owned(),
             Part::Parameter(_) => "{}".to_owned(),

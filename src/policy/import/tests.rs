@@ -230,7 +230,12 @@ fn what_is_no_openapi_is_told_at_its_place() {
         assert!(error.contains(said), "{said}: {error}");
     }
     let looped = with(json!({ "/a": { "$ref": "#/paths/~1a" } }));
-    assert!(import_openapi(&looped, "app").is_ok());
+    let text = import_openapi(&looped, "app").unwrap().to_string();
+    let told = "#  #/paths/~1a /a: its references lead to one another, or too far\n";
+    assert!(text.contains(told), "{text}");
+    let long = with(json!({ format!("/{{{}}}", "x".repeat(2000)): { "get": {} } }));
+    let text = import_openapi(&long, "app").unwrap().to_string();
+    assert!(text.contains("this path has 2003 bytes"), "{text}");
     let nothing = json!({ "openapi": "3.1.0", "webhooks": {} });
     assert_eq!(
         import_openapi(&nothing, "app").unwrap().to_string(),

@@ -205,6 +205,8 @@ impl Judge<'_> {
             return None;
         }
         let with_or_without = match example.path.strip_suffix('/') {
+            // The path `/` has no other spelling.
+            Some("") => return None,
             Some(path) => {
                 example.path = path.to_owned();
                 "without the slash at their end"

@@ -194,6 +194,18 @@ fn a_slash_that_leads_past_a_guard_is_told() {
 }
 
 #[test]
+fn a_regex_that_takes_nothing_as_well_is_judged() {
+    nothing(&[
+        "name: any, regex: '(/.*)?', auth: none",
+        "name: below, prefix: /a, auth: required",
+    ]);
+    nothing(&[
+        "name: any, regex: '/.*', auth: none, path_options: { case_insensitive: true }",
+        "name: below, prefix: /A, auth: required",
+    ]);
+}
+
+#[test]
 fn what_is_in_shadow_guards_nothing() {
     let rules = "allow: [{ superuser: true }]";
     let message = "POST, PUT, PATCH, DELETE on the paths of `admin` go to `rest`, ";

@@ -1,0 +1,19 @@
+-- Sends a value of X-Key of so many in turn as the environment variable KEYS says.
+
+local count = tonumber(os.getenv("KEYS"))
+local threads, next_one = 0, 0
+
+function setup(thread)
+  thread:set("place", threads)
+  threads = threads + 1
+end
+
+function init(_)
+  next_one = place * 7919
+end
+
+function request()
+  next_one = (next_one + 1) % count
+  wrk.headers["X-Key"] = next_one
+  return wrk.format()
+end

@@ -1,0 +1,36 @@
+-- Tells what one gateway has let through of these counters without asking, charges all of them or none, and
+-- answers whether it did and how they stand then. Counters as in settle.lua.
+-- ARGV: 1 to charge, 0 to look; then for each key what a request takes, what was let through, what the gateway
+-- believes was used up before that, and what the whole quota is, all in microseconds.
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local answer = { ARGV[1] == '1' and 1 or 0 }
+local times = {}
+for i, key in ipairs(KEYS) do
+  local amount = tonumber(ARGV[4 * i - 2])
+  local used = tonumber(ARGV[4 * i - 1])
+  local believed = tonumber(ARGV[4 * i])
+  local whole = tonumber(ARGV[4 * i + 1])
+  local full = tonumber(redis.call('HGET', key, 't') or now + believed)
+  full = math.max(full, now)
+  if full > now + 2 * whole then
+    full = now + whole
+  end
+  full = math.max(full + used, now)
+  times[i] = full
+  if full + amount > now + whole then
+    answer[1] = 0
+  end
+end
+for i, key in ipairs(KEYS) do
+  local full = times[i]
+  if answer[1] == 1 then
+    full = full + tonumber(ARGV[4 * i - 2])
+  end
+  if answer[1] == 1 or tonumber(ARGV[4 * i - 1]) ~= 0 then
+    redis.call('HSET', key, 't', string.format('%.3f', full))
+    redis.call('PEXPIRE', key, math.ceil((full - now) / 1000) + 2000)
+  end
+  answer[i + 1] = math.ceil(full - now)
+end
+return answer

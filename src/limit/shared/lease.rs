@@ -1,0 +1,149 @@
+//! What this gateway has let through of a counter that others charge too, and not told yet: one word beside
+//! the counter.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const SHARE_AT: u32 = 32;
+const QUEUED: u64 = 1 << 63;
+/// More gateways than that share a counter as if they were so many.
+pub(super) const MOST_SHARES: u32 = (1 << 16) - 1;
+
+/// Requests that were let through and not told (less those given back), how many gateways are at this counter
+/// (zero when that is not known), and whether it waits to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lease(u64);
+
+impl Lease {
+    pub(super) fn of(word: &AtomicU64) -> Lease {
+        Lease(word.load(Ordering::Acquire))
+    }
+
+    pub(super) fn untold(self) -> i32 {
+        self.0 as u32 as i32
+    }
+
+    /// How many gateways are at the counter; `None` when that is not known.
+    pub(super) fn share(self) -> Option<u32> {
+        let share = (self.0 >> SHARE_AT) as u32 & MOST_SHARES;
+        (share > 0).then_some(share)
+    }
+
+    fn is_queued(self) -> bool {
+        self.0 & QUEUED != 0
+    }
+
+    fn with_untold(self, untold: i32) -> Lease {
+        Lease(self.0 & !u64::from(u32::MAX) | u64::from(untold as u32))
+    }
+}
+
+/// Notes requests that are to be told: how many those are now, and whether the counter has to be queued for
+/// them.
+pub(super) fn note(word: &AtomicU64, requests: i32) -> (i32, bool) {
+    let noted = |lease: Lease| {
+        let next = lease.with_untold(lease.untold().saturating_add(requests));
+        Lease(next.0 | QUEUED)
+    };
+    let before = update(word, noted);
+    (noted(before).untold(), !before.is_queued())
+}
+
+/// The counter leaves the queue untold, and may be queued again.
+pub(super) fn leave_queue(word: &AtomicU64) {
+    update(word, |lease| Lease(lease.0 & !QUEUED));
+}
+
+/// What is to be told, which counts as told from now on.
+pub(super) fn take(word: &AtomicU64) -> i32 {
+    update(word, |lease| Lease(lease.with_untold(0).0 & !QUEUED)).untold()
+}
+
+/// The same for whoever tells it by the way, ahead of the queue.
+pub(super) fn take_ahead(word: &AtomicU64) -> i32 {
+    match Lease::of(word).untold() {
+        0 => 0,
+        _ => update(word, |lease| lease.with_untold(0)).untold(),
+    }
+}
+
+/// Learns how many gateways are at the counter.
+pub(super) fn learn(word: &AtomicU64, share: Option<u32>) {
+    let share = u64::from(share.unwrap_or(0).min(MOST_SHARES)) << SHARE_AT;
+    let others = !(u64::from(MOST_SHARES) << SHARE_AT);
+    update(word, |lease| Lease(lease.0 & others | share));
+}
+
+/// What was there before.
+fn update(word: &AtomicU64, next: impl Fn(Lease) -> Lease) -> Lease {
+    let mut before = Lease::of(word);
+    loop {
+        let after = next(before);
+        match word.compare_exchange(before.0, after.0, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return before,
+            Err(seen) => before = Lease(seen),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_queued_once_and_told_whole() {
+        let word = AtomicU64::new(0);
+        assert_eq!(note(&word, 1), (1, true));
+        assert_eq!(note(&word, 2), (3, false));
+        learn(&word, Some(3));
+        assert_eq!(Lease::of(&word).share(), Some(3));
+        assert_eq!(take(&word), 3);
+        assert_eq!(Lease::of(&word).share(), Some(3));
+        assert_eq!(note(&word, -1), (-1, true));
+        assert_eq!(Lease::of(&word).untold(), -1);
+        assert_eq!(take(&word), -1);
+        assert_eq!(note(&word, 5), (5, true));
+        assert_eq!((take_ahead(&word), take_ahead(&word)), (5, 0));
+        assert_eq!(note(&word, 4), (4, false), "it is still queued");
+        leave_queue(&word);
+        assert_eq!(note(&word, 0), (4, true));
+        assert_eq!(take(&word), 4);
+        learn(&word, None);
+        assert_eq!(word.into_inner(), 0);
+    }
+
+    #[test]
+    fn nothing_runs_into_anything_else() {
+        let word = AtomicU64::new(0);
+        learn(&word, Some(u32::MAX));
+        note(&word, i32::MIN);
+        note(&word, -1);
+        assert_eq!(Lease::of(&word).share(), Some(MOST_SHARES));
+        assert_eq!(take(&word), i32::MIN);
+        note(&word, i32::MAX);
+        note(&word, 1);
+        assert_eq!(take(&word), i32::MAX);
+        assert_eq!(Lease::of(&word).share(), Some(MOST_SHARES));
+    }
+
+    #[test]
+    fn threads_lose_no_request() {
+        let word = AtomicU64::new(0);
+        let told = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..10_000 {
+                        note(&word, 1);
+                    }
+                });
+            }
+            scope.spawn(|| {
+                for _ in 0..1000 {
+                    told.fetch_add(take(&word) as u64, Ordering::Relaxed);
+                    learn(&word, Some(2));
+                }
+            });
+        });
+        assert_eq!(told.into_inner() + take(&word) as u64, 30_000);
+    }
+}

@@ -1,0 +1,234 @@
+//! The connection to Redis, and what is said over it.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo as _, Pipeline, RedisError,
+    Script, cmd,
+};
+
+/// How long a connection may take, with all that is exchanged at its beginning.
+const CONNECT: Duration = Duration::from_secs(1);
+/// Requests that may wait to be written.
+const BUFFERED: usize = 1024;
+const REPLICAS: &str = "portcullis:replicas";
+
+/// Counters that one call of the script tells of: Redis does nothing else meanwhile.
+const PAGE: usize = 32;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LinkError {
+    #[error("no answer in time")]
+    Late,
+    #[error(transparent)]
+    Redis(#[from] RedisError),
+}
+
+/// One connection, which all that is said goes over as it comes.
+#[derive(Clone)]
+pub(super) struct Link {
+    connection: MultiplexedConnection,
+    scripts: std::sync::Arc<Scripts>,
+}
+
+struct Scripts {
+    ask: Script,
+    settle: Script,
+    beat: Script,
+}
+
+/// A counter that is told of. Times are in nanoseconds.
+pub(super) struct Told {
+    pub(super) name: String,
+    /// What was let through, which may be less than nothing.
+    pub(super) used: i64,
+    /// What was used up before, as far as is known here.
+    pub(super) believed: u64,
+    pub(super) whole: u64,
+}
+
+/// How a counter stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stands {
+    /// Nanoseconds until it is full.
+    pub(super) owed: u64,
+    /// How many gateways are at it; `None` when that is not known yet.
+    pub(super) share: Option<u32>,
+}
+
+/// Who connects to this address.
+pub(super) fn client(url: &str) -> Result<Client, RedisError> {
+    let whole = url.into_connection_info()?;
+    // What the library calls itself is one more command that Redis would have to allow.
+    let settings = whole.redis_settings().clone().set_skip_set_lib_name();
+    Client::open(whole.set_redis_settings(settings))
+}
+
+impl Link {
+    /// Connects, and brings the scripts.
+    pub(super) async fn open(client: &Client) -> Result<Link, LinkError> {
+        let opened = async {
+            let config = AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(CONNECT))
+                // Every call has a deadline of its own.
+                .set_response_timeout(None)
+                .set_pipeline_buffer_size(BUFFERED);
+            let mut connection = client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await?;
+            let scripts = Scripts {
+                ask: Script::new(include_str!("ask.lua")),
+                settle: Script::new(include_str!("settle.lua")),
+                beat: Script::new(include_str!("beat.lua")),
+            };
+            for script in [&scripts.ask, &scripts.settle, &scripts.beat] {
+                script.load_async(&mut connection).await?;
+            }
+            Ok(Link {
+                connection,
+                scripts: scripts.into(),
+            })
+        };
+        within(CONNECT, opened).await
+    }
+
+    /// Tells of the counters, and charges all of them what a request takes or none: whether it did, and what
+    /// each owes then.
+    pub(super) async fn ask(
+        &self,
+        counters: &[(u64, Told)],
+        charge: bool,
+    ) -> Result<(bool, Vec<u64>), RedisError> {
+        let mut call = cmd("EVALSHA");
+        call.arg(self.scripts.ask.get_hash());
+        keys(&mut call, counters.iter().map(|(_, told)| told));
+        call.arg(u8::from(charge));
+        for (amount, counter) in counters {
+            call.arg(micros(signed(*amount)));
+            times(&mut call, counter);
+        }
+        let mut answer: Vec<i64> = self.call(call).await?;
+        if answer.len() != counters.len() + 1 {
+            return Err(unexpected());
+        }
+        let charged = answer.remove(0) == 1;
+        Ok((charged, answer.into_iter().map(nanos).collect()))
+    }
+
+    /// Tells what was let through, and hears how the counters stand then.
+    pub(super) async fn settle(
+        &self,
+        id: &str,
+        counters: &[Told],
+    ) -> Result<Vec<Stands>, RedisError> {
+        let mut calls = Pipeline::new();
+        for page in counters.chunks(PAGE) {
+            let mut call = cmd("EVALSHA");
+            call.arg(self.scripts.settle.get_hash());
+            keys(&mut call, page.iter());
+            call.arg(id);
+            for counter in page {
+                times(&mut call, counter);
+            }
+            calls.add_command(call);
+        }
+        let mut connection = self.connection.clone();
+        let answers: Vec<Vec<i64>> = calls.query_async(&mut connection).await?;
+        let stands: Vec<Stands> = answers
+            .iter()
+            .flat_map(|answer| answer.chunks_exact(2))
+            .map(|stands| Stands {
+                owed: nanos(stands[0]),
+                share: u32::try_from(stands[1]).ok().filter(|share| *share > 0),
+            })
+            .collect();
+        match stands.len() == counters.len() {
+            true => Ok(stands),
+            false => Err(unexpected()),
+        }
+    }
+
+    /// Says that this gateway lives; how many do.
+    pub(super) async fn beat(&self, id: &str) -> Result<u32, RedisError> {
+        let mut call = cmd("EVALSHA");
+        call.arg(self.scripts.beat.get_hash());
+        call.arg(1).arg(REPLICAS).arg(id);
+        self.call(call).await
+    }
+
+    /// Says that this gateway lives no more.
+    pub(super) async fn leave(&self, id: &str) -> Result<(), RedisError> {
+        let mut call = cmd("ZREM");
+        call.arg(REPLICAS).arg(id);
+        self.call::<i64>(call).await.map(drop)
+    }
+
+    async fn call<T: redis::FromRedisValue>(&self, call: Cmd) -> Result<T, RedisError> {
+        call.query_async(&mut self.connection.clone()).await
+    }
+}
+
+/// What takes longer is an error like any other.
+pub(super) async fn within<T>(
+    time: Duration,
+    what: impl Future<Output = Result<T, RedisError>>,
+) -> Result<T, LinkError> {
+    match tokio::time::timeout(time, what).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_) => Err(LinkError::Late),
+    }
+}
+
+fn keys<'t>(call: &mut Cmd, counters: impl ExactSizeIterator<Item = &'t Told>) {
+    call.arg(counters.len());
+    for counter in counters {
+        call.arg(&counter.name);
+    }
+}
+
+fn times(call: &mut Cmd, counter: &Told) {
+    call.arg(micros(counter.used));
+    call.arg(micros(signed(counter.believed)));
+    call.arg(micros(signed(counter.whole)));
+}
+
+fn signed(nanos: u64) -> i64 {
+    i64::try_from(nanos).unwrap_or(i64::MAX)
+}
+
+/// Microseconds with three decimals: Lua's numbers hold times since 1970 in those, and not in nanoseconds.
+fn micros(nanos: i64) -> String {
+    let sign = if nanos < 0 { "-" } else { "" };
+    let nanos = nanos.unsigned_abs();
+    format!("{sign}{}.{:03}", nanos / 1000, nanos % 1000)
+}
+
+fn nanos(micros: i64) -> u64 {
+    u64::try_from(micros).unwrap_or(0).saturating_mul(1000)
+}
+
+fn unexpected() -> RedisError {
+    (ErrorKind::UnexpectedReturnType, "an answer of another form").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_to_the_nanosecond() {
+        for (nanos, text) in [
+            (0, "0.000"),
+            (1, "0.001"),
+            (1_234_567, "1234.567"),
+            (-1_500, "-1.500"),
+            (-20, "-0.020"),
+        ] {
+            assert_eq!(micros(nanos), text);
+        }
+        assert_eq!(nanos(7), 7000);
+        assert_eq!(nanos(-7), 0);
+    }
+}

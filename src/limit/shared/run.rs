@@ -1,0 +1,215 @@
+//! The exchange with Redis, in the background: what was let through is told, gateways are counted, and a
+//! connection that is of no use is replaced.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use redis::Client;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::link::{self, Link, LinkError, Stands, within};
+use super::queue::Dirty;
+use super::{DEADLINE, Shared, lease, taken};
+use crate::config::checked::Redis;
+use crate::limit::clock::Clock;
+
+/// How often gateways say that they live.
+const BEAT: Duration = Duration::from_secs(1);
+/// How long the exchange waits for an answer, of which no request knows: longer than a busy machine lets it wait.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// Answers in time that Redis has to give in a row before requests ask it.
+const PROOFS: usize = 3;
+/// How long it is left alone after a failure; longer each time that it fails soon again.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(10);
+/// Counters that are told of in one exchange: requests that ask wait behind it.
+const PAGE: usize = 256;
+
+impl Shared {
+    /// Exchanges with Redis for as long as it is polled. `tried` is called once it is known whether Redis
+    /// answers.
+    pub async fn run(self: Arc<Self>, redis: Redis, clock: Clock, tried: impl FnOnce()) {
+        let client = match link::client(redis.url.expose()) {
+            Ok(client) => client,
+            Err(error) => {
+                tracing::error!(%error, "shared.redis is no address that can be used");
+                return tried();
+            }
+        };
+        let mut tried = Some(tried);
+        let mut pause = FIRST_PAUSE;
+        let mut is_told = false;
+        loop {
+            let error = match self.open(&client, &clock).await {
+                Ok(link) => {
+                    let since = Instant::now();
+                    self.metrics.redis_is_up(true);
+                    tracing::info!(
+                        redis = redis.shown,
+                        "limits are held together with other gateways"
+                    );
+                    is_told = false;
+                    self.link.store(Some(Arc::new(link.clone())));
+                    if let Some(tried) = tried.take() {
+                        tried();
+                    }
+                    let error = self.exchange(&link, &clock).await;
+                    self.link.store(None);
+                    if since.elapsed() > SOON {
+                        pause = FIRST_PAUSE;
+                    }
+                    error
+                }
+                Err(error) => error,
+            };
+            self.metrics.redis_is_up(false);
+            if !is_told {
+                is_told = true;
+                tracing::warn!(
+                    %error,
+                    redis = redis.shown,
+                    share = format!("1/{}", self.replicas.load(Ordering::Relaxed)),
+                    "Redis is of no use: limits are held by each gateway alone, at its share"
+                );
+            }
+            if let Some(tried) = tried.take() {
+                tried();
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// A connection that has shown that it answers in time, and knows what was let through without it.
+    async fn open(&self, client: &Client, clock: &Clock) -> Result<Link, LinkError> {
+        let link = Link::open(client).await?;
+        let mut living = 1;
+        for _ in 0..PROOFS {
+            living = within(DEADLINE, link.beat(&self.id)).await?;
+        }
+        // One count, however often it was asked: the others come back to a Redis that has lost all when they do.
+        self.count(living);
+        self.tell(&link, clock).await?;
+        self.misses.store(0, Ordering::Relaxed);
+        // Of the connection before.
+        self.fault().take();
+        Ok(link)
+    }
+
+    /// Why it came to an end.
+    async fn exchange(&self, link: &Link, clock: &Clock) -> LinkError {
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let outcome = tokio::select! {
+                _ = beat.tick() => {
+                    let living = within(PATIENCE, link.beat(&self.id)).await;
+                    living.map(|living| self.count(living))
+                }
+                () = self.queue.wait() => self.tell(link, clock).await,
+                () = self.broken.notified() => match self.fault().take() {
+                    Some(error) => Err(error),
+                    None => Ok(()),
+                },
+            };
+            if let Err(error) = outcome {
+                return error;
+            }
+        }
+    }
+
+    /// Tells all that waits.
+    async fn tell(&self, link: &Link, clock: &Clock) -> Result<(), LinkError> {
+        let waiting = self.queue.take();
+        let mut pages = waiting.chunks(PAGE);
+        while let Some(page) = pages.next() {
+            if let Err(error) = self.tell_page(link, page, clock).await {
+                // Whatever was let through is told when somebody answers again.
+                for dirty in pages.flatten() {
+                    if let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) {
+                        self.queue(*dirty, lease);
+                    }
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell_page(&self, link: &Link, page: &[Dirty], clock: &Clock) -> Result<(), LinkError> {
+        let now = clock.now();
+        let (mut kept, mut told) = (Vec::new(), Vec::new());
+        for dirty in page {
+            // The counter may be another key's by now: then it was full, and there is nothing to tell.
+            let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
+                continue;
+            };
+            let requests = lease::take(lease);
+            if let Some(counter) = self.told(dirty.key, dirty.amount, dirty.whole, requests, now) {
+                kept.push((*dirty, requests));
+                told.push(counter);
+            }
+        }
+        if told.is_empty() {
+            return Ok(());
+        }
+        match within(PATIENCE, link.settle(&self.id, &told)).await {
+            Ok(stands) => {
+                let now = clock.now();
+                for ((dirty, _), stands) in kept.iter().zip(stands) {
+                    self.hear(dirty, stands, now);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.put_back(kept);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes over how a counter stands, and adds what was let through meanwhile.
+    fn hear(&self, dirty: &Dirty, stands: Stands, now: u64) {
+        let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
+            return;
+        };
+        lease::learn(lease, stands.share);
+        let untold = lease::Lease::of(lease).untold();
+        let ahead = taken(untold, dirty.amount, self.share(dirty.key));
+        let mut owed = stands.owed.saturating_add(ahead);
+        if !self.is_up() {
+            // The others may not have told yet what they let through while Redis was away.
+            owed = owed.max(self.slots.owed(dirty.key, now));
+        }
+        self.slots.rebase(dirty.key, now, now.saturating_add(owed));
+    }
+
+    /// Gateways come at once, and go only when they are missing for a while: a Redis that has lost all does
+    /// not give everybody everything.
+    pub(super) fn count(&self, living: u32) {
+        let last = self.last_counts.lock();
+        let mut last = last.unwrap_or_else(PoisonError::into_inner);
+        last.rotate_left(1);
+        if let Some(newest) = last.last_mut() {
+            *newest = living;
+        }
+        let most = last
+            .iter()
+            .copied()
+            .max()
+            .unwrap_or(1)
+            .clamp(1, lease::MOST_SHARES);
+        self.replicas.store(most, Ordering::Relaxed);
+        self.metrics.replicas_are(most);
+    }
+
+    /// Tells the rest, and that this gateway is gone. Called when no request is served any more.
+    pub async fn leave(&self, clock: &Clock) {
+        if let Some(link) = self.link.load_full() {
+            let _ = self.tell(&link, clock).await;
+            let _ = within(PATIENCE, link.leave(&self.id)).await;
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! A Redis that is of no use costs nobody an answer, nor the time to wait for it, nor the limit. Left out where
+//! there is no Redis.
+
+use std::time::Duration;
+
+use crate::harness::client::get;
+use crate::harness::eventually;
+use crate::harness::gateway::{Gateway, Settings};
+use crate::harness::origin::Origin;
+use crate::harness::redis::{Detour, Redis};
+
+const ROUTES: &str = "
+    - { name: small, prefix: /small, auth: none, limits: [ { name: s, key: ip, rate: 1/h, burst: 30 } ], upstream: app }
+    - { name: large, prefix: /large, auth: none, limits: [ { name: l, key: ip, rate: 1/h, burst: 300 } ], upstream: app }
+    - { name: open, prefix: /, auth: none, limits: [], upstream: app }
+";
+
+const OF_NO_USE: &str = "Redis is of no use";
+const CLIENTS: usize = 4;
+/// A gateway asks no more after so many requests in a row without an answer; others may be under way by then.
+const MISSES: usize = 3 + CLIENTS;
+
+struct Replicas(Vec<Gateway>);
+
+impl Replicas {
+    fn start(origin: &Origin, shared: &str) -> Replicas {
+        let settings = Settings::new(origin).routes(ROUTES);
+        let gateways: Vec<_> = (0..3)
+            .map(|_| settings.clone().top(shared).start())
+            .collect();
+        let replicas = Replicas(gateways);
+        replicas.share();
+        replicas
+    }
+
+    /// Waits until all use Redis and know of each other.
+    fn share(&self) {
+        for gateway in &self.0 {
+            eventually("limits are shared", || {
+                let is_up = gateway.metric("portcullis_redis_up") == 1.0;
+                (is_up && gateway.metric("portcullis_replicas") == 3.0).then_some(())
+            });
+        }
+    }
+
+    /// Waits until none uses Redis.
+    fn part(&self) {
+        for gateway in &self.0 {
+            eventually("Redis is given up", || {
+                (gateway.metric("portcullis_redis_up") == 0.0).then_some(())
+            });
+        }
+    }
+
+    /// How many of so many requests pass at one of them. All have an answer, and it is no error.
+    fn passes(&self, gateway: usize, path: &str, count: usize) -> usize {
+        let gateway = &self.0[gateway];
+        std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..CLIENTS)
+                .map(|client| {
+                    scope.spawn(move || {
+                        let mut connection = gateway.connect();
+                        let turns = (client..count).step_by(CLIENTS);
+                        let statuses = turns.map(|_| connection.exchange(&get(path)).status);
+                        let passed = statuses.inspect(|s| assert!([200, 429].contains(s), "{s}"));
+                        passed.filter(|status| *status == 200).count()
+                    })
+                })
+                .collect();
+            clients.into_iter().map(|c| c.join().unwrap()).sum()
+        })
+    }
+
+    fn misses(&self, gateway: usize) -> usize {
+        self.0[gateway].metric("portcullis_redis_missed_total") as usize
+    }
+
+    /// How often each has said that it does without Redis.
+    fn warnings(&self) -> Vec<usize> {
+        let of = |gateway: &Gateway| {
+            let stderr = gateway.stderr();
+            let lines = stderr.iter().filter(|line| line.contains(OF_NO_USE));
+            lines.count()
+        };
+        self.0.iter().map(of).collect()
+    }
+}
+
+/// What was refused by Redis before is remembered, and what is let through without it is each gateway's share.
+#[track_caller]
+fn alone(replicas: &Replicas, warnings: &[usize], what: &str) {
+    for gateway in 0..3 {
+        let before = replicas.misses(gateway);
+        let small = replicas.passes(gateway, "/small", 40);
+        assert!(
+            (9..=11).contains(&small),
+            "{what}: {small} of a third of 30"
+        );
+        let large = replicas.passes(gateway, "/large", 160);
+        assert!(
+            (99..=101).contains(&large),
+            "{what}: {large} of a third of 300"
+        );
+        // Whoever did not ask did not wait.
+        let asked = replicas.misses(gateway) - before;
+        assert!(asked <= MISSES, "{what}: {asked} requests waited");
+        replicas.0[gateway].still_serves("/");
+    }
+    replicas.part();
+    let told: Vec<usize> = warnings.iter().map(|before| before + 1).collect();
+    eventually("a line says so", || {
+        (replicas.warnings() >= told).then_some(())
+    });
+    assert_eq!(replicas.warnings(), told, "{what}: and no more than one");
+}
+
+#[test]
+fn redis_down() {
+    let Some(mut redis) = Redis::start_if_there() else {
+        return;
+    };
+    let origin = Origin::start();
+    let replicas = Replicas::start(&origin, &redis.settings());
+    let warnings = replicas.warnings();
+    redis.stop();
+    alone(&replicas, &warnings, "stopped");
+
+    // It comes back with nothing in it, and what it had counted is not given out again.
+    redis.run();
+    replicas.share();
+    let small: usize = (0..3).map(|g| replicas.passes(g, "/small", 30)).sum();
+    let large: usize = (0..3).map(|g| replicas.passes(g, "/large", 60)).sum();
+    assert!(small <= 3, "{small} more than there were");
+    assert!(large <= 3, "{large} more than there were");
+}
+
+#[test]
+fn redis_down_from_the_start() {
+    let Some(mut redis) = Redis::start_if_there() else {
+        return;
+    };
+    redis.stop();
+    let origin = Origin::start();
+    let settings = Settings::new(&origin).routes(ROUTES);
+    let replicas = Replicas(vec![settings.top(&redis.settings()).start()]);
+    // It knows of nobody else.
+    assert_eq!(replicas.passes(0, "/small", 20), 20);
+    assert_eq!(replicas.warnings(), [1]);
+    assert_eq!(replicas.misses(0), 0);
+    redis.run();
+    eventually("limits are shared", || {
+        (replicas.0[0].metric("portcullis_redis_up") == 1.0).then_some(())
+    });
+    let rest = replicas.passes(0, "/small", 20);
+    assert!(rest <= 10 + replicas.misses(0), "{rest}");
+    replicas.0[0].still_serves("/");
+}
+
+#[test]
+fn redis_down_frozen() {
+    let Some(redis) = Redis::start_if_there() else {
+        return;
+    };
+    let origin = Origin::start();
+    let replicas = Replicas::start(&origin, &redis.settings());
+    let warnings = replicas.warnings();
+    redis.signal("STOP");
+    alone(&replicas, &warnings, "frozen");
+    redis.signal("CONT");
+    replicas.share();
+    let small: usize = (0..3).map(|g| replicas.passes(g, "/small", 30)).sum();
+    assert!(small <= 3, "{small} more than there were");
+    // Frozen while nobody asks it, it is given up all the same.
+    redis.signal("STOP");
+    replicas.part();
+    redis.signal("CONT");
+    replicas.share();
+}
+
+#[test]
+fn redis_down_slow() {
+    let Some(redis) = Redis::start_if_there() else {
+        return;
+    };
+    let origin = Origin::start();
+    let detour = Detour::to(redis.address);
+    let shared = format!("shared: {{ redis: \"redis://{}\" }}", detour.address);
+    let replicas = Replicas::start(&origin, &shared);
+    let warnings = replicas.warnings();
+    detour.late_by(Duration::from_millis(150));
+    alone(&replicas, &warnings, "slow");
+    detour.late_by(Duration::ZERO);
+    replicas.share();
+    let small: usize = (0..3).map(|g| replicas.passes(g, "/small", 30)).sum();
+    assert!(small <= 3, "{small} more than there were");
+}
+
+#[test]
+fn redis_down_flushed() {
+    let Some(redis) = Redis::start_if_there() else {
+        return;
+    };
+    let origin = Origin::start();
+    let replicas = Replicas::start(&origin, &redis.settings());
+    for path in ["/small", "/large"] {
+        let used = replicas.passes(0, path, 400);
+        assert!(used > 0);
+        eventually("all is told", || {
+            (redis.call("DBSIZE") != ":1").then_some(())
+        });
+        redis.call("FLUSHALL");
+        redis.call("SCRIPT FLUSH");
+        let again = replicas.passes(0, path, 100);
+        // Of a large limit a few may not have been let through in the hurry.
+        let left = if path == "/small" {
+            replicas.misses(0)
+        } else {
+            9
+        };
+        assert!(again <= left, "{path}: {again} after {used}");
+        replicas.share();
+    }
+    replicas.0[0].still_serves("/");
+}
