@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::Cli;
+use super::args::Cli;
 use super::output::print;
 
 pub fn run(shell: Shell) -> i32 {

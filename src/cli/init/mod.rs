@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::DEFAULT_FILE;
+use super::args::DEFAULT_FILE;
 use super::output::{USAGE, fail, fail_with, print, refuse};
 use crate::accounts::{FileError, write_new_secret};
 use crate::config;
