@@ -16,6 +16,8 @@ const DEEPEST: usize = 64;
 const MOST_ALIASED: usize = 100_000;
 /// Bytes of a text that count as a further node.
 const BYTES_OF_NODE: usize = 64;
+/// So many keys are compared one by one more quickly than they are hashed.
+const FEW: usize = 16;
 
 /// Keys whose values are headers, whatever they are called.
 const HEADERS: [&str; 3] = ["set", "add", "headers"];
@@ -117,6 +119,21 @@ fn read_with(source: &Source, env: Option<Env<'_>>, findings: &mut Findings) -> 
     reader.document().ok()
 }
 
+/// Where a key already stands. Entries beyond the first few are found by `index`, which is filled here.
+fn earlier(entries: &[Entry], index: &mut HashMap<String, Span>, key: &str) -> Option<Span> {
+    let (few, more) = entries.split_at(entries.len().min(FEW));
+    let indexed = index.len();
+    index.extend(
+        more[indexed..]
+            .iter()
+            .map(|entry| (entry.key.text.clone(), entry.key.span)),
+    );
+    let among_few = few.iter().find(|entry| entry.key.text == key);
+    among_few
+        .map(|entry| entry.key.span)
+        .or_else(|| index.get(key).copied())
+}
+
 fn weight(text: &str) -> usize {
     1 + text.len() / BYTES_OF_NODE
 }
@@ -185,7 +202,9 @@ impl<'a> Reader<'a> {
                 .error(span, "this value has a YAML tag")
                 .hint("remove the `!…`: tags are not used in this file");
         }
-        self.open.insert(anchor);
+        if anchor != 0 {
+            self.open.insert(anchor);
+        }
         let node = match event {
             Event::Alias(id) => return self.alias(id, span),
             Event::Scalar(text, style, ..) => self.scalar(&text, style, span),
@@ -193,9 +212,9 @@ impl<'a> Reader<'a> {
             Event::MappingStart(..) => self.mapping(span)?,
             _ => return Err(self.stop(span, "a value is missing here")),
         };
-        self.open.remove(&anchor);
         let node = Rc::new(node);
         if anchor != 0 {
+            self.open.remove(&anchor);
             self.anchors.insert(anchor, Rc::clone(&node));
         }
         Ok(node)
@@ -270,7 +289,7 @@ impl<'a> Reader<'a> {
 
     fn mapping(&mut self, start: Span) -> Result<Node, Stop> {
         let mut entries: Vec<Entry> = Vec::new();
-        let mut seen: HashMap<String, Span> = HashMap::new();
+        let mut index = HashMap::new();
         let mut size = 1;
         loop {
             let (event, span) = self.next()?;
@@ -316,14 +335,13 @@ impl<'a> Reader<'a> {
             if HEADERS.contains(&key.text.as_str()) {
                 self.hide_credentials(&value);
             }
-            if let Some(first) = seen.get(&key.text) {
+            if let Some(first) = earlier(&entries, &mut index, &key.text) {
                 let line = self.source.line(first.start);
                 let message = format!("the key {} stands here twice", shown(&key.text));
                 let hint = format!("it was first given on line {line}: keep one of the two");
                 self.findings.error(key.span, message).hint(hint);
                 continue;
             }
-            seen.insert(key.text.clone(), key.span);
             entries.push(Entry { key, value });
         }
     }

@@ -165,8 +165,8 @@ pub fn routes(
 ) -> Vec<Route> {
     let items = raw.get().map_or(&[][..], |list| &list.0);
     let mut seen: HashMap<&str, Span> = HashMap::new();
-    let mut all = Vec::new();
-    let mut spans = Vec::new();
+    let mut all = Vec::with_capacity(items.len());
+    let mut spans = Vec::with_capacity(items.len());
     for item in items {
         let name = item.value.name.given();
         if let Some(name) = name {
