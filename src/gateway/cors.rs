@@ -103,9 +103,6 @@ pub fn preflight<'c>(
         return None;
     }
     let asked = only(headers, &header::ACCESS_CONTROL_REQUEST_METHOD)?;
-    if config.cors.is_none() && config.routes.iter().all(|route| route.cors.is_none()) {
-        return None;
-    }
     let method = Method::from_bytes(asked.as_bytes()).ok()?;
     let announced = table.choosing(announced(headers));
     let found = route::find_announced(table, facts, &method, &announced);
