@@ -80,9 +80,12 @@ impl Expression {
         parameters: Option<&[&str]>,
     ) -> Result<Expression, Vec<Fault>> {
         let (tree, references) = check::check(source, parameters)?;
+        // A copy lies together in memory; the original is strewn over where the parser worked.
+        let together = tree.clone();
+        drop(tree);
         Ok(Expression(Arc::new(Compiled {
             source: source.to_owned(),
-            tree,
+            tree: together,
             references,
         })))
     }
