@@ -274,6 +274,8 @@ impl Drop for Inner {
         self.connection.busy.set(self.connection.busy.get() - 1);
         self.connection.unused_since.set(now);
         self.connection.listener.take();
+        // Before it is counted as ended: where nothing is under way, every seat is free.
+        self.seat.take();
         self.entry.duration = now.duration_since(self.started);
         self.entry.upstream_time = self.trace.upstream_time;
         self.entry.bytes_in = match &self.read {

@@ -38,6 +38,9 @@ fn both_are_free_of(gateway: &Gateway, request: &Request, stream: &Request, what
         .expect_problem(429, "too-many-concurrent");
     streams.clear();
     eventually(what, || (gateway.send(request).status == 200).then_some(()));
+    eventually("nothing under way", || {
+        (gateway.metric("portcullis_http_requests_in_flight") == 0.0).then_some(())
+    });
 }
 
 /// Answers `/capped`; `/capped/stream` never ends its answer, `/capped/silent` nothing
