@@ -137,8 +137,13 @@ fn a_burst_at_one_of_three_gateways_passes_whole() {
         "{ name: a, key: ip, rate: 1/h, burst: 300 }",
     );
     let gateways = replicas(3, &redis, &settings);
-    let passed = burst(&gateways[..1], 310, "/", None);
-    assert!((291..=300).contains(&passed), "{passed}");
+    // Whoever is faster than the exchange is refused what is not lost.
+    let mut passed = 0;
+    eventually("nearly all of it", || {
+        passed += burst(&gateways[..1], 10, "/", None);
+        (passed >= 291).then_some(())
+    });
+    assert!(passed <= 300, "{passed}");
     // Whatever was not let through in the hurry is still there, and no more than that.
     let first = &gateways[0];
     let more = eventually("all are told", || {
