@@ -134,7 +134,13 @@ fn a_drain_waits_for_a_socket_and_its_grace_ends_it() {
     socket.echo("hello");
     gateway.signal("TERM");
     assert_eq!(socket.connection.read_until_closed(), b"");
-    gateway.wait_for_exit();
+    assert_eq!(gateway.wait_for_exit().code(), Some(0));
+    // What was cut is logged as well.
+    let line = gateway.log_of(&socket.response);
+    assert_eq!(
+        (&line["status"], &line["decision"]),
+        (&101.into(), &"allow".into())
+    );
 }
 
 #[test]
