@@ -38,12 +38,11 @@ use http::HeaderMap;
 use http::request::Parts;
 use serde_json::Value;
 
-use self::site::Site;
 use crate::accounts::Accounts;
 use crate::authn::{Expiry, Principal, User};
 use crate::config::Config;
 use crate::config::checked::{Compat, Cookie, Delivery, Docs};
-use crate::request::{Code, Peer, Refusal};
+use crate::request::{Code, Peer, Refusal, Site};
 use crate::telemetry::Metrics;
 
 pub use self::body::receive;

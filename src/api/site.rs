@@ -3,58 +3,17 @@
 //! A browser sends the cookie along from wherever the call is made. It also says from where: by
 //! `Origin`, and by `Sec-Fetch-Site` when it sends no origin.
 
-use http::header::{HOST, ORIGIN};
+use http::header::ORIGIN;
 use http::request::Parts;
-use http::{HeaderMap, Uri};
 
-use crate::request::{Code, ListedOrigin, Peer, Refusal};
-
-/// Scheme, host and port, with the port filled in (RFC 6454, section 4).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Site {
-    scheme: String,
-    host: String,
-    port: u16,
-}
-
-impl Site {
-    /// `None` for `null` and for anything that is not an http or https origin.
-    pub fn of(url: &str) -> Option<Site> {
-        let uri: Uri = url.parse().ok()?;
-        let scheme = uri.scheme_str()?.to_ascii_lowercase();
-        let default = match scheme.as_str() {
-            "http" => 80,
-            "https" => 443,
-            _ => return None,
-        };
-        Some(Site {
-            host: uri.host()?.to_ascii_lowercase(),
-            port: uri.port_u16().unwrap_or(default),
-            scheme,
-        })
-    }
-
-    /// The site that the request itself is for. Only a trusted proxy may say that it was https.
-    fn of_request(parts: &Parts, peer: &Peer) -> Option<Site> {
-        let authority = match parts.uri.authority() {
-            Some(authority) => authority.as_str(),
-            None => only(&parts.headers, HOST.as_str())?,
-        };
-        let forwarded = only(&parts.headers, "x-forwarded-proto").filter(|_| peer.is_trusted);
-        let scheme = forwarded.unwrap_or("http");
-        Site::of(&format!("{scheme}://{authority}"))
-    }
-}
+use crate::request::{Code, ListedOrigin, Peer, Refusal, Site};
 
 /// 403 for a call by or for a cookie from a foreign page.
 pub(super) fn check(parts: &Parts, peer: &Peer, issuer: Option<&Site>) -> Result<(), Refusal> {
     let is_allowed = if parts.extensions.get::<ListedOrigin>().is_some() {
         true
     } else if parts.headers.contains_key(ORIGIN) {
-        let origin = only(&parts.headers, ORIGIN.as_str()).and_then(Site::of);
-        origin.is_some_and(|origin| {
-            Some(&origin) == issuer || Some(origin) == Site::of_request(parts, peer)
-        })
+        Site::is_own(parts, peer, issuer)
     } else {
         let site = parts.headers.get("sec-fetch-site");
         site.is_none_or(|site| !site.as_bytes().eq_ignore_ascii_case(b"cross-site"))
@@ -66,16 +25,6 @@ pub(super) fn check(parts: &Parts, peer: &Peer, issuer: Option<&Site>) -> Result
         Code::Forbidden,
         "The refresh cookie is neither taken from another site's page nor given to one.",
     ))
-}
-
-/// The header's value if it stands there once.
-fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut values = headers.get_all(name).into_iter();
-    let value = values.next()?;
-    if values.next().is_some() {
-        return None;
-    }
-    value.to_str().ok()
 }
 
 #[cfg(test)]
@@ -169,12 +118,14 @@ mod tests {
 
     #[test]
     fn only_a_trusted_proxy_says_that_it_was_https() {
-        let headers = [
-            ("host", "a.example"),
-            ("x-forwarded-proto", "https"),
-            ("origin", "https://a.example"),
-        ];
-        assert!(is_allowed(true, &headers));
-        assert!(!is_allowed(false, &headers));
+        for (scheme, is_https) in [("https", true), ("wss", true), ("ws", false), ("", false)] {
+            let headers = [
+                ("host", "a.example"),
+                ("x-forwarded-proto", scheme),
+                ("origin", "https://a.example"),
+            ];
+            assert_eq!(is_allowed(true, &headers), is_https, "{scheme}");
+            assert!(!is_allowed(false, &headers), "{scheme}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ use crate::telemetry::{AccessLog, Metrics};
 const CONTROL_THREADS: usize = 2;
 /// How long the end waits for whoever reads the access log to take the last of it.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the end waits for the workers to close what is still open after the grace.
+const CUT_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the start waits for Redis.
 const REDIS_PATIENCE: Duration = Duration::from_secs(2);
 /// How often the store's state is copied into the metrics.
@@ -71,15 +74,13 @@ pub fn serve(
     let outcome = control.block_on(run(&control, config, origin, access_log, started));
     // Whatever still runs has had its grace.
     control.shutdown_timeout(Duration::from_millis(100));
-    let drained = outcome?;
-    if drained {
+    let has_ended = outcome?;
+    if has_ended {
         // Every worker has ended and dropped its end of the log.
         let patience = Instant::now() + LOG_PATIENCE;
         while !log_thread.is_finished() && Instant::now() < patience {
             std::thread::sleep(Duration::from_millis(5));
         }
-    } else {
-        tracing::warn!("requests were cut at the end of the grace period");
     }
     Ok(())
 }
@@ -141,11 +142,13 @@ async fn run(
     let admin_address = admin.address;
 
     let (drain, draining) = watch::channel(false);
+    let (cut, cutting) = watch::channel(false);
     let settings = Settings {
         snapshots: Arc::clone(&snapshots),
         metrics: Arc::clone(&metrics),
         max_header,
         drain: draining.clone(),
+        cut: cutting,
     };
     let workers = Arc::new(Workers::start(workers, &settings)?);
     drop(settings);
@@ -195,9 +198,14 @@ async fn run(
     accepting.shutdown().await;
     let _ = drain.send(true);
     let end = async {
+        let mut joining = pin!(join(workers));
         let drained = tokio::select! {
-            joined = join(workers) => joined,
-            () = tokio::time::sleep(grace) => false,
+            joined = &mut joining => joined,
+            () = tokio::time::sleep(grace) => {
+                tracing::warn!("requests are cut at the end of the grace period");
+                let _ = cut.send(true);
+                tokio::time::timeout(CUT_PATIENCE, joining).await.is_ok_and(|joined| joined)
+            }
         };
         background.shutdown().await;
         in_force.parts.counters.leave().await;
@@ -206,7 +214,10 @@ async fn run(
     };
     tokio::select! {
         drained = end => Ok(drained),
-        () = signals.stop() => Ok(false),
+        () = signals.stop() => {
+            tracing::warn!("requests are cut by a second signal");
+            Ok(false)
+        }
     }
 }
 

@@ -163,6 +163,11 @@ impl ResponseBody {
         }
     }
 
+    /// Of a connection that carries nothing else.
+    pub(super) fn of_its_own(body: Incoming) -> Self {
+        ResponseBody { body, lease: None }
+    }
+
     /// An upstream may answer before it has read the request. Such a connection is closed: the next
     /// request on it would wait for a client that may never send the rest.
     fn release(&mut self) {

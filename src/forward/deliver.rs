@@ -129,10 +129,10 @@ pub(super) struct Deadline {
     pub(super) progress: Option<Rc<Progress>>,
 }
 
-struct Late;
+pub(super) struct Late;
 
 impl Deadline {
-    async fn hold<F: Future>(&self, future: F) -> Result<F::Output, Late> {
+    pub(super) async fn hold<F: Future>(&self, future: F) -> Result<F::Output, Late> {
         let mut future = std::pin::pin!(future);
         let mut from = Instant::now();
         loop {
@@ -155,7 +155,7 @@ impl Deadline {
             .map_or(Upload::Done, |progress| progress.state.get())
     }
 
-    fn late(&self) -> Refusal {
+    pub(super) fn late(&self) -> Refusal {
         match self.upload() {
             Upload::UnderWay => Refusal::new(
                 Code::RequestTimeout,
@@ -169,7 +169,7 @@ impl Deadline {
         }
     }
 
-    fn refusal(&self, error: &hyper::Error) -> Refusal {
+    pub(super) fn refusal(&self, error: &hyper::Error) -> Refusal {
         match self.upload() {
             Upload::TooLarge => too_large(),
             Upload::Broken => {

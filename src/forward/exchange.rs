@@ -19,6 +19,7 @@ use super::outbound::{Outbound, no_upstream};
 use super::pool::Pool;
 use super::reserved::Names;
 use super::target::{Directory, Target};
+use super::upgrade::{self, Handshake};
 use crate::authn::Principal;
 use crate::config::Config;
 use crate::config::checked;
@@ -191,7 +192,8 @@ impl Trace {
     }
 }
 
-/// Sends a request that may pass and waits for the head of its response.
+/// Sends a request that may pass and waits for the head of its response. One that switches protocols has the
+/// connection for what follows among its extensions.
 ///
 /// # Errors
 /// `upstream-unreachable`, `upstream-timeout`, `body-too-large`, `request-timeout`, `bad-request`, and
@@ -237,16 +239,16 @@ pub async fn send(
         progress,
     };
     let started = Instant::now();
-    let outcome = deliver(
-        balanced.for_request(),
-        upstream,
-        Request::from_parts(head, body),
-        &deadline,
-    )
-    .await;
+    let is_handshake = Handshake::is_among(&head.extensions);
+    let (pools, request) = (balanced.for_request(), Request::from_parts(head, body));
+    let outcome = match is_handshake {
+        false => deliver(pools, upstream, request, &deadline).await,
+        true => upgrade::shake_hands(pools, upstream, request, &deadline).await,
+    };
     context.trace.upstream_time = Some(started.elapsed());
     let mut response = outcome?;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if switches && !is_handshake {
         // Never asked for, so whatever follows is not what the client expects.
         return Err(unreachable("the upstream switched protocols unasked"));
     }
@@ -255,6 +257,9 @@ pub async fn send(
     }
     *response.version_mut() = Version::HTTP_11;
     headers::toward_client(response.headers_mut(), &edits_of_response);
+    if switches {
+        headers::switch(response.headers_mut());
+    }
     ticket.write_headers(context.limits, response.headers_mut());
     Ok(response)
 }

@@ -63,6 +63,8 @@ pub struct Told<'a> {
     /// Where it goes, and itself.
     pub assertion: Option<(&'a HeaderName, HeaderValue)>,
     pub edits: &'a Filled<'a>,
+    /// The request asks to speak WebSocket.
+    pub is_handshake: bool,
 }
 
 /// Turns a client's headers into those for the upstream.
@@ -100,6 +102,18 @@ pub fn toward_upstream(headers: &mut HeaderMap, told: &Told<'_>) {
         remove_spellings(headers, name);
     }
     edit(headers, told.edits);
+    if told.is_handshake {
+        switch(headers);
+    }
+}
+
+/// Says that a message is one of a WebSocket handshake (RFC 6455, sections 4.1 and 4.2.2). What the other
+/// side of the gateway said of its own connection is gone by then.
+pub fn switch(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    // There is no body, and a length would be read as the tunnel's (RFC 9110, section 8.6).
+    headers.remove(header::CONTENT_LENGTH);
 }
 
 /// The headers of a request that the gateway makes by itself: nothing in them is a client's.

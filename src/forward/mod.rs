@@ -14,6 +14,8 @@ mod reserved;
 mod rewrite;
 mod target;
 mod template;
+mod tunnel;
+mod upgrade;
 
 pub use assertion::{ASSERTION_TYPE, AssertionClaims, Assertions, Sign};
 pub use body::ResponseBody;
@@ -23,3 +25,5 @@ pub use headers::{Hop, X_REQUEST_ID, scheme, set_host};
 pub use look_up::{Asker, LookUps};
 pub use outbound::Outbound;
 pub use target::Directory;
+pub use tunnel::{Broken, Way, carry};
+pub use upgrade::Handshake;

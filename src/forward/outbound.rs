@@ -9,6 +9,7 @@ use super::exchange::Upstreams;
 use super::headers::{self, Hop, Told};
 use super::rewrite;
 use super::template::{self, Filled, Scene};
+use super::upgrade::Handshake;
 use crate::authz::Permit;
 use crate::config::Config;
 use crate::config::checked::Route;
@@ -66,6 +67,7 @@ impl<'a> Outbound<'a> {
             identity_values: &identity_values,
             assertion,
             edits: &edits,
+            is_handshake: Handshake::is_among(&head.extensions),
         };
         headers::toward_upstream(&mut head.headers, &told);
         head.uri = rewrite::target(&self.route.rewrite, &head.uri)?;

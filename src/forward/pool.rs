@@ -89,12 +89,20 @@ impl Pool {
         });
     }
 
-    /// Opens a connection to the first address that takes one within `timeout`.
+    /// Opens a connection that can be kept.
     pub async fn connect(&self, timeout: Duration) -> Result<Connection, ConnectError> {
+        open(self.dial(timeout).await?).await
+    }
+
+    /// Connects to the first address that takes it within `timeout`.
+    pub async fn dial(&self, timeout: Duration) -> Result<TcpStream, ConnectError> {
         let mut failure = ConnectError::NoAddress;
         for address in self.target.addresses().iter() {
             match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => return open(stream).await,
+                Ok(Ok(stream)) => {
+                    stream.set_nodelay(true)?;
+                    return Ok(stream);
+                }
                 Ok(Err(error)) => failure = error.into(),
                 Err(_) => failure = ConnectError::TimedOut,
             }
@@ -104,7 +112,6 @@ impl Pool {
 }
 
 async fn open(stream: TcpStream) -> Result<Connection, ConnectError> {
-    stream.set_nodelay(true)?;
     let (sender, connection) = http1::Builder::new()
         .handshake(TokioIo::new(stream))
         .await?;

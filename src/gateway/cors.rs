@@ -8,7 +8,7 @@ use super::additions::Additions;
 use crate::config::Config;
 use crate::config::checked::{Cors, Origins};
 use crate::limit;
-use crate::request::{Code, Facts, Refusal};
+use crate::request::{Code, Facts, Refusal, Site};
 use crate::route::{self, Table};
 
 const OPEN: HeaderValue = HeaderValue::from_static("*");
@@ -116,16 +116,36 @@ pub fn preflight<'c>(
     let answer = match &additions.cors.allowed {
         _ if !route.is_none_or(admits) => Err(limit::kept_out()),
         Some(_) => Ok(permission(in_force, asked)),
-        None => Err(Refusal::new(
-            Code::Forbidden,
-            "Pages of this origin may not call here.",
-        )),
+        None => Err(stranger()),
     };
     Some(Preflight {
         route,
         additions,
         answer,
     })
+}
+
+/// Refuses a WebSocket of a page that `cors` does not let read, where the file says whom it lets. Browsers hold
+/// pages to that with every other request, and send cookies that an upstream may go by along with this one.
+pub fn check_handshake(
+    config: &Config,
+    additions: &Additions<'_>,
+    facts: &Facts<'_>,
+) -> Result<(), Refusal> {
+    let page = &additions.cors;
+    let headers = &facts.head.headers;
+    if page.cors.is_none() || page.allowed.is_some() || !headers.contains_key(header::ORIGIN) {
+        return Ok(());
+    }
+    let issuer = Site::of(&config.auth.issuer);
+    match Site::is_own(facts.head, facts.peer, issuer.as_ref()) {
+        true => Ok(()),
+        false => Err(stranger()),
+    }
+}
+
+fn stranger() -> Refusal {
+    Refusal::new(Code::Forbidden, "Pages of this origin may not call here.")
 }
 
 /// Headers that the request will have, of which a browser tells the names alone.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -16,7 +16,7 @@ use super::worker::{Current, Worker};
 use crate::authn::Identified;
 use crate::authz::{self, Asking, Decision, Permit};
 use crate::config::checked::AuthMode;
-use crate::forward::{self, Asker, Outbound};
+use crate::forward::{self, Asker, Handshake, Outbound};
 use crate::limit::{self, Admission};
 use crate::request::{Facts, ListedOrigin, Refusal};
 use crate::route::{self, Matched};
@@ -35,6 +35,7 @@ pub async fn handle(
     let is_fit = ingress::measure(&request, max_header)
         .and_then(|()| ingress::inspect(&mut request))
         .and(told);
+    let is_handshake = Handshake::is_among(request.extensions());
     let mut additions = Additions::default();
     let served = match is_fit {
         Ok(()) => {
@@ -57,7 +58,19 @@ pub async fn handle(
     match served {
         Ok((mut response, decision)) => {
             additions.tell(response.headers_mut());
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                return ledger.switch(response, decision);
+            }
+            if is_handshake {
+                connection.has_unread.set(true);
+                respond::close(&mut response);
+            }
             ledger.answer(response, decision)
+        }
+        // What follows a handshake is meant for a tunnel, and no request even if it looks like one.
+        Err(refusal) if is_handshake => {
+            connection.has_unread.set(true);
+            respond::refuse(&refusal.closing(), &additions, ledger)
         }
         Err(refusal) => {
             connection.has_unread.set(has_body);
@@ -107,6 +120,9 @@ async fn serve<'c>(
     };
     let route = &snapshot.config.routes[index];
     ledger.matched(index);
+    if Handshake::is_among(&head.extensions) {
+        cors::check_handshake(&snapshot.config, additions, &facts)?;
+    }
 
     let admission = limit::admit(&snapshot.limits, &matched, &facts).await?;
     ledger.admitted(&admission);

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Version};
 
+use super::tunnel::Tunnel;
 use super::worker::Current;
 use crate::authn::Listener;
 use crate::config::Config;
-use crate::forward::{self, Hop};
+use crate::forward::{self, Handshake, Hop};
 use crate::request::{Code, Peer, Refusal};
 
 /// A client's connection.
-#[derive(Debug, Clone)]
 pub struct Connection {
     pub peer: SocketAddr,
     pub hop: Hop,
@@ -25,8 +25,10 @@ pub struct Connection {
     pub(super) busy: Cell<u32>,
     /// When the connection opened or the last response ended.
     pub(super) unused_since: Cell<Instant>,
-    /// Whom an event stream is under way to.
+    /// Whom an event stream or a tunnel is under way to.
     pub(super) listener: RefCell<Option<Listener>>,
+    /// What the connection becomes with the end of its HTTP.
+    pub(super) tunnel: Cell<Option<Tunnel>>,
 }
 
 impl Connection {
@@ -39,6 +41,7 @@ impl Connection {
             busy: Cell::new(0),
             unused_since: Cell::new(Instant::now()),
             listener: RefCell::new(None),
+            tunnel: Cell::new(None),
             hop: Hop {
                 // An address is always a valid header value.
                 peer: HeaderValue::try_from(ip).unwrap_or(HeaderValue::from_static("unknown")),
@@ -57,7 +60,7 @@ impl Connection {
         }
     }
 
-    /// Whether an event stream is under way to a caller whose session or token has ended since.
+    /// Whether an event stream or a tunnel is under way to a caller whose session or token has ended since.
     pub fn outlives_its_caller(&self, current: &Current) -> bool {
         let authenticator = &current.snapshot.authenticator;
         let mut listener = self.listener.borrow_mut();
@@ -69,6 +72,11 @@ impl Connection {
     /// the connection, and the client would lose the response that it has not read yet.
     pub fn has_unread(&self) -> bool {
         self.has_unread.get()
+    }
+
+    /// What is to be run in place of HTTP. It holds on to the connection, so it has to be asked for in any case.
+    pub fn take_tunnel(&self) -> Option<Tunnel> {
+        self.tunnel.take()
     }
 }
 
@@ -148,8 +156,8 @@ pub fn measure<B>(request: &Request<B>, max_header: usize) -> Result<(), Refusal
     Err(Refusal::new(Code::HeaderTooLarge, detail).closing())
 }
 
-/// Refuses heads that two servers could read differently (RFC 9112, sections 3.2, 6.1 and 11.2), and
-/// brings a target in absolute form to the form that every other request has.
+/// Refuses heads that two servers could read differently (RFC 9112, sections 3.2, 6.1 and 11.2), brings a
+/// target in absolute form to the form that every other request has, and marks a [`Handshake`].
 pub fn inspect<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         // TRACE would send the caller's identity headers back to whoever asks.
@@ -199,6 +207,14 @@ pub fn inspect<B>(request: &mut Request<B>) -> Result<(), Refusal> {
                 "Content-Length and Transfer-Encoding exclude each other.",
             ));
         }
+    }
+    if Handshake::is(request.method(), request.version(), headers) {
+        let length = headers.get(header::CONTENT_LENGTH);
+        if headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|n| *n != "0") {
+            // Where it ends is where the tunnel would begin.
+            return Err(bad("A WebSocket handshake has no body."));
+        }
+        request.extensions_mut().insert(Handshake);
     }
     Ok(())
 }
@@ -284,6 +300,27 @@ mod tests {
         assert!(with("transfer-encoding", &["chunked", "chunked"]));
         assert!(with("transfer-encoding", &["gzip, chunked"]));
         assert!(!with("transfer-encoding", &["Chunked"]));
+    }
+
+    #[test]
+    fn a_handshake_has_no_body() {
+        let with = |name: &'static str, value: &'static str| {
+            let mut request = request(|r| {
+                let r = r.header("host", "a").header(name, value);
+                r.header("connection", "upgrade")
+                    .header("upgrade", "websocket")
+            });
+            let outcome = inspect(&mut request);
+            outcome.map(|()| Handshake::is_among(request.extensions()))
+        };
+        assert!(with("x", "y").unwrap());
+        assert!(with("content-length", "0").unwrap());
+        assert!(with("content-length", "1").is_err());
+        assert!(with("transfer-encoding", "chunked").is_err());
+        assert!(!with("connection", "close").unwrap());
+        let mut other = request(|r| r.header("host", "a").header("content-length", "1"));
+        inspect(&mut other).unwrap();
+        assert!(!Handshake::is_among(other.extensions()));
     }
 
     #[test]

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::body::{ApiRequestBody, Body};
 use super::ingress::Connection;
+use super::tunnel::Tunnel;
 use super::worker::{Current, Worker};
 use crate::authn::{Identified, Listener, Noted, Principal, User};
 use crate::authz::Permit;
@@ -230,22 +231,51 @@ impl Ledger {
         self.0.entry.bytes_out += bytes as u64;
     }
 
+    /// Bytes from the client that were no request's body.
+    pub fn received(&mut self, bytes: usize) {
+        self.0.entry.bytes_in += bytes as u64;
+    }
+
+    /// Notes why what was under way did not end by itself.
+    pub fn broken(&mut self, cause: &impl std::fmt::Display) {
+        self.0.entry.cause = Some(cause.to_string().into());
+    }
+
     /// A response of the upstream or of the auth API, on its way to the client.
     pub fn answer(
         mut self,
         mut response: Response<Body>,
         decision: &'static str,
     ) -> Response<Body> {
-        self.0.entry.decision = decision;
-        self.0.entry.status = response.status().as_u16();
-        if self.0.needs_identity && self.0.user.is_some() && is_event_stream(response.headers()) {
-            let listener = self.0.user.clone().map(Listener::from);
-            self.0.connection.listener.replace(listener);
-        }
-        response
-            .headers_mut()
-            .insert(X_REQUEST_ID, self.0.entry.request_id.clone());
+        self.note(&mut response, decision);
         response.map(|body| body.with_ledger(self))
+    }
+
+    /// A response after which the connection is a tunnel, whose end is then the request's.
+    pub fn switch(
+        mut self,
+        mut response: Response<Body>,
+        decision: &'static str,
+    ) -> Response<Body> {
+        self.note(&mut response, decision);
+        let upstream = hyper::upgrade::on(&mut response);
+        let connection = Rc::clone(&self.0.connection);
+        // What comes from now on is read, and none of it is to be thrown away at the end.
+        connection.has_unread.set(false);
+        connection.tunnel.set(Some(Tunnel::new(upstream, self)));
+        response
+    }
+
+    fn note(&mut self, response: &mut Response<Body>, decision: &'static str) {
+        let inner = &mut *self.0;
+        inner.entry.decision = decision;
+        inner.entry.status = response.status().as_u16();
+        if inner.needs_identity && inner.user.is_some() && goes_on(response) {
+            let listener = inner.user.clone().map(Listener::from);
+            inner.connection.listener.replace(listener);
+        }
+        let headers = response.headers_mut();
+        headers.insert(X_REQUEST_ID, inner.entry.request_id.clone());
     }
 
     pub fn refused(mut self, refusal: &Refusal, response: Response<Body>) -> Response<Body> {
@@ -260,10 +290,15 @@ impl Ledger {
     }
 }
 
-/// A response that is meant to go on for as long as somebody listens (HTML, section 9.2.6).
-fn is_event_stream(headers: &HeaderMap) -> bool {
+/// A response that is meant to go on for as long as somebody listens: an event stream (HTML, section 9.2.6) or
+/// a tunnel.
+fn goes_on<B>(response: &Response<B>) -> bool {
     const NAME: &[u8] = b"text/event-stream";
-    let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return true;
+    }
+    let value = response.headers().get(header::CONTENT_TYPE);
+    let value = value.map(HeaderValue::as_bytes);
     let name = value.and_then(|value| value.split(|byte| *byte == b';').next());
     name.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(NAME))
 }
@@ -278,7 +313,7 @@ impl Drop for Inner {
         self.seat.take();
         self.entry.duration = now.duration_since(self.started);
         self.entry.upstream_time = self.trace.upstream_time;
-        self.entry.bytes_in = match &self.read {
+        self.entry.bytes_in += match &self.read {
             Some(read) => read.load(Ordering::Relaxed),
             None => self.trace.bytes_in(),
         };

@@ -9,6 +9,7 @@ mod ledger;
 pub mod respond;
 mod security;
 mod snapshot;
+mod tunnel;
 mod worker;
 
 pub use additions::Additions;

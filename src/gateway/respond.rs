@@ -124,9 +124,15 @@ pub fn problem(refusal: &Refusal, request_id: &HeaderValue) -> Response<Vec<u8>>
         headers.insert(name, value.clone());
     }
     if refusal.closes() {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        close(&mut response);
     }
     response
+}
+
+/// Lets a response be the last one of its connection.
+pub fn close<B>(response: &mut Response<B>) {
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
 fn problem_body(refusal: &Refusal, request_id: &HeaderValue) -> serde_json::Result<Vec<u8>> {

@@ -57,10 +57,10 @@ impl Open {
         }
     }
 
-    /// Tells every connection to finish what it has begun.
-    pub fn finish_all(&self) {
+    /// Tells every connection to finish what it has begun, or to leave it.
+    pub fn tell_all(&self, what: Order) {
         for signal in self.connections.borrow().values() {
-            signal.tell(Order::Finish);
+            signal.tell(what);
         }
     }
 

@@ -26,6 +26,7 @@ pub struct ClientStream {
     tcp: TokioIo<TcpStream>,
     connection: Rc<Connection>,
     lingering: Option<Lingering>,
+    is_shut: bool,
     /// Runs while a write waits for the client.
     stalled: Option<Pin<Box<Sleep>>>,
 }
@@ -41,6 +42,7 @@ impl ClientStream {
             tcp: TokioIo::new(tcp),
             connection,
             lingering: None,
+            is_shut: false,
             stalled: None,
         }
     }
@@ -115,12 +117,16 @@ impl Write for ClientStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_shut {
+            return Poll::Ready(Ok(()));
+        }
         if self.lingering.is_none() {
             ready!(Pin::new(&mut self.tcp).poll_shutdown(cx))?;
         }
         if self.connection.has_unread() {
             ready!(self.linger(cx));
         }
+        self.is_shut = true;
         Poll::Ready(Ok(()))
     }
 

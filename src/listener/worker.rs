@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::connection;
-use super::drain::Open;
+use super::drain::{Open, Order};
 use crate::gateway::{Snapshots, Worker};
 use crate::telemetry::Metrics;
 
@@ -33,6 +33,8 @@ pub struct Settings {
     pub max_header: usize,
     /// True once connections have to finish.
     pub drain: watch::Receiver<bool>,
+    /// True once they have had their time.
+    pub cut: watch::Receiver<bool>,
 }
 
 /// A connection on its way to a worker, with its place under the process's limit.
@@ -153,16 +155,22 @@ async fn work(mut settings: Settings, mut dealt: UnboundedReceiver<Dealt>, load:
             _ = settings.drain.wait_for(|drain| *drain) => break,
         }
     }
-    open.finish_all();
+    open.tell_all(Order::Finish);
     // A client that never ends its request's head must not hold the drain up for the whole grace.
+    let cut = settings.cut.wait_for(|cut| *cut);
+    let mut cut = std::pin::pin!(cut);
     loop {
         tokio::select! {
-            () = open.empty() => break,
+            () = open.empty() => return,
             _ = sweep.tick() => {
                 open.close_stale(UNUSED, &worker);
             }
+            _ = &mut cut => break,
         }
     }
+    // What is cut is still counted and logged, by being dropped.
+    open.tell_all(Order::Close);
+    open.empty().await;
 }
 
 impl Drop for Load {

@@ -3,6 +3,8 @@
 mod facts;
 mod refusal;
 pub mod schema;
+mod site;
 
 pub use facts::{Facts, ListedOrigin, Peer};
 pub use refusal::{Code, FieldError, Part, Refusal, Shape};
+pub use site::Site;

@@ -122,6 +122,12 @@ fn a_drain_ends_with_its_grace() {
     gateway.wait_for_exit();
     busy.read_until_closed();
     gate.open();
+    // What was cut is logged as well.
+    eventually("the request in the access log", || {
+        let lines = gateway.stdout();
+        let line = lines.iter().find(|line| line.contains("/slow"))?;
+        line.contains("\"status\":499").then_some(())
+    });
 }
 
 #[test]

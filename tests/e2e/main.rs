@@ -39,4 +39,6 @@ mod streaming;
 mod templates;
 mod tiers;
 mod told_and_served;
+mod tunnels;
 mod upstream_failures;
+mod websockets;

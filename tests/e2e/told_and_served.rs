@@ -60,6 +60,8 @@ const STRANGE_PAGE: (&str, &str) = ("Origin", "https://evil.test");
 const ASKS_GET: (&str, &str) = ("Access-Control-Request-Method", "GET");
 const ASKS_PUT: (&str, &str) = ("Access-Control-Request-Method", "PUT");
 const REPORTS: (&str, &str) = ("Host", "r.example.com");
+const UPGRADES: (&str, &str) = ("Connection", "Upgrade, X-Mine");
+const TO_WEBSOCKET: (&str, &str) = ("Upgrade", "WebSocket");
 const INSIDE: (&str, &str) = ("X-Forwarded-For", "10.1.2.3");
 
 /// `ID` in a target is that of alice's account.
@@ -178,6 +180,23 @@ const CASES: &[Case] = &[
     ("GET", "/half-tried", "bob", &[]),
     ("GET", "/fOLDED/", "bob", &[]),
     ("GET", "/fOLDED/", "nobody", &[]),
+    ("GET", "/hello", "alice", &[UPGRADES, TO_WEBSOCKET, PAGE]),
+    (
+        "GET",
+        "/hello",
+        "nobody",
+        &[UPGRADES, TO_WEBSOCKET, STRANGE_PAGE],
+    ),
+    (
+        "GET",
+        "/hello",
+        "bob",
+        &[UPGRADES, TO_WEBSOCKET, ("Content-Length", "0")],
+    ),
+    ("GET", "/files/x", "nobody", &[UPGRADES, TO_WEBSOCKET]),
+    ("GET", "/hello", "bob", &[UPGRADES, ("Upgrade", "h2c")]),
+    ("PUT", "/x", "bob", &[UPGRADES, TO_WEBSOCKET]),
+    ("GET", "/x", "nobody", &[UPGRADES, TO_WEBSOCKET]),
     ("POST", "/api/v1/logout", "nobody", &[]),
     ("GET", "/api/v1/elsewhere", "bob", &[]),
 ];
@@ -296,6 +315,8 @@ fn told_upstream(received: &Received) -> Value {
     let mut told = Map::new();
     for name in [
         "host",
+        "connection",
+        "upgrade",
         "x-user-id",
         "x_user_id",
         "x-user-name",

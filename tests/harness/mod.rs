@@ -11,6 +11,7 @@ pub mod origin;
 pub mod postgres;
 pub mod redis;
 pub mod response;
+pub mod websocket;
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};

@@ -495,6 +495,40 @@ impl Exchange {
         }
     }
 
+    /// Ends the connection once the handler returns, by a reset.
+    pub fn reset(&mut self) -> io::Result<()> {
+        self.closed = true;
+        socket2::SockRef::from(&self.wire.stream).set_linger(Some(Duration::ZERO))
+    }
+
+    /// So many bytes behind the head, whatever they are.
+    pub fn read_exact(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        self.wire.stream.set_read_timeout(Some(DEADLINE))?;
+        while self.wire.buffer.len() < length {
+            self.wire.fill_or_end()?;
+        }
+        Ok(self.wire.buffer.drain(..length).collect())
+    }
+
+    /// Those that come until there were none for as long as `patience`.
+    pub fn read_until_quiet(&mut self, patience: Duration) -> io::Result<Vec<u8>> {
+        self.wire.stream.set_read_timeout(Some(patience))?;
+        loop {
+            match self.wire.fill() {
+                Ok(true) => {}
+                Err(error) if !super::client::is_timeout(&error) => return Err(error),
+                _ => return Ok(std::mem::take(&mut self.wire.buffer)),
+            }
+        }
+    }
+
+    /// All of them until the gateway ends its side.
+    pub fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
+        self.wire.stream.set_read_timeout(Some(DEADLINE))?;
+        while self.wire.fill()? {}
+        Ok(std::mem::take(&mut self.wire.buffer))
+    }
+
     /// Says that nothing more will be sent, and goes on reading.
     pub fn half_close(&mut self) -> io::Result<()> {
         self.wire.stream.shutdown(Shutdown::Write)

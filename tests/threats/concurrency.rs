@@ -1,10 +1,12 @@
 //! Caps on requests under way: none is passed, and no end of a request leaves its place taken.
 
+use std::io;
 use std::sync::Mutex;
 
 use crate::harness::client::{Connection, Request, get};
 use crate::harness::gateway::{Gateway, Settings};
-use crate::harness::origin::Origin;
+use crate::harness::origin::{Exchange, Origin};
+use crate::harness::websocket::{self, Socket, handshake};
 use crate::harness::{Gate, eventually};
 
 const ROUTES: &str = "
@@ -216,6 +218,88 @@ fn concurrency_leak_by_a_drain() {
         assert_eq!(client.read_exact(11).unwrap(), b"1\r\nx\r\n0\r\n\r\n");
     }
     assert!(gateway.wait_for_exit().success());
+}
+
+#[test]
+fn concurrency_leak_by_a_websocket() {
+    /// How an origin that has switched goes on.
+    fn go_on(exchange: &mut Exchange, gate: &Gate) -> io::Result<()> {
+        match exchange.request().target().as_str() {
+            "/capped/reset" => {
+                websocket::switch(exchange)?;
+                assert_eq!(exchange.read_exact(1)?, b"x");
+                exchange.reset()
+            }
+            "/capped/closes" => {
+                websocket::switch(exchange)?;
+                assert_eq!(exchange.read_exact(1)?, b"x");
+                exchange.close()
+            }
+            "/capped/silent" => {
+                websocket::switch(exchange)?;
+                // It hears that the client has ended, and does not care.
+                exchange.read_to_end()?;
+                gate.pass();
+                exchange.close()
+            }
+            _ if exchange.request().header("upgrade").is_some() => websocket::echo(exchange),
+            _ => exchange.respond(200, "", b"plain"),
+        }
+    }
+    let gate = Gate::default();
+    let origin = {
+        let gate = gate.clone();
+        Origin::with(move |exchange| go_on(exchange, &gate))
+    };
+    let gateway = Settings::new(&origin)
+        .routes(
+            "- { name: capped, prefix: /capped, auth: none, concurrency: { key: ip, max: 1 }, upstream: app }\n\
+             - { name: all, prefix: /, auth: none, upstream: app }",
+        )
+        .start();
+    let is_taken = |by: &Request| {
+        let refused = gateway.connect().exchange(by);
+        refused.expect_problem(429, "too-many-concurrent");
+    };
+    let is_free = |after: &str| {
+        eventually(&format!("a place {after}"), || {
+            (gateway.send(&get("/capped")).status == 200).then_some(())
+        });
+    };
+    let open = |target: &str| {
+        let socket = Socket::open(&gateway, &handshake(target));
+        is_taken(&handshake("/capped"));
+        is_taken(&get("/capped"));
+        socket
+    };
+    let mut socket = open("/capped/x");
+    socket.echo("x");
+    socket.close();
+    is_free("after a close by the book");
+    drop(open("/capped/x"));
+    is_free("after a client that left");
+    for target in ["/capped/reset", "/capped/closes"] {
+        let mut socket = open(target);
+        socket.connection.send("x");
+        assert_eq!(socket.connection.read_until_closed(), b"");
+        drop(socket);
+        is_free(target);
+    }
+    let mut socket = open("/capped/silent");
+    socket.connection.half_close();
+    // The client holds its end open, and the upstream does not answer.
+    assert_eq!(socket.connection.read_until_closed(), b"");
+    is_free("after an end that nobody answered");
+    gate.open();
+    let line = gateway.log_of(&socket.response);
+    assert!(line["cause"].as_str().unwrap().contains("5s"), "{line}");
+    for _ in 0..20 {
+        let refused = gateway
+            .connect()
+            .exchange(&handshake("/capped/x").header("Content-Length", "1"));
+        assert_eq!(refused.status, 400);
+    }
+    is_free("after handshakes that were refused");
 }
 
 #[test]

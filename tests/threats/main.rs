@@ -17,3 +17,4 @@ mod sessions;
 mod settings;
 mod smuggling;
 mod tokens;
+mod websockets;

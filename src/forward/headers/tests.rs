@@ -69,6 +69,7 @@ struct Sent {
     identity_headers: Vec<HeaderLine>,
     edits: HeaderEdits,
     host: HostRewrite,
+    is_handshake: bool,
 }
 
 impl Default for Sent {
@@ -83,6 +84,7 @@ impl Default for Sent {
             identity_headers: Vec::new(),
             edits: HeaderEdits::default(),
             host: HostRewrite::Preserve,
+            is_handshake: false,
         }
     }
 }
@@ -148,6 +150,7 @@ impl Sent {
                 .map(|(name, value)| (name, value.clone())),
             identity_values: &values(&identity.headers, &scene),
             edits: &Filled::of(&self.edits, &scene),
+            is_handshake: self.is_handshake,
         };
         toward_upstream(&mut headers, &told);
         headers
@@ -202,6 +205,29 @@ fn connection_takes_away_what_the_client_sent_and_nothing_of_ours() {
     assert_eq!(lines(&headers, "x-forwarded-for"), ["192.0.2.1"]);
     assert_eq!(lines(&headers, "host"), ["a"]);
     assert_eq!(lines(&headers, "content-length"), ["3"]);
+}
+
+#[test]
+fn a_handshake_is_said_afresh() {
+    let sent = Sent {
+        is_handshake: true,
+        ..Sent::default()
+    };
+    let headers = sent.with(&[
+        ("host", "a"),
+        ("connection", "Upgrade, x-mine, X-User-Id"),
+        ("upgrade", "WebSocket"),
+        ("content-length", "0"),
+        ("x-mine", "1"),
+        ("sec-websocket-key", "x3JJHMbDL1EzLkh9GBhXDw=="),
+    ]);
+    assert_eq!(lines(&headers, "connection"), ["upgrade"]);
+    assert_eq!(lines(&headers, "upgrade"), ["websocket"]);
+    assert_eq!(headers["sec-websocket-key"], "x3JJHMbDL1EzLkh9GBhXDw==");
+    assert!(headers.contains_key("x-user-id"));
+    for gone in ["x-mine", "content-length"] {
+        assert!(!headers.contains_key(gone), "{gone}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::{Explanation, Outcome, RuleText};
 use crate::authn::{self, Identified, Principal};
 use crate::authz::{self, Decision};
 use crate::config::checked::{AuthMode, Guard, Route};
-use crate::forward::{self, Outbound};
+use crate::forward::{self, Handshake, Outbound};
 use crate::gateway::Additions;
 use crate::gateway::cors;
 use crate::gateway::ingress::{self, Connection};
@@ -154,6 +154,11 @@ impl<'c> Pass<'c> {
         told.route = Some(route.name.clone());
         told.route_text = wording::route(route);
         *additions = Additions::of(config, taken, &head.headers, peer.is_trusted);
+        if Handshake::is_among(&head.extensions)
+            && let Err(refusal) = cors::check_handshake(config, additions, &facts)
+        {
+            return refused("cors", refusal);
+        }
         told.buckets = limit::explain(&stages.limits, &matched, &facts, None);
         let admission = match limit::at_once(limit::admit(&stages.limits, &matched, &facts)) {
             Ok(admission) => admission,
