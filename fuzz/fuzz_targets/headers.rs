@@ -227,12 +227,14 @@ fn check(input: &mut Unstructured<'_>) -> Result<()> {
     };
     let is_edited = path == "/edited/7";
     let is_proxys = |name: &str| is_trusted && is_spelled(name, &PROXYS);
+    // What a trusted proxy says is none that `Connection` could take away: it has been acted on.
     let nominated: Vec<HeaderName> = asked
         .headers
         .iter()
         .filter(|(name, _)| name == "connection")
         .flat_map(|(_, value)| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| !is_proxys(name.as_str()))
         .collect();
     // What is the gateway's to say, or nobody's.
     let is_guarded = |name: &str| {
