@@ -118,6 +118,34 @@ fn the_readme_s_file_holds_and_its_session_runs() {
 }
 
 #[test]
+fn the_readme_s_questions_are_answered() {
+    let readme = read("README.md");
+    let asked = blocks(&readme, "sh")
+        .into_iter()
+        .find(|block| block.contains("explain"))
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(root().join("examples"), folder.path().join("examples")).unwrap();
+    let binary = env!("CARGO_BIN_EXE_portcullis");
+    let script = asked.replace("cargo run --release --", binary);
+    let output = Command::new("sh")
+        .args(["-uc", &script])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    for expected in [
+        " passed, 0 failed",
+        "refused by authz: 403 forbidden",
+        "by min_tier: min_tier: author, and the caller's tier is reader",
+        "1 looser",
+    ] {
+        assert!(said.contains(expected), "{expected} is missing in:\n{said}");
+    }
+}
+
+#[test]
 fn the_file_of_the_root_holds() {
     let output = portcullis(root()).arg("check").output().unwrap();
     assert!(output.status.success(), "{output:?}");
