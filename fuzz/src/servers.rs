@@ -4,12 +4,14 @@
 /// The path that a server routes by, in bytes; `None` when it refuses the request.
 pub type Reading = fn(&[u8]) -> Option<Vec<u8>>;
 
-pub const SERVERS: [(&str, Reading); 5] = [
+pub const SERVERS: [(&str, Reading); 7] = [
     ("nginx", nginx),
     ("node", node),
     ("wsgi", wsgi),
     ("werkzeug", werkzeug),
     ("url", url),
+    ("node reference", node_reference),
+    ("java uri", java_uri),
 ];
 
 /// nginx's `$uri`: escapes decoded once, slashes merged, dot segments resolved, all in one pass;
@@ -61,6 +63,22 @@ pub fn url(path: &[u8]) -> Option<Vec<u8>> {
     // Two slashes at the start would name a host.
     let parsed = url::Url::parse(&format!("http://host{text}")).ok()?;
     Some(parsed.path().as_bytes().to_vec())
+}
+
+/// `new URL(request.url, base)`, as programs on Node take the path of a request.
+pub fn node_reference(path: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(path).ok()?;
+    let base = url::Url::parse("http://host/").ok()?;
+    percent_decoded(base.join(text).ok()?.path().as_bytes())
+}
+
+/// `java.net.URI`, by RFC 2396: two slashes begin an authority, which ends at the next one.
+pub fn java_uri(path: &[u8]) -> Option<Vec<u8>> {
+    let rest = match path.strip_prefix(b"//") {
+        Some(rest) => &rest[rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len())..],
+        None => path,
+    };
+    percent_decoded(if rest.is_empty() { b"/" } else { rest })
 }
 
 fn percent_decoded(path: &[u8]) -> Option<Vec<u8>> {

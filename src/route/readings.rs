@@ -1,9 +1,9 @@
 //! The readings of a path: what servers that decode, merge, resolve or cut it make of the same bytes.
 //!
-//! nginx decodes once, merges slashes and resolves dots; Node's `URL` takes `\` for `/` and `%2e` for
-//! a dot; servlet containers drop `;parameters` first; routers such as Express split before they
-//! decode; a proxy in between may decode once more. The order differs as well, so the readings are
-//! everything that these steps reach in any order. A gateway that settles for one of them can be
+//! nginx decodes once, merges slashes and resolves dots; Node's `URL` takes `\` for `/`, `%2e` for a dot
+//! and what stands behind two slashes for a host; servlet containers drop `;parameters` first; routers
+//! such as Express split before they decode; a proxy in between may decode once more. The order differs
+//! as well, so the readings are everything that these steps reach in any order. A gateway that settles for one of them can be
 //! led past its own rules (`/public/..%2fadmin`, `/public/..;/admin`, `/%252e%252e/`).
 
 use std::ops::ControlFlow;
@@ -153,6 +153,7 @@ impl Reading {
             backslashes_as_slashes,
             without_parameters,
             with_merged_slashes,
+            without_host,
             with_dots_resolved,
             without_dots_at_the_end,
             cut_at_query,
@@ -198,6 +199,20 @@ fn with_merged_slashes(path: &[u8]) -> Vec<u8> {
     let mut out = path.to_vec();
     out.dedup_by(|byte, before| *byte == b'/' && *before == b'/');
     out
+}
+
+/// What begins with two slashes begins with a host for whoever resolves it as a reference (RFC 3986, section
+/// 4.2); to the web's URL parsers further slashes are none.
+fn without_host(path: &[u8]) -> Vec<u8> {
+    if !path.starts_with(b"//") {
+        return path.to_vec();
+    }
+    let slashes = path.iter().take_while(|byte| **byte == b'/').count();
+    let host_and_path = &path[slashes..];
+    match host_and_path.iter().position(|byte| *byte == b'/') {
+        Some(end) => host_and_path[end..].to_vec(),
+        None => b"/".to_vec(),
+    }
 }
 
 /// RFC 3986, section 5.2.4; an empty segment counts as one.
@@ -313,6 +328,12 @@ mod tests {
         reaches("/a/b/.", "/a/b/");
         reaches("/a/b/.", "/a/b");
         reaches("/a/b/c/..", "/a/b");
+        reaches("//x/admin", "/admin");
+        reaches("//x", "/");
+        reaches("///x/admin", "/admin");
+        reaches("/\\x/admin", "/admin");
+        reaches("/%2fx/admin", "/admin");
+        reaches("//x/a/../admin", "/admin");
     }
 
     #[test]

@@ -307,7 +307,7 @@ fn a_route_that_takes_more_is_looser_where_nothing_as_tight_took_it() {
         (
             "path: /a/b",
             "path: /a/b, path_options: { merge_slashes: true }",
-            "`GET //a/b`",
+            "`GET /a//b`",
         ),
     ] {
         let changes = diff(&file(HEAD, &[&by(old)]), &file(HEAD, &[&by(new)]));

@@ -137,8 +137,10 @@ impl Witnesses {
         if self.options.case_insensitive {
             spellings.extend([path.to_ascii_uppercase(), lower]);
         }
-        if self.options.merge_slashes && path.len() > 1 {
-            spellings.push(format!("/{path}"));
+        // Two at the beginning are ambiguous everywhere.
+        let inner = path.char_indices().skip(1).find(|(_, c)| *c == '/');
+        if let Some((at, _)) = inner.filter(|_| self.options.merge_slashes) {
+            spellings.push(format!("{}/{}", &path[..at], &path[at..]));
         }
         if self.options.trailing_slash == TrailingSlash::Ignore && path.len() > 1 {
             spellings.push(match path.strip_suffix('/') {

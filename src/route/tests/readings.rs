@@ -40,6 +40,13 @@ fn disguised_paths_do_not_reach_another_route() {
     for path in [
         "/public/../admin",
         "//admin",
+        "//x/admin",
+        "///x/admin",
+        "//u@x:80/admin",
+        "/\\x/admin",
+        "/%2fx/admin",
+        "/%5c%5cx/admin",
+        "/public/..//x/admin",
         "/%2e%2e/admin",
         "/public/%2e%2e/admin",
         "/public/..%2fadmin",
