@@ -150,6 +150,8 @@ pub fn unknown_key(
     findings: &mut Findings,
 ) -> Option<&'static str> {
     if findings.is_full() {
+        // Without asking what was meant: it may be a secret, beside something that is shown.
+        findings.hide(entry.value.span);
         findings.error(entry.key.span, "");
         return None;
     }

@@ -10,8 +10,8 @@ use super::secret;
 use super::source::{Excerpt, Source, Span};
 use super::text::visible;
 
-/// Findings beyond this many are counted, not kept: nobody reads so many, and a hostile file must not cost
-/// memory.
+/// Errors beyond this many are counted, not kept, and so are warnings: nobody reads so many, and a hostile
+/// file must not cost memory.
 const MOST_FINDINGS: usize = 200;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,17 +52,21 @@ pub struct Findings {
     omitted: Option<Finding>,
     omitted_count: usize,
     errors: usize,
+    warnings: usize,
     hidden: Vec<Span>,
 }
 
 impl Findings {
     pub fn error(&mut self, span: Span, message: impl Into<String>) -> &mut Finding {
         self.errors += 1;
-        self.push(Severity::Error, span, message.into())
+        let is_kept = self.errors <= MOST_FINDINGS;
+        self.push(is_kept, Severity::Error, span, message.into())
     }
 
     pub fn warn(&mut self, span: Span, message: impl Into<String>) -> &mut Finding {
-        self.push(Severity::Warning, span, message.into())
+        self.warnings += 1;
+        let is_kept = self.warnings <= MOST_FINDINGS;
+        self.push(is_kept, Severity::Warning, span, message.into())
     }
 
     /// Keeps this range of the file out of every excerpt: it holds a secret.
@@ -76,9 +80,9 @@ impl Findings {
         hidden.any(|h| h.start <= span.start && span.end <= h.end)
     }
 
-    /// What is reported from now on is only counted: a costly hint would be for nobody.
+    /// Errors are only counted from now on: a costly hint would be for nobody.
     pub fn is_full(&self) -> bool {
-        self.kept.len() >= MOST_FINDINGS
+        self.errors >= MOST_FINDINGS
     }
 
     pub fn has_errors(&self) -> bool {
@@ -102,14 +106,20 @@ impl Findings {
         }
     }
 
-    fn push(&mut self, severity: Severity, span: Span, message: String) -> &mut Finding {
+    fn push(
+        &mut self,
+        is_kept: bool,
+        severity: Severity,
+        span: Span,
+        message: String,
+    ) -> &mut Finding {
         let finding = Finding {
             severity,
             span,
             message,
             hint: None,
         };
-        if !self.is_full() {
+        if is_kept {
             let at = self.kept.len();
             self.kept.push(finding);
             &mut self.kept[at]
@@ -146,7 +156,7 @@ impl Findings {
         if self.omitted_count > 0 {
             let message = format!("{} more findings are not shown", self.omitted_count);
             let mut omitted = Diagnostic::of_file(source.name(), message);
-            if self.errors == 0 {
+            if self.errors <= MOST_FINDINGS {
                 omitted.severity = Severity::Warning;
             }
             diagnostics.push(omitted);

@@ -31,6 +31,47 @@ fn load_bytes(bytes: &[u8]) -> Result<config::Loaded, Report> {
 }
 
 #[test]
+fn an_error_behind_many_warnings_is_told() {
+    let mut text = String::from(
+        "version: 1\ntiers: { free: { rank: 0 } }\nupstreams: { app: { targets: http://a } }\nroutes:\n",
+    );
+    for n in 0..400 {
+        let _ = writeln!(
+            text,
+            "  - {{ name: r{n}, path: /r{n}, auth: required, allow: [{{ min_tier: free }}], upstream: app }}"
+        );
+    }
+    text.push_str("  - { name: last, prefix: /, auth: required, upstream: nowhere }\n");
+    let report = refused(&text).to_string();
+    assert!(report.contains("g.yaml:405:"), "{report}");
+    assert!(report.contains("nowhere"), "{report}");
+    assert!(
+        report.contains("200 more findings are not shown"),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_mistyped_secret_behind_many_errors_is_hidden() {
+    let unknown: String = (0..200).map(|n| format!("k{n:03}: 1, ")).collect();
+    for secret in [
+        "secert: hunter2hunter2",
+        "odd: \"-----BEGIN PRIVATE KEY hunter2\"",
+    ] {
+        let text = format!(
+            "version: 1\nauth: {{ signing: {{ {unknown}{secret} }} }}\n\
+             upstreams: {{ app: {{ targets: http://a }} }}\n\
+             routes: [{{ name: a, prefix: /, auth: none, upstream: app }}]\n"
+        );
+        let report = refused(&text);
+        let json = report.diagnostics.iter().map(|d| d.to_json().to_string());
+        for said in json.chain([report.to_string()]) {
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn alias_bomb() {
     let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for i in 1..40 {
