@@ -2,7 +2,8 @@
 //! is not guarded under all its methods and spellings. Told by `check`, at a start and at a reload.
 //!
 //! A route is judged by requests that stand for all of its own, so the work goes by the number of routes
-//! and not by their pairs.
+//! and not by their pairs; but for rewrites, which are held against what their upstream guards. What would
+//! take long is left, and that is told.
 
 mod apart;
 mod examples;
@@ -23,6 +24,7 @@ use crate::config::checked::{Pattern, Route, Segment, TrailingSlash};
 use crate::config::{Config, Doubt};
 use examples::Example;
 use guard::Guard;
+use rewrites::Guarded;
 
 /// Methods that change something: it matters where one of them gets past a guard.
 const UNSAFE: [Method; 4] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
@@ -30,7 +32,7 @@ const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
 
 /// So many names are told of.
 const MOST_NAMES: usize = 3;
-/// Regexes that are tried, and rewrites that are followed, in about a second.
+/// Regexes that are tried, and guarded routes that rewrites are held against, in about a second.
 const MOST_TRIES: usize = 1_000_000;
 
 /// What is doubtful about the routes, each doubt at its route.
@@ -39,7 +41,7 @@ pub fn doubts(config: &Config) -> Vec<Doubt> {
 }
 
 fn within(most_tries: usize, config: &Config) -> Vec<Doubt> {
-    let judge = Judge::new(config);
+    let judge = Judge::new(config, most_tries);
     let mut doubts = Vec::new();
     for (index, route) in config.routes.iter().enumerate() {
         let doubt = |(message, hint)| Doubt {
@@ -47,14 +49,14 @@ fn within(most_tries: usize, config: &Config) -> Vec<Doubt> {
             message,
             hint,
         };
-        if judge.tries.get() > most_tries {
+        doubts.extend(judge.judge(index, route).into_iter().map(doubt));
+        if judge.is_spent() {
             let message =
                 "the routes from here on are not looked through for doubts: it would take long";
-            let hint = "begin regexes with different segments: many are tried for each path here";
+            let hint = "begin regexes with different segments, and give routes that rewrite upstreams of their own";
             doubts.push(doubt((message.to_owned(), hint.to_owned())));
             break;
         }
-        doubts.extend(judge.judge(index, route).into_iter().map(doubt));
     }
     doubts
 }
@@ -65,21 +67,18 @@ type Said = (String, String);
 struct Judge<'c> {
     table: Table,
     routes: &'c [Route],
-    /// Routes that ask something of callers, by upstream.
-    guarded: HashMap<usize, Vec<usize>>,
+    /// Of each upstream.
+    guarded: HashMap<usize, Guarded>,
     /// How many regexes stand behind the same segments.
     regexes: HashMap<String, usize>,
     tries: Cell<usize>,
+    most_tries: usize,
 }
 
 impl<'c> Judge<'c> {
-    fn new(config: &'c Config) -> Judge<'c> {
-        let mut guarded: HashMap<usize, Vec<usize>> = HashMap::new();
+    fn new(config: &'c Config, most_tries: usize) -> Judge<'c> {
         let mut regexes = HashMap::new();
-        for (index, route) in config.routes.iter().enumerate() {
-            if Guard::of(route) != Guard::None {
-                guarded.entry(route.upstream).or_default().push(index);
-            }
+        for route in &config.routes {
             if let Pattern::Regex(regex) = &route.pattern {
                 let segments = regex.leading_segments().iter();
                 let place: String = segments.flat_map(|segment| ["/", segment]).collect();
@@ -89,9 +88,10 @@ impl<'c> Judge<'c> {
         Judge {
             table: Table::build(config, &[]),
             routes: &config.routes,
-            guarded,
+            guarded: rewrites::guarded(&config.routes),
             regexes,
             tries: Cell::new(0),
+            most_tries,
         }
     }
 }
@@ -174,6 +174,10 @@ impl Judge<'_> {
             Ok(Located::At(Destination::Route(route), _)) => Some(route),
             _ => None,
         }
+    }
+
+    fn is_spent(&self) -> bool {
+        self.tries.get() > self.most_tries
     }
 
     fn spend(&self, tries: usize) {

@@ -1,12 +1,35 @@
 //! Routes whose `rewrite` leads to paths of the upstream that a tighter route guards.
 
+use std::collections::HashMap;
+
 use super::examples::{self, Example};
 use super::guard::Guard;
 use super::{Judge, Said, is_looser, methods};
-use crate::config::checked::{Rewrite, Route};
+use crate::config::checked::Route;
 
 /// So many examples stand for what a route guards.
 const MOST_EXAMPLES: usize = 3;
+
+/// Paths as an upstream gets them from routes that ask something of callers, in their order, each with its
+/// route's index.
+pub(super) type Guarded = Vec<(String, usize)>;
+
+/// What is guarded of each upstream.
+pub(super) fn guarded(routes: &[Route]) -> HashMap<usize, Guarded> {
+    let mut all: HashMap<usize, Guarded> = HashMap::new();
+    for (index, route) in routes.iter().enumerate() {
+        if Guard::of(route) == Guard::None {
+            continue;
+        }
+        let (old, new) = (&route.rewrite.strip_prefix, &route.rewrite.set_prefix);
+        let examples = examples::of(route).take(MOST_EXAMPLES);
+        let paths = examples.filter_map(|example| exchange(&example.path, old, new));
+        let of_upstream = all.entry(route.upstream).or_default();
+        of_upstream.extend(paths.map(|path| (path, index)));
+    }
+    all.values_mut().for_each(|guarded| guarded.sort());
+    all
+}
 
 impl Judge<'_> {
     pub(super) fn rewrite_past_guard(&self, index: usize, route: &Route) -> Option<Said> {
@@ -15,42 +38,42 @@ impl Judge<'_> {
             return None;
         }
         let own = examples::of(route).next()?;
-        let guarded = self.guarded.get(&route.upstream)?.iter();
-        let guarded = guarded.filter_map(|other| self.routes.get(*other));
-        guarded
-            .filter(|other| is_looser(route, other))
-            .find_map(|other| {
-                let examples = examples::of(other).take(MOST_EXAMPLES);
-                let (from, to) = examples
-                    .filter_map(|example| leads(rewrite, &other.rewrite, &example.path))
-                    .find(|(from, _)| {
-                        let example = Example {
-                            path: from.clone(),
-                            ..own.clone()
-                        };
-                        self.spend(1);
-                        let mut methods = methods(other).iter();
-                        methods.any(|method| self.find(&example, method) == Some(index))
-                    })?;
-                Some((
+        let guarded = self.guarded.get(&route.upstream)?;
+        let first = guarded.partition_point(|(path, _)| *path < rewrite.set_prefix);
+        let reached = guarded[first..].iter().take_while(|(path, _)| {
+            self.spend(1);
+            !self.is_spent() && path.starts_with(&rewrite.set_prefix)
+        });
+        let mut reached: Vec<_> = reached.collect();
+        // As the file has them.
+        reached.sort_by_key(|(_, other)| *other);
+        for (to, other) in reached {
+            let other = &self.routes[*other];
+            let from = exchange(to, &rewrite.set_prefix, &rewrite.strip_prefix);
+            let Some(from) = from.filter(|_| is_looser(route, other)) else {
+                continue;
+            };
+            let example = Example {
+                path: from,
+                ..own.clone()
+            };
+            let mut methods = methods(other).iter();
+            if methods.any(|method| self.find(&example, method) == Some(index)) {
+                return Some((
                     format!(
-                        "`{}`, {}, leads to what `{}` guards: `{from}` becomes `{to}`",
+                        "`{}`, {}, leads to what `{}` guards: `{}` becomes `{to}`",
                         route.name,
                         Guard::of(route).words(),
-                        other.name
+                        other.name,
+                        example.path
                     ),
                     "let `set_prefix` name a part of the upstream that is for these callers"
                         .to_owned(),
-                ))
-            })
+                ));
+            }
+        }
+        None
     }
-}
-
-/// Where the upstream finds a path of a guarded route, and the path by which the other rewrite leads there.
-fn leads(rewrite: &Rewrite, guarded: &Rewrite, path: &str) -> Option<(String, String)> {
-    let to = exchange(path, &guarded.strip_prefix, &guarded.set_prefix)?;
-    let from = exchange(&to, &rewrite.set_prefix, &rewrite.strip_prefix)?;
-    Some((from, to))
 }
 
 /// The path with another beginning, both of whole segments.

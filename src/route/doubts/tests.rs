@@ -220,7 +220,25 @@ fn what_would_take_long_is_left_and_told() {
     let [(route, message)] = said.as_slice() else {
         panic!("{said:?}");
     };
-    assert_eq!(route, "r1");
+    assert_eq!(route, "r0");
+    assert!(message.contains("not looked through"), "{message}");
+}
+
+#[test]
+fn rewrites_that_would_take_long_are_left_and_told() {
+    let pair = |n| {
+        format!(
+            "  - {{ name: open{n}, prefix: /open/{n}, rewrite: {{ strip_prefix: /open/{n} }}, auth: required, upstream: app }}\n  \
+               - {{ name: own{n}, prefix: /own/{n}, auth: required, upstream: app }}\n"
+        )
+    };
+    let routes: String = (0..20).map(pair).collect();
+    assert_eq!(said(&routes), []);
+    let said = said_within(100, &routes);
+    let [(route, message)] = said.as_slice() else {
+        panic!("{said:?}");
+    };
+    assert_eq!(route, "open1");
     assert!(message.contains("not looked through"), "{message}");
 }
 
