@@ -97,9 +97,11 @@ pub fn preflight<'c>(
     config: &'c Config,
     table: &Table,
     facts: &Facts<'_>,
+    has_body: bool,
 ) -> Option<Preflight<'c>> {
     let headers = &facts.head.headers;
-    if facts.head.method != Method::OPTIONS || !headers.contains_key(header::ORIGIN) {
+    let is_question = facts.head.method == Method::OPTIONS && !has_body;
+    if !is_question || !headers.contains_key(header::ORIGIN) {
         return None;
     }
     let asked = only(headers, &header::ACCESS_CONTROL_REQUEST_METHOD)?;

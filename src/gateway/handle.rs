@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -94,10 +94,8 @@ async fn serve<'c>(
         host: ingress::host(&head.headers),
         peer: &peer,
     };
-    if head.method == Method::OPTIONS
-        && body.is_end_stream()
-        && let Some(preflight) = cors::preflight(&snapshot.config, &snapshot.table, &facts)
-    {
+    let has_body = !body.is_end_stream();
+    if let Some(preflight) = cors::preflight(&snapshot.config, &snapshot.table, &facts, has_body) {
         *additions = preflight.additions;
         if let Some(index) = preflight.route {
             ledger.matched(index);

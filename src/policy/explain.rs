@@ -13,7 +13,7 @@ use crate::forward::Outgoing;
 use crate::limit::{Bucket, Cap};
 use crate::request::Refusal;
 
-pub(super) use self::pass::at_once;
+pub(super) use self::pass::unless_it_waits;
 
 /// What became of a request that was only asked about.
 pub struct Explanation {

@@ -30,7 +30,7 @@ routes:
   - { name: drafts, path: "/drafts/{id}", auth: required, allow: [{ cel: 'user.tier == "pro" && claims.level >= 3' }], upstream: app }
   - { name: edits, path: "/edits/{id}", auth: required, allow: [{ superuser: true }, { owner: { lookup: "GET /api/posts/{id}", field: /by/0, equals: "{user.username}" } }], upstream: app }
   - { name: reports, prefix: /reports, hosts: [r.example.com], auth: optional, upstream: app }
-  - { name: files, prefix: /files, auth: none, upstream: app, cors: { origins: [https://app.test] }, concurrency: { key: ip, max: 7 }, rewrite: { strip_prefix: /files, set_prefix: /v2, host: upstream }, security_headers: standard, response_headers: { remove: [Server], set: { X-Shelf: "{request.path}" } } }
+  - { name: files, prefix: /files, auth: none, upstream: app, cors: { origins: [https://app.test] }, concurrency: { key: ip, max: 7 }, rewrite: { strip_prefix: /files, set_prefix: /v2, host: upstream }, security_headers: standard, response_headers: { remove: [Server, X-Frame-Options], set: { X-Shelf: "{request.path}" } } }
   - { name: everything-else, prefix: /, auth: required, upstream: app }
 "#;
 

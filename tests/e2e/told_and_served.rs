@@ -167,6 +167,12 @@ const CASES: &[Case] = &[
     ("OPTIONS", "/x", "nobody", &[PAGE, ASKS_PUT]),
     ("OPTIONS", "/x", "nobody", &[STRANGE_PAGE, ASKS_PUT]),
     ("OPTIONS", "/x", "nobody", &[PAGE]),
+    (
+        "OPTIONS",
+        "/x",
+        "nobody",
+        &[PAGE, ASKS_PUT, ("Content-Length", "3")],
+    ),
     ("GET", "/n/12", "nobody", &[]),
     ("GET", "/n/1x", "bob", &[]),
     ("GET", "/tail/a/b/c", "nobody", &[("X-Number", "9")]),

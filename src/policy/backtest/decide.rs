@@ -6,7 +6,7 @@ use http::Method;
 use http::header::{HeaderMap, HeaderName};
 
 use super::super::caller::is_read;
-use super::super::explain::at_once;
+use super::super::explain::unless_it_waits;
 use super::super::stages::Stages;
 use super::record::Record;
 use crate::authn::Principal;
@@ -107,7 +107,7 @@ pub fn decide(stages: &Stages, record: &Record, sender: &Sender<'_>) -> Verdict 
     };
     let is_known = matches!(sender, Sender::Account { is_known: true, .. });
     let outcomes = authz::explain(&stages.policies, &matched, &principal, &facts, &Unasked);
-    let outcomes = at_once(outcomes).unwrap_or_default();
+    let outcomes = unless_it_waits(outcomes).unwrap_or_default();
     let rules = in_force(route);
     if principal.user().is_some() && !rules.is_empty() {
         match judge(rules, &outcomes, is_known) {
@@ -122,7 +122,7 @@ pub fn decide(stages: &Stages, record: &Record, sender: &Sender<'_>) -> Verdict 
     let permitted = decided.and_then(|decision| match decision {
         Decision::Permit(permit) => Ok(Some(permit)),
         // Only what is in shadow gets here, and passes.
-        Decision::Asks(asking) => at_once(asking.ask(&facts, &Unasked)).transpose(),
+        Decision::Asks(asking) => unless_it_waits(asking.ask(&facts, &Unasked)).transpose(),
     });
     let taken = permitted.and_then(|permit| match permit.filter(|_| is_counted) {
         Some(permit) => {

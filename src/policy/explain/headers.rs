@@ -36,7 +36,6 @@ impl Changes {
     /// upstream sends it.
     pub fn of_response(route: &Route, added: HeaderMap) -> Changes {
         let removed = route.response_headers.remove.iter();
-        let removed = removed.filter(|name| !added.contains_key(*name));
         let mut removed: Vec<String> = removed.map(ToString::to_string).collect();
         if route.cors.is_some() {
             removed.push("access-control-*".to_owned());

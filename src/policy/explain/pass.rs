@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use http::request::Parts;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Request, header};
 
 use super::headers::Changes;
 use super::why;
@@ -85,6 +85,8 @@ impl Stages {
             },
         };
         additions.tell(&mut told.response.added);
+        let Changes { added, removed } = &mut told.response;
+        removed.retain(|name| !added.contains_key(name));
         told
     }
 
@@ -117,12 +119,15 @@ impl<'c> Pass<'c> {
         let config = &stages.config;
         let refused = |stage, refusal| Outcome::Refused { stage, refusal };
         let (head, ()) = request.into_parts();
+        let length = head.headers.get(header::CONTENT_LENGTH);
+        let has_body = length.is_some_and(|length| length != "0")
+            || head.headers.contains_key(header::TRANSFER_ENCODING);
         let facts = Facts {
             head: &head,
             host: ingress::host(&head.headers),
             peer,
         };
-        if let Some(preflight) = cors::preflight(config, &stages.table, &facts) {
+        if let Some(preflight) = cors::preflight(config, &stages.table, &facts, has_body) {
             if let Some(index) = preflight.route {
                 let route = &config.routes[index];
                 told.route = Some(route.name.clone());
@@ -180,7 +185,7 @@ impl<'c> Pass<'c> {
         told.buckets = limit::explain(&stages.limits, &matched, &facts, Some(&principal));
         told.cap = limit::explain_cap(&stages.limits, &matched, &facts, &principal);
         let judged = authz::explain(&stages.policies, &matched, &principal, &facts, self.asked);
-        let judged = at_once(judged).unwrap_or_default();
+        let judged = unless_it_waits(judged).unwrap_or_default();
         let rules = route.allow.iter().zip(judged);
         let rules = rules.map(|(rule, outcome)| RuleText {
             text: wording::rule(rule, config),
@@ -198,9 +203,8 @@ impl<'c> Pass<'c> {
         let decided = authz::decide(&stages.policies, matched, principal, &facts);
         let decided = decided.and_then(|decision| match decision {
             Decision::Permit(permit) => Ok(permit),
-            Decision::Asks(asking) => {
-                at_once(asking.ask(&facts, self.asked)).unwrap_or_else(|| Err(only_running()))
-            }
+            Decision::Asks(asking) => unless_it_waits(asking.ask(&facts, self.asked))
+                .unwrap_or_else(|| Err(only_running())),
         });
         let permit = match decided {
             Ok(permit) => permit,
@@ -242,7 +246,7 @@ impl<'c> Pass<'c> {
             Caller::Stated(principal) => Ok(principal.clone()),
             Caller::Presented(authenticator) => {
                 // Only a look-up in the store waits, and there is none without API keys.
-                let answer = at_once(authenticator.identify(route.auth, &head.headers));
+                let answer = unless_it_waits(authenticator.identify(route.auth, &head.headers));
                 answer.unwrap_or_else(|| Err(only_running()))
             }
         }
@@ -250,7 +254,7 @@ impl<'c> Pass<'c> {
 }
 
 /// What a future gives that waits for nothing.
-pub fn at_once<F: Future>(future: F) -> Option<F::Output> {
+pub fn unless_it_waits<F: Future>(future: F) -> Option<F::Output> {
     let mut context = Context::from_waker(Waker::noop());
     match pin!(future).poll(&mut context) {
         Poll::Ready(output) => Some(output),
