@@ -9,7 +9,6 @@ use tokio::runtime::Runtime;
 use super::output::{fail, fail_with, print, print_json, refuse, say};
 use crate::accounts::{Account, Key, Users};
 use crate::boot;
-use crate::config::checked::Store;
 use crate::config::policy_test::TestCaller;
 use crate::config::{self, Config, Plans};
 use crate::policy::Backtest;
@@ -136,7 +135,6 @@ impl Accounts {
             .build()?;
         let opened = match &config.store {
             _ if is_unwanted => Err("by --no-store".to_owned()),
-            Store::Sqlite(path) if !path.exists() => Err(format!("there is no {}", path.display())),
             _ => runtime.block_on(async {
                 let users = Users::open_to_read(config)
                     .await

@@ -164,7 +164,7 @@ fn what_hangs_on_accounts_is_not_told_without_the_store() {
         &["backtest", "access.log", "-c", "elsewhere.yaml"],
     );
     assert!(
-        output.stderr.contains("without the store: there is no "),
+        output.stderr.contains("none.db: it is not there"),
         "{output:?}"
     );
     assert!(!store.exists(), "to look makes no store");

@@ -50,6 +50,25 @@ async fn what_is_opened_to_read_is_neither_made_nor_changed_on_postgres() {
     read_only("on_postgres").await;
 }
 
+#[tokio::test]
+async fn what_is_no_database_is_not_taken_for_one_of_another_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config_for("on_sqlite", folder.path());
+    let checked::Store::Sqlite(path) = &config.store else {
+        panic!("a file");
+    };
+    std::fs::write(path, [b'x'; 8192]).unwrap();
+    let refused = Store::open_to_read(&config.store).await.err();
+    assert!(matches!(refused, Some(StoreError::Sql(_))), "{refused:?}");
+    // One that nobody has made tables in.
+    std::fs::write(path, "").unwrap();
+    let refused = Store::open_to_read(&config.store).await.err();
+    assert!(
+        matches!(refused, Some(StoreError::OtherVersion)),
+        "{refused:?}"
+    );
+}
+
 async fn read_only(suite: &str) {
     let folder = tempfile::tempdir().unwrap();
     let config = config_for(suite, folder.path());

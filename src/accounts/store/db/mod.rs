@@ -91,7 +91,9 @@ impl Db {
     /// Opens a store that is there, and of which the tables are those of this program, to read alone.
     pub async fn open_to_read(store: &checked::Store) -> Result<Db, StoreError> {
         let (db, migrations) = match store {
-            checked::Store::Sqlite(path) if !path.exists() => return Err(StoreError::Absent),
+            checked::Store::Sqlite(path) if !path.try_exists()? => {
+                return Err(StoreError::Absent);
+            }
             checked::Store::Sqlite(path) => {
                 let sqlite = Sqlite::open_to_read(path).await?;
                 (Db::Sqlite(sqlite), &sqlite::MIGRATIONS)
@@ -105,7 +107,7 @@ impl Db {
             Ok(true) => Ok(db),
             Ok(false) => Err(StoreError::OtherVersion),
             // No migrator was there.
-            Err(error) if error.as_database_error().is_some() => Err(StoreError::OtherVersion),
+            Err(error) if is_of_no_table(&error) => Err(StoreError::OtherVersion),
             Err(error) => Err(error.into()),
         }
     }
@@ -131,6 +133,15 @@ async fn is_of(db: &Db, migrations: &Migrator) -> Result<bool, sqlx::Error> {
         }
     }
     Ok(known.next().is_none())
+}
+
+/// The only sign of it in SQLite, where most of what goes wrong with a statement has one code, is the text.
+fn is_of_no_table(error: &sqlx::Error) -> bool {
+    const UNDEFINED_TABLE: &str = "42P01";
+    error.as_database_error().is_some_and(|error| {
+        error.code().is_some_and(|code| code == UNDEFINED_TABLE)
+            || error.message().starts_with("no such table")
+    })
 }
 
 /// The migrator's own table.
