@@ -60,7 +60,7 @@ fn main() {
     let together = Side::new(counters);
     let [alone, together] = rounds(|| [alone.one(), together.one()]);
     println!(
-        "| a hit, one user, held together by Redis | {} ns | |",
+        "| a hit under a large limit that gateways share | {} ns | |",
         told(&together)
     );
     let added = together
@@ -68,7 +68,7 @@ fn main() {
         .zip(&alone)
         .map(|(with, without)| with - without);
     println!(
-        "| what Redis adds to a hit | {} ns | |",
+        "| what sharing adds to it | {} ns | |",
         told(&added.collect::<Vec<_>>())
     );
 }
