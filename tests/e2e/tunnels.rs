@@ -98,6 +98,9 @@ fn a_side_that_has_said_all_can_still_listen() {
     assert_eq!(client.read_to_end().unwrap(), b"bye");
     client.send("and good night");
     client.half_close();
+    eventually("the tunnel's end", || {
+        (gateway.metric("portcullis_http_requests_in_flight") == 0.0).then_some(())
+    });
 }
 
 #[test]
