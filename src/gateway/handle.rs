@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -13,9 +13,9 @@ use super::ingress::{self, Connection};
 use super::ledger::Ledger;
 use super::respond;
 use super::worker::{Current, Worker};
-use crate::authn::Identified;
+use crate::authn::{Authenticator, Identified, Principal};
 use crate::authz::{self, Asking, Decision, Permit};
-use crate::config::checked::AuthMode;
+use crate::config::checked::{AuthMode, Route};
 use crate::forward::{self, Asker, Handshake, Outbound};
 use crate::limit::{self, Admission};
 use crate::request::{Facts, ListedOrigin, Refusal};
@@ -122,9 +122,10 @@ async fn serve<'c>(
         cors::check_handshake(&snapshot.config, additions, &facts)?;
     }
 
-    let admission = limit::admit(&snapshot.limits, &matched, &facts).await?;
-    ledger.admitted(&admission);
     let authenticator = &snapshot.authenticator;
+    let known = async || known(authenticator, route, &head.headers).await;
+    let admission = limit::admit(&snapshot.limits, &matched, &facts, known).await?;
+    ledger.admitted(&admission);
     // What is only tried out holds nobody back and counts against nobody elsewhere; it costs no more, either.
     let is_shadow = route.shadow.auth;
     let held_back = match route.auth {
@@ -173,6 +174,20 @@ async fn serve<'c>(
     let mut response = forward::send(ticket, Request::from_parts(head, body), context).await?;
     additions.cors.clean(response.headers_mut());
     Ok((response.map(Body::upstream), "allow"))
+}
+
+/// The caller, if nothing has to be verified to tell.
+async fn known(
+    authenticator: &Authenticator,
+    route: &Route,
+    headers: &HeaderMap,
+) -> Option<Principal> {
+    if route.auth != AuthMode::None && authenticator.is_new(headers) {
+        return None;
+    }
+    let identified = authenticator.identify(route.auth, headers).await;
+    let identified = Identified::of(identified, route.shadow).ok()?;
+    Some(identified.principal)
 }
 
 /// Asks the upstream who owns what. That costs what a request costs, whatever the answer.

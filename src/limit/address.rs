@@ -1,6 +1,7 @@
 //! A limit by address for what is not a route: the auth API's unauthenticated endpoints.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use crate::config::checked::Rate;
 use crate::request::Refusal;
@@ -8,13 +9,11 @@ use crate::request::Refusal;
 use super::charge::rate_limited;
 use super::counters::Counters;
 use super::policy::Policy;
-use super::scopes::Scope;
 use super::value::{Network, Value};
 
 /// One budget for each address.
 pub struct AddressLimit {
     counters: Counters,
-    scope: Scope,
     /// `None` does not limit.
     policy: Option<Policy>,
 }
@@ -23,8 +22,10 @@ impl AddressLimit {
     /// Limits of the same name over the same counters share them.
     pub fn new(counters: Counters, name: &str, rate: Option<Rate>) -> Self {
         AddressLimit {
-            scope: counters.slots.scope(&["address", name]),
-            policy: counters.policy(name, rate),
+            policy: rate.map(|rate| {
+                let limit = format!("address {name}");
+                counters.policy(&limit, name, rate, NonZeroU32::MIN)
+            }),
             counters,
         }
     }
@@ -39,7 +40,7 @@ impl AddressLimit {
             return Ok(());
         };
         let value = Value::Address(Network::from(address));
-        let key = self.counters.slots.key(self.scope, value);
+        let key = self.counters.slots.key(policy.scope, value);
         let charged = self.counters.charge_one(policy, key).await;
         charged.map_err(|denied| rate_limited(policy, denied))
     }

@@ -36,8 +36,8 @@ pub(super) struct Account {
     pub(super) would_refuse: Vec<usize>,
 }
 
-/// The limit that one has to wait longest for.
-type Refused = Option<(usize, Denied)>;
+/// The limit that one has to wait longest for, by its policy's index.
+pub(super) type Refused = (usize, Denied);
 
 impl Charged {
     pub(super) fn is_shadow(&self) -> bool {
@@ -52,7 +52,7 @@ impl Limits {
         &self,
         due: impl Iterator<Item = Due>,
         account: &mut Account,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Refused> {
         let mut due = due.peekable();
         if due.peek().is_none() {
             return Ok(());
@@ -71,11 +71,37 @@ impl Limits {
             // Apart, because few requests ask, and all have to carry what they might need for that.
             Box::pin(self.charge_there(&to_ask, account, &mut refused)).await;
         }
-        let Some((policy, denied)) = refused else {
+        let Some(refused) = refused else {
             return Ok(());
         };
         self.give_back(account);
-        Err(self.refusal(policy, denied))
+        Err(refused)
+    }
+
+    /// Of what refused and what is due next, the limit that one has to wait longest for. Nothing is charged.
+    pub(super) async fn longest(
+        &self,
+        due: impl Iterator<Item = Due>,
+        refused: Refused,
+    ) -> Refused {
+        let now = self.counters.clock.now();
+        let mut longest = Some(refused);
+        let mut to_ask: SmallVec<[Due; 2]> = SmallVec::new();
+        for due in due.filter(|due| !due.is_shadow) {
+            if self.asks(&due) {
+                to_ask.push(due);
+                continue;
+            }
+            let policy = &self.policies[due.policy];
+            if let Err(denied) = self.counters.look(policy, due.key, now) {
+                wait_for(due.policy, denied, &mut longest);
+            }
+        }
+        if !to_ask.is_empty() {
+            self.charge_there(&to_ask, &mut Account::default(), &mut longest)
+                .await;
+        }
+        longest.unwrap_or(refused)
     }
 
     pub(super) fn give_back(&self, account: &mut Account) {
@@ -98,7 +124,13 @@ impl Limits {
         !due.is_shadow && self.counters.asks(&self.policies[due.policy])
     }
 
-    fn charge_here(&self, due: Due, now: u64, account: &mut Account, refused: &mut Refused) {
+    fn charge_here(
+        &self,
+        due: Due,
+        now: u64,
+        account: &mut Account,
+        refused: &mut Option<Refused>,
+    ) {
         let policy = &self.policies[due.policy];
         let outcome = match due.is_shadow {
             true => policy.quota.charge(&self.counters.slots, due.key, now),
@@ -109,8 +141,14 @@ impl Limits {
         settle(due, outcome, account, refused);
     }
 
-    /// Asks whoever knows what all gateways have let through, and decides alone when there is no answer.
-    async fn charge_there(&self, due: &[Due], account: &mut Account, refused: &mut Refused) {
+    /// Asks whoever knows what all gateways have let through, and decides alone when there is no answer. Charges
+    /// nothing when something refused already.
+    async fn charge_there(
+        &self,
+        due: &[Due],
+        account: &mut Account,
+        refused: &mut Option<Refused>,
+    ) {
         let Some(shared) = &self.counters.shared else {
             return;
         };
@@ -138,7 +176,8 @@ impl Limits {
         }
     }
 
-    fn refusal(&self, policy: usize, denied: Denied) -> Refusal {
+    /// What the client is told.
+    pub(super) fn refusal(&self, (policy, denied): Refused) -> Refusal {
         let mut refusal = rate_limited(&self.policies[policy], denied);
         let entry = Entry {
             policy,
@@ -162,7 +201,7 @@ fn settle(
     due: Due,
     outcome: Result<(Standing, Taken), Denied>,
     account: &mut Account,
-    refused: &mut Refused,
+    refused: &mut Option<Refused>,
 ) {
     let policy = due.policy;
     match outcome {
@@ -172,11 +211,14 @@ fn settle(
             entry: Entry { policy, standing },
         }),
         Err(_) if due.is_shadow => account.would_refuse.push(policy),
-        Err(denied) => {
-            if refused.is_none_or(|(_, before)| before.wait < denied.wait) {
-                *refused = Some((policy, denied));
-            }
-        }
+        Err(denied) => wait_for(policy, denied, refused),
+    }
+}
+
+/// The longer wait counts.
+fn wait_for(policy: usize, denied: Denied, refused: &mut Option<Refused>) {
+    if refused.is_none_or(|(_, before)| before.wait < denied.wait) {
+        *refused = Some((policy, denied));
     }
 }
 

@@ -73,13 +73,13 @@ impl Counters {
         Keeper::new(Arc::clone(&self.slots), self.clock.clone())
     }
 
-    /// The policy of one budget by address.
-    pub(super) fn policy(&self, name: &str, rate: Option<Rate>) -> Option<Policy> {
-        let policy = Policy::new(name, rate?, NonZeroU32::MIN);
-        Some(match &self.shared {
+    /// See [`Policy::new`].
+    pub(super) fn policy(&self, limit: &str, name: &str, rate: Rate, cost: NonZeroU32) -> Policy {
+        let policy = Policy::new(&self.slots, limit, name, rate, cost);
+        match self.shared {
             Some(_) => policy.shared(),
             None => policy,
-        })
+        }
     }
 
     /// Charges without asking anybody.
@@ -92,6 +92,14 @@ impl Counters {
         match &self.shared {
             Some(shared) => shared.charge(&policy.quota, key, now),
             None => policy.quota.charge(&self.slots, key, now),
+        }
+    }
+
+    /// How a request would be charged, without charging it or asking anybody.
+    pub(super) fn look(&self, policy: &Policy, key: Key, now: u64) -> Result<Standing, Denied> {
+        match &self.shared {
+            Some(shared) => shared.look(&policy.quota, key, now),
+            None => policy.quota.after(self.slots.owed(key, now)),
         }
     }
 

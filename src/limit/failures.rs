@@ -2,6 +2,7 @@
 //! refused unseen: a flood of made-up tokens then costs less than requests that are served.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::config::checked::Rate;
@@ -10,14 +11,12 @@ use crate::request::{Code, Refusal};
 use super::clock::whole_seconds;
 use super::counters::Counters;
 use super::policy::{Limits, Policy};
-use super::scopes::Scope;
 use super::slots::{Key, Slots};
 use super::value::Value;
 
 const NAME: &str = "failures";
 
 pub(super) struct Failures {
-    scope: Scope,
     /// `None` does not limit.
     policy: Option<Policy>,
     /// Until when some address may be over its budget: as long as none is, a request costs one load.
@@ -27,15 +26,14 @@ pub(super) struct Failures {
 impl Failures {
     pub(super) fn new(rate: Option<Rate>, counters: &Counters) -> Self {
         Failures {
-            scope: counters.slots.scope(&[NAME]),
-            policy: counters.policy(NAME, rate),
+            policy: rate.map(|rate| counters.policy(NAME, NAME, rate, NonZeroU32::MIN)),
             until: AtomicU64::new(0),
         }
     }
+}
 
-    fn key(&self, slots: &Slots, address: IpAddr) -> Key {
-        slots.key(self.scope, Value::Address(address.into()))
-    }
+fn key(policy: &Policy, slots: &Slots, address: IpAddr) -> Key {
+    slots.key(policy.scope, Value::Address(address.into()))
 }
 
 /// Lets a request go on to be identified. `is_new` says whether it carries something that would have to be
@@ -59,7 +57,7 @@ pub fn hold_back(
         return Ok(());
     };
     let slots = &limits.counters.slots;
-    let owed = slots.owed(failures.key(slots, address), now);
+    let owed = slots.owed(key(policy, slots, address), now);
     match policy.quota.after(owed) {
         Err(denied) if is_new() => Err(Refusal::new(
             Code::TooManyAttempts,
@@ -83,7 +81,7 @@ pub fn note_failure(limits: &Limits, address: IpAddr, refusal: &Refusal) {
     };
     let now = limits.counters.clock.now();
     let slots = &limits.counters.slots;
-    let key = failures.key(slots, address);
+    let key = key(policy, slots, address);
     // That there was no more to charge changes nothing: the answer is a refusal already.
     let _ = limits.counters.charge(policy, key, now);
     if let Err(denied) = policy.quota.after(slots.owed(key, now)) {

@@ -126,6 +126,7 @@ mod tests {
     use std::num::NonZeroU32;
     use std::time::Duration;
 
+    use super::super::slots::Slots;
     use super::*;
 
     fn policy(name: &str, count: u32, seconds: u64) -> Policy {
@@ -135,7 +136,7 @@ mod tests {
             period: Duration::from_secs(seconds),
             burst: count,
         };
-        Policy::new(name, rate, NonZeroU32::MIN)
+        Policy::new(&Slots::with_capacity(8), name, name, rate, NonZeroU32::MIN)
     }
 
     fn entry(policy: usize, remaining: u32, full_in: u64) -> Entry {

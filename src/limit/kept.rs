@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::clock::Clock;
-use super::pool::settled;
 use super::slots::{Owner, Slots};
 
 /// A counter that is full again sooner is not worth a write: a minute's quota never is, a day's soon is.
@@ -43,7 +42,7 @@ impl Keeper {
     pub fn changed(&self, today: i64, most: usize) -> Vec<Kept> {
         let now = self.clock.now();
         let mut all = Vec::new();
-        for owner in [Owner::Account, Owner::Stranger] {
+        for owner in Owner::ALL {
             let (mut taken, mut known) = (0, 0);
             self.slots.each_live(owner, now + WORTH, |counted| {
                 let noted = counted.noted.load(Ordering::Relaxed);
@@ -53,7 +52,7 @@ impl Keeper {
                 if noted == counted.full_at || taken == most || !has_room {
                     return;
                 }
-                let Some(scope) = self.slots.text_of(counted.scope) else {
+                let Some(scope) = self.slots.write_scope(counted.scope) else {
                     return;
                 };
                 counted.noted.store(counted.full_at, Ordering::Relaxed);
@@ -74,7 +73,7 @@ impl Keeper {
 
     /// Takes nothing as written down any more.
     pub fn forget(&self) {
-        for owner in [Owner::Account, Owner::Stranger] {
+        for owner in Owner::ALL {
             let forget = |counted: super::slots::Counted<'_>| {
                 counted.noted.store(0, Ordering::Relaxed);
             };
@@ -92,12 +91,11 @@ impl Keeper {
         } in kept
         {
             let owed = u64::try_from(full_at.saturating_sub(today)).unwrap_or(0);
-            if let (Ok(value), 1..) = (value.parse(), owed) {
-                let key = self.slots.key(self.slots.scope(&[&scope]), value);
+            let scope = self.slots.read_scope(&scope);
+            if let (Some(scope), Ok(value), 1..) = (scope, value.parse(), owed) {
+                let key = self.slots.key(scope, value);
                 let until = now.saturating_add(owed.saturating_mul(MILLISECOND));
-                settled(self.slots.charge(key, now, 0, |full_at| {
-                    Ok(((), full_at.unwrap_or(0).max(until)))
-                }));
+                self.slots.raise(key, now, until);
             }
         }
     }
@@ -110,16 +108,18 @@ mod tests {
     use uuid::Uuid;
 
     use super::super::clock::Hands;
+    use super::super::pool::settled;
     use super::super::value::Value;
     use super::*;
 
     const TODAY: i64 = 1_800_000_000_000;
     const SECOND: u64 = 1_000_000_000;
+    const SPAN: u64 = 86_400_000;
 
     fn keeper() -> (Keeper, Hands) {
         let (clock, hands) = Clock::manual();
         (
-            Keeper::new(Arc::new(Slots::with_capacity(64, 64)), clock),
+            Keeper::new(Arc::new(Slots::with_capacity(64)), clock),
             hands,
         )
     }
@@ -127,7 +127,7 @@ mod tests {
     /// Has the counter owe so many seconds more.
     fn owe(keeper: &Keeper, value: Value, seconds: u64) {
         let (slots, now) = (&keeper.slots, keeper.clock.now());
-        let key = slots.key(slots.scope(&["route", "a", "b"]), value);
+        let key = slots.key(slots.scope("route a b", SPAN), value);
         let amount = seconds * SECOND;
         settled(slots.charge(key, now, amount, |full_at| {
             Ok(((), full_at.unwrap_or(0).max(now) + amount))
@@ -137,7 +137,7 @@ mod tests {
     /// What of it a request would find, in seconds.
     fn owed(keeper: &Keeper, value: Value) -> u64 {
         let (slots, now) = (&keeper.slots, keeper.clock.now());
-        let key = slots.key(slots.scope(&["route", "a", "b"]), value);
+        let key = slots.key(slots.scope("route a b", SPAN), value);
         let ((), charge) = slots
             .charge(key, now, 0, |full_at| {
                 Ok::<_, ()>(((), full_at.unwrap_or(0)))
@@ -158,7 +158,7 @@ mod tests {
         let kept = before.changed(TODAY, 100);
         let names: Vec<_> = kept.iter().map(|kept| kept.value.as_str()).collect();
         assert_eq!(names, [header.to_string(), user.to_string()]);
-        assert_eq!(kept[1].scope, "route a b");
+        assert_eq!(kept[1].scope, "86400000 route a b");
         assert_eq!(kept[1].full_at, TODAY + 3_600_000);
 
         // Ten minutes later, in a process whose clock begins anew.
@@ -192,7 +192,7 @@ mod tests {
         let (keeper, _hands) = keeper();
         let user = Value::User(Uuid::from_u128(1));
         let kept = |value: &str, full_at| Kept {
-            scope: "route a b".into(),
+            scope: "86400000 route a b".into(),
             value: value.into(),
             full_at,
         };
@@ -216,7 +216,7 @@ mod tests {
         owe(&keeper, user, 500);
         keeper.restore(
             [Kept {
-                scope: "route a b".into(),
+                scope: "86400000 route a b".into(),
                 value: user.to_string(),
                 full_at: TODAY + 100_000,
             }],

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::clock::whole_seconds;
 use super::meter::Quota;
-use super::policy::{Limit, Limits};
+use super::policy::{Limits, Policy};
 use super::scopes::Scope;
 use super::slots::{Counted, Owner};
 use super::value::Value;
@@ -94,12 +94,9 @@ impl Limits {
                 keep(&mut found, most);
             }
         };
-        self.counters
-            .slots
-            .each_live(Owner::Account, now, &mut show);
-        self.counters
-            .slots
-            .each_live(Owner::Stranger, now, &mut show);
+        for owner in Owner::ALL {
+            self.counters.slots.each_live(owner, now, &mut show);
+        }
         keep(&mut found, most);
         Listed {
             live: found.into_iter().map(|(_, live)| live).collect(),
@@ -109,8 +106,8 @@ impl Limits {
 
     /// What a counter is for; `None` for one of a limit that nobody knows.
     pub fn subject(&self, live: &Live) -> Option<Subject> {
-        let text = self.counters.slots.text_of(live.scope.in_force())?;
-        let mut parts = text.splitn(4, ' ');
+        let made = self.counters.slots.made(live.scope.in_force())?;
+        let mut parts = made.limit.splitn(4, ' ');
         let kind = parts.next().unwrap_or_default();
         let mut next = || {
             parts
@@ -163,8 +160,8 @@ impl Limits {
             let mut caps = caps.filter_map(|(route, own)| Some((route.concurrency.as_ref()?, own)));
             let cap = caps.find(|(cap, _)| cap.scope == scope);
             let is_asked = of.is_none_or(|id| value == Value::User(id));
-            let text = self.counters.slots.text_of(scope);
-            let route = text.and_then(|text| Some(text.split_once(' ')?.1.to_owned()));
+            let made = self.counters.slots.made(scope);
+            let route = made.and_then(|made| Some(made.limit.split_once(' ')?.1.to_owned()));
             if let Some(route) = route.filter(|_| is_asked) {
                 all.push(UnderWay {
                     route,
@@ -178,36 +175,37 @@ impl Limits {
         all
     }
 
+    /// The quota that a counter goes by, or went by last: that of the tier, if it is of the counter's span.
     fn quota_of(&self, config: &Config, scope: Scope, tier: Option<&str>) -> Option<(Rate, Quota)> {
-        let by_policy = |policy: usize| {
-            let policy = self.policies.get(policy)?;
-            Some((policy.rate, policy.quota))
-        };
-        if let Some(limit) = self.limit_of(scope, tier) {
-            return by_policy(limit.policy(tier)?);
+        let is_it = |policy: &&Policy| policy.scope == scope;
+        let of_tier = self.of_tier(tier).find(is_it);
+        if let Some(policy) = of_tier.or_else(|| self.policies.iter().find(is_it)) {
+            return Some((policy.rate, policy.quota));
         }
-        let rate = match self.counters.slots.text_of(scope)?.as_str() {
+        let made = self.counters.slots.made(scope)?;
+        let rate = match made.limit.as_str() {
             "failures" => config.auth.failure_rate,
             // The auth API has no other limit.
-            text if text.starts_with("address ") => config.auth.rate,
+            limit if limit.starts_with("address ") => config.auth.rate,
             _ => None,
         };
         let rate = rate?;
-        Some((rate, Quota::new(&rate, NonZeroU32::MIN)))
+        let quota = Quota::new(&rate, NonZeroU32::MIN);
+        (quota.span() == made.span).then_some((rate, quota))
     }
 
-    fn limit_of(&self, scope: Scope, tier: Option<&str>) -> Option<&Limit> {
-        let is_it = |limit: &&Limit| limit.scope == scope;
-        let by_rule = tier.zip(self.rules.as_ref()).and_then(|(tier, rules)| {
-            let mut all = rules.of_tier(tier);
-            all.find(is_it)
-        });
+    /// All policies that callers of this tier meet somewhere.
+    fn of_tier<'l>(&'l self, tier: Option<&'l str>) -> impl Iterator<Item = &'l Policy> {
+        let rules = tier.zip(self.rules.as_ref());
+        let by_rule = rules
+            .into_iter()
+            .flat_map(|(tier, rules)| rules.of_tier(tier));
         let own = self.routes.iter().flat_map(|route| {
             let late = route.late.iter().flatten();
             route.early.iter().chain(late)
         });
-        let shared = [&self.by_tier, &self.anonymous];
-        by_rule.or_else(|| own.chain(shared).find(is_it))
+        let limits = by_rule.chain(own).chain([&self.by_tier, &self.anonymous]);
+        limits.filter_map(move |limit| self.policies.get(limit.policy(tier)?))
     }
 }
 

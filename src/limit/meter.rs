@@ -23,6 +23,7 @@ use super::slots::{Key, Slots};
 
 /// No counter takes longer to fill up: two years in nanoseconds, which leaves room in its word.
 const LONGEST: u64 = 1 << 56;
+const MILLISECOND: u64 = 1_000_000;
 
 /// What a limit grants, and what a request takes of it.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +53,16 @@ pub(super) struct Denied {
     /// Nanoseconds until a request can pass.
     pub(super) wait: u64,
     pub(super) full_in: u64,
+}
+
+impl Denied {
+    /// The same for whoever had better wait so many nanoseconds more.
+    pub(super) fn later(self, more: u64) -> Self {
+        Denied {
+            wait: self.wait.saturating_add(more),
+            ..self
+        }
+    }
 }
 
 impl Quota {
@@ -110,6 +121,11 @@ impl Quota {
     /// Nanoseconds that there are in all.
     pub(super) fn whole(&self) -> u64 {
         self.whole
+    }
+
+    /// The same in milliseconds, rounded up: quotas of one limit that have the same share their counters.
+    pub(super) fn span(&self) -> u64 {
+        self.whole.div_ceil(MILLISECOND)
     }
 
     /// Whether less than half is left.
@@ -179,7 +195,7 @@ impl Quota {
     /// How a counter stands that owes so many nanoseconds, and what a request would wait for.
     pub(super) fn after(&self, owed: u64) -> Result<Standing, Denied> {
         let most = self.whole + self.overdraft;
-        // What is owed beyond that was owed under another quota, and is forgiven.
+        // Nobody was ever granted that much: see `settle`.
         let owed = if owed > most { self.whole } else { owed };
         let wait = (owed + self.amount).saturating_sub(self.whole);
         if wait > 0 {
@@ -191,8 +207,8 @@ impl Quota {
         Ok(self.left_of(owed))
     }
 
-    /// A counter that was charged under a slower quota, of another tier or of the configuration
-    /// before, owes more time than this quota ever grants. It then counts as used up, no more.
+    /// A counter may have been told, or read from the store, to owe more time than its quotas ever grant. It
+    /// counts as used up, no more.
     fn settle(&self, slots: &Slots, key: Key, now: u64) {
         let used_up = now + self.whole;
         settled(slots.charge(key, now, 0, |full_at| {

@@ -19,6 +19,9 @@ use super::slots::Slots;
 /// What the budget of a tier is called, which holds on routes that say nothing of limits.
 const TIER: &str = "tier";
 
+/// What the budget of callers without identity is called, which holds there too.
+const ANONYMOUS: &str = "anonymous";
+
 /// What the cap on requests under way is called.
 pub const CONCURRENCY: &str = "concurrency";
 
@@ -63,7 +66,6 @@ pub(super) struct Concurrency {
 #[derive(Clone)]
 pub(super) struct Limit {
     pub(super) name: String,
-    pub(super) scope: Scope,
     pub(super) key: LimitKey,
     /// An index into [`Limits::policies`]; `None` is unlimited.
     pub(super) policy: Option<usize>,
@@ -74,9 +76,10 @@ pub(super) struct Limit {
     pub(super) is_shadow: bool,
 }
 
-/// A quota, and how clients are told of it.
+/// A quota, the counters that it is for, and how clients are told of it.
 pub(super) struct Policy {
     pub(super) name: String,
+    pub(super) scope: Scope,
     pub(super) rate: Rate,
     pub(super) quota: Quota,
     pub(super) announcement: Announcement,
@@ -86,15 +89,14 @@ impl Limits {
     /// Compiles the limits of `config`, with the tiers and the rules of `plans`. The counters are the same ones for every configuration
     /// that a process has in its life.
     pub fn build(config: &Config, plans: &Plans, counters: Counters) -> Limits {
-        let slots = &*counters.slots;
         let mut policies = Policies::of(&counters);
         let rate_of = |tier: &checked::Tier| tier.rate;
         let by_tier = Limit {
             name: TIER.to_owned(),
-            scope: slots.scope(&[TIER]),
             key: LimitKey::User,
             // A tier that nobody knows must not be a way out of every limit.
             policy: policies.add(
+                TIER,
                 TIER,
                 plans.tiers.get(&config.auth.default_tier).and_then(rate_of),
                 NonZeroU32::MIN,
@@ -103,7 +105,7 @@ impl Limits {
                 .tiers
                 .iter()
                 .map(|(name, tier)| {
-                    let policy = policies.add(TIER, tier.rate, NonZeroU32::MIN);
+                    let policy = policies.add(TIER, TIER, tier.rate, NonZeroU32::MIN);
                     (name.clone(), policy)
                 })
                 .collect(),
@@ -111,10 +113,9 @@ impl Limits {
             is_shadow: false,
         };
         let anonymous = Limit {
-            name: "anonymous".to_owned(),
-            scope: slots.scope(&["anonymous"]),
+            name: ANONYMOUS.to_owned(),
             key: LimitKey::Ip,
-            policy: policies.add("anonymous", config.anonymous, NonZeroU32::MIN),
+            policy: policies.add(ANONYMOUS, ANONYMOUS, config.anonymous, NonZeroU32::MIN),
             by_tier: BTreeMap::new(),
             cost: NonZeroU32::MIN,
             is_shadow: false,
@@ -122,20 +123,20 @@ impl Limits {
         // A server that ignores case is behind other routes as well.
         let folds = config.folds_paths();
         let routes = config.routes.iter().map(|route| {
-            let mut compile = |limit: &checked::Limit| Limit {
-                name: limit.name.clone(),
-                scope: route_scope(slots, &route.name, &limit.name),
-                key: limit.key.clone(),
-                policy: policies.add(&limit.name, limit.rate, limit.cost),
-                by_tier: limit
-                    .tiers
-                    .iter()
-                    .map(|(tier, rate)| {
-                        (tier.clone(), policies.add(&limit.name, *rate, limit.cost))
-                    })
-                    .collect(),
-                cost: limit.cost,
-                is_shadow: route.shadow.limits || limit.mode == Mode::Shadow,
+            let mut compile = |limit: &checked::Limit| {
+                let text = of_route(&route.name, &limit.name);
+                let mut policy = |rate| policies.add(&text, &limit.name, rate, limit.cost);
+                let by_tier = limit.tiers.iter();
+                Limit {
+                    name: limit.name.clone(),
+                    key: limit.key.clone(),
+                    policy: policy(limit.rate),
+                    by_tier: by_tier
+                        .map(|(tier, rate)| (tier.clone(), policy(*rate)))
+                        .collect(),
+                    cost: limit.cost,
+                    is_shadow: route.shadow.limits || limit.mode == Mode::Shadow,
+                }
             };
             let is_late = |limit: &&checked::Limit| !limit.key.is_early();
             let own = route.limits.as_deref();
@@ -148,7 +149,9 @@ impl Limits {
                 },
                 early: early.map(&mut compile).collect(),
                 concurrency: route.concurrency.as_ref().map(|cap| Concurrency {
-                    scope: slots.scope(&[CONCURRENCY, &route.name]),
+                    scope: counters
+                        .slots
+                        .scope(&format!("{CONCURRENCY} {}", route.name), 0),
                     key: cap.key.clone(),
                     max: cap.max,
                 }),
@@ -157,7 +160,8 @@ impl Limits {
             }
         });
         let routes: Vec<RouteLimits> = routes.collect();
-        let rules = Rules::build(config, plans, &routes, &by_tier, slots, &mut policies);
+        let rules = Rules::build(config, plans, &routes, &by_tier, &mut policies);
+        let policies = policies.all;
         Limits {
             routes,
             rules,
@@ -165,7 +169,7 @@ impl Limits {
             anonymous,
             failures: Failures::new(config.auth.failure_rate, &counters),
             headers: config.limits_headers,
-            policies: policies.all,
+            policies,
             counters,
         }
     }
@@ -177,23 +181,23 @@ impl Limit {
         let of_tier = tier.and_then(|tier| self.by_tier.get(tier));
         of_tier.copied().unwrap_or(self.policy)
     }
-
-    /// The counters that it charges. What other routes share is not used up by one in shadow: that
-    /// would have them refuse.
-    pub(super) fn scope(&self, is_shadow: bool) -> Scope {
-        match is_shadow && !self.is_shadow {
-            true => self.scope.in_shadow(),
-            false => self.scope,
-        }
-    }
 }
 
 impl Policy {
-    pub(super) fn new(name: &str, rate: Rate, cost: NonZeroU32) -> Self {
+    /// A quota of the limit that is called `limit` among all, and `name` to clients.
+    pub(super) fn new(
+        slots: &Slots,
+        limit: &str,
+        name: &str,
+        rate: Rate,
+        cost: NonZeroU32,
+    ) -> Self {
+        let quota = Quota::new(&rate, cost);
         Policy {
             name: name.to_owned(),
+            scope: slots.scope(limit, quota.span()),
             rate,
-            quota: Quota::new(&rate, cost),
+            quota,
             announcement: Announcement::new(name, &rate),
         }
     }
@@ -207,36 +211,34 @@ impl Policy {
     }
 }
 
-/// The counters of a route's limit, whatever its quota is.
-pub(super) fn route_scope(slots: &Slots, route: &str, limit: &str) -> Scope {
-    slots.scope(&["route", route, limit])
+/// What a route's limit is called among all.
+pub(super) fn of_route(route: &str, limit: &str) -> String {
+    format!("route {route} {limit}")
 }
 
-pub(super) struct Policies {
+pub(super) struct Policies<'c> {
+    counters: &'c Counters,
     all: Vec<Policy>,
-    is_shared: bool,
 }
 
-impl Policies {
-    fn of(counters: &Counters) -> Self {
+impl<'c> Policies<'c> {
+    fn of(counters: &'c Counters) -> Self {
         Policies {
+            counters,
             all: Vec::new(),
-            is_shared: counters.shared.is_some(),
         }
     }
 
+    /// The index of a policy for this rate, if there is one.
     pub(super) fn add(
         &mut self,
+        limit: &str,
         name: &str,
         rate: Option<Rate>,
         cost: NonZeroU32,
     ) -> Option<usize> {
-        let rate = rate?;
-        let policy = Policy::new(name, rate, cost);
-        self.all.push(match self.is_shared {
-            true => policy.shared(),
-            false => policy,
-        });
+        self.all
+            .push(self.counters.policy(limit, name, rate?, cost));
         Some(self.all.len() - 1)
     }
 }

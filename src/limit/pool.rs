@@ -123,12 +123,14 @@ impl Pool {
     }
 
     /// Lets `decide` turn the time at which the key's counter is full, `None` for a key that has
-    /// none, into the next one. `amount` is what the time moves by at most, in nanoseconds.
+    /// none, into the next one. `amount` is what the time moves by at most, in nanoseconds. A key that has no
+    /// counter yet begins with one that is full when `inherit` says.
     pub(super) fn charge<T, E>(
         &self,
         id: Id,
         now: u64,
         amount: u64,
+        inherit: impl FnOnce() -> u64,
         decide: impl Fn(Option<u64>) -> Result<(T, u64), E>,
     ) -> Result<(T, Charge), E> {
         let update = Update {
@@ -139,7 +141,20 @@ impl Pool {
         };
         match self.charge_known(&update) {
             Some(result) => result,
-            None => self.charge_new(&update),
+            None => self.charge_new(&update, inherit),
+        }
+    }
+
+    /// When the key's own counter is full; zero when it has none.
+    pub(super) fn full_at(&self, id: Id) -> u64 {
+        let Some(cell) = self.find(id) else {
+            return 0;
+        };
+        let word = Word(self.cells[cell + 1].load(Ordering::Acquire));
+        let is_still = self.cells[cell].load(Ordering::Acquire) == id.key;
+        match is_still && word != Word::BUSY {
+            true => word.time(),
+            false => 0,
         }
     }
 
@@ -210,7 +225,11 @@ impl Pool {
         None
     }
 
-    fn charge_new<T, E, F>(&self, update: &Update<F>) -> Result<(T, Charge), E>
+    fn charge_new<T, E, F>(
+        &self,
+        update: &Update<F>,
+        inherit: impl FnOnce() -> u64,
+    ) -> Result<(T, Charge), E>
     where
         F: Fn(Option<u64>) -> Result<(T, u64), E>,
     {
@@ -227,44 +246,24 @@ impl Pool {
         // The key may have been over its limit there: it goes on with what the counter says. And a
         // worker whose reading of the clock is older than another's, by whose reading the key's own
         // counter was full and given away, must not find the key as it was before that.
-        let inherited = Word(shared.load(Ordering::Acquire)).time();
-        let before = inherited.max(self.given_at.load(Ordering::Acquire));
+        let shared_by_now = Word(shared.load(Ordering::Acquire)).time();
+        let inherited = inherit();
+        let before = shared_by_now
+            .max(self.given_at.load(Ordering::Acquire))
+            .max(inherited);
         let before = (before > update.now).then_some(before);
-        let (value, full_at) = (update.decide)(before)?;
-        let [one, other] = self.buckets_of(update.id);
-        let room = |bucket: usize| {
-            let states = self.cells[bucket..bucket + BUCKET]
-                .iter()
-                .skip(1)
-                .step_by(CELLS);
-            let words = states.map(|s| Word(s.load(Ordering::Relaxed)));
-            words.filter(|word| word.is_full(update.now)).count()
+        let (value, full_at) = match (update.decide)(before) {
+            Ok(decided) => decided,
+            Err(refused) => {
+                // Time passes from now on, and not whenever it is asked next.
+                if inherited > update.now {
+                    self.insert(update.id, update.now, inherited);
+                }
+                return Err(refused);
+            }
         };
-        let order = if room(one) >= room(other) {
-            [one, other]
-        } else {
-            [other, one]
-        };
-        let cells = order.map(|bucket| (bucket..bucket + BUCKET).step_by(CELLS));
-        for cell in cells.into_iter().flatten() {
-            let state = &self.cells[cell + 1];
-            let word = Word(state.load(Ordering::Acquire));
-            if !word.is_full(update.now) {
-                continue;
-            }
-            self.given_at.fetch_max(update.now, Ordering::AcqRel);
-            if swap(state, word, Word::BUSY).is_err() {
-                continue;
-            }
-            let next = word.next(full_at);
-            self.cells[cell].store(update.id.key, Ordering::Release);
-            let number = self.number_of(cell);
-            self.names.set(number, update.id.name);
-            if let Some(lease) = self.leases.get(number) {
-                lease.store(0, Ordering::Release);
-            }
-            state.store(next.0, Ordering::Release);
-            return Ok((value, update.charged(Place::Slot(cell), next)));
+        if let Some((cell, word)) = self.insert(update.id, update.now, full_at) {
+            return Ok((value, update.charged(Place::Slot(cell), word)));
         }
         let shared_update = Update {
             id: update.id,
@@ -279,6 +278,47 @@ impl Pool {
                 return result;
             }
         }
+    }
+
+    /// Gives the key a counter that nobody owes anything to, which is full at this time from now on: its cell
+    /// and its state. The key's stripe is locked.
+    fn insert(&self, id: Id, now: u64, full_at: u64) -> Option<(usize, Word)> {
+        let [one, other] = self.buckets_of(id);
+        let room = |bucket: usize| {
+            let states = self.cells[bucket..bucket + BUCKET]
+                .iter()
+                .skip(1)
+                .step_by(CELLS);
+            let words = states.map(|s| Word(s.load(Ordering::Relaxed)));
+            words.filter(|word| word.is_full(now)).count()
+        };
+        let order = if room(one) >= room(other) {
+            [one, other]
+        } else {
+            [other, one]
+        };
+        let cells = order.map(|bucket| (bucket..bucket + BUCKET).step_by(CELLS));
+        for cell in cells.into_iter().flatten() {
+            let state = &self.cells[cell + 1];
+            let word = Word(state.load(Ordering::Acquire));
+            if !word.is_full(now) {
+                continue;
+            }
+            self.given_at.fetch_max(now, Ordering::AcqRel);
+            if swap(state, word, Word::BUSY).is_err() {
+                continue;
+            }
+            let next = word.next(full_at);
+            self.cells[cell].store(id.key, Ordering::Release);
+            let number = self.number_of(cell);
+            self.names.set(number, id.name);
+            if let Some(lease) = self.leases.get(number) {
+                lease.store(0, Ordering::Release);
+            }
+            state.store(next.0, Ordering::Release);
+            return Some((cell, next));
+        }
+        None
     }
 
     /// The number among all counters of the one whose key is in this cell.

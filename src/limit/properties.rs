@@ -36,7 +36,7 @@ fn rate(count: u32, seconds: u64, burst: u32) -> Rate {
 }
 
 fn some_key(slots: &Slots) -> Key {
-    slots.key(slots.scope(&["test"]), Value::Address(Network::V4(1)))
+    slots.key(slots.scope("test", 1000), Value::Address(Network::V4(1)))
 }
 
 /// A bucket of time: a request takes `amount` nanoseconds of it, and it fills as time passes.
@@ -77,7 +77,7 @@ proptest! {
         cost in 1..5_u32,
         steps in prop::collection::vec((0..4_u8, 0..1000_u64), 1..200),
     ) {
-        let slots = Slots::with_capacity(8, 8);
+        let slots = Slots::with_capacity(8);
         let key = some_key(&slots);
         let quota = Quota::new(&rate, number(cost));
         let mut bucket = Bucket::new(&rate, cost);
@@ -116,7 +116,7 @@ proptest! {
     #[test]
     fn no_quota_is_too_large(count: u32, days in 1..40_000_u64, burst: u32, cost: u32, now in 0..1_u64 << 57) {
         let rate = rate(count.max(1), days * 86_400, burst.max(1));
-        let slots = Slots::with_capacity(8, 8);
+        let slots = Slots::with_capacity(8);
         let key = some_key(&slots);
         let quota = Quota::new(&rate, number(cost.max(1)));
         let (standing, charge) = quota.charge(&slots, key, now).expect("the first request passes");
@@ -134,7 +134,7 @@ proptest! {
     ) {
         let quota = Quota::new(&rate, number(cost));
         let share = quota.divided(shares);
-        let slots = Slots::with_capacity(8, 8);
+        let slots = Slots::with_capacity(8);
         let key = some_key(&slots);
         // What one gateway lets through, of as many as share, each with as much to do.
         let (mut now, mut passed) = (0, 0_u64);
@@ -150,7 +150,7 @@ proptest! {
 
     #[test]
     fn a_refund_is_as_if_it_never_happened(rate in any_rate(), before in 0..60_u32, pause in 0..1_000_000_u64) {
-        let slots = Slots::with_capacity(8, 8);
+        let slots = Slots::with_capacity(8);
         let key = some_key(&slots);
         let quota = Quota::new(&rate, NonZeroU32::MIN);
         for _ in 0..before {
@@ -167,7 +167,7 @@ proptest! {
 
 #[test]
 fn a_million_requests_pass_exactly_what_the_rate_and_the_burst_allow() {
-    let slots = Slots::with_capacity(8, 8);
+    let slots = Slots::with_capacity(8);
     let key = some_key(&slots);
     let quota = Quota::new(&rate(1000, 1, 50), NonZeroU32::MIN);
     // Ten requests in each millisecond that one may have.
@@ -179,7 +179,7 @@ fn a_million_requests_pass_exactly_what_the_rate_and_the_burst_allow() {
 fn workers_together_pass_exactly_the_burst() {
     const WORKERS: usize = 4;
     const BURST: u32 = 10_000;
-    let slots = Slots::with_capacity(8, 8);
+    let slots = Slots::with_capacity(8);
     let key = some_key(&slots);
     let quota = Quota::new(&rate(1, 3600, BURST), NonZeroU32::MIN);
     let passed: usize = thread::scope(|scope| {
@@ -207,7 +207,7 @@ proptest! {
         // Less than counters have room for.
         const LASTING: u64 = 1 << 57;
         let (clock, hands) = Clock::manual();
-        let counters = Counters::new(Slots::with_capacity(1024, 1024), clock);
+        let counters = Counters::new(Slots::with_capacity(1024), clock);
         // Two limits by user, and one of all together.
         let keys = [LimitKey::User, LimitKey::User, LimitKey::Route];
         let of_route = rates.iter().zip(keys).enumerate().map(|(n, ((rate, cost), key))| Limit {
@@ -236,12 +236,14 @@ proptest! {
             let whose = [user, user, 0];
             let value = Value::User(Uuid::from_u128(user.into()));
             let values = [value, value, Value::Everyone];
-            let due = all.iter().zip(values).map(|(limit, value)| Due {
-                policy: limit.policy.unwrap(),
-                key: limits.counters.slots.key(limit.scope, value),
-                is_shadow: false,
+            let due = all.iter().zip(values).map(|(limit, value)| {
+                let policy = limit.policy.unwrap();
+                let scope = limits.policies[policy].scope;
+                Due { policy, key: limits.counters.slots.key(scope, value), is_shadow: false }
             });
-            let outcome = at_once(limits.charge(due, &mut Account::default()));
+            let account = &mut Account::default();
+            let charged = async { limits.charge(due, account).await.map_err(|refused| limits.refusal(refused)) };
+            let outcome = at_once(charged);
             let mut met = oracle.iter_mut().zip(whose).map(|(b, n)| &mut b[n as usize]).collect::<Vec<_>>();
             let has_room = met.iter().all(|bucket| bucket.level >= bucket.amount);
             if has_room {

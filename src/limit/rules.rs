@@ -11,9 +11,7 @@ use crate::config::{Config, LimitRule, Plans, RuleScope};
 use crate::request::Facts;
 use crate::route::Templates;
 
-use super::policy::{Limit, Policies, RouteLimits, route_scope};
-use super::scopes::Scope;
-use super::slots::Slots;
+use super::policy::{Limit, Policies, RouteLimits, of_route};
 
 /// The rules of all tiers.
 pub(super) struct Rules {
@@ -40,8 +38,7 @@ impl Rules {
         plans: &Plans,
         routes: &[RouteLimits],
         by_tier: &Limit,
-        slots: &Slots,
-        policies: &mut Policies,
+        policies: &mut Policies<'_>,
     ) -> Option<Rules> {
         if plans.rules.is_empty() {
             return None;
@@ -66,7 +63,7 @@ impl Rules {
                     let limits = rules.by_route[*at]
                         .entry(rule.tier.clone())
                         .or_insert_with(|| base.iter().map(|l| l.of_tier(&rule.tier)).collect());
-                    work_in(limits, rule, name, &routes[*at], slots, policies);
+                    work_in(limits, rule, name, &routes[*at], policies);
                 }
                 RuleScope::Path {
                     template,
@@ -80,10 +77,10 @@ impl Rules {
                     });
                     by_path.templates.insert(pattern, by_path.rules.len());
                     let of_method = method.as_ref().map_or("", Method::as_str);
-                    let scope = slots.scope(&["path", &rule.name, of_method, template]);
+                    let text = format!("path {} {of_method} {template}", rule.name);
                     by_path.rules.push(PathRule {
                         method: method.clone(),
-                        limit: limit(rule, scope, NonZeroU32::MIN, false, policies),
+                        limit: limit(rule, &text, NonZeroU32::MIN, false, policies),
                     });
                 }
             }
@@ -168,14 +165,13 @@ fn work_in(
     rule: &LimitRule,
     name: &str,
     route: &RouteLimits,
-    slots: &Slots,
-    policies: &mut Policies,
+    policies: &mut Policies<'_>,
 ) {
-    let scope = route_scope(slots, name, &rule.name);
+    let text = of_route(name, &rule.name);
     let old = limits.iter_mut().find(|limit| limit.name == rule.name);
     let cost = old.as_ref().map_or(NonZeroU32::MIN, |old| old.cost);
     let is_shadow = route.is_shadow || old.as_ref().is_some_and(|old| old.is_shadow);
-    let new = limit(rule, scope, cost, is_shadow, policies);
+    let new = limit(rule, &text, cost, is_shadow, policies);
     match old {
         Some(old) => {
             *old = Limit {
@@ -189,16 +185,15 @@ fn work_in(
 
 fn limit(
     rule: &LimitRule,
-    scope: Scope,
+    text: &str,
     cost: NonZeroU32,
     is_shadow: bool,
-    policies: &mut Policies,
+    policies: &mut Policies<'_>,
 ) -> Limit {
     Limit {
         name: rule.name.clone(),
-        scope,
         key: LimitKey::User,
-        policy: policies.add(&rule.name, Some(rule.rate), cost),
+        policy: policies.add(text, &rule.name, Some(rule.rate), cost),
         by_tier: BTreeMap::new(),
         cost,
         is_shadow,

@@ -1,11 +1,14 @@
-//! The limits that counters belong to, by what they are called. Numbers stay the same for as long as the
-//! process lives.
+//! The limits that counters belong to, by what they are called and by how long their quota takes to fill up.
+//! Numbers stay the same for as long as the process lives.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-/// A limit, as far as its counters are concerned: the same text is the same scope, so counters outlive
-/// reloads.
+/// A limit under quotas of one span, as far as its counters are concerned: the same is the same scope, so
+/// counters outlive reloads.
+///
+/// A counter is one of time owed. Of a day's quota that is more than a second's ever grants: were they one
+/// counter, a request under the short quota would forgive what is owed under the long one, or be locked out by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Scope(pub(super) u32);
 
@@ -26,37 +29,101 @@ impl Scope {
     pub(super) fn in_shadow(self) -> Scope {
         Scope(self.0 | SHADOW)
     }
+
+    /// The counters of `other` that go with this one's: in shadow, if these are.
+    fn beside(self, other: u32) -> Scope {
+        Scope(self.0 & SHADOW | other)
+    }
+}
+
+/// What a scope was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Made {
+    /// What the limit is called.
+    pub(super) limit: String,
+    /// Milliseconds that a counter takes to fill up from nothing; zero for what does not.
+    pub(super) span: u64,
 }
 
 /// Every limit that there was. Configurations come from people, so this stays small.
 #[derive(Default)]
-pub(super) struct Scopes(Mutex<Known>);
+pub(super) struct Scopes(RwLock<Known>);
 
 #[derive(Default)]
 struct Known {
-    texts: Vec<String>,
-    numbers: HashMap<String, u32>,
+    all: Vec<Made>,
+    numbers: HashMap<Made, u32>,
+    by_limit: HashMap<String, Vec<u32>>,
 }
 
 impl Scopes {
-    /// The scope of this text.
-    pub(super) fn of(&self, text: &str) -> Scope {
-        let mut known = self.known();
-        if let Some(number) = known.numbers.get(text) {
+    pub(super) fn of(&self, limit: &str, span: u64) -> Scope {
+        let made = Made {
+            limit: limit.to_owned(),
+            span,
+        };
+        if let Some(number) = self.known().numbers.get(&made) {
             return Scope(*number);
         }
-        let number = u32::try_from(known.texts.len()).unwrap_or(u32::MAX);
-        known.texts.push(text.to_owned());
-        known.numbers.insert(text.to_owned(), number);
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let next = u32::try_from(known.all.len()).unwrap_or(u32::MAX) & !SHADOW;
+        let number = *known.numbers.entry(made.clone()).or_insert(next);
+        if number == next {
+            known.all.push(made.clone());
+            known.by_limit.entry(made.limit).or_default().push(number);
+        }
         Scope(number)
     }
 
     /// `None` for a scope in shadow, whose counters nobody has to find again.
-    pub(super) fn text(&self, scope: Scope) -> Option<String> {
-        self.known().texts.get(scope.0 as usize).cloned()
+    pub(super) fn get(&self, scope: Scope) -> Option<Made> {
+        self.known().all.get(scope.0 as usize).cloned()
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The span of a scope, and the other scopes of its limit with theirs. In shadow they are in shadow, too.
+    pub(super) fn kin(&self, scope: Scope) -> (u64, Vec<(Scope, u64)>) {
+        let known = self.known();
+        let own = scope.in_force().0;
+        let Some(made) = known.all.get(own as usize) else {
+            return (0, Vec::new());
+        };
+        let of_limit = known.by_limit.get(&made.limit).into_iter().flatten();
+        let others = of_limit.filter(|number| **number != own);
+        let kin = others.map(|number| (scope.beside(*number), known.all[*number as usize].span));
+        (made.span, kin.collect())
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_has_a_scope_for_each_span() {
+        let scopes = Scopes::default();
+        let (day, second) = (
+            scopes.of("route a x", 86_400_000),
+            scopes.of("route a x", 1000),
+        );
+        let other = scopes.of("route a y", 1000);
+        assert_eq!(scopes.of("route a x", 1000), second);
+        assert!(day != second && second != other);
+        let made = scopes.get(second).unwrap();
+        assert_eq!((made.limit.as_str(), made.span), ("route a x", 1000));
+        assert_eq!(scopes.kin(second), (1000, vec![(day, 86_400_000)]));
+        assert_eq!(scopes.kin(other), (1000, Vec::new()));
+    }
+
+    #[test]
+    fn what_is_in_shadow_has_its_kin_there() {
+        let scopes = Scopes::default();
+        let (day, second) = (scopes.of("a", 86_400_000), scopes.of("a", 1000));
+        let kin = scopes.kin(day.in_shadow());
+        assert_eq!(kin, (86_400_000, vec![(second.in_shadow(), 1000)]));
+        assert_eq!(scopes.get(day.in_shadow()), None);
     }
 }

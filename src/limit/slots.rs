@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use super::names::Name;
 use super::pool::{Charge, Id, Live, Pool, settled};
-use super::scopes::{Scope, Scopes};
+use super::scopes::{Made, Scope, Scopes};
 use super::seats::Seats;
 use super::value::Value;
 
@@ -17,13 +17,13 @@ const CAPACITY: usize = 1 << 21;
 /// Keys of one limit share this many overflow counters.
 const OVERFLOWS_OF_A_LIMIT: u64 = 16;
 
-/// Counters by key. Strangers can make up addresses and header values, but not accounts or claims: the two
-/// have pools of their own, so a flood of the one leaves the other's alone.
+/// Counters by key. Strangers can make up header values as they like, addresses as far as they have some, and
+/// accounts or claims not at all: these have pools of their own, so a flood of the one leaves the others alone.
 pub struct Slots {
     hasher: RandomState,
     scopes: Scopes,
-    by_account: Pool,
-    by_stranger: Pool,
+    /// As [`Owner::ALL`].
+    pools: [Pool; 3],
     /// Of requests under way.
     pub(super) seats: Arc<Seats>,
 }
@@ -38,7 +38,12 @@ pub(super) struct Key {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
     Account,
-    Stranger,
+    Address,
+    Header,
+}
+
+impl Owner {
+    pub(super) const ALL: [Owner; 3] = [Owner::Account, Owner::Address, Owner::Header];
 }
 
 /// A counter that is not full.
@@ -57,16 +62,15 @@ impl Slots {
         reason = "one for the process, made on purpose"
     )]
     pub fn new() -> Self {
-        Slots::with_capacity(CAPACITY, CAPACITY)
+        Slots::with_capacity(CAPACITY)
     }
 
-    /// Room for so many keys of signed-in callers, and so many by address or header.
-    pub fn with_capacity(by_account: usize, by_stranger: usize) -> Self {
+    /// Room for so many keys of signed-in callers, so many by address, and so many by header.
+    pub fn with_capacity(each: usize) -> Self {
         Slots {
             hasher: RandomState::new(),
             scopes: Scopes::default(),
-            by_account: Pool::new(by_account),
-            by_stranger: Pool::new(by_stranger),
+            pools: Owner::ALL.map(|_| Pool::new(each)),
             seats: Arc::default(),
         }
     }
@@ -75,32 +79,42 @@ impl Slots {
     #[must_use]
     pub fn with_leases(self) -> Self {
         Slots {
-            by_account: self.by_account.with_leases(),
-            by_stranger: self.by_stranger.with_leases(),
+            pools: self.pools.map(Pool::with_leases),
             ..self
         }
     }
 
     /// As new; only while no other thread uses them.
     pub(super) fn clear(&self) {
-        self.by_account.clear();
-        self.by_stranger.clear();
+        self.pools.iter().for_each(Pool::clear);
     }
 
-    /// No part but the last one may hold a space.
-    pub(super) fn scope(&self, parts: &[&str]) -> Scope {
-        self.scopes.of(&parts.join(" "))
+    /// The counters of the limit that is called so, under quotas that fill up in so many milliseconds.
+    pub(super) fn scope(&self, limit: &str, span: u64) -> Scope {
+        self.scopes.of(limit, span)
     }
 
-    /// What [`Slots::scope`] made it of, with spaces between.
-    pub(super) fn text_of(&self, scope: Scope) -> Option<String> {
-        self.scopes.text(scope)
+    /// What [`Slots::scope`] made it of; `None` for one in shadow.
+    pub(super) fn made(&self, scope: Scope) -> Option<Made> {
+        self.scopes.get(scope)
+    }
+
+    /// A scope as [`Slots::read_scope`] reads it in another process; `None` for one in shadow.
+    pub(super) fn write_scope(&self, scope: Scope) -> Option<String> {
+        let Made { limit, span } = self.made(scope)?;
+        Some(format!("{span} {limit}"))
+    }
+
+    pub(super) fn read_scope(&self, text: &str) -> Option<Scope> {
+        let (span, limit) = text.split_once(' ')?;
+        Some(self.scope(limit, span.parse().ok()?))
     }
 
     pub(super) fn key(&self, scope: Scope, value: Value) -> Key {
         let owner = match value {
             Value::User(_) | Value::ApiKey(_) | Value::Claim(_) | Value::Everyone => Owner::Account,
-            Value::Address(_) | Value::Header(_) => Owner::Stranger,
+            Value::Address(_) => Owner::Address,
+            Value::Header(_) => Owner::Header,
         };
         let (kind, bits) = value.pack();
         let name = Name([
@@ -130,7 +144,8 @@ impl Slots {
         hasher.finish()
     }
 
-    /// See [`Pool::charge`].
+    /// See [`Pool::charge`]. A counter that is used for the first time goes on with what its limit's other
+    /// counters say.
     pub(super) fn charge<T, E>(
         &self,
         key: Key,
@@ -138,7 +153,28 @@ impl Slots {
         amount: u64,
         decide: impl Fn(Option<u64>) -> Result<(T, u64), E>,
     ) -> Result<(T, Charge), E> {
-        self.pool(key.owner).charge(key.id, now, amount, decide)
+        let inherit = || self.inherited(key, now);
+        self.pool(key.owner)
+            .charge(key.id, now, amount, inherit, decide)
+    }
+
+    /// When a counter is full that was not used yet, by what its value owes under quotas of the same limit that
+    /// have another span: as much time under a shorter one, as large a part under a longer one.
+    fn inherited(&self, key: Key, now: u64) -> u64 {
+        let Some((scope, value)) = read(key.id.name) else {
+            return 0;
+        };
+        let (span, kin) = self.scopes.kin(scope);
+        let owed = kin.into_iter().map(|(other, longer)| {
+            let Key { owner, id } = self.key(other, value);
+            let owed = self.pool(owner).full_at(id).saturating_sub(now);
+            if longer <= span {
+                return owed;
+            }
+            let part = u128::from(owed) * u128::from(span) / u128::from(longer);
+            u64::try_from(part).unwrap_or(u64::MAX)
+        });
+        now.saturating_add(owed.max().unwrap_or(0))
     }
 
     /// Nanoseconds until the counter is full.
@@ -152,13 +188,22 @@ impl Slots {
 
     /// Sets when the counter is full, whatever was there before.
     pub(super) fn rebase(&self, key: Key, now: u64, full_at: u64) {
-        settled(self.charge(key, now, 0, |_| Ok(((), full_at))));
+        let nothing = || 0;
+        let set = |_| Ok(((), full_at));
+        settled(self.pool(key.owner).charge(key.id, now, 0, nothing, set));
+    }
+
+    /// Has the counter not be full before `full_at`.
+    pub(super) fn raise(&self, key: Key, now: u64, full_at: u64) {
+        let nothing = || 0;
+        let raise = |before: Option<u64>| Ok(((), before.unwrap_or(0).max(full_at)));
+        settled(self.pool(key.owner).charge(key.id, now, 0, nothing, raise));
     }
 
     /// What the counter is called where other gateways know it too; `None` for one that is not shared.
     pub(super) fn name_of(&self, key: Key) -> Option<String> {
         let (scope, value) = read(key.id.name)?;
-        let limit = self.text_of(scope)?;
+        let limit = self.write_scope(scope)?;
         Some(format!("portcullis:{limit}:{value}").replace(' ', ":"))
     }
 
@@ -192,10 +237,7 @@ impl Slots {
     }
 
     fn pool(&self, owner: Owner) -> &Pool {
-        match owner {
-            Owner::Account => &self.by_account,
-            Owner::Stranger => &self.by_stranger,
-        }
+        &self.pools[owner as usize]
     }
 }
 
@@ -215,22 +257,23 @@ mod tests {
 
     #[test]
     fn a_key_goes_by_scope_and_value() {
-        let slots = Slots::with_capacity(8, 8);
-        let scope = slots.scope(&["a", "b"]);
-        assert_eq!(scope, slots.scope(&["a", "b"]));
-        assert_ne!(scope, slots.scope(&["a", "c"]));
-        assert_eq!(slots.text_of(scope).as_deref(), Some("a b"));
+        let slots = Slots::with_capacity(8);
+        let scope = slots.scope("a b", 1000);
+        let written = slots.write_scope(scope).unwrap();
+        assert_eq!(written, "1000 a b");
+        assert_eq!(slots.read_scope(&written), Some(scope));
+        assert_eq!(slots.read_scope("a b"), None);
         let key = |text: &[u8]| slots.key(scope, Value::of_header(text));
         assert_eq!(key(b"x"), key(b"x"));
         assert_ne!(key(b"x"), key(b"y"));
-        let other = slots.key(slots.scope(&["c"]), Value::of_header(b"x"));
+        let other = slots.key(slots.scope("c", 1000), Value::of_header(b"x"));
         assert_ne!(key(b"x"), other);
     }
 
     #[test]
     fn counters_that_are_not_full_are_shown_with_their_names() {
-        let slots = Slots::with_capacity(8, 8);
-        let scope = slots.scope(&["a"]);
+        let slots = Slots::with_capacity(8);
+        let scope = slots.scope("a", 1000);
         let id = uuid::Uuid::from_u128(u128::MAX - 7);
         let charge = |value, until| {
             let next = |_: Option<u64>| Ok::<_, ()>(((), until));
@@ -251,14 +294,15 @@ mod tests {
         let accounts = [(Value::User(id), 100), (Value::Everyone, 200)];
         assert_eq!(shown(Owner::Account, 99), accounts);
         assert_eq!(shown(Owner::Account, 100), accounts[1..]);
-        let strangers = [(Value::of_header(b"x"), 300)];
-        assert_eq!(shown(Owner::Stranger, 5), strangers);
+        let headers = [(Value::of_header(b"x"), 300)];
+        assert_eq!(shown(Owner::Header, 5), headers);
+        assert_eq!(shown(Owner::Address, 5), []);
     }
 
     #[test]
     fn a_counter_s_next_key_has_its_own_name_and_nothing_noted() {
-        let slots = Slots::with_capacity(8, 8);
-        let scope = slots.scope(&["a"]);
+        let slots = Slots::with_capacity(8);
+        let scope = slots.scope("a", 1000);
         let charge = |n, now: u64| {
             let value = Value::User(uuid::Uuid::from_u128(n));
             let next = |_: Option<u64>| Ok::<_, ()>(((), now + 10));

@@ -47,6 +47,9 @@ pub struct Ticket {
 
 /// Turns away addresses that the route is not for, and charges the limits by address, header and route.
 ///
+/// `known` tells who the caller is, if that costs nothing to find out. It is asked only when a limit refuses: the
+/// wait that is told then covers the limits by user, too, which the client would meet next.
+///
 /// # Errors
 ///
 /// 403 `forbidden` for an address that the route's `ip` keeps out; 429 `rate-limited` when one refuses; then none is charged. One in shadow does not refuse.
@@ -54,6 +57,7 @@ pub async fn admit(
     limits: &Limits,
     matched: &Matched,
     facts: &Facts<'_>,
+    known: impl AsyncFnOnce() -> Option<Principal>,
 ) -> Result<Admission, Refusal> {
     let mut admission = Admission {
         client: Network::from(facts.peer.client),
@@ -62,10 +66,10 @@ pub async fn admit(
         seat: None,
         found_no_seat: false,
     };
-    let Some(route) = matched.route() else {
+    let Some(index) = matched.route() else {
         return Ok(admission);
     };
-    let route = limits.routes.get(route).ok_or_else(unknown_route)?;
+    let route = limits.routes.get(index).ok_or_else(unknown_route)?;
     if !route.addresses.admits(facts.peer.client) {
         return Err(kept_out());
     }
@@ -74,8 +78,19 @@ pub async fn admit(
         let value = early_value(&limit.key, client, facts);
         due_of(limits, limit, limit.is_shadow, None, value)
     });
-    limits.charge(due, &mut admission.account).await?;
-    Ok(admission)
+    let Err(refused) = limits.charge(due, &mut admission.account).await else {
+        return Ok(admission);
+    };
+    // Apart, because few requests are refused, and all have to carry what they might need for that.
+    let refused = Box::pin(async {
+        let Some(principal) = known().await else {
+            return refused;
+        };
+        let user = principal.user().map(|user| &**user);
+        let due = due_of_caller(limits, route, index, client, user, facts);
+        limits.longest(due, refused).await
+    });
+    Err(limits.refusal(refused.await))
 }
 
 /// Charges the limits by user, by the rules of the caller's tier where it has some; callers without
@@ -138,16 +153,13 @@ pub async fn take_ahead(
             return Err(refusal);
         }
     }
-    let tier = user.map(|user| user.tier.as_str());
-    let late = late(limits, route, index, tier, facts).into_iter();
-    let due = late.filter_map(|(limit, is_shadow)| {
-        let value = late_value(&limit.key, client, user);
-        due_of(limits, limit, is_shadow, tier, value)
-    });
+    let due = due_of_caller(limits, route, index, client, user, facts);
     // What is noted from here on is the caller's.
     let account = &mut admission.account;
     let of_strangers = account.would_refuse.len();
-    limits.charge(due, account).await?;
+    if let Err(refused) = limits.charge(due, account).await {
+        return Err(limits.refusal(refused));
+    }
     let of_caller = account.would_refuse.split_off(of_strangers);
     admission.would_refuse_caller = Some(of_caller);
     Ok(admission)
@@ -269,6 +281,23 @@ pub(super) fn late<'l>(
     own_ones.chain(rules).collect()
 }
 
+/// The counters that the limits by user charge this caller on the route with this index.
+fn due_of_caller<'l>(
+    limits: &'l Limits,
+    route: &'l RouteLimits,
+    index: usize,
+    client: Network,
+    user: Option<&'l User>,
+    facts: &Facts<'_>,
+) -> impl Iterator<Item = Due> + use<'l> {
+    let tier = user.map(|user| user.tier.as_str());
+    let late = late(limits, route, index, tier, facts).into_iter();
+    late.filter_map(move |(limit, is_shadow)| {
+        let value = late_value(&limit.key, client, user);
+        due_of(limits, limit, is_shadow, tier, value)
+    })
+}
+
 /// Which counter a limit charges and under which policy; `None` when it does not limit this caller.
 fn due_of(
     limits: &Limits,
@@ -277,9 +306,16 @@ fn due_of(
     tier: Option<&str>,
     value: Value,
 ) -> Option<Due> {
+    let policy = limit.policy(tier)?;
+    let scope = limits.policies.get(policy)?.scope;
+    // What other routes share is not used up by one in shadow: that would have them refuse.
+    let scope = match is_shadow && !limit.is_shadow {
+        true => scope.in_shadow(),
+        false => scope,
+    };
     Some(Due {
-        policy: limit.policy(tier)?,
-        key: limits.counters.slots.key(limit.scope(is_shadow), value),
+        policy,
+        key: limits.counters.slots.key(scope, value),
         is_shadow,
     })
 }

@@ -89,7 +89,7 @@ pub(super) struct Asked<'a> {
 impl Gateway {
     pub(super) fn new(config: &Config) -> Self {
         let (clock, hands) = Clock::manual();
-        let counters = Counters::new(Slots::with_capacity(256, 256), clock);
+        let counters = Counters::new(Slots::with_capacity(256), clock);
         Gateway {
             table: Table::build(config, &[]),
             limits: Limits::build(config, &Plans::default().under(config), counters),
@@ -111,10 +111,12 @@ impl Gateway {
         self.limits = Limits::build(config, &stored.under(config), counters);
     }
 
-    /// Charges what is charged before the caller is known, and goes on with `then`.
+    /// Charges what is charged before the caller is known, and goes on with `then`. The caller is `known` to those
+    /// who need not know.
     fn admit<T>(
         &self,
         asked: &Asked<'_>,
+        known: Option<&Principal>,
         then: impl FnOnce(route::Matched, Admission, &Facts<'_>) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let mut request = Request::builder().method(asked.method).uri(asked.path);
@@ -134,12 +136,14 @@ impl Gateway {
             peer: &peer,
         };
         let matched = route::find(&self.table, &facts)?;
-        let admission = at_once(admit(&self.limits, &matched, &facts))?;
+        let admission = at_once(admit(&self.limits, &matched, &facts, async || {
+            known.cloned()
+        }))?;
         then(matched, admission, &facts)
     }
 
     pub(super) fn ask(&self, asked: &Asked<'_>, caller: &Principal) -> Result<Ticket, Refusal> {
-        self.admit(asked, |matched, admission, facts| {
+        self.admit(asked, Some(caller), |matched, admission, facts| {
             let permit = Permit::for_tests(matched, caller.clone());
             at_once(take(&self.limits, admission, permit, facts))
         })
@@ -192,7 +196,7 @@ fn what_is_taken_ahead_is_charged_once_and_stays() {
     let limits = vec![limit("writes", LimitKey::User, only(3))];
     let gateway = Gateway::new(&sample::config(vec![route("a", Some(limits))]));
     let ahead = |caller: &Principal, goes_on: bool| {
-        gateway.admit(&at("/a"), |matched, admission, facts| {
+        gateway.admit(&at("/a"), None, |matched, admission, facts| {
             let ahead = take_ahead(&gateway.limits, admission, &matched, caller, facts);
             let admission = at_once(ahead)?;
             match goes_on {
@@ -343,11 +347,11 @@ fn what_is_not_authenticated_stays_charged() {
         Some(vec![limit("ip", LimitKey::Ip, only(3))]),
     )]);
     for _ in 0..3 {
-        assert!(gateway.admit(&at("/a"), |_, _, _| Ok(())).is_ok());
+        assert!(gateway.admit(&at("/a"), None, |_, _, _| Ok(())).is_ok());
     }
     assert_eq!(
         gateway
-            .admit(&at("/a"), |_, _, _| Ok(()))
+            .admit(&at("/a"), None, |_, _, _| Ok(()))
             .unwrap_err()
             .code(),
         Code::RateLimited
@@ -401,7 +405,7 @@ fn without_limits_nothing_is_told() {
 #[test]
 fn an_address_limit_counts_each_network() {
     let (clock, hands) = Clock::manual();
-    let counters = Counters::new(Slots::with_capacity(8, 8), clock);
+    let counters = Counters::new(Slots::with_capacity(8), clock);
     let make = |rate| AddressLimit::new(counters.clone(), "auth", rate);
     let limit = make(Some(rate(30, 60, 2)));
     let from = |text: &str| at_once(limit.take(text.parse().unwrap()));
@@ -432,14 +436,12 @@ fn any_rate() -> impl Strategy<Value = Rate> {
 proptest! {
     #[test]
     fn who_waits_as_told_is_not_refused_again(
-        rates in prop::collection::vec((any_rate(), 1..4_u32), 1..4),
-        is_early: bool,
+        rates in prop::collection::vec((any_rate(), 1..4_u32, any::<bool>()), 1..5),
         pauses in prop::collection::vec(0..2_000_000_000_u64, 1..60),
     ) {
-        let key = if is_early { LimitKey::Ip } else { LimitKey::User };
-        let limits = rates.iter().enumerate().map(|(index, (rate, cost))| Limit {
+        let limits = rates.iter().enumerate().map(|(index, (rate, cost, is_early))| Limit {
             cost: NonZeroU32::new(*cost).unwrap(),
-            ..limit(&index.to_string(), key.clone(), *rate)
+            ..limit(&index.to_string(), if *is_early { LimitKey::Ip } else { LimitKey::User }, *rate)
         });
         let gateway = Gateway::of_routes(vec![route("a", Some(limits.collect()))]);
         let caller = user(1, "free");
@@ -457,22 +459,115 @@ proptest! {
     }
 }
 
+/// One budget by tier: ten an hour for free, as many a second for pro.
+fn slow_and_fast() -> Gateway {
+    let mut config = sample::config(vec![sample::route(Pattern::Prefix(Vec::new()))]);
+    config.tiers = tiers(&[
+        ("free", Some(rate(10, 3600, 10))),
+        ("pro", Some(rate(10, 1, 10))),
+    ]);
+    Gateway::new(&config)
+}
+
 #[test]
 fn a_faster_tier_helps_at_once_and_forgives_nothing() {
-    let gateway = Gateway::new(&{
-        let mut config = sample::config(vec![sample::route(Pattern::Prefix(Vec::new()))]);
-        config.tiers = tiers(&[
-            ("free", Some(rate(10, 3600, 10))),
-            ("pro", Some(rate(10, 1, 10))),
-        ]);
-        config
-    });
+    let gateway = slow_and_fast();
     let asked = at("/");
     assert_eq!(gateway.passes(&asked, &user(1, "free")), 10);
     // An hour of the slow quota is owed; the fast one never asks for more than a second.
     assert_eq!(gateway.passes(&asked, &user(1, "pro")), 0);
     gateway.hands.advance(Duration::from_millis(100));
     assert_eq!(gateway.passes(&asked, &user(1, "pro")), 1);
+    // What is owed of the hour stays owed, whatever passed and was refused meanwhile.
+    gateway.hands.advance(Duration::from_secs(60));
+    assert_eq!(gateway.passes(&asked, &user(1, "pro")), 10);
+    assert_eq!(gateway.passes(&asked, &user(1, "free")), 0);
+    gateway.hands.advance(Duration::from_secs(300));
+    assert_eq!(gateway.passes(&asked, &user(1, "free")), 1);
+}
+
+#[test]
+fn half_of_a_long_quota_is_half_of_a_short_one_and_time_is_time_the_other_way() {
+    let gateway = slow_and_fast();
+    let some = |number, tier, times| {
+        for _ in 0..times {
+            assert!(gateway.ask(&at("/"), &user(number, tier)).is_ok());
+        }
+    };
+    some(1, "free", 5);
+    assert_eq!(gateway.passes(&at("/"), &user(1, "pro")), 5);
+    // A second of an hour is less than a request.
+    some(2, "pro", 10);
+    assert_eq!(gateway.passes(&at("/"), &user(2, "free")), 9);
+}
+
+#[test]
+fn callers_of_several_tiers_who_share_a_limit_neither_lock_nor_free_each_other() {
+    let mut shared = limit("x", LimitKey::Claim("org".into()), rate(10, 3600, 10));
+    shared.tiers.insert("pro".into(), Some(rate(10, 1, 10)));
+    let gateway = Gateway::of_routes(vec![route("a", Some(vec![shared]))]);
+    let of_org = |number, tier: &str| {
+        let claims = Claims {
+            tier: tier.into(),
+            further: serde_json::from_value(serde_json::json!({ "org": "acme" })).unwrap(),
+            ..claims(number)
+        };
+        Principal::User(Arc::new(User::new(claims).unwrap()))
+    };
+    let (free, pro) = (of_org(1, "free"), of_org(2, "pro"));
+    assert_eq!(gateway.passes(&at("/a"), &pro), 10);
+    // A second that the org owes is a request of ten an hour at most.
+    assert_eq!(gateway.passes(&at("/a"), &free), 9);
+    gateway.hands.advance(Duration::from_secs(1));
+    assert_eq!(gateway.passes(&at("/a"), &free), 1);
+    for _ in 0..5 {
+        assert_eq!(gateway.passes(&at("/a"), &free), 0);
+        assert_eq!(gateway.passes(&at("/a"), &pro), 10);
+        gateway.hands.advance(Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn a_reload_to_a_shorter_quota_and_back_forgives_nothing() {
+    let of = |rate| {
+        let limits = vec![limit("x", LimitKey::User, rate)];
+        sample::config(vec![route("a", Some(limits))])
+    };
+    let (day, second) = (of(rate(9, 86_400, 9)), of(rate(10, 1, 10)));
+    let mut gateway = Gateway::new(&day);
+    let caller = user(1, "free");
+    assert_eq!(gateway.passes(&at("/a"), &caller), 9);
+    gateway.reload(&second);
+    assert_eq!(gateway.passes(&at("/a"), &caller), 0);
+    gateway.hands.advance(Duration::from_secs(1));
+    assert_eq!(gateway.passes(&at("/a"), &caller), 10);
+    gateway.reload(&day);
+    assert_eq!(gateway.passes(&at("/a"), &caller), 0);
+}
+
+#[test]
+fn made_up_header_values_leave_room_for_addresses() {
+    let by_header = LimitKey::Header(HeaderName::from_static("x-org"));
+    let gateway = Gateway::of_routes(vec![
+        route("a", Some(vec![limit("x", by_header, only(1))])),
+        route("b", Some(vec![limit("x", LimitKey::Ip, only(1))])),
+    ]);
+    for number in 0..5000 {
+        let value = number.to_string();
+        let asked = Asked {
+            header: Some(("X-Org", &value)),
+            ..at("/a")
+        };
+        let _ = gateway.ask(&asked, &ANYONE);
+    }
+    for number in 0..100 {
+        let from = format!("192.0.2.{number}");
+        let asked = Asked {
+            from: &from,
+            ..at("/b")
+        };
+        assert!(gateway.ask(&asked, &ANYONE).is_ok(), "{from}");
+    }
 }
 
 #[test]

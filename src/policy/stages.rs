@@ -25,7 +25,7 @@ pub struct Stages {
 impl Stages {
     /// `endpoints` are the paths of the auth API. Tiers and limit rules of the store take no part.
     pub fn build(config: Config, endpoints: Vec<String>) -> Stages {
-        let slots = Slots::with_capacity(COUNTERS, COUNTERS);
+        let slots = Slots::with_capacity(COUNTERS);
         let counters = Counters::new(slots, Clock::start());
         Stages::build_with(config, endpoints, &Plans::default(), counters)
     }

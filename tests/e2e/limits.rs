@@ -98,6 +98,36 @@ fn one_user_has_one_budget_over_sessions_and_routes() {
 }
 
 #[test]
+fn who_waits_as_told_before_being_known_is_served_too() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            "
+            - name: all
+              prefix: /
+              auth: optional
+              limits: [ { name: ip, key: ip, rate: 6/min, burst: 3 }, { name: user, rate: 1/h, burst: 2 } ]
+              upstream: app
+            ",
+        )
+        .start();
+    let alice = gateway.user("alice", &[]).access;
+    let callers = [get("/").bearer(&alice), get("/")];
+    // The first limit has one more than the second.
+    for request in &callers {
+        gateway.send(request).expect(200);
+    }
+    gateway.send(&get("/")).expect(200);
+    // The first is refused by the limit by address alone, the second would meet the next after it.
+    for (request, told) in callers.iter().zip([1..=10, 3500..=3600]) {
+        let refused = gateway.send(request);
+        let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert!(told.contains(&wait), "{wait}");
+        refused.expect_problem(429, "rate-limited");
+    }
+}
+
+#[test]
 fn anonymous_callers_are_held_by_address() {
     let origin = Origin::start();
     let gateway = Settings::new(&origin)

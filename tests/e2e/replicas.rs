@@ -312,8 +312,8 @@ fn a_user_of_redis_needs_no_more_than_the_documents_say() {
     }
     assert_exact(burst(&gateways, 9, "/", None), 9, &gateways);
     let shared = [
-        "portcullis:route:all:a:ip:127.0.0.1",
-        "portcullis:route:all:b:ip:127.0.0.1",
+        "portcullis:32400000:route:all:a:ip:127.0.0.1",
+        "portcullis:356400000:route:all:b:ip:127.0.0.1",
     ];
     eventually("both are told", || {
         let keys = redis.keys();

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::harness::client::get;
+use crate::harness::eventually;
 use crate::harness::gateway::Settings;
 use crate::harness::origin::Origin;
 
@@ -50,6 +51,35 @@ fn xff_limit_bypass() {
     for n in 0..40 {
         let request = get("/").header("x-forwarded-for", &format!("garbage-{n}"));
         gateway.send(&request).expect_problem(400, "bad-request");
+    }
+    gateway.still_serves("/");
+}
+
+/// Requests under a short quota leave what is used up of a long one as it is, and so do refusals.
+#[test]
+fn limiter_washed_by_another_quota() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .tiers("free: { rank: 0, rate: 5/d }\npro: { rank: 1, rate: 100/s }")
+        .routes("- { name: all, prefix: /, auth: required, upstream: app }")
+        .start();
+    let alice = gateway.user("alice", &[]).access;
+    let ask = || gateway.send(&get("/").bearer(&alice)).status;
+    for _ in 0..5 {
+        assert_eq!(ask(), 200);
+    }
+    assert_eq!(ask(), 429);
+    let move_to = |tier: &str| {
+        let moved = gateway.cli(&["user", "set", "alice", "--tier", tier], "");
+        assert_eq!(moved.code, 0, "{moved:?}");
+    };
+    move_to("pro");
+    // Until the change is known all are refused, and so are the first under the short quota.
+    eventually("a faster tier helps", || (ask() == 200).then_some(()));
+    move_to("free");
+    eventually("the change is known", || (ask() == 429).then_some(()));
+    for _ in 0..50 {
+        assert_eq!(ask(), 429, "what was used up is forgotten");
     }
     gateway.still_serves("/");
 }

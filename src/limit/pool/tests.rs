@@ -25,7 +25,7 @@ fn ask(pool: &Pool, key: u64, now: u64, burst: u64) -> Option<Charge> {
         }
         Ok(((), next))
     };
-    let charged = pool.charge(id(key), now, AMOUNT, decide);
+    let charged = pool.charge(id(key), now, AMOUNT, || 0, decide);
     charged.ok().map(|((), charge)| charge)
 }
 
@@ -101,7 +101,7 @@ fn a_counter_that_changes_hands_during_a_decision_is_not_charged() {
         }
         Ok::<_, ()>(((), full_at.unwrap_or(AMOUNT).max(AMOUNT) + AMOUNT))
     };
-    let ((), charge) = pool.charge(id(1), AMOUNT, AMOUNT, decide).unwrap();
+    let ((), charge) = pool.charge(id(1), AMOUNT, AMOUNT, || 0, decide).unwrap();
     assert_eq!(charge.place, Place::Overflow(0));
     for stranger in 100..100 + WAYS as u64 {
         let charge = ask(&pool, stranger, AMOUNT, 2).unwrap();

@@ -98,10 +98,7 @@ impl Shared {
             if share > 1 {
                 self.note(quota, key, 0, true);
             }
-            Denied {
-                wait: denied.wait.saturating_add(SLACK),
-                ..denied
-            }
+            denied.later(SLACK)
         })?;
         let is_short = share > 1 && mine.is_half_empty(&standing);
         let untold = self.note(quota, key, 1, is_short);
@@ -114,6 +111,13 @@ impl Shared {
             quota.left_of(standing.full_in.saturating_sub(ahead)),
             charge,
         ))
+    }
+
+    /// How a request would be charged here.
+    pub(super) fn look(&self, quota: &Quota, key: Key, now: u64) -> Result<Standing, Denied> {
+        let mine = quota.divided(self.share(key));
+        let looked = mine.after(self.slots.owed(key, now));
+        looked.map_err(|denied| denied.later(SLACK))
     }
 
     /// Gives back what was charged here.
@@ -259,8 +263,8 @@ mod tests {
 
     /// One of three gateways, with a counter and a quota of so many a second and at once.
     fn one_of_three(count: u32) -> (Arc<Shared>, Quota, Key) {
-        let slots = Arc::new(Slots::with_capacity(8, 8).with_leases());
-        let key = slots.key(slots.scope(&["a"]), Value::Everyone);
+        let slots = Arc::new(Slots::with_capacity(8).with_leases());
+        let key = slots.key(slots.scope("a", 1000), Value::Everyone);
         let shared = Shared::new(slots, Arc::default());
         shared.count(3);
         let quota = Quota::new(&rate(count, 1, count), NonZeroU32::MIN).shared();

@@ -92,10 +92,13 @@ pub fn decide(stages: &Stages, record: &Record, sender: &Sender<'_>) -> Verdict 
     let Some(route) = stages.config.routes.get(index) else {
         return Verdict::Untold(UNLOGGED, None);
     };
-    let admission = match limit::at_once(limit::admit(&stages.limits, &matched, &facts)) {
-        Ok(admission) => admission,
-        Err(refusal) => return Verdict::Deny(code(&refusal), Some(index)),
-    };
+    let admission =
+        match limit::at_once(limit::admit(&stages.limits, &matched, &facts, async || {
+            None
+        })) {
+            Ok(admission) => admission,
+            Err(refusal) => return Verdict::Deny(code(&refusal), Some(index)),
+        };
     let sender = match sender {
         Sender::Account { principal, .. } if !is_read(principal, &stages.config) => &Sender::Nobody,
         sender => sender,

@@ -165,11 +165,14 @@ impl<'c> Pass<'c> {
             return refused("cors", refusal);
         }
         told.buckets = limit::explain(&stages.limits, &matched, &facts, None);
-        let admission = match limit::at_once(limit::admit(&stages.limits, &matched, &facts)) {
-            Ok(admission) => admission,
-            Err(refusal) if refusal.code() == Code::Forbidden => return refused("ip", refusal),
-            Err(refusal) => return refused("limit", refusal),
-        };
+        let admission =
+            match limit::at_once(limit::admit(&stages.limits, &matched, &facts, async || {
+                None
+            })) {
+                Ok(admission) => admission,
+                Err(refusal) if refusal.code() == Code::Forbidden => return refused("ip", refusal),
+                Err(refusal) => return refused("limit", refusal),
+            };
         let identified = self.identify(route, &head);
         let principal = match Identified::of(identified, route.shadow) {
             Ok(identified) => {
