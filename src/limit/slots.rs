@@ -1,5 +1,6 @@
 //! The counters of all limits, one set for the process.
 
+use std::cmp::Reverse;
 use std::hash::{BuildHasher, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -203,8 +204,36 @@ impl Slots {
     /// What the counter is called where other gateways know it too; `None` for one that is not shared.
     pub(super) fn name_of(&self, key: Key) -> Option<String> {
         let (scope, value) = read(key.id.name)?;
+        self.name(scope, value)
+    }
+
+    fn name(&self, scope: Scope, value: Value) -> Option<String> {
         let limit = self.write_scope(scope)?;
         Some(format!("portcullis:{limit}:{value}").replace(' ', ":"))
+    }
+
+    /// The counters that owe more than so many nanoseconds, by what they are called where other gateways know them
+    /// too, with what they owe: at most so many, those that owe most.
+    pub(super) fn known(&self, now: u64, least: u64, most: usize) -> Vec<(String, u64)> {
+        let mut found = Vec::new();
+        for owner in Owner::ALL {
+            self.each_live(owner, now.saturating_add(least), |counted| {
+                if counted.scope.is_shadow() {
+                    return;
+                }
+                found.push((counted.full_at - now, counted.scope, counted.value));
+                if found.len() >= most.saturating_mul(2) {
+                    found.select_nth_unstable_by_key(most, |(owed, ..)| Reverse(*owed));
+                    found.truncate(most);
+                }
+            });
+        }
+        found.sort_unstable_by_key(|(owed, ..)| Reverse(*owed));
+        found.truncate(most);
+        let named = found.into_iter();
+        named
+            .filter_map(|(owed, scope, value)| Some((self.name(scope, value)?, owed)))
+            .collect()
     }
 
     /// See [`Pool::lease`].
@@ -297,6 +326,29 @@ mod tests {
         let headers = [(Value::of_header(b"x"), 300)];
         assert_eq!(shown(Owner::Header, 5), headers);
         assert_eq!(shown(Owner::Address, 5), []);
+    }
+
+    #[test]
+    fn of_what_is_known_the_counters_that_owe_most_are_named() {
+        let slots = Slots::with_capacity(64);
+        let scope = slots.scope("route a b", 1000);
+        let owe = |scope, n: u128, owed| {
+            let key = slots.key(scope, Value::User(uuid::Uuid::from_u128(n)));
+            slots.raise(key, 5, 5 + owed);
+        };
+        for n in 1..=20 {
+            owe(scope, n, n as u64 * 10);
+            owe(scope.in_shadow(), n, 1000);
+        }
+        let owed = |least, most| {
+            let known = slots.known(5, least, most).into_iter();
+            known.map(|(_, owed)| owed).collect::<Vec<_>>()
+        };
+        assert_eq!(owed(170, 100), [200, 190, 180]);
+        assert_eq!(owed(0, 4), [200, 190, 180, 170]);
+        let (name, _) = slots.known(5, 0, 1).remove(0);
+        let id = uuid::Uuid::from_u128(20);
+        assert_eq!(name, format!("portcullis:1000:route:a:b:user:{id}"));
     }
 
     #[test]

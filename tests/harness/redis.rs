@@ -50,7 +50,14 @@ impl Redis {
             pid: 0,
         };
         redis.run();
+        redis.forget();
         redis
+    }
+
+    /// Empties the server as if nothing had been used up for long, and not as if it had lost what was.
+    pub fn forget(&self) {
+        self.call("FLUSHALL");
+        self.call("HSET portcullis:since t 1");
     }
 
     /// Runs the server, at the same place if it ran before, with nothing in it.

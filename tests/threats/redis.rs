@@ -206,7 +206,7 @@ fn redis_down_flushed() {
         let used = replicas.passes(0, path, 400);
         assert!(used > 0);
         eventually("all is told", || {
-            (redis.call("DBSIZE") != ":1").then_some(())
+            (redis.call("DBSIZE") != ":2").then_some(())
         });
         redis.call("FLUSHALL");
         redis.call("SCRIPT FLUSH");
@@ -221,4 +221,25 @@ fn redis_down_flushed() {
         replicas.share();
     }
     replicas.0[0].still_serves("/");
+}
+
+#[test]
+fn redis_down_flushed_and_asked_elsewhere() {
+    let Some(redis) = Redis::start_if_there() else {
+        return;
+    };
+    let origin = Origin::start();
+    let replicas = Replicas::start(&origin, &redis.settings());
+    let used = replicas.passes(0, "/small", 40);
+    assert!(used >= 30, "{used}");
+    redis.call("FLUSHALL");
+    // What the others cannot know they hold at their share, until they hear of it.
+    for gateway in [1, 2] {
+        let passed = replicas.passes(gateway, "/small", 40);
+        assert!(passed <= 11, "{passed} of a third of 30");
+    }
+    replicas.part();
+    replicas.share();
+    let again: usize = (0..3).map(|g| replicas.passes(g, "/small", 30)).sum();
+    assert!(again <= 3, "{again} more than there were");
 }

@@ -1,12 +1,19 @@
 -- Tells what one gateway has let through of these counters without asking, charges all of them or none, and
 -- answers whether it did and how they stand then. Counters as in settle.lua.
 -- ARGV: 1 to charge, 0 to look; then for each key what a request takes, what was let through, what the gateway
--- believes was used up before that, and what the whole quota is, all in microseconds.
+-- believes was used up before that, and what the whole quota is; last the grace of a new server; all in microseconds. The last key tells since when
+-- this server knows of gateways, as beat.lua sets it: after it has lost its counters they take some seconds to tell
+-- it what they know, and until then the answer is -1.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
+local since = tonumber(redis.call('HGET', KEYS[#KEYS], 't'))
+if not since or now - since * 1000 < tonumber(ARGV[#ARGV]) then
+  return { -1 }
+end
 local answer = { ARGV[1] == '1' and 1 or 0 }
 local times = {}
-for i, key in ipairs(KEYS) do
+for i = 1, #KEYS - 1 do
+  local key = KEYS[i]
   local amount = tonumber(ARGV[4 * i - 2])
   local used = tonumber(ARGV[4 * i - 1])
   local believed = tonumber(ARGV[4 * i])
@@ -22,8 +29,8 @@ for i, key in ipairs(KEYS) do
     answer[1] = 0
   end
 end
-for i, key in ipairs(KEYS) do
-  local full = times[i]
+for i = 1, #KEYS - 1 do
+  local key, full = KEYS[i], times[i]
   if answer[1] == 1 then
     full = full + tonumber(ARGV[4 * i - 2])
   end

@@ -38,14 +38,19 @@ impl Lease {
 }
 
 /// Notes requests that are to be told: how many those are now, and whether the counter has to be queued for
-/// them.
-pub(super) fn note(word: &AtomicU64, requests: i32) -> (i32, bool) {
+/// them. It waits until they are `worth` that.
+pub(super) fn note(word: &AtomicU64, requests: i32, worth: impl Fn(i32) -> bool) -> (i32, bool) {
     let noted = |lease: Lease| {
-        let next = lease.with_untold(lease.untold().saturating_add(requests));
-        Lease(next.0 | QUEUED)
+        let untold = lease.untold().saturating_add(requests);
+        let next = lease.with_untold(untold);
+        match worth(untold) {
+            true => Lease(next.0 | QUEUED),
+            false => next,
+        }
     };
     let before = update(word, noted);
-    (noted(before).untold(), !before.is_queued())
+    let after = noted(before);
+    (after.untold(), after.is_queued() && !before.is_queued())
 }
 
 /// The counter leaves the queue untold, and may be queued again.
@@ -89,38 +94,54 @@ fn update(word: &AtomicU64, next: impl Fn(Lease) -> Lease) -> Lease {
 mod tests {
     use super::*;
 
+    fn always(_: i32) -> bool {
+        true
+    }
+
     #[test]
     fn a_lease_is_queued_once_and_told_whole() {
         let word = AtomicU64::new(0);
-        assert_eq!(note(&word, 1), (1, true));
-        assert_eq!(note(&word, 2), (3, false));
+        assert_eq!(note(&word, 1, always), (1, true));
+        assert_eq!(note(&word, 2, always), (3, false));
         learn(&word, Some(3));
         assert_eq!(Lease::of(&word).share(), Some(3));
         assert_eq!(take(&word), 3);
         assert_eq!(Lease::of(&word).share(), Some(3));
-        assert_eq!(note(&word, -1), (-1, true));
+        assert_eq!(note(&word, -1, always), (-1, true));
         assert_eq!(Lease::of(&word).untold(), -1);
         assert_eq!(take(&word), -1);
-        assert_eq!(note(&word, 5), (5, true));
+        assert_eq!(note(&word, 5, always), (5, true));
         assert_eq!((take_ahead(&word), take_ahead(&word)), (5, 0));
-        assert_eq!(note(&word, 4), (4, false), "it is still queued");
+        assert_eq!(note(&word, 4, always), (4, false), "it is still queued");
         leave_queue(&word);
-        assert_eq!(note(&word, 0), (4, true));
+        assert_eq!(note(&word, 0, always), (4, true));
         assert_eq!(take(&word), 4);
         learn(&word, None);
         assert_eq!(word.into_inner(), 0);
     }
 
     #[test]
+    fn what_is_not_worth_telling_waits() {
+        let word = AtomicU64::new(0);
+        let worth = |untold: i32| untold.unsigned_abs() >= 3;
+        assert_eq!(note(&word, 1, worth), (1, false));
+        assert_eq!(note(&word, 1, worth), (2, false));
+        assert_eq!(note(&word, 1, worth), (3, true));
+        assert_eq!(note(&word, -1, worth), (2, false), "it is queued already");
+        assert_eq!(take(&word), 2);
+        assert_eq!(note(&word, -3, worth), (-3, true));
+    }
+
+    #[test]
     fn nothing_runs_into_anything_else() {
         let word = AtomicU64::new(0);
         learn(&word, Some(u32::MAX));
-        note(&word, i32::MIN);
-        note(&word, -1);
+        note(&word, i32::MIN, always);
+        note(&word, -1, always);
         assert_eq!(Lease::of(&word).share(), Some(MOST_SHARES));
         assert_eq!(take(&word), i32::MIN);
-        note(&word, i32::MAX);
-        note(&word, 1);
+        note(&word, i32::MAX, always);
+        note(&word, 1, always);
         assert_eq!(take(&word), i32::MAX);
         assert_eq!(Lease::of(&word).share(), Some(MOST_SHARES));
     }
@@ -133,7 +154,7 @@ mod tests {
             for _ in 0..3 {
                 scope.spawn(|| {
                     for _ in 0..10_000 {
-                        note(&word, 1);
+                        note(&word, 1, always);
                     }
                 });
             }

@@ -13,6 +13,11 @@ const CONNECT: Duration = Duration::from_secs(1);
 /// Requests that may wait to be written.
 const BUFFERED: usize = 1024;
 const REPLICAS: &str = "portcullis:replicas";
+/// When Redis first heard of gateways, which it forgets when it forgets their counters.
+const SINCE: &str = "portcullis:since";
+/// How long a Redis that has just heard of gateways is not believed to know what is used up: all of them tell it
+/// meanwhile. Longer than the pause between two heartbeats, and between two tries to reach it.
+pub(super) const GRACE: Duration = Duration::from_secs(4);
 
 /// Counters that one call of the script tells of: Redis does nothing else meanwhile.
 const PAGE: usize = 32;
@@ -37,6 +42,18 @@ struct Scripts {
     ask: Script,
     settle: Script,
     beat: Script,
+    recover: Script,
+}
+
+/// What Redis says to a heartbeat.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beat {
+    /// Gateways that live.
+    pub(super) living: u32,
+    /// When it first heard of any, in milliseconds since 1970 by its own clock.
+    pub(super) since: i64,
+    /// Whether it may have lost what was used up before.
+    pub(super) is_new: bool,
 }
 
 /// A counter that is told of. Times are in nanoseconds.
@@ -82,8 +99,15 @@ impl Link {
                 ask: Script::new(include_str!("ask.lua")),
                 settle: Script::new(include_str!("settle.lua")),
                 beat: Script::new(include_str!("beat.lua")),
+                recover: Script::new(include_str!("recover.lua")),
             };
-            for script in [&scripts.ask, &scripts.settle, &scripts.beat] {
+            let all = [
+                &scripts.ask,
+                &scripts.settle,
+                &scripts.beat,
+                &scripts.recover,
+            ];
+            for script in all {
                 script.load_async(&mut connection).await?;
             }
             Ok(Link {
@@ -95,26 +119,33 @@ impl Link {
     }
 
     /// Tells of the counters, and charges all of them what a request takes or none: whether it did, and what
-    /// each owes then.
+    /// each owes then. `None` while Redis may not know what is used up.
     pub(super) async fn ask(
         &self,
         counters: &[(u64, Told)],
         charge: bool,
-    ) -> Result<(bool, Vec<u64>), RedisError> {
+    ) -> Result<Option<(bool, Vec<u64>)>, RedisError> {
         let mut call = cmd("EVALSHA");
         call.arg(self.scripts.ask.get_hash());
-        keys(&mut call, counters.iter().map(|(_, told)| told));
-        call.arg(u8::from(charge));
+        call.arg(counters.len() + 1);
+        for (_, told) in counters {
+            call.arg(&told.name);
+        }
+        call.arg(SINCE).arg(u8::from(charge));
         for (amount, counter) in counters {
             call.arg(micros(signed(*amount)));
             times(&mut call, counter);
         }
+        call.arg(GRACE.as_micros() as u64);
         let mut answer: Vec<i64> = self.call(call).await?;
+        if answer == [-1] {
+            return Ok(None);
+        }
         if answer.len() != counters.len() + 1 {
             return Err(unexpected());
         }
         let charged = answer.remove(0) == 1;
-        Ok((charged, answer.into_iter().map(nanos).collect()))
+        Ok(Some((charged, answer.into_iter().map(nanos).collect())))
     }
 
     /// Tells what was let through, and hears how the counters stand then.
@@ -150,12 +181,37 @@ impl Link {
         }
     }
 
-    /// Says that this gateway lives; how many do.
-    pub(super) async fn beat(&self, id: &str) -> Result<u32, RedisError> {
+    /// Tells what is used up of counters, in nanoseconds, to a Redis that may have lost them.
+    pub(super) async fn recover(&self, counters: &[(String, u64)]) -> Result<(), RedisError> {
+        let mut calls = Pipeline::new();
+        for page in counters.chunks(PAGE) {
+            let mut call = cmd("EVALSHA");
+            call.arg(self.scripts.recover.get_hash()).arg(page.len());
+            for (name, _) in page {
+                call.arg(name);
+            }
+            for (_, owed) in page {
+                call.arg(micros(signed(*owed)));
+            }
+            calls.add_command(call);
+        }
+        let mut connection = self.connection.clone();
+        let _: Vec<i64> = calls.query_async(&mut connection).await?;
+        Ok(())
+    }
+
+    /// Says that this gateway lives.
+    pub(super) async fn beat(&self, id: &str) -> Result<Beat, RedisError> {
         let mut call = cmd("EVALSHA");
         call.arg(self.scripts.beat.get_hash());
-        call.arg(1).arg(REPLICAS).arg(id);
-        self.call(call).await
+        call.arg(2).arg(REPLICAS).arg(SINCE).arg(id);
+        let (living, since, age): (u32, i64, i64) = self.call(call).await?;
+        let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
+        Ok(Beat {
+            living,
+            since,
+            is_new: age < GRACE,
+        })
     }
 
     /// Says that this gateway lives no more.

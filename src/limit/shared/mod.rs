@@ -11,7 +11,7 @@ mod link;
 mod queue;
 mod run;
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +53,10 @@ pub struct Shared {
     /// What the last heartbeats found.
     last_counts: Mutex<[u32; 3]>,
     queue: Queue,
+    /// Redis may have lost what was used up, and the gateways are telling it.
+    is_new: AtomicBool,
+    /// When the Redis began that was told last what it had lost, see [`link::Beat::since`].
+    recovered: AtomicI64,
     /// A request has found that Redis does not answer, and why.
     broken: Notify,
     fault: Mutex<Option<LinkError>>,
@@ -70,6 +74,8 @@ impl Shared {
             replicas: AtomicU32::new(1),
             last_counts: Mutex::new([1; 3]),
             queue: Queue::default(),
+            is_new: AtomicBool::new(false),
+            recovered: AtomicI64::new(0),
             broken: Notify::new(),
             fault: Mutex::default(),
         })
@@ -84,6 +90,11 @@ impl Shared {
         self.link.load().is_some()
     }
 
+    /// Whether Redis knows what all gateways let through, as far as this one can tell.
+    fn is_trusted(&self) -> bool {
+        self.is_up() && !self.is_new.load(Ordering::Relaxed)
+    }
+
     /// Charges a counter here, by this gateway's share of the quota.
     pub(super) fn charge(
         &self,
@@ -96,13 +107,13 @@ impl Shared {
         let (standing, charge) = mine.charge(&self.slots, key, now).map_err(|denied| {
             // Told only to learn whether others are still there.
             if share > 1 {
-                self.note(quota, key, 0, true);
+                self.note(quota, key, 0, share, true);
             }
             denied.later(SLACK)
         })?;
         let is_short = share > 1 && mine.is_half_empty(&standing);
-        let untold = self.note(quota, key, 1, is_short);
-        if share == 1 || !self.is_up() {
+        let untold = self.note(quota, key, 1, share, is_short);
+        if share == 1 || !self.is_trusted() {
             return Ok((standing, charge));
         }
         // What is left wherever the caller goes, and not only what this gateway may give of it.
@@ -123,12 +134,12 @@ impl Shared {
     /// Gives back what was charged here.
     pub(super) fn refund(&self, quota: &Quota, key: Key, charge: &Charge, now: u64) {
         self.slots.refund(key, charge, now);
-        self.note(quota, key, -1, false);
+        self.note(quota, key, -1, self.share(key), false);
     }
 
     /// Gives back what was charged there.
     pub(super) fn give_back(&self, quota: &Quota, key: Key) {
-        self.note(quota, key, -1, false);
+        self.note(quota, key, -1, self.share(key), false);
     }
 
     /// Asks whether all of these pass, and charges them if they do and `charge` says so: how each stands
@@ -154,7 +165,13 @@ impl Shared {
             told.push((quota.amount(), counter?));
         }
         match within(DEADLINE, link.ask(&told, charge)).await {
-            Ok((charged, owed)) => {
+            Ok(None) => {
+                self.is_new.store(true, Ordering::Relaxed);
+                self.put_back(ahead);
+                self.metrics.redis_missed();
+                None
+            }
+            Ok(Some((charged, owed))) => {
                 self.misses.store(0, Ordering::Relaxed);
                 let now = clock.now();
                 for ((_, key), owed) in asked.iter().zip(&owed) {
@@ -173,7 +190,7 @@ impl Shared {
     /// By how many the quota is divided here.
     fn share(&self, key: Key) -> u32 {
         let replicas = self.replicas.load(Ordering::Relaxed);
-        if replicas == 1 || !self.is_up() {
+        if replicas == 1 || !self.is_trusted() {
             return replicas;
         }
         let lease = self.slots.lease(key).map(|(_, lease)| Lease::of(lease));
@@ -193,12 +210,18 @@ impl Shared {
         })
     }
 
-    /// How many requests are noted now.
-    fn note(&self, quota: &Quota, key: Key, requests: i32, is_urgent: bool) -> i32 {
+    /// How many requests are noted now. They are told when it is urgent, or when the gateways that share the
+    /// counter may together have let through a hundredth of the burst that they have not told of.
+    fn note(&self, quota: &Quota, key: Key, requests: i32, share: u32, is_urgent: bool) -> i32 {
         let Some((number, lease)) = self.slots.lease(key) else {
             return 0;
         };
-        let (untold, has_to_queue) = lease::note(lease, requests);
+        let burst = quota.whole() / quota.amount();
+        let is_worth = |untold: i32| {
+            let all = u64::from(untold.unsigned_abs()) * u64::from(share);
+            is_urgent || all.saturating_mul(100) >= burst
+        };
+        let (untold, has_to_queue) = lease::note(lease, requests, is_worth);
         if has_to_queue {
             self.queue(Dirty::of(quota, key, number), lease);
         }
@@ -221,7 +244,7 @@ impl Shared {
             let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
                 continue;
             };
-            let (_, has_to_queue) = lease::note(lease, requests.max(0));
+            let (_, has_to_queue) = lease::note(lease, requests.max(0), |_| true);
             if has_to_queue {
                 self.queue(dirty, lease);
             }
@@ -325,11 +348,29 @@ mod tests {
         let (number, lease) = shared.slots.lease(key).unwrap();
         let dirty = Dirty::of(&quota, key, number);
         for (noted, again) in [(0, 1), (2, 3), (-5, 0)] {
-            shared.note(&quota, key, noted, false);
+            shared.note(&quota, key, noted, 3, false);
             assert_eq!(shared.queue.take().len(), 1);
             shared.put_back([(dirty, lease::take(lease))]);
             assert_eq!(Lease::of(lease).untold(), again);
         }
+        assert_eq!(shared.queue.take().len(), 1);
+    }
+
+    #[test]
+    fn of_a_large_quota_a_hundredth_is_told_at_a_time_and_the_last_half_at_once() {
+        let (shared, quota, key) = one_of_three(3000);
+        let charge = |times| (0..times).all(|_| shared.charge(&quota, key, 0).is_ok());
+        assert!(charge(9));
+        assert_eq!(shared.queue.take().len(), 0);
+        assert!(charge(1));
+        assert_eq!(shared.queue.take().len(), 1);
+        let (_, lease) = shared.slots.lease(key).unwrap();
+        assert_eq!(lease::take(lease), 10);
+        // Half of its share.
+        assert!(charge(490));
+        shared.queue.take();
+        lease::take(lease);
+        assert!(charge(1));
         assert_eq!(shared.queue.take().len(), 1);
     }
 

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use redis::Client;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::link::{self, Link, LinkError, Stands, within};
+use super::link::{self, Beat, GRACE, Link, LinkError, Stands, within};
 use super::queue::Dirty;
 use super::{DEADLINE, Shared, lease, taken};
 use crate::config::checked::Redis;
-use crate::limit::clock::Clock;
+use crate::limit::clock::{Clock, nanos};
 
 /// How often gateways say that they live.
 const BEAT: Duration = Duration::from_secs(1);
@@ -26,6 +26,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const SOON: Duration = Duration::from_secs(10);
 /// Counters that are told of in one exchange: requests that ask wait behind it.
 const PAGE: usize = 256;
+/// Counters that a Redis is told of that has lost them, those first of which most is used up.
+const MOST_RECOVERED: usize = 100_000;
 
 impl Shared {
     /// Exchanges with Redis for as long as it is polled. `tried` is called once it is known whether Redis
@@ -45,7 +47,6 @@ impl Shared {
             let error = match self.open(&client, &clock).await {
                 Ok(link) => {
                     let since = Instant::now();
-                    self.metrics.redis_is_up(true);
                     tracing::info!(
                         redis = redis.shown,
                         "limits are held together with other gateways"
@@ -85,12 +86,12 @@ impl Shared {
     /// A connection that has shown that it answers in time, and knows what was let through without it.
     async fn open(&self, client: &Client, clock: &Clock) -> Result<Link, LinkError> {
         let link = Link::open(client).await?;
-        let mut living = 1;
-        for _ in 0..PROOFS {
-            living = within(DEADLINE, link.beat(&self.id)).await?;
+        let mut last = within(DEADLINE, link.beat(&self.id)).await?;
+        for _ in 1..PROOFS {
+            last = within(DEADLINE, link.beat(&self.id)).await?;
         }
         // One count, however often it was asked: the others come back to a Redis that has lost all when they do.
-        self.count(living);
+        self.heed(&link, last, clock).await?;
         self.tell(&link, clock).await?;
         self.misses.store(0, Ordering::Relaxed);
         // Of the connection before.
@@ -105,8 +106,10 @@ impl Shared {
         loop {
             let outcome = tokio::select! {
                 _ = beat.tick() => {
-                    let living = within(PATIENCE, link.beat(&self.id)).await;
-                    living.map(|living| self.count(living))
+                    match within(PATIENCE, link.beat(&self.id)).await {
+                        Ok(beat) => self.heed(link, beat, clock).await,
+                        Err(error) => Err(error),
+                    }
                 }
                 () = self.queue.wait() => self.tell(link, clock).await,
                 () = self.broken.notified() => match self.fault().take() {
@@ -118,6 +121,30 @@ impl Shared {
                 return error;
             }
         }
+    }
+
+    /// Counts the gateways, and tells a Redis that may have lost its counters what they were.
+    async fn heed(&self, link: &Link, beat: Beat, clock: &Clock) -> Result<(), LinkError> {
+        self.count(beat.living);
+        if self.is_new.swap(beat.is_new, Ordering::Relaxed) && !beat.is_new {
+            tracing::info!("Redis has been told what was used up");
+        }
+        self.metrics.redis_is_up(!beat.is_new);
+        if !beat.is_new || self.recovered.swap(beat.since, Ordering::Relaxed) == beat.since {
+            return Ok(());
+        }
+        let known = self.slots.known(clock.now(), nanos(GRACE), MOST_RECOVERED);
+        if known.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(
+            counters = known.len(),
+            "Redis knows nothing of what was used up: it is told, and small limits are held by each gateway at its share meanwhile"
+        );
+        for page in known.chunks(PAGE) {
+            within(PATIENCE, link.recover(page)).await?;
+        }
+        Ok(())
     }
 
     /// Tells all that waits.
@@ -179,8 +206,8 @@ impl Shared {
         let untold = lease::Lease::of(lease).untold();
         let ahead = taken(untold, dirty.amount, self.share(dirty.key));
         let mut owed = stands.owed.saturating_add(ahead);
-        if !self.is_up() {
-            // The others may not have told yet what they let through while Redis was away.
+        if !self.is_trusted() {
+            // The others may not have told yet what they let through while Redis was away, or before it lost that.
             owed = owed.max(self.slots.owed(dirty.key, now));
         }
         self.slots.rebase(dirty.key, now, now.saturating_add(owed));
