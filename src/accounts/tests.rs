@@ -753,7 +753,7 @@ fn keeper() -> Keeper {
 
 fn counter(user: u128, full_at: Millis) -> Kept {
     Kept {
-        scope: "route a b".into(),
+        scope: "86400000 route a b".into(),
         value: format!("user {}", Uuid::from_u128(user)),
         full_at,
     }

@@ -60,7 +60,7 @@ fn xff_limit_bypass() {
 fn limiter_washed_by_another_quota() {
     let origin = Origin::start();
     let gateway = Settings::new(&origin)
-        .tiers("free: { rank: 0, rate: 5/d }\npro: { rank: 1, rate: 100/s }")
+        .tiers("free: { rank: 0, rate: 5/d }\npro: { rank: 1, rate: 10000/s }")
         .routes("- { name: all, prefix: /, auth: required, upstream: app }")
         .start();
     let alice = gateway.user("alice", &[]).access;
