@@ -75,6 +75,13 @@ enum Place {
     Overflow(usize),
 }
 
+impl Charge {
+    /// The key has a counter of its own, and shares none.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self.place, Place::Slot(_))
+    }
+}
+
 impl Pool {
     /// Room for at least `capacity` keys. While six in ten are in use each has a counter of its own; at nine in
     /// ten, one in a hundred shares one.

@@ -187,6 +187,12 @@ impl Slots {
         }
     }
 
+    /// Whether the key has a counter of its own; it gets one where there is room.
+    pub(super) fn has_own(&self, key: Key, now: u64) -> bool {
+        let look = |full_at: Option<u64>| Ok(((), full_at.unwrap_or(now).max(now)));
+        settled(self.charge(key, now, 0, look)).is_own()
+    }
+
     /// Sets when the counter is full, whatever was there before.
     pub(super) fn rebase(&self, key: Key, now: u64, full_at: u64) {
         let nothing = || 0;
@@ -349,6 +355,20 @@ mod tests {
         let (name, _) = slots.known(5, 0, 1).remove(0);
         let id = uuid::Uuid::from_u128(20);
         assert_eq!(name, format!("portcullis:1000:route:a:b:user:{id}"));
+    }
+
+    #[test]
+    fn a_key_gets_a_counter_of_its_own_while_there_is_room() {
+        let slots = Slots::with_capacity(8);
+        let scope = slots.scope("a", 1000);
+        let key = |n| slots.key(scope, Value::User(uuid::Uuid::from_u128(n)));
+        for n in 0..8 {
+            assert!(slots.has_own(key(n), 5));
+            slots.rebase(key(n), 5, 10);
+        }
+        assert!(!slots.has_own(key(8), 9));
+        assert!(slots.has_own(key(7), 9));
+        assert!(slots.has_own(key(8), 10));
     }
 
     #[test]

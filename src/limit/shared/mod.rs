@@ -143,7 +143,8 @@ impl Shared {
     }
 
     /// Asks whether all of these pass, and charges them if they do and `charge` says so: how each stands
-    /// then. `None` when there was no answer in time.
+    /// then. `None` when there was no answer in time, and for what shares a counter here because there are too many:
+    /// made-up keys would fill Redis, which has no bound of its own.
     pub(super) async fn ask(
         &self,
         asked: &[(&Quota, Key)],
@@ -152,6 +153,9 @@ impl Shared {
     ) -> Option<(bool, SmallVec<[u64; 2]>)> {
         let link = self.link.load_full()?;
         let begun = clock.now();
+        if !asked.iter().all(|(_, key)| self.slots.has_own(*key, begun)) {
+            return None;
+        }
         let mut told = Vec::with_capacity(asked.len());
         // What was let through without asking goes along, so that it is counted first.
         let mut ahead: SmallVec<[(Dirty, i32); 2]> = SmallVec::new();
