@@ -14,6 +14,7 @@ use crate::authn::Listener;
 use crate::config::Config;
 use crate::forward::{self, Handshake, Hop};
 use crate::request::{Code, Peer, Refusal};
+use crate::route::NO_PATH;
 
 /// A client's connection.
 pub struct Connection {
@@ -175,8 +176,10 @@ pub fn inspect<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     }
     if let Some(authority) = request.uri().authority().cloned() {
         // What such a target would mean to a server is its own business (RFC 9110, section 7.4).
-        if !matches!(request.uri().scheme_str(), Some("http" | "https")) {
-            return Err(bad("The target's scheme is neither http nor https."));
+        match request.uri().scheme_str() {
+            Some("http" | "https") => {}
+            Some(_) => return Err(bad("The target's scheme is neither http nor https.")),
+            None => return Err(bad(NO_PATH)),
         }
         if request.headers().get_all(header::HOST).iter().count() > 1 {
             return Err(bad("There is more than one Host header."));
