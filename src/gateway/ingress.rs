@@ -111,6 +111,11 @@ pub fn peer(
         .collect();
     let mut client = direct;
     let mut told = Ok(());
+    if hops.is_empty() && headers.contains_key("x-forwarded-for") {
+        // Whom the proxy meant by that is not known; it was hardly itself.
+        let detail = "X-Forwarded-For is empty.";
+        told = Err(Refusal::new(Code::BadRequest, detail));
+    }
     for hop in hops.iter().rev() {
         let Some(ip) = std::str::from_utf8(hop).ok().and_then(address) else {
             let detail = "X-Forwarded-For holds what is no address.";
@@ -363,8 +368,11 @@ mod tests {
         assert_eq!(client(&config, "garbage, 1.2.3.4, 10.1.1.1"), "1.2.3.4");
         assert_eq!(client(&config, "[2001:db8::1]:443"), "2001:db8::1");
         for nothing in ["", " ", ",", " , "] {
-            assert_eq!(client(&config, nothing), "10.0.0.1");
+            assert_eq!(client(&config, nothing), "bad-request");
         }
+        let (own, told) = peer(&connection, &config, &HeaderMap::new());
+        assert_eq!(own.client.to_string(), "10.0.0.1");
+        assert!(told.is_ok());
         assert_eq!(client(&config, "1.2.3.4, 10.1.1.1, ,"), "1.2.3.4");
         for garbage in ["unknown", "1.2.3.4, garbage, 10.1.1.1", "1.2.3.4, 10.1"] {
             assert_eq!(client(&config, garbage), "bad-request", "{garbage}");

@@ -367,6 +367,10 @@ fn ip_list_bypass() {
         "8.8.8.8, 127.1",
         "_hidden",
         "10.0.0.1:x",
+        "",
+        " ",
+        ",",
+        ", ,",
     ] {
         let request = get("/").header("x-forwarded-for", list);
         let response = gateway.connect().exchange(&request);
