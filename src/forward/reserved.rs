@@ -76,7 +76,10 @@ pub fn reserved(name: &HeaderName, names: &Names) -> Option<Reserved> {
         return Some(Reserved::Always);
     }
     // Nearly every header of an ordinary request ends here.
-    if !matches!(name.first(), Some(b'x' | b'r' | b'f' | b'm' | b'p')) {
+    if !matches!(
+        name.first(),
+        Some(b'x' | b'r' | b'f' | b'm' | b'p' | b'c' | b't' | b's')
+    ) {
         return None;
     }
     let is = |list: &[&str]| list.iter().any(is_one);
