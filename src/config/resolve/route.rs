@@ -184,6 +184,7 @@ pub fn routes(
         }
     }
     ties::refuse(&all, &spans, findings);
+    match_headers::refuse_alike(&all, &spans, findings);
     all
 }
 
