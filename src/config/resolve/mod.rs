@@ -29,6 +29,7 @@ mod ties;
 mod unused_tiers;
 mod upstream;
 mod users;
+mod vouched;
 
 pub use quota::rate;
 pub use route::{METHODS, route_span};

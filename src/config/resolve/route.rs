@@ -14,7 +14,7 @@ use super::super::raw::{RawConfig, RawRoute};
 use super::super::source::Span;
 use super::{
     address, check_name, cors, headers, limit, match_headers, pattern, positive, rewrite, rule,
-    shadow, ties,
+    shadow, ties, vouched,
 };
 
 const DEFAULT_MAX_BODY: u64 = 10 * 1024 * 1024;
@@ -72,6 +72,8 @@ pub struct Names<'a> {
     pub headers: headers::Taken,
     /// Of routes that say nothing of it.
     cors: Option<Arc<Cors>>,
+    /// People change their own accounts.
+    pub changes_itself: bool,
     /// Some route asks for paths to be read without regard to case.
     folds: bool,
     /// Those read so far, by what they say and the parameters that they may: many routes have the same.
@@ -96,6 +98,7 @@ impl<'a> Names<'a> {
             upstreams,
             headers: headers::Taken::of(raw),
             cors,
+            changes_itself: vouched::changes_itself(raw),
             folds: raw.routes.get().is_some_and(|routes| {
                 let options = routes.0.iter().map(|at| path_options(&at.value));
                 options.into_iter().any(|options| options.case_insensitive)
