@@ -94,10 +94,7 @@ pub fn reserved(name: &HeaderName, names: &Names) -> Option<Reserved> {
         return Some(Reserved::Always);
     }
     // Nearly every header of an ordinary request ends here.
-    if !matches!(
-        name.first(),
-        Some(b'x' | b'r' | b'f' | b'm' | b'p' | b'c' | b't' | b's')
-    ) {
+    if !begins_as_one(name) {
         return None;
     }
     let is = |list: &[&str]| list.iter().any(is_one);
@@ -112,6 +109,17 @@ pub fn reserved(name: &HeaderName, names: &Names) -> Option<Reserved> {
     } else {
         None
     }
+}
+
+/// Whether some name of the lists begins in that way.
+fn begins_as_one(name: &[u8]) -> bool {
+    matches!(
+        name,
+        [b'x' | b'r' | b'f' | b'm' | b'p', ..]
+            | [b'c', b'f' | b'l', ..]
+            | [b's', b's', ..]
+            | [b't', b'r', ..]
+    )
 }
 
 #[cfg(test)]
