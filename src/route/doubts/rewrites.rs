@@ -9,6 +9,8 @@ use crate::config::checked::{HostRewrite, Route};
 
 /// So many examples stand for what a route guards.
 const MOST_EXAMPLES: usize = 3;
+/// What looking a path up under two hosts counts for.
+const TRIES_OF_A_SEARCH: usize = 8;
 
 /// Paths as an upstream gets them from routes that ask something of callers, in their order, each with its
 /// route's index.
@@ -101,6 +103,7 @@ impl Judge<'_> {
                 ..first.clone()
             };
             let (from, to) = (at(&first.host), at(host));
+            self.spend(TRIES_OF_A_SEARCH);
             let mut others = methods(route).iter().filter_map(|method| {
                 let taker = self.routes.get(self.find(&from, method)?)?;
                 let other = self.routes.get(self.find(&to, method)?)?;

@@ -252,6 +252,23 @@ fn rewrites_that_would_take_long_are_left_and_told() {
 }
 
 #[test]
+fn rewrites_of_hosts_that_would_take_long_are_left_and_told() {
+    let pair = |n| {
+        format!(
+            "  - {{ name: open{n}, prefix: /open/{n}, rewrite: {{ host: other.test }}, auth: required, upstream: app }}\n  \
+               - {{ name: own{n}, prefix: /own/{n}, hosts: [own.test], auth: required, upstream: app }}\n"
+        )
+    };
+    let routes: String = (0..20).map(pair).collect();
+    assert_eq!(said(&routes), []);
+    let said = said_within(400, &routes);
+    let [(_, message)] = said.as_slice() else {
+        panic!("{said:?}");
+    };
+    assert!(message.contains("not looked through"), "{message}");
+}
+
+#[test]
 fn what_is_in_shadow_guards_nothing() {
     let rules = "allow: [{ superuser: true }]";
     let message = "POST, PUT, PATCH, DELETE on the paths of `admin` go to `rest`, ";
