@@ -6,9 +6,10 @@ use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, shown};
 use super::super::raw::RawRule;
 use super::claim::claims;
+use super::names::Names;
 use super::owner;
 use super::pattern::Fault;
-use super::route::{Names, report};
+use super::route::report;
 use super::{spelling, vouched};
 
 /// `pattern` is the route's, when it could be read: owners name its parameters.
