@@ -2,7 +2,7 @@
 
 /// What presets tell, and what some frameworks believe of the method, the path or the address. No client
 /// and no proxy says any of it.
-pub const NOBODYS: [&str; 43] = [
+pub const NOBODYS: [&str; 68] = [
     "X-User-Id",
     "X-User-Name",
     "X-User-Email",
@@ -43,6 +43,31 @@ pub const NOBODYS: [&str; 43] = [
     "X-Original-Url",
     "X-Real-Ip",
     "X-Rewrite-Url",
+    "Cf-Connecting-Ip",
+    "Cf-Connecting-Ipv6",
+    "Client-Ip",
+    "Fastly-Client-Ip",
+    "Front-End-Https",
+    "Proxy",
+    "Method-Override",
+    "True-Client-Ip",
+    "X-Arr-Ssl",
+    "X-Azure-Clientip",
+    "X-Azure-Socketip",
+    "X-Client-Ip",
+    "X-Cluster-Client-Ip",
+    "X-Envoy-External-Address",
+    "X-Envoy-Original-Path",
+    "X-Forwarded-Protocol",
+    "X-Host",
+    "X-Http-Host-Override",
+    "X-Original-Forwarded-For",
+    "X-Original-Host",
+    "X-Originating-Ip",
+    "X-Remote-Addr",
+    "X-Remote-Ip",
+    "X-Scheme",
+    "X-Url-Scheme",
     "X-Api-Key",
     "X-Portcullis-Assertion",
     // Of the files in `fuzz_targets/headers.rs`.
@@ -50,7 +75,14 @@ pub const NOBODYS: [&str; 43] = [
 ];
 
 /// What a trusted proxy may say, in this very spelling.
-pub const PROXYS: [&str; 9] = [
+pub const PROXYS: [&str; 16] = [
+    "Client-Cert",
+    "Client-Cert-Chain",
+    "Ssl-Client-Cert",
+    "X-Client-Cert",
+    "X-Forwarded-Client-Cert",
+    "X-Forwarded-Tls-Client-Cert",
+    "X-Forwarded-Tls-Client-Cert-Info",
     "X-Forwarded-For",
     "X-Forwarded-Host",
     "X-Forwarded-Port",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use http::HeaderValue;
+use http::header;
 
 use super::owners::{Owners, Question};
 use super::spelling::Spelling;
@@ -19,9 +19,9 @@ pub(super) struct Compiled {
     /// The names of the parameters of the route's path.
     parameters: Vec<String>,
     pub(super) spelling: Spelling,
-    /// Whom look-ups ask.
+    /// Whom look-ups ask, and by which name: the one that the request goes out with.
     upstream: usize,
-    host: Option<HeaderValue>,
+    host: HostRewrite,
 }
 
 /// What became of a rule.
@@ -102,10 +102,7 @@ pub(super) fn compile(route: &Route) -> Vec<Compiled> {
             .collect(),
         spelling: Spelling::of(route.path_options),
         upstream: route.upstream,
-        host: match &route.rewrite.host {
-            HostRewrite::Name(name) => Some(name.clone()),
-            HostRewrite::Preserve | HostRewrite::Upstream => None,
-        },
+        host: route.rewrite.host.clone(),
         rule: rule.clone(),
     };
     route.allow.iter().map(compiled).collect()
@@ -128,7 +125,11 @@ impl Compiled {
         };
         let question = Question {
             upstream: self.upstream,
-            host: self.host.as_ref(),
+            host: match &self.host {
+                HostRewrite::Preserve => case.facts.head.headers.get(header::HOST),
+                HostRewrite::Upstream => None,
+                HostRewrite::Name(name) => Some(name),
+            },
             target: &target,
             field: &look_up.field,
         };

@@ -99,7 +99,7 @@ impl Parts {
         Parts {
             metrics,
             accounts,
-            directory: Arc::default(),
+            directory: Arc::new(Directory::of(config.own_addresses())),
             authenticator,
             auth_api: hand_over(router, control),
             counters,

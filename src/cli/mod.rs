@@ -107,7 +107,7 @@ pub fn run() -> i32 {
             json,
             command,
         } => with_config(file, |config| manage(json, apikey::run(config, command))),
-        Verb::Health(file) => with_admin(file, |admin| health::run(&admin)),
+        Verb::Health(file) => health::run(&file.path()),
         Verb::Reload { file, token, json } => {
             with_admin(file, |admin| reload::run(&admin, token.as_deref(), json))
         }

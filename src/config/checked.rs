@@ -72,6 +72,17 @@ impl Config {
         self.identity.headers.iter().chain(routes)
     }
 
+    /// The headers of clients that some route is chosen by, or a rule of it asks for.
+    pub fn headers_asked(&self) -> impl Iterator<Item = &HeaderName> {
+        self.routes.iter().flat_map(Route::headers_asked)
+    }
+
+    /// Where it listens, for the public and for administration.
+    pub fn own_addresses(&self) -> Vec<SocketAddr> {
+        let public = self.listen.iter().map(|listen| listen.address);
+        public.chain(self.admin.address).collect()
+    }
+
     /// Every template of the file.
     pub fn templates(&self) -> impl Iterator<Item = &Template> {
         let routes = self.routes.iter();
@@ -85,9 +96,7 @@ impl Config {
         let (name, _) = tiers.find(|(_, tier)| tier.rank == rank)?;
         Some(name)
     }
-}
 
-impl Config {
     /// Whether some route ignores case, so that every path is read in that way as well.
     pub fn folds_paths(&self) -> bool {
         let mut options = self.routes.iter().map(|route| route.path_options);

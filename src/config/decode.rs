@@ -1,14 +1,16 @@
 //! From the tree to raw types: each decoder reports what it cannot read, and the rest goes on.
 
-use std::num::NonZeroU32;
+mod collections;
+mod scalars;
 
 use serde_json::{Value as Json, json};
 
 use super::diagnose::{Finding, Findings, nearest, one_of, shown};
-use super::schema;
-use super::secret::Secret;
 use super::source::Span;
 use super::yaml::{Entry, Node, Scalar, Value};
+
+pub use collections::{AtLeastOne, Named, OneOrMore};
+pub use scalars::number;
 
 /// A type that can be read from a value of the file.
 pub trait Decode: Sized {
@@ -181,118 +183,6 @@ pub fn missing_key(node: &Node, title: &str, key: &str, hint: &str, findings: &m
     }
 }
 
-impl Decode for String {
-    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
-        Some(scalar(node, "text", findings)?.text.clone())
-    }
-
-    fn schema() -> Json {
-        // `id: 7` is as good as `id: "7"`.
-        json!({ "type": ["string", "number", "boolean"] })
-    }
-}
-
-impl Decode for Secret {
-    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
-        findings.hide(node.span);
-        match &node.value {
-            Value::Scalar(s) if !node.is_null() => Some(Secret::new(s.text.clone())),
-            Value::Unset => None,
-            _ => {
-                let message = format!("expected text, found {}", node.kind());
-                findings.error(node.span, message);
-                None
-            }
-        }
-    }
-
-    fn schema() -> Json {
-        String::schema()
-    }
-}
-
-impl Decode for bool {
-    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let scalar = scalar(node, "true or false", findings)?;
-        match (scalar.is_plain, scalar.text.as_str()) {
-            (true, "true" | "True" | "TRUE") => Some(true),
-            (true, "false" | "False" | "FALSE") => Some(false),
-            (_, text) => {
-                let message = format!("expected true or false, found {}", shown(text));
-                let finding = findings.error(node.span, message);
-                match text.to_ascii_lowercase().as_str() {
-                    "yes" | "on" => finding.hint("YAML 1.2 knows `true` and `false` only: `true`"),
-                    "no" | "off" => finding.hint("YAML 1.2 knows `true` and `false` only: `false`"),
-                    "true" | "false" => finding.hint("remove the quotes"),
-                    _ => {}
-                }
-                None
-            }
-        }
-    }
-
-    fn schema() -> Json {
-        schema::or_variable(json!({ "type": "boolean" }))
-    }
-}
-
-/// A whole number, as YAML 1.2 writes it.
-pub fn number(node: &Node, what: &str, findings: &mut Findings) -> Option<u64> {
-    let scalar = scalar(node, what, findings)?;
-    let digits = !scalar.text.is_empty() && scalar.text.bytes().all(|b| b.is_ascii_digit());
-    match scalar.text.parse() {
-        Ok(number) if digits && scalar.is_plain => Some(number),
-        _ => {
-            let message = format!("expected {what}, found {}", shown(&scalar.text));
-            let finding = findings.error(node.span, message);
-            if digits && !scalar.is_plain {
-                finding.hint("remove the quotes");
-            }
-            None
-        }
-    }
-}
-
-impl Decode for u64 {
-    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
-        number(node, "a whole number", findings)
-    }
-
-    fn schema() -> Json {
-        schema::whole_number(0, u64::MAX)
-    }
-}
-
-impl Decode for u32 {
-    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let number = number(node, "a whole number", findings)?;
-        let fits = u32::try_from(number).ok();
-        if fits.is_none() {
-            let message = format!("{number} is too large: at most {}", u32::MAX);
-            findings.error(node.span, message);
-        }
-        fits
-    }
-
-    fn schema() -> Json {
-        schema::whole_number(0, u32::MAX.into())
-    }
-}
-
-impl Decode for NonZeroU32 {
-    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let number = NonZeroU32::new(u32::decode(node, findings)?);
-        if number.is_none() {
-            findings.error(node.span, "expected at least 1, found 0");
-        }
-        number
-    }
-
-    fn schema() -> Json {
-        schema::whole_number(1, u32::MAX.into())
-    }
-}
-
 /// `null` says that there is none.
 impl<T: Decode> Decode for Option<T> {
     const TAKES_NULL: bool = true;
@@ -306,96 +196,6 @@ impl<T: Decode> Decode for Option<T> {
 
     fn schema() -> Json {
         json!({ "anyOf": [T::schema(), { "type": "null" }] })
-    }
-}
-
-impl<T: Decode> Decode for Vec<At<T>> {
-    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let Value::Sequence(items) = &node.value else {
-            if let Some(finding) = expected(node, "a list", findings) {
-                finding.hint("put `[ ]` around it, or `- ` before each item");
-            }
-            return None;
-        };
-        let mut all = Some(Vec::with_capacity(items.len()));
-        for item in items {
-            match (At::decode(item, findings), &mut all) {
-                (Some(item), Some(list)) => list.push(item),
-                // A list with a hole would say something else: less is decided on, or more.
-                _ => all = None,
-            }
-        }
-        all
-    }
-
-    fn schema() -> Json {
-        json!({ "type": "array", "items": T::schema() })
-    }
-}
-
-/// A list in which an empty one could be taken for "all" as well as for "none", and is refused.
-#[derive(Debug)]
-pub struct AtLeastOne<T>(pub Vec<At<T>>);
-
-impl<T: Decode> Decode for AtLeastOne<T> {
-    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let items = Vec::decode(node, findings)?;
-        if items.is_empty() {
-            findings
-                .error(node.span, "this list is empty")
-                .hint("name at least one, or remove the key");
-            return None;
-        }
-        Some(AtLeastOne(items))
-    }
-
-    fn schema() -> Json {
-        json!({ "type": "array", "items": T::schema(), "minItems": 1 })
-    }
-}
-
-/// A single value, or a list of them that is not empty.
-#[derive(Debug)]
-pub struct OneOrMore<T>(pub Vec<At<T>>);
-
-impl<T: Decode> Decode for OneOrMore<T> {
-    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
-        match node.value {
-            Value::Scalar(_) => Some(OneOrMore(vec![At::decode(node, findings)?])),
-            _ => Some(OneOrMore(AtLeastOne::decode(node, findings)?.0)),
-        }
-    }
-
-    fn schema() -> Json {
-        json!({ "anyOf": [T::schema(), AtLeastOne::<T>::schema()] })
-    }
-}
-
-/// A mapping from names that the user chooses, in the order of the file.
-#[derive(Debug)]
-pub struct Named<T>(pub Vec<(At<String>, Field<T>)>);
-
-impl<T: Decode> Decode for Named<T> {
-    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let entries = entries(node, &["name: …"], findings)?;
-        let named = entries.iter().map(|entry| {
-            let name = At {
-                value: entry.key.text.clone(),
-                span: entry.key.span,
-            };
-            (name, Field::decode(entry, findings))
-        });
-        Some(Named(named.collect()))
-    }
-
-    fn schema() -> Json {
-        json!({ "type": "object", "additionalProperties": T::schema() })
-    }
-}
-
-impl<T> Named<T> {
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| name.value.as_str())
     }
 }
 

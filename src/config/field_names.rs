@@ -44,28 +44,57 @@ pub const IDENTITY: &[&str] = &[
 ];
 
 /// Removed from everybody. Some frameworks behind would serve another path or method than the one that
-/// was decided on, or believe another address; the proxies in front pass these on as clients send them.
+/// was decided on, or believe another address, scheme or host; the proxies in front pass these on as clients send them.
 /// `Proxy` becomes `HTTP_PROXY` where headers become variables (CGI), by which the backend itself asks others.
 pub const OVERRIDES: &[&str] = &[
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "client-ip",
+    "fastly-client-ip",
     "forwarded",
+    "front-end-https",
     "method-override",
     "proxy",
+    "true-client-ip",
+    "x-arr-ssl",
+    "x-azure-clientip",
+    "x-azure-socketip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-envoy-original-path",
     "x-forwarded",
     "x-forwarded-method",
     "x-forwarded-path",
+    "x-forwarded-protocol",
     "x-forwarded-uri",
+    "x-host",
+    "x-http-host-override",
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
+    "x-original-forwarded-for",
+    "x-original-host",
     "x-original-method",
     "x-original-uri",
     "x-original-url",
+    "x-originating-ip",
     "x-real-ip",
+    "x-remote-addr",
+    "x-remote-ip",
     "x-rewrite-url",
+    "x-scheme",
+    "x-url-scheme",
 ];
 
 /// Removed from clients, believed from trusted proxies in this very spelling.
+/// With those of client certificates who terminated TLS says whose connection it is.
 pub const PROXY: &[&str] = &[
+    "client-cert",
+    "client-cert-chain",
+    "ssl-client-cert",
+    "x-client-cert",
+    "x-forwarded-client-cert",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-port",
@@ -74,6 +103,8 @@ pub const PROXY: &[&str] = &[
     "x-forwarded-scheme",
     "x-forwarded-server",
     "x-forwarded-ssl",
+    "x-forwarded-tls-client-cert",
+    "x-forwarded-tls-client-cert-info",
     "x-request-id",
 ];
 

@@ -3,6 +3,7 @@
 //! `yaml` makes a tree that knows its places, `decode` and `raw` give it types, `resolve` compares
 //! and fills in; all of them report to `diagnose` and go on, so that one run tells everything.
 
+mod admin;
 mod admission;
 pub mod cel;
 mod changes;
@@ -16,6 +17,7 @@ mod file;
 mod json_pointer;
 mod look_up;
 mod networks;
+mod own;
 mod path_regex;
 mod plans;
 pub mod policy_test;
@@ -41,6 +43,7 @@ mod yaml;
 
 use std::path::Path;
 
+pub use admin::{admin_of, admin_of_part};
 pub use admission::{admits_headers, admits_method};
 pub use changes::{Change, Kind, Subject, changes};
 pub use checked::Config;
@@ -48,6 +51,7 @@ pub use checked::{KeyAlgorithm, KeyFault, PrivateKey};
 pub use diagnose::{Diagnostic, Report, Severity, counted};
 pub use document::document;
 pub use file::{Digest, File};
+pub use own::{address_of, is_own};
 pub use plans::{LimitRule, Plans, RuleScope};
 pub use restart::needs_restart;
 pub use schema::schema;
@@ -139,36 +143,6 @@ pub fn load_with(path: &Path, doubts: &dyn Fn(&Config) -> Vec<Doubt>) -> Result<
 /// Everything that is wrong with it, each at its place.
 pub fn parse_file(file: &File, doubts: &dyn Fn(&Config) -> Vec<Doubt>) -> Result<Loaded, Report> {
     parse_with(file.text()?, file.path(), &environment, doubts)
-}
-
-/// Where a file wants administration to be served, though the rest of it may not hold.
-///
-/// # Errors
-///
-/// Everything that is wrong with it, when it does not say where; or why it cannot be read.
-pub fn admin_of(path: &Path) -> Result<checked::Admin, Report> {
-    let file = File::read(path)?;
-    let source = source(file.text()?, path);
-    let mut findings = Findings::default();
-    let raw = yaml::read(&source, &environment, &mut findings)
-        .and_then(|root| raw::RawConfig::decode(&root, &mut findings));
-    let is_known = |raw: &raw::RawConfig| match &raw.admin {
-        decode::Field::Absent => true,
-        decode::Field::Invalid => false,
-        decode::Field::Given(at) => {
-            let (address, socket) = (&at.value.address, &at.value.socket);
-            let is_invalid = matches!(address, decode::Field::Invalid)
-                || matches!(socket, decode::Field::Invalid);
-            !is_invalid
-        }
-    };
-    match raw {
-        Some(raw) if is_known(&raw) => {
-            let dir = path.parent().unwrap_or(Path::new(""));
-            Ok(resolve::resolve(&raw, dir, &mut findings).admin)
-        }
-        _ => Err(report(findings, &source)),
-    }
 }
 
 fn environment(name: &str) -> Option<String> {

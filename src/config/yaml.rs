@@ -1,11 +1,13 @@
 //! YAML to a tree in which everything knows its place, within bounds that no file can exceed.
 
+mod faults;
+mod hide;
 mod node;
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, StrInput};
+use granit_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
 use super::diagnose::{Findings, shown};
 use super::expand;
@@ -295,29 +297,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Of headers and their values.
-    fn hide_credentials(&mut self, headers: &Node) {
-        let Value::Mapping(entries) = &headers.value else {
-            return;
-        };
-        for entry in entries {
-            if secret::is_header(&entry.key.text) {
-                self.hide(&entry.value);
-            }
-        }
-    }
-
-    fn hide(&mut self, node: &Node) {
-        match &node.value {
-            Value::Scalar(_) | Value::Unset => self.findings.hide(node.span),
-            Value::Sequence(items) => items.iter().for_each(|item| self.hide(item)),
-            Value::Mapping(entries) => entries.iter().for_each(|entry| {
-                self.findings.hide(entry.key.span);
-                self.hide(&entry.value);
-            }),
-        }
-    }
-
     /// From the first bracket to the last one; a block ends where it begins.
     fn collection(&self, start: Span, end: Span) -> Span {
         match start.start == start.end {
@@ -344,59 +323,5 @@ impl<'a> Reader<'a> {
         let by_chars = || self.source.text().char_indices().nth(marker.index());
         let offset = marker.byte_offset();
         offset.unwrap_or_else(|| by_chars().map_or(self.source.text().len(), |(i, _)| i))
-    }
-
-    fn stop(&mut self, span: Span, message: impl Into<String>) -> Stop {
-        self.findings.error(span, message);
-        Stop
-    }
-
-    fn refuse(&mut self, error: &ScanError) -> Stop {
-        let at = self.offset(error.marker());
-        let span = Span::new(at, at + 1);
-        self.hide_secret_of_line(span);
-        let line = self.source.line_text(span);
-        let in_flow = line.contains("${") && line.contains(['{', '[']);
-        let message = match error.kind() {
-            ErrorKind::RecursionLimitExceeded => format!("more than {DEEPEST} levels deep"),
-            ErrorKind::UnknownAnchor => "this alias has no anchor".to_owned(),
-            kind => format!("not valid YAML: {kind}"),
-        };
-        let hint = match error.kind() {
-            ErrorKind::TabNotAllowed
-            | ErrorKind::TabInBlockIndentation
-            | ErrorKind::TabInIndentation
-            | ErrorKind::TabAtBlockScalarStart
-            | ErrorKind::TabInPlainScalar => Some("indent with spaces, not with tabs"),
-            ErrorKind::DirectiveDisallowed => Some("lines that begin with `%` are not used here"),
-            ErrorKind::UnknownAnchor => Some("text that begins with `*` or `&` needs quotes"),
-            _ if in_flow => Some("within { } and [ ] a variable needs quotes: \"${NAME}\""),
-            ErrorKind::UnclosedQuotedScalar => Some("close the quote"),
-            ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidIndentation => {
-                Some("check the indentation; text that holds `: ` needs quotes")
-            }
-            _ => None,
-        };
-        let finding = self.findings.error(span, message);
-        if let Some(hint) = hint {
-            finding.hint(hint);
-        }
-        Stop
-    }
-
-    /// Where there is no tree, the line alone must tell what may not be shown.
-    fn hide_secret_of_line(&mut self, span: Span) {
-        let line = self.source.line_text(span);
-        let Some(word) = secret::key_in(line) else {
-            return;
-        };
-        let Some(colon) = line[word..].find(':') else {
-            return;
-        };
-        let column = self.source.position(span).column - 1;
-        let head: usize = line.chars().take(column).map(char::len_utf8).sum();
-        let line_start = span.start - head;
-        let from = line_start + word + colon + 1;
-        self.findings.hide(Span::new(from, line_start + line.len()));
     }
 }

@@ -69,7 +69,7 @@ pub struct Told<'a> {
 
 /// Turns a client's headers into those for the upstream.
 pub fn toward_upstream(headers: &mut HeaderMap, told: &Told<'_>) {
-    remove_hop_by_hop(headers);
+    remove_hop_by_hop(headers, |name| told.names.chooses(name));
     remove_reserved(headers, told.names, told.is_trusted);
     // Upstreams may read a token without checking it again, because here it was: one that only passes
     // because `auth` is in shadow would be believed.
@@ -177,7 +177,7 @@ pub fn framing_fault(headers: &HeaderMap) -> Option<&'static str> {
 
 /// Removes what an upstream said to the gateway alone, and makes the route's edits.
 pub fn toward_client(headers: &mut HeaderMap, edits: &Filled<'_>) {
-    remove_hop_by_hop(headers);
+    remove_hop_by_hop(headers, |_| false);
     for name in &edits.edits.remove {
         headers.remove(name);
     }
@@ -195,8 +195,12 @@ pub fn scheme(headers: &HeaderMap, is_trusted: bool) -> &'static str {
 
 /// The same for trailers, which may carry nothing but the client's own fields.
 pub fn clean_trailers(trailers: &mut HeaderMap, names: &Names, removed: &[HeaderName]) {
-    remove_hop_by_hop(trailers);
+    remove_hop_by_hop(trailers, |_| false);
     remove_reserved(trailers, names, false);
+    // The route was chosen before they came.
+    while let Some(name) = trailers.keys().find(|name| names.chooses(name)).cloned() {
+        trailers.remove(name);
+    }
     for name in removed {
         remove_spellings(trailers, name);
     }
@@ -210,7 +214,8 @@ pub fn clean_trailers(trailers: &mut HeaderMap, names: &Names, removed: &[Header
     }
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
+/// `is_kept` says what the gateway has gone by itself, and is sent on in any case.
+fn remove_hop_by_hop(headers: &mut HeaderMap, is_kept: impl Fn(&HeaderName) -> bool) {
     if headers.contains_key(header::CONNECTION) {
         // Every line counts, not only the first.
         let nominated: Vec<HeaderName> = headers
@@ -221,7 +226,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
             // These say what the message is; without them it would be another message.
             .filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH)
             // The gateway has gone by these already, where they are to be believed.
-            .filter(|name| !PROXY.contains(&name.as_str()))
+            .filter(|name| !PROXY.contains(&name.as_str()) && !is_kept(name))
             .collect();
         for name in nominated {
             headers.remove(name);

@@ -191,11 +191,14 @@ fn remembered<T: Clone + AsRef<[u8]>>(
     memory.get(key).filter(|known| now < known.until)
 }
 
-/// All that decides what the answer is. No host has a space in it.
+/// All that decides what the answer is. No host has a space in it, and every target begins with a slash.
 fn key(question: &Question<'_>) -> Box<str> {
-    let host = question.host.map_or(&b""[..], HeaderValue::as_bytes);
-    let host = String::from_utf8_lossy(host);
-    format!("{} {host} {}", question.upstream, question.target).into()
+    let (upstream, target) = (question.upstream, question.target);
+    match question.host.map(HeaderValue::as_bytes) {
+        Some(host) => format!("{upstream} @{} {target}", String::from_utf8_lossy(host)),
+        None => format!("{upstream} {target}"),
+    }
+    .into()
 }
 
 async fn fetch(

@@ -28,6 +28,9 @@ pub struct Names {
     /// Where clients put their API keys, and what the file sets on some route; sorted, since each header of
     /// each request is looked for.
     own: Vec<HeaderName>,
+    /// What routes and rules go by, sorted in the same way. Clients may send it, in this spelling alone: an
+    /// upstream that reads another as the same would get what no route was chosen by.
+    choosing: Vec<HeaderName>,
 }
 
 impl Names {
@@ -44,21 +47,36 @@ impl Names {
             .collect();
         // A credential for the gateway, which no backend is to see.
         own.push(config.auth.api_keys.header.clone());
-        Names::sorted(own)
-    }
-
-    fn sorted(mut own: Vec<HeaderName>) -> Names {
-        own.sort_unstable_by(by_name);
-        own.dedup_by(|a, b| by_name(a, b).is_eq());
-        Names { own }
+        Names {
+            own: sorted(own),
+            choosing: sorted(config.headers_asked().cloned().collect()),
+        }
     }
 
     fn has(&self, name: &[u8]) -> bool {
-        let found = self
-            .own
-            .binary_search_by(|own| order(own.as_str().as_bytes(), name));
-        found.is_ok()
+        find(&self.own, name).is_some()
     }
+
+    /// Whether it is another spelling of what a route or a rule goes by.
+    fn is_alike(&self, name: &[u8]) -> bool {
+        find(&self.choosing, name).is_some_and(|known| known.as_str().as_bytes() != name)
+    }
+
+    /// Whether a route or a rule goes by it, in whatever spelling.
+    pub(super) fn chooses(&self, name: &HeaderName) -> bool {
+        find(&self.choosing, name.as_str().as_bytes()).is_some()
+    }
+}
+
+fn sorted(mut names: Vec<HeaderName>) -> Vec<HeaderName> {
+    names.sort_unstable_by(by_name);
+    names.dedup_by(|a, b| by_name(a, b).is_eq());
+    names
+}
+
+fn find<'n>(sorted: &'n [HeaderName], name: &[u8]) -> Option<&'n HeaderName> {
+    let found = sorted.binary_search_by(|known| order(known.as_str().as_bytes(), name));
+    sorted.get(found.ok()?)
 }
 
 fn by_name(one: &HeaderName, other: &HeaderName) -> Ordering {
@@ -72,11 +90,11 @@ pub fn reserved(name: &HeaderName, names: &Names) -> Option<Reserved> {
     if is_odd(name) && FRAMING.iter().any(is_one) {
         return Some(Reserved::Always);
     }
-    if names.has(name) {
+    if names.has(name) || names.is_alike(name) {
         return Some(Reserved::Always);
     }
     // Nearly every header of an ordinary request ends here.
-    if !matches!(name.first(), Some(b'x' | b'r' | b'f' | b'm' | b'p')) {
+    if !begins_as_one(name) {
         return None;
     }
     let is = |list: &[&str]| list.iter().any(is_one);
@@ -93,6 +111,17 @@ pub fn reserved(name: &HeaderName, names: &Names) -> Option<Reserved> {
     }
 }
 
+/// Whether some name of the lists begins in that way.
+fn begins_as_one(name: &[u8]) -> bool {
+    matches!(
+        name,
+        [b'x' | b'r' | b'f' | b'm' | b'p', ..]
+            | [b'c', b'f' | b'l', ..]
+            | [b's', b's', ..]
+            | [b't', b'r', ..]
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,7 +129,11 @@ mod tests {
 
     fn of(name: &str) -> Option<Reserved> {
         let own = ["app-key", "acme_org-id", "acme-org_id", "x", "zz-a", "b_a"];
-        let names = Names::sorted(own.map(HeaderName::from_static).into());
+        let choosing = ["x-beta", "x_odd"];
+        let names = Names {
+            own: sorted(own.map(HeaderName::from_static).into()),
+            choosing: sorted(choosing.map(HeaderName::from_static).into()),
+        };
         reserved(&HeaderName::from_bytes(name.as_bytes()).unwrap(), &names)
     }
 
@@ -114,6 +147,16 @@ mod tests {
         }
         for other in ["acme-org", "acme-org-if", "y", "zz-b", "a-a", "ba"] {
             assert_eq!(of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_routes_go_by_has_one_spelling() {
+        for spelling in ["X-Beta", "x-beta", "X_Odd"] {
+            assert_eq!(of(spelling), None, "{spelling}");
+        }
+        for spelling in ["X_Beta", "x.beta", "X-Odd", "x~odd"] {
+            assert_eq!(of(spelling), Some(Reserved::Always), "{spelling}");
         }
     }
 

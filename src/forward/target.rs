@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::config::checked;
+use crate::config::{checked, is_own};
 
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often names are looked up again.
@@ -49,10 +49,19 @@ impl Target {
         self.host.parse::<IpAddr>().is_err()
     }
 
-    async fn look_up(&self) {
+    /// `own` are the gateway's addresses: a name that leads there would let the public in where
+    /// administration is served, or the gateway ask itself.
+    async fn look_up(&self, own: &[SocketAddr]) {
         match tokio::net::lookup_host((&*self.host, self.port)).await {
             Ok(found) => {
-                let found: Vec<SocketAddr> = found.collect();
+                let (own, found): (Vec<SocketAddr>, Vec<SocketAddr>) =
+                    found.partition(|found| own.iter().any(|own| is_own(*found, *own)));
+                if !own.is_empty() {
+                    tracing::error!(target = %self.name, ?own, "an upstream's name leads to this gateway itself, and is not used there");
+                    if found.is_empty() {
+                        self.addresses.store(Arc::default());
+                    }
+                }
                 // An empty answer is kept out like a failed one: the last good one serves on.
                 if !found.is_empty() && found != **self.addresses.load() {
                     self.addresses.store(Arc::new(found));
@@ -69,9 +78,19 @@ impl Target {
 #[derive(Default)]
 pub struct Directory {
     targets: Mutex<HashMap<(String, u16), Arc<Target>>>,
+    /// Where the gateway itself listens.
+    own: Vec<SocketAddr>,
 }
 
 impl Directory {
+    /// For a gateway that listens at `own`.
+    pub fn of(own: Vec<SocketAddr>) -> Self {
+        Directory {
+            own,
+            ..Directory::default()
+        }
+    }
+
     /// The targets of an upstream. Known ones are handed out again, so that their pools live on.
     pub fn targets(&self, upstream: &checked::Upstream) -> Vec<Arc<Target>> {
         let mut known = self.lock();
@@ -103,9 +122,10 @@ impl Directory {
         };
         let mut under_way = JoinSet::new();
         for target in named {
+            let own = self.own.clone();
             under_way.spawn(async move {
                 // Whoever waits for this also waits to reload or to start.
-                if timeout(LOOKUP_TIMEOUT, target.look_up()).await.is_err() {
+                if timeout(LOOKUP_TIMEOUT, target.look_up(&own)).await.is_err() {
                     tracing::warn!(target = %target.name, "looking up an upstream's name took too long");
                 }
             });
@@ -123,5 +143,31 @@ impl Directory {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, u16), Arc<Target>>> {
         self.targets.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_the_gateway_itself_is_not_used() {
+        let target = |port| checked::Target {
+            host: "localhost".to_owned(),
+            port,
+        };
+        let upstream = checked::Upstream {
+            name: "app".to_owned(),
+            targets: vec![target(9901), target(9902)],
+            connect_timeout: LOOKUP_TIMEOUT,
+            response_timeout: LOOKUP_TIMEOUT,
+            idle_timeout: LOOKUP_TIMEOUT,
+        };
+        let own = ["127.0.0.1:9901", "[::]:9901"].map(|own| own.parse().unwrap());
+        let directory = Directory::of(own.into());
+        let targets = directory.targets(&upstream);
+        directory.look_up().await;
+        assert!(targets[0].addresses().is_empty());
+        assert!(!targets[1].addresses().is_empty());
     }
 }

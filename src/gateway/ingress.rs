@@ -14,6 +14,7 @@ use crate::authn::Listener;
 use crate::config::Config;
 use crate::forward::{self, Handshake, Hop};
 use crate::request::{Code, Peer, Refusal};
+use crate::route::NO_PATH;
 
 /// A client's connection.
 pub struct Connection {
@@ -110,6 +111,11 @@ pub fn peer(
         .collect();
     let mut client = direct;
     let mut told = Ok(());
+    if hops.is_empty() && headers.contains_key("x-forwarded-for") {
+        // Whom the proxy meant by that is not known; it was hardly itself.
+        let detail = "X-Forwarded-For is empty.";
+        told = Err(Refusal::new(Code::BadRequest, detail));
+    }
     for hop in hops.iter().rev() {
         let Some(ip) = std::str::from_utf8(hop).ok().and_then(address) else {
             let detail = "X-Forwarded-For holds what is no address.";
@@ -175,8 +181,10 @@ pub fn inspect<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     }
     if let Some(authority) = request.uri().authority().cloned() {
         // What such a target would mean to a server is its own business (RFC 9110, section 7.4).
-        if !matches!(request.uri().scheme_str(), Some("http" | "https")) {
-            return Err(bad("The target's scheme is neither http nor https."));
+        match request.uri().scheme_str() {
+            Some("http" | "https") => {}
+            Some(_) => return Err(bad("The target's scheme is neither http nor https.")),
+            None => return Err(bad(NO_PATH)),
         }
         if request.headers().get_all(header::HOST).iter().count() > 1 {
             return Err(bad("There is more than one Host header."));
@@ -360,8 +368,11 @@ mod tests {
         assert_eq!(client(&config, "garbage, 1.2.3.4, 10.1.1.1"), "1.2.3.4");
         assert_eq!(client(&config, "[2001:db8::1]:443"), "2001:db8::1");
         for nothing in ["", " ", ",", " , "] {
-            assert_eq!(client(&config, nothing), "10.0.0.1");
+            assert_eq!(client(&config, nothing), "bad-request");
         }
+        let (own, told) = peer(&connection, &config, &HeaderMap::new());
+        assert_eq!(own.client.to_string(), "10.0.0.1");
+        assert!(told.is_ok());
         assert_eq!(client(&config, "1.2.3.4, 10.1.1.1, ,"), "1.2.3.4");
         for garbage in ["unknown", "1.2.3.4, garbage, 10.1.1.1", "1.2.3.4, 10.1"] {
             assert_eq!(client(&config, garbage), "bad-request", "{garbage}");

@@ -12,6 +12,9 @@ use super::matched::Matched;
 use super::readings::{self, Unreadable};
 use super::table::{Located, Table, Target};
 
+/// Of a target that is none: `*`, or a host alone (RFC 9112, section 3.2).
+pub const NO_PATH: &str = "The request's target has to be a path that begins with a slash.";
+
 /// Finds where a request goes.
 ///
 /// # Errors
@@ -37,10 +40,7 @@ pub fn find_announced(
 ) -> Result<Matched, Refusal> {
     let path = facts.head.uri.path().as_bytes();
     if path.first() != Some(&b'/') {
-        return Err(Refusal::new(
-            Code::BadRequest,
-            "The request's target has to be a path that begins with a slash.",
-        ));
+        return Err(Refusal::new(Code::BadRequest, NO_PATH));
     }
     let host = if table.hosts.is_empty() {
         Authority::UNASKED

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::client::{Connection, get, post};
-use crate::harness::gateway::{PASSWORD, Settings, access_token};
+use crate::harness::gateway::{PASSWORD, Settings, access_token, portcullis, run};
 use crate::harness::origin::Origin;
 
 #[test]
@@ -26,6 +26,48 @@ fn health_of_a_gateway_that_is_away_is_bad() {
     gateway.wait_for_exit();
 
     let output = gateway.cli(&["health"], "");
+    assert_eq!(output.code, 1, "{output:?}");
+}
+
+/// The gateway serves on by what it read before.
+#[test]
+fn a_file_that_is_half_written_says_nothing_of_health() {
+    let origin = Origin::start();
+    let mut gateway = Settings::new(&origin).start();
+    let whole = gateway.yaml();
+    let other = gateway.directory().join("half.yaml");
+    let file = other.to_str().unwrap().to_owned();
+    let health = |text: &str| {
+        std::fs::write(&other, text).unwrap();
+        run(
+            portcullis(gateway.directory()).args(["health", "-c", &file]),
+            "",
+        )
+    };
+    let cut = whole.find("\nroutes:").unwrap();
+    for text in [
+        format!("{whole}unknown: 1\n"),
+        format!("{}\nroutes:\n  - {{ na", &whole[..cut]),
+        format!("{whole}\"\n"),
+    ] {
+        let output = health(&text);
+        assert_eq!(output.code, 0, "{text}\n{output:?}");
+    }
+    let said = health(&format!("{whole}\"\n")).stderr;
+    assert!(said.contains("cannot be read as a whole"), "{said}");
+    assert!(said.contains(&gateway.admin.to_string()), "{said}");
+    // What is wrong with `admin` itself is said.
+    let output = health("version: 1\nadmin: { addr");
+    assert_eq!(output.code, 1, "{output:?}");
+    assert!(output.stderr.contains("half.yaml:2"), "{output:?}");
+
+    std::fs::write(&other, format!("{whole}\"\n")).unwrap();
+    gateway.signal("TERM");
+    gateway.wait_for_exit();
+    let output = run(
+        portcullis(gateway.directory()).args(["health", "-c", &file]),
+        "",
+    );
     assert_eq!(output.code, 1, "{output:?}");
 }
 

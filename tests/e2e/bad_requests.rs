@@ -306,3 +306,56 @@ fn errors_come_in_one_form_and_tell_nothing_of_the_inside() {
         assert_eq!(response.header("server"), None);
     }
 }
+
+#[test]
+fn a_target_is_a_path() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .top("cors: { origins: [\"https://app.test\"] }")
+        .routes("- { name: all, prefix: /, auth: none, upstream: app }")
+        .start();
+    let send = |line: &str, fields: &str| {
+        let mut client = gateway.connect();
+        client.send(format!(
+            "{line} HTTP/1.1\r\nHost: gateway.test\r\nConnection: close\r\n{fields}\r\n"
+        ));
+        client
+    };
+    let preflight = "Origin: https://app.test\r\nAccess-Control-Request-Method: GET\r\n";
+    for (line, fields) in [
+        ("OPTIONS *", ""),
+        ("OPTIONS *", preflight),
+        ("GET *", ""),
+        ("GET x", ""),
+        ("GET gateway.test:80", ""),
+        ("GET 1.2.3.4", ""),
+        ("GET http:x", ""),
+        ("GET mailto:a@b.test", ""),
+    ] {
+        let refused = send(line, fields).read_response();
+        let told = refused.expect_problem(400, "bad-request").json();
+        let detail = "The request's target has to be a path that begins with a slash.";
+        assert_eq!(told["detail"], detail, "{line}");
+    }
+    let refused = send("GET ftp://gateway.test/x", "").read_response();
+    refused.expect_problem(400, "bad-request");
+    // What is no target at all is no HTTP: the answer is bare.
+    for line in [
+        "GET ",
+        "GET  ",
+        "GET #x",
+        "GET ?x=1",
+        "GET */x",
+        "GET x/y",
+        "GET http://",
+        "GET http:///x",
+    ] {
+        let answer = send(line, "").read_until_closed();
+        assert_eq!(statuses(&answer), [400], "{line}");
+    }
+    assert_eq!(origin.requests().len(), 0);
+    let whole = send("GET http://gateway.test?x=1", "").read_response();
+    whole.expect(200);
+    assert_eq!(origin.only_request().target(), "/?x=1");
+    gateway.still_serves("/");
+}

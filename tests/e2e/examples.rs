@@ -115,3 +115,62 @@ fn the_blog_is_served_as_its_file_says() {
     assert_eq!(allowed, Some("https://blog.example.com"));
     gateway.send(&get("/metrics")).expect(404);
 }
+
+/// Its tokens are those of logins, with nothing in them but what accounts have.
+#[test]
+fn the_saas_is_served_to_those_who_sign_in() {
+    let origin = Origin::start();
+    let file = std::fs::read_to_string(folder().join("saas/gateway.yaml")).unwrap();
+    let billing = file.replace("http://127.0.0.1:8001", &origin.url());
+    assert_ne!(file, billing);
+    let gateway = Settings::new(&origin).whole(&billing).start();
+    let customer = |name: &str, tier: &str, roles: &str| {
+        gateway.user_add(name, &["--tier", tier]);
+        let set = gateway.cli(&["user", "set", name, "--roles", roles], "");
+        assert_eq!(set.code, 0, "{set:?}");
+        gateway.login(name)
+    };
+    let alice = customer("alice", "team", "member:acme");
+    let adam = customer("adam", "team", "member:acme,admin:acme");
+    let fred = customer("fred", "free", "member:acme");
+    let bob = customer("bob", "team", "member:globex,admin:globex");
+    let sue = gateway.user("sue", &["--superuser"]);
+    let nobody = gateway.user("nobody", &[]);
+    let (get, post) = ("GET", "POST");
+    for (who, method, path, status) in [
+        (&alice, get, "/orgs/acme/projects/1", 200),
+        (&fred, get, "/orgs/acme/projects/1", 200),
+        (&sue, get, "/orgs/acme/projects/1", 200),
+        (&bob, get, "/orgs/acme/projects/1", 403),
+        (&nobody, get, "/orgs/acme/projects/1", 403),
+        (&bob, get, "/orgs/globex/projects/1", 200),
+        (&alice, get, "/orgs/acme/reports/2026", 200),
+        (&fred, get, "/orgs/acme/reports/2026", 403),
+        (&adam, post, "/orgs/acme/members/dave", 200),
+        (&alice, post, "/orgs/acme/members/dave", 403),
+        (&bob, post, "/orgs/acme/members/dave", 403),
+        (&adam, get, "/orgs/acme/billing/invoices", 200),
+        (&alice, get, "/orgs/acme/billing/invoices", 403),
+        // Who belongs to `member:acme` does not belong to `acme`.
+        (&alice, get, "/orgs/member:acme/projects/1", 403),
+    ] {
+        let request = request(method, path)
+            .header("Content-Length", "0")
+            .header("X-Tenant", "forged")
+            .bearer(&who.access);
+        let response = gateway.send(&request);
+        assert_eq!(response.status, status, "{method} {path}: {response:?}");
+        if status == 200 {
+            let told = origin.last_request().header("x-tenant");
+            let tenant = path.split('/').nth(2);
+            assert_eq!(told.as_deref(), tenant, "{path}");
+        }
+    }
+    let billed = origin.requests();
+    let billed = billed.iter().map(|received| received.target());
+    assert!(
+        billed
+            .into_iter()
+            .any(|to| to == "/v2/accounts/acme/billing/invoices")
+    );
+}

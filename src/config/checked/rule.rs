@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 
 use http::HeaderName;
 
-use super::super::cel::Expression;
+use super::super::cel::{Expression, Variable};
 use super::{LookUp, Rate};
 
 /// All that is set must hold.
@@ -32,14 +32,18 @@ pub struct Rule {
 impl Rule {
     /// Whether an answer depends on this claim of the caller's.
     pub fn names_claim(&self, name: &str) -> bool {
-        let mut of_cel = self.cel.iter().flat_map(Expression::variables);
+        self.claims_asked().any(|asked| asked == name)
+    }
+
+    /// The claims of the caller on which an answer depends, each by its name or the way to it.
+    pub fn claims_asked(&self) -> impl Iterator<Item = &str> {
+        let of_cel = self.cel.iter().flat_map(Expression::variables);
         let of_owner = self.owner.iter().map(|owner| &owner.equals);
         let of_look_up = self.look_up.iter().map(|look_up| &look_up.equals);
-        of_cel.any(|variable| variable.claim() == Some(name))
-            || self.claims.iter().any(|claim| claim.name == name)
-            || of_owner
-                .chain(of_look_up)
-                .any(|field| field.claim() == name)
+        let fields = of_owner.chain(of_look_up).map(OwnerField::claim);
+        let claims = self.claims.iter().map(|claim| claim.name.as_str());
+        let of_cel = of_cel.filter_map(Variable::claim);
+        claims.chain(fields).chain(of_cel)
     }
 }
 

@@ -10,8 +10,8 @@ use super::super::decode::{At, Field};
 use super::super::diagnose::{Findings, shown};
 use super::super::raw::RawCors;
 use super::super::source::Span;
+use super::methods;
 use super::rewrite::is_authority;
-use super::route;
 
 const DEFAULT_MAX_AGE: Duration = Duration::from_secs(600);
 /// What a page needs for a bearer token and a body in JSON.
@@ -21,7 +21,7 @@ const DEFAULT_HEADERS: [HeaderName; 2] = [http::header::AUTHORIZATION, http::hea
 pub fn cors(raw: &Field<RawCors>, findings: &mut Findings) -> Option<Arc<Cors>> {
     let raw = raw.get()?;
     let credentials = raw.credentials.copied().unwrap_or(false);
-    let methods = route::methods(&raw.methods, findings).unwrap_or_default();
+    let methods = methods::methods(&raw.methods, findings).unwrap_or_default();
     let headers = match raw.headers.get() {
         Some(list) => names(list, findings),
         None => DEFAULT_HEADERS.to_vec(),

@@ -220,7 +220,10 @@ fn refusal(
         return Some(("is where assertions are", "`identity.assertion` sets it"));
     }
     if field_names::PROXY.contains(&name) {
-        return Some(("is the gateway's own word", "it is always set"));
+        return Some((
+            "is the gateway's own word",
+            "nobody else says it but trusted proxies",
+        ));
     }
     if of == Of::Identity && field_names::is_of_message(name) {
         let hint = "name a header that nothing else uses, such as `X-Org`";

@@ -7,7 +7,7 @@ use super::super::checked::{AuthMode, Concurrency, Limit, LimitKey, Rate};
 use super::super::decode::{At, Field};
 use super::super::diagnose::{Findings, shown};
 use super::super::raw::{RawConcurrency, RawLimit};
-use super::route::Names;
+use super::names::Names;
 use super::{check_name, claim, quota};
 
 pub fn limits(

@@ -1,10 +1,14 @@
 //! The headers by which a route is chosen.
 
+use std::collections::HashMap;
+
 use http::{HeaderName, HeaderValue};
 
-use super::super::checked::RouteHeader;
+use super::super::checked::{Route, RouteHeader};
 use super::super::decode::{At, Field, Named};
 use super::super::diagnose::{Findings, shown};
+use super::super::field_names::folded;
+use super::super::source::Span;
 use super::headers::Taken;
 
 /// By their names; `None` when one of them is unusable, so that nothing can be said about what the route matches.
@@ -46,6 +50,26 @@ pub fn headers(
     }
     all.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
     (all.len() == entries.len()).then_some(all)
+}
+
+/// Reports routes that go by two spellings of what is one header to many servers: whichever of them a client
+/// sends, an upstream may take it for the other. `spans` are the places of the patterns.
+pub fn refuse_alike(routes: &[Route], spans: &[Span], findings: &mut Findings) {
+    let mut known: HashMap<String, &HeaderName> = HashMap::new();
+    for (route, span) in routes.iter().zip(spans) {
+        let alike = route.headers_asked().find_map(|name| {
+            let first = *known.entry(folded(name.as_str())).or_insert(name);
+            (first != name).then_some((first, name))
+        });
+        if let Some((first, name)) = alike {
+            let message = format!(
+                "`{name}`, by which this route goes, and `{first}` are one header to many servers"
+            );
+            findings
+                .error(*span, message)
+                .hint("write one of them everywhere");
+        }
+    }
 }
 
 fn header_name(name: &At<String>, taken: &Taken, findings: &mut Findings) -> Option<HeaderName> {

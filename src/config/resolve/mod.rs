@@ -13,6 +13,8 @@ mod headers;
 mod limit;
 mod lockout;
 mod match_headers;
+mod methods;
+mod names;
 mod owner;
 pub(super) mod pattern;
 mod quota;
@@ -29,9 +31,11 @@ mod ties;
 mod unused_tiers;
 mod upstream;
 mod users;
+mod vouched;
 
+pub use methods::METHODS;
 pub use quota::rate;
-pub use route::{METHODS, route_span};
+pub use route::route_span;
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -63,7 +67,7 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     let tiers = quota::tiers(&raw.tiers, findings);
     let upstreams = upstream::upstreams(&raw.upstreams, findings);
     let cors = cors::cors(&raw.cors, findings);
-    let names = route::Names::new(raw, &tiers, cors.clone());
+    let names = names::Names::new(raw, &tiers, cors.clone());
     let routes = route::routes(&raw.routes, &names, findings);
     upstream::warn_of_unused(&raw.upstreams, &raw.routes, findings);
     let listen = listen(&raw.listen, findings);

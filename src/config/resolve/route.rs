@@ -1,162 +1,20 @@
 //! Routes: their patterns, rules, limits and the names they refer to.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 
-use http::Method;
-
-use super::super::cel::Expression;
-use super::super::checked::{AuthMode, Cors, HostPattern, PathOptions, Pattern, Route, Tier};
+use super::super::checked::{AuthMode, HostPattern, PathOptions, Pattern, Route};
 use super::super::decode::{At, AtLeastOne, Field};
-use super::super::diagnose::{Findings, nearest, one_of, shown};
+use super::super::diagnose::{Findings, shown};
 use super::super::raw::{RawConfig, RawRoute};
 use super::super::source::Span;
+use super::methods::methods;
+use super::names::Names;
 use super::{
     address, check_name, cors, headers, limit, match_headers, pattern, positive, rewrite, rule,
     shadow, ties,
 };
 
 const DEFAULT_MAX_BODY: u64 = 10 * 1024 * 1024;
-
-/// The methods of the IANA registry that a backend may serve, and `PURGE`, which caches use.
-pub const METHODS: &[&str] = &[
-    "GET",
-    "HEAD",
-    "POST",
-    "PUT",
-    "PATCH",
-    "DELETE",
-    "OPTIONS",
-    "ACL",
-    "BASELINE-CONTROL",
-    "BIND",
-    "CHECKIN",
-    "CHECKOUT",
-    "COPY",
-    "LABEL",
-    "LINK",
-    "LOCK",
-    "MERGE",
-    "MKACTIVITY",
-    "MKCALENDAR",
-    "MKCOL",
-    "MKREDIRECTREF",
-    "MKWORKSPACE",
-    "MOVE",
-    "ORDERPATCH",
-    "PROPFIND",
-    "PROPPATCH",
-    "PURGE",
-    "QUERY",
-    "REBIND",
-    "REPORT",
-    "SEARCH",
-    "UNBIND",
-    "UNCHECKOUT",
-    "UNLINK",
-    "UNLOCK",
-    "UPDATE",
-    "UPDATEREDIRECTREF",
-    "VERSION-CONTROL",
-];
-
-/// What routes may refer to.
-pub struct Names<'a> {
-    tiers: &'a BTreeMap<String, Tier>,
-    /// False when the tiers could not be read, so that none can be said to be missing.
-    tiers_are_known: bool,
-    /// In the order of the file; `None` when they could not be read.
-    upstreams: Option<Vec<&'a str>>,
-    upstream_index: HashMap<&'a str, usize>,
-    pub headers: headers::Taken,
-    /// Of routes that say nothing of it.
-    cors: Option<Arc<Cors>>,
-    /// Some route asks for paths to be read without regard to case.
-    folds: bool,
-    /// Those read so far, by what they say and the parameters that they may: many routes have the same.
-    expressions: RefCell<HashMap<ExpressionKey, Expression>>,
-}
-
-type ExpressionKey = (String, Option<Vec<String>>);
-
-impl<'a> Names<'a> {
-    /// `tiers` are the resolved ones.
-    pub fn new(
-        raw: &'a RawConfig,
-        tiers: &'a BTreeMap<String, Tier>,
-        cors: Option<Arc<Cors>>,
-    ) -> Names<'a> {
-        let upstreams = raw.upstreams.get().map(|u| u.names().collect::<Vec<_>>());
-        let places = upstreams.iter().flatten().enumerate();
-        Names {
-            tiers,
-            tiers_are_known: !matches!(raw.tiers, Field::Invalid),
-            upstream_index: places.map(|(i, name)| (*name, i)).collect(),
-            upstreams,
-            headers: headers::Taken::of(raw),
-            cors,
-            folds: raw.routes.get().is_some_and(|routes| {
-                let options = routes.0.iter().map(|at| path_options(&at.value));
-                options.into_iter().any(|options| options.case_insensitive)
-            }),
-            expressions: RefCell::default(),
-        }
-    }
-
-    /// # Errors
-    /// Everything that is wrong with the expression.
-    pub fn expression(
-        &self,
-        source: &str,
-        parameters: Option<&[&str]>,
-    ) -> Result<Expression, Vec<pattern::Fault>> {
-        let owned = parameters.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
-        let key = (source.to_owned(), owned);
-        if let Some(known) = self.expressions.borrow().get(&key) {
-            return Ok(known.clone());
-        }
-        let expression = Expression::compile(source, parameters)?;
-        let mut expressions = self.expressions.borrow_mut();
-        Ok(expressions.entry(key).or_insert(expression).clone())
-    }
-
-    /// The tier of a name; reports when the file declares none.
-    pub fn tier(&self, name: &At<String>, findings: &mut Findings) -> Option<&Tier> {
-        let tier = self.tiers.get(&name.value);
-        if tier.is_none() && self.tiers_are_known {
-            let known = self.tiers.keys().map(String::as_str);
-            unknown("tier", name, known, findings);
-        }
-        tier
-    }
-
-    fn upstream(&self, name: &At<String>, findings: &mut Findings) -> usize {
-        let index = self.upstream_index.get(name.value.as_str());
-        if let (None, Some(known)) = (index, &self.upstreams) {
-            unknown("upstream", name, known.iter().copied(), findings);
-        }
-        index.copied().unwrap_or(0)
-    }
-}
-
-fn unknown<'a>(
-    what: &str,
-    name: &At<String>,
-    known: impl Iterator<Item = &'a str>,
-    findings: &mut Findings,
-) {
-    // Distances to more names than this take longer than the hint is worth.
-    let known: Vec<&str> = known.take(500).collect();
-    let near = nearest(&name.value, known.iter().copied());
-    let message = format!("the {what} {} is not declared", shown(&name.value));
-    let finding = findings.error(name.span, message);
-    match near {
-        Some(near) => finding.hint(format!("did you mean `{near}`?")),
-        None if known.is_empty() => {}
-        None => finding.hint(format!("declared: {}", one_of(known.into_iter().take(12)))),
-    }
-}
 
 pub fn routes(
     raw: &Field<AtLeastOne<RawRoute>>,
@@ -184,6 +42,7 @@ pub fn routes(
         }
     }
     ties::refuse(&all, &spans, findings);
+    match_headers::refuse_alike(&all, &spans, findings);
     all
 }
 
@@ -314,7 +173,7 @@ fn pattern(
     }
 }
 
-fn path_options(raw: &RawRoute) -> PathOptions {
+pub(super) fn path_options(raw: &RawRoute) -> PathOptions {
     let Some(raw) = raw.path_options.get() else {
         return PathOptions::default();
     };
@@ -344,40 +203,6 @@ pub fn report(text: &At<String>, fault: pattern::Fault, findings: &mut Findings)
     if !fault.hint.is_empty() {
         finding.hint(fault.hint);
     }
-}
-
-pub fn methods(raw: &Field<AtLeastOne<String>>, findings: &mut Findings) -> Option<Vec<Method>> {
-    let list = match raw {
-        Field::Absent => return Some(Vec::new()),
-        Field::Invalid => return None,
-        Field::Given(list) => &list.value.0,
-    };
-    let mut all = Vec::new();
-    for at in list {
-        let text = at.value.as_str();
-        let upper = text.to_ascii_uppercase();
-        let known = METHODS.contains(&text);
-        match Method::from_bytes(text.as_bytes()) {
-            Ok(method) if known && all.contains(&method) => {
-                findings.error(at.span, format!("{} stands here twice", shown(text)));
-            }
-            Ok(method) if known => all.push(method),
-            _ => {
-                let message = format!("{} is no method that a route can have", shown(text));
-                let finding = findings.error(at.span, message);
-                if matches!(upper.as_str(), "*" | "ANY" | "ALL") {
-                    finding.hint("remove the key: without it every method is admitted");
-                } else if matches!(upper.as_str(), "CONNECT" | "TRACE") {
-                    finding.hint(format!("the gateway refuses {upper} on every route"));
-                } else if let Some(near) = nearest(&upper, METHODS.iter().copied()) {
-                    finding.hint(format!("did you mean `{near}`?"));
-                } else {
-                    finding.hint("without the key `methods` every method is admitted");
-                }
-            }
-        }
-    }
-    (all.len() == list.len()).then_some(all)
 }
 
 fn hosts(raw: &Field<AtLeastOne<String>>, findings: &mut Findings) -> Option<Vec<HostPattern>> {

@@ -6,10 +6,11 @@ use super::super::decode::{At, AtLeastOne, Field};
 use super::super::diagnose::{Findings, shown};
 use super::super::raw::RawRule;
 use super::claim::claims;
+use super::names::Names;
 use super::owner;
 use super::pattern::Fault;
-use super::route::{Names, report};
-use super::spelling;
+use super::route::report;
+use super::{spelling, vouched};
 
 /// `pattern` is the route's, when it could be read: owners name its parameters.
 pub fn rule(
@@ -72,7 +73,7 @@ pub fn rule(
         spelling::warn(text, expression, options, findings);
     }
     let values = |list: Vec<&At<String>>| list.into_iter().map(|at| at.value.clone()).collect();
-    Rule {
+    let rule = Rule {
         superuser: raw.superuser.copied(),
         owner,
         look_up,
@@ -82,7 +83,9 @@ pub fn rule(
         scopes: values(scopes),
         claims: claims(&raw.claims, findings),
         cel: cel.map(|(_, expression)| expression),
-    }
+    };
+    vouched::warn(&rule, at.span, names.changes_itself, findings);
+    rule
 }
 
 fn cel(

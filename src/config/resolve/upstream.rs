@@ -1,7 +1,7 @@
 //! Upstreams and their targets.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::Uri;
@@ -9,6 +9,7 @@ use http::Uri;
 use super::super::checked::{Admin, Listen, Target, Upstream};
 use super::super::decode::{At, AtLeastOne, Field, Named};
 use super::super::diagnose::{Findings, shown};
+use super::super::own::{address_of, is_own};
 use super::super::raw::{RawRoute, RawUpstream};
 use super::{check_name, positive};
 
@@ -130,9 +131,10 @@ pub fn refuse_loops(
         let Ok(target) = target(&at.value) else {
             continue;
         };
-        let is_own = |address: SocketAddr| {
-            address.port() == target.port && is_at(&target.host, address.ip().to_canonical())
+        let Some(ip) = address_of(&target.host) else {
+            continue;
         };
+        let is_own = |own| is_own(SocketAddr::new(ip, target.port), own);
         let what = if listen.iter().any(|listen| is_own(listen.address)) {
             "listens"
         } else if admin.address.is_some_and(is_own) {
@@ -145,25 +147,6 @@ pub fn refuse_loops(
             .error(at.span, message)
             .hint("a target is the address of the backend");
     }
-}
-
-/// Whether the host is one for which the gateway certainly answers where it listens.
-fn is_at(host: &str, listens_at: IpAddr) -> bool {
-    let ip = match host {
-        "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        _ => host.parse().ok().map(|ip: IpAddr| ip.to_canonical()),
-    };
-    let Some(ip) = ip else {
-        return false;
-    };
-    // Listening at `::` takes IPv4 as well.
-    let takes_any = listens_at.is_unspecified() && (listens_at.is_ipv6() || ip.is_ipv4());
-    // Who connects to no address in particular gets to this machine.
-    let is_here = ip.is_loopback() || ip.is_unspecified();
-    let is_same_family = ip.is_ipv4() == listens_at.is_ipv4();
-    ip == listens_at
-        || (takes_any && is_here)
-        || (is_same_family && ip.is_unspecified() && listens_at.is_loopback())
 }
 
 pub fn warn_of_unused(

@@ -214,7 +214,7 @@ fn an_answer_is_read_once_for_each_field() {
             assert!(scene.ask(0, "/posts/7", field).await.is_ok());
         }
         // Whoever reads it again finds another one.
-        let key = "0  /posts/7";
+        let key = "0 /posts/7";
         let mut known = scene.look_ups.answers.get(key).unwrap();
         known.answer = Ok(Bytes::from_static(b"{}"));
         scene.look_ups.answers.insert(key.into(), known);

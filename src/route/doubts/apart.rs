@@ -2,8 +2,8 @@
 //! an earlier regex overlaps.
 
 use super::examples::{self, Example};
-use super::guard::Guard;
-use super::{Judge, Said, is_looser, methods};
+use super::guard::{Guard, is_looser};
+use super::{Judge, Said, methods};
 use crate::config::checked::{Case, Pattern, Route};
 
 impl Judge<'_> {
@@ -14,31 +14,38 @@ impl Judge<'_> {
         route: &Route,
         example: &Example,
     ) -> Option<Said> {
-        let elsewhere = Example {
-            host: String::new(),
+        let at = |host: &str| Example {
+            host: host.to_owned(),
             ..example.clone()
         };
-        let bare = Example {
-            headers: http::HeaderMap::new(),
-            ..example.clone()
-        };
-        let choices = [
-            (!route.hosts.is_empty(), "for another host", elsewhere),
-            (!route.headers.is_empty(), "without its headers", bare),
-        ];
-        let mut choices = choices.into_iter().filter(|(is_made, ..)| *is_made);
-        choices.find_map(|(_, words, example)| {
+        let mut choices: Vec<(String, Example)> = Vec::new();
+        if !route.hosts.is_empty() {
+            choices.push(("for another host".to_owned(), at("")));
+            let others = self.hosts.iter();
+            let others = others.filter(|host| !examples::hosts(route).contains(host));
+            choices.extend(others.map(|host| (format!("for `{host}`"), at(host))));
+        }
+        if !route.headers.is_empty() {
+            let bare = Example {
+                headers: http::HeaderMap::new(),
+                ..example.clone()
+            };
+            choices.push(("without its headers".to_owned(), bare));
+        }
+        choices.into_iter().find_map(|(words, example)| {
             let mut takers = methods(route)
                 .iter()
                 .filter_map(|method| self.find(&example, method))
                 .filter(|taker| *taker != index)
                 .filter_map(|taker| self.routes.get(taker));
-            // Of the same pattern it is what the file says of other hosts, and of another upstream it is
-            // another site.
+            // Of the same pattern it is what the file says of the other hosts or requests that it names, and of
+            // another backend it is another site.
+            let is_said = |taker: &Route| {
+                let is_for_all = taker.hosts.is_empty() && !route.hosts.is_empty();
+                taker.pattern == route.pattern && !is_for_all
+            };
             let looser = takers.find(|taker| {
-                is_looser(taker, route)
-                    && taker.pattern != route.pattern
-                    && taker.upstream == route.upstream
+                is_looser(taker, route) && !is_said(taker) && self.have_one_backend(taker, route)
             })?;
             Some((
                 format!(

@@ -4,7 +4,7 @@ use http::{HeaderMap, Method};
 
 use super::super::hosts::Authority;
 use super::super::table::Target;
-use crate::config::checked::{Pattern, Route, Segment};
+use crate::config::checked::{HostPattern, Pattern, Route, Segment};
 
 /// So many paths stand for those of a pattern.
 pub(super) const CHOICES: usize = 16;
@@ -39,13 +39,10 @@ pub(super) fn of(route: &Route) -> impl Iterator<Item = Example> {
         .iter()
         .map(|header| (header.name.clone(), header.value.clone()))
         .collect();
-    let hosts: Vec<String> = match route.hosts.as_slice() {
+    let hosts = match hosts(route) {
         // No pattern is for the host of a request that names none.
-        [] => vec![String::new()],
-        patterns => patterns
-            .iter()
-            .map(|pattern| pattern.to_string().replacen('*', FILLERS[0], 1))
-            .collect(),
+        none if none.is_empty() => vec![String::new()],
+        hosts => hosts,
     };
     let choices = (0..CHOICES).filter_map(|choice| path(&route.pattern, choice));
     choices.flat_map(move |path| {
@@ -57,6 +54,15 @@ pub(super) fn of(route: &Route) -> impl Iterator<Item = Example> {
         });
         examples.collect::<Vec<_>>()
     })
+}
+
+/// One for each host that it names.
+pub(super) fn hosts(route: &Route) -> Vec<String> {
+    route.hosts.iter().map(host).collect()
+}
+
+pub(super) fn host(pattern: &HostPattern) -> String {
+    pattern.to_string().replacen('*', FILLERS[0], 1)
 }
 
 fn path(pattern: &Pattern, choice: usize) -> Option<String> {

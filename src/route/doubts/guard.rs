@@ -1,11 +1,16 @@
 //! How much a route asks of its callers.
 
+use http::Method;
+
+use super::SAFE;
 use crate::config::checked::{AuthMode, Route};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Guard {
     /// Nothing: `none`, `optional` without rules, or all in shadow.
     None,
+    /// To be in one of some networks, and no more.
+    Network,
     /// To be somebody.
     Identity,
     /// To be somebody whom `allow` lets through.
@@ -14,11 +19,15 @@ pub(super) enum Guard {
 
 impl Guard {
     pub(super) fn of(route: &Route) -> Guard {
-        // What is in shadow asks nothing of anybody.
+        // What is in shadow asks nothing of anybody; `ip` never is.
         let has_no_rules = route.allow.is_empty() || route.shadow.allow;
+        let open = match names_networks(route) {
+            true => Guard::Network,
+            false => Guard::None,
+        };
         match (route.auth, has_no_rules) {
-            (AuthMode::None, _) | (AuthMode::Optional, true) => Guard::None,
-            (AuthMode::Required, true) if route.shadow.auth => Guard::None,
+            (AuthMode::None, _) | (AuthMode::Optional, true) => open,
+            (AuthMode::Required, true) if route.shadow.auth => open,
             (AuthMode::Required, true) => Guard::Identity,
             (AuthMode::Optional | AuthMode::Required, false) => Guard::Rules,
         }
@@ -28,8 +37,33 @@ impl Guard {
     pub(super) fn words(self) -> &'static str {
         match self {
             Guard::None => "which anybody may use",
+            Guard::Network => "which anybody may use from some networks",
             Guard::Identity => "which anybody may use who is signed in",
             Guard::Rules => "which has rules of its own",
         }
+    }
+}
+
+/// Whether a route is for some networks alone; one that keeps some out is for everybody else.
+fn names_networks(route: &Route) -> bool {
+    !route.ip.allow.is_empty()
+}
+
+/// Whether a route lets through whom another that comes before it would not, and nobody can have meant it.
+///
+/// Callers without identity, or from anywhere: always. Callers whom `allow` would refuse, or from anywhere who
+/// are signed in: where the other is about reading at most, or all methods. A route that names methods that write, with
+/// a rule for them, stands before a general one on purpose, as in "change your own posts, read everybody's".
+pub(super) fn is_looser(looser: &Route, guarded: &Route) -> bool {
+    let is_safe = |method: &Method| SAFE.contains(method);
+    let names_writing = !guarded.methods.iter().all(is_safe);
+    match (Guard::of(guarded), Guard::of(looser)) {
+        (Guard::None, _) => false,
+        (_, Guard::None) => true,
+        (Guard::Rules, Guard::Identity) => !names_writing,
+        (Guard::Identity, Guard::Identity) => {
+            names_networks(guarded) && !names_networks(looser) && !names_writing
+        }
+        _ => false,
     }
 }

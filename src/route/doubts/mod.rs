@@ -6,9 +6,11 @@
 //! take long is left, and that is told.
 
 mod apart;
+mod backends;
 mod examples;
 mod guard;
 mod rewrites;
+mod spellings;
 #[cfg(test)]
 mod tests;
 
@@ -20,18 +22,23 @@ use http::Method;
 use super::find;
 use super::matched::Destination;
 use super::table::{Located, Table};
-use crate::config::checked::{Pattern, Route, Segment, TrailingSlash};
+use crate::config::checked::{Pattern, Route, Segment};
 use crate::config::{Config, Doubt};
 use examples::Example;
-use guard::Guard;
+use guard::{Guard, is_looser};
 use rewrites::Guarded;
 
 /// Methods that change something: it matters where one of them gets past a guard.
 const UNSAFE: [Method; 4] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 const SAFE: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
 
+/// Stands for the methods that no file names and servers have all the same.
+const OTHER: &str = "PROPFIND";
+
 /// So many names are told of.
 const MOST_NAMES: usize = 3;
+/// So many hosts of other routes are tried for each that names its own.
+const MOST_HOSTS: usize = 8;
 /// Regexes that are tried, and guarded routes that rewrites are held against, in about a second.
 const MOST_TRIES: usize = 1_000_000;
 
@@ -67,8 +74,12 @@ type Said = (String, String);
 struct Judge<'c> {
     table: Table,
     routes: &'c [Route],
-    /// Of each upstream.
+    /// Of each upstream the first that is the same backend.
+    backends: Vec<usize>,
+    /// Of each backend.
     guarded: HashMap<usize, Guarded>,
+    /// Some that routes name.
+    hosts: Vec<String>,
     /// How many regexes stand behind the same segments.
     regexes: HashMap<String, usize>,
     tries: Cell<usize>,
@@ -85,10 +96,20 @@ impl<'c> Judge<'c> {
                 *regexes.entry(place).or_default() += 1;
             }
         }
+        let backends = backends::backends(&config.upstreams);
+        let mut hosts: Vec<String> = Vec::new();
+        for pattern in config.routes.iter().flat_map(|route| &route.hosts) {
+            let host = examples::host(pattern);
+            if hosts.len() < MOST_HOSTS && !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
         Judge {
             table: Table::build(config, &[]),
             routes: &config.routes,
-            guarded: rewrites::guarded(&config.routes),
+            guarded: rewrites::guarded(&config.routes, &backends),
+            backends,
+            hosts,
             regexes,
             tries: Cell::new(0),
             most_tries,
@@ -110,7 +131,8 @@ impl Judge<'_> {
             self.public_below_guard(route, &others),
             self.method_past_guard(route, &others),
             self.choice_past_guard(index, route, &example),
-            self.slash_past_guard(index, route, example),
+            self.slash_past_guard(index, route, example.clone()),
+            self.beginning_past_guard(route, example),
             self.regex_past_guard(index, route),
             self.rewrite_past_guard(index, route),
         ];
@@ -176,6 +198,11 @@ impl Judge<'_> {
         }
     }
 
+    /// Whether two routes go to one backend, by whatever names of upstreams.
+    fn have_one_backend(&self, a: &Route, b: &Route) -> bool {
+        self.backends.get(a.upstream) == self.backends.get(b.upstream)
+    }
+
     fn is_spent(&self) -> bool {
         self.tries.get() > self.most_tries
     }
@@ -213,17 +240,21 @@ impl Judge<'_> {
             return None;
         }
         let is_above = |other: &&&Route| {
-            Guard::of(other) >= Guard::Identity
+            Guard::of(other) > Guard::None
                 && covers_what_is_below(&other.pattern)
                 && methods(route).iter().any(|method| other.admits(method))
         };
         let above = others.iter().find(is_above)?;
+        let hint = match Guard::of(above) {
+            Guard::Network => "if that is not meant, give it the same `ip`",
+            _ => "if that is not meant, write `auth: required`",
+        };
         Some((
             format!(
                 "the route `{}` is public, below what `{}` guards",
                 route.name, above.name
             ),
-            "if that is not meant, write `auth: required`".to_owned(),
+            hint.to_owned(),
         ))
     }
 
@@ -245,7 +276,9 @@ impl Judge<'_> {
                 past.push(method.as_str());
             }
         }
-        let looser = looser?;
+        let Some(looser) = looser else {
+            return self.other_past_guard(route, others);
+        };
         Some((
             format!(
                 "{} on the paths of `{}` {} to `{}`, {}",
@@ -259,59 +292,25 @@ impl Judge<'_> {
         ))
     }
 
-    /// The same path with a slash at its end, or without, where that is a looser route's.
-    fn slash_past_guard(&self, index: usize, route: &Route, mut example: Example) -> Option<Said> {
-        let is_exact = match &route.pattern {
-            Pattern::Path(segments) => !matches!(segments.last(), None | Some(Segment::Rest(_))),
-            Pattern::Regex(_) => true,
-            Pattern::Prefix(_) => false,
-        };
-        let is_strict = route.path_options.trailing_slash == TrailingSlash::Strict;
-        if !is_exact || !is_strict || !route.headers.is_empty() {
+    /// Methods that nobody thought of, where those that are usual do not get past the guard.
+    fn other_past_guard(&self, route: &Route, others: &[&Route]) -> Option<Said> {
+        let other = Method::from_bytes(OTHER.as_bytes()).ok()?;
+        if route.admits(&other) {
             return None;
         }
-        let with_or_without = match example.path.strip_suffix('/') {
-            // The path `/` has no other spelling.
-            Some("") => return None,
-            Some(path) => {
-                example.path = path.to_owned();
-                "without the slash at their end"
-            }
-            None => {
-                example.path.push('/');
-                "with a slash at their end"
-            }
-        };
-        let mut takers = methods(route).iter().filter_map(|method| {
-            let taker = self
-                .find(&example, method)
-                .filter(|taker| *taker != index)?;
-            self.routes.get(taker)
-        });
-        let looser = takers.find(|taker| is_looser(taker, route))?;
-        Some((
-            format!(
-                "{with_or_without} the paths of `{}` go to `{}`, {}",
-                route.name,
-                looser.name,
-                Guard::of(looser).words()
-            ),
-            "`path_options: { trailing_slash: ignore }` takes both".to_owned(),
-        ))
-    }
-}
-
-/// Whether a route lets through whom another that comes before it would not, and nobody can have meant it.
-///
-/// Callers without identity: always. Callers whom `allow` would refuse: where the other is about reading at
-/// most, or all methods. A route that names methods that write, with a rule for them, stands before a general
-/// one on purpose, as in "change your own posts, read everybody's".
-fn is_looser(looser: &Route, guarded: &Route) -> bool {
-    let names_writing = !guarded.methods.iter().all(|method| SAFE.contains(method));
-    match (Guard::of(guarded), Guard::of(looser)) {
-        (Guard::Identity | Guard::Rules, Guard::None) => true,
-        (Guard::Rules, Guard::Identity) => !names_writing,
-        _ => false,
+        let taker = others.iter().find(|taker| taker.admits(&other))?;
+        let is_told = taker.methods.is_empty() && is_looser(taker, route);
+        is_told.then(|| {
+            (
+                format!(
+                    "methods that nobody names, such as {OTHER}, on the paths of `{}` go to `{}`, {}",
+                    route.name,
+                    taker.name,
+                    Guard::of(taker).words()
+                ),
+                format!("give `{}` the `methods` that it is for", taker.name),
+            )
+        })
     }
 }
 

@@ -3,19 +3,21 @@
 use std::collections::HashMap;
 
 use super::examples::{self, Example};
-use super::guard::Guard;
-use super::{Judge, Said, is_looser, methods};
-use crate::config::checked::Route;
+use super::guard::{Guard, is_looser};
+use super::{Judge, Said, methods};
+use crate::config::checked::{HostRewrite, Route};
 
 /// So many examples stand for what a route guards.
 const MOST_EXAMPLES: usize = 3;
+/// What looking a path up under two hosts counts for.
+const TRIES_OF_A_SEARCH: usize = 8;
 
 /// Paths as an upstream gets them from routes that ask something of callers, in their order, each with its
 /// route's index.
 pub(super) type Guarded = Vec<(String, usize)>;
 
-/// What is guarded of each upstream.
-pub(super) fn guarded(routes: &[Route]) -> HashMap<usize, Guarded> {
+/// What is guarded of each backend, by the first of the upstreams that it is.
+pub(super) fn guarded(routes: &[Route], backends: &[usize]) -> HashMap<usize, Guarded> {
     let mut all: HashMap<usize, Guarded> = HashMap::new();
     for (index, route) in routes.iter().enumerate() {
         if Guard::of(route) == Guard::None {
@@ -24,8 +26,11 @@ pub(super) fn guarded(routes: &[Route]) -> HashMap<usize, Guarded> {
         let (old, new) = (&route.rewrite.strip_prefix, &route.rewrite.set_prefix);
         let examples = examples::of(route).take(MOST_EXAMPLES);
         let paths = examples.filter_map(|example| exchange(&example.path, old, new));
-        let of_upstream = all.entry(route.upstream).or_default();
-        of_upstream.extend(paths.map(|path| (path, index)));
+        let Some(backend) = backends.get(route.upstream) else {
+            continue;
+        };
+        let of_backend = all.entry(*backend).or_default();
+        of_backend.extend(paths.map(|path| (path, index)));
     }
     all.values_mut().for_each(|guarded| guarded.sort());
     all
@@ -34,11 +39,16 @@ pub(super) fn guarded(routes: &[Route]) -> HashMap<usize, Guarded> {
 impl Judge<'_> {
     pub(super) fn rewrite_past_guard(&self, index: usize, route: &Route) -> Option<Said> {
         let rewrite = &route.rewrite;
-        if rewrite.strip_prefix.is_empty() && rewrite.set_prefix.is_empty() {
-            return None;
+        let is_same_path = rewrite.strip_prefix.is_empty() && rewrite.set_prefix.is_empty();
+        let host = match &rewrite.host {
+            HostRewrite::Name(name) => name.to_str().ok(),
+            HostRewrite::Preserve | HostRewrite::Upstream => None,
+        };
+        if is_same_path {
+            return self.host_past_guard(route, host?);
         }
         let own = examples::of(route).next()?;
-        let guarded = self.guarded.get(&route.upstream)?;
+        let guarded = self.guarded.get(self.backends.get(route.upstream)?)?;
         let first = guarded.partition_point(|(path, _)| *path < rewrite.set_prefix);
         let reached = guarded[first..].iter().take_while(|(path, _)| {
             self.spend(1);
@@ -73,6 +83,47 @@ impl Judge<'_> {
             }
         }
         None
+    }
+
+    /// What a route reaches by another host alone, of what is guarded for that host.
+    fn host_past_guard(&self, route: &Route, host: &str) -> Option<Said> {
+        let backend = self.backends.get(route.upstream)?;
+        let of_others = self.guarded.get(backend)?.iter().filter(|(_, other)| {
+            self.spend(1);
+            !self.is_spent() && !self.routes[*other].hosts.is_empty()
+        });
+        let own: Vec<Example> = examples::of(route).take(MOST_EXAMPLES).collect();
+        let first = own.first()?;
+        let paths = own.iter().map(|example| &example.path);
+        let paths = paths.chain(of_others.map(|(path, _)| path));
+        paths.take_while(|_| !self.is_spent()).find_map(|path| {
+            let at = |host: &str| Example {
+                host: host.to_owned(),
+                path: path.clone(),
+                ..first.clone()
+            };
+            let (from, to) = (at(&first.host), at(host));
+            self.spend(TRIES_OF_A_SEARCH);
+            let mut others = methods(route).iter().filter_map(|method| {
+                let taker = self.routes.get(self.find(&from, method)?)?;
+                let other = self.routes.get(self.find(&to, method)?)?;
+                std::ptr::eq(taker, route).then_some(other)
+            });
+            let other = others.find(|other| {
+                !other.hosts.is_empty()
+                    && is_looser(route, other)
+                    && self.have_one_backend(route, other)
+            })?;
+            Some((
+                format!(
+                    "`{}`, {}, leads to what `{}` guards: `{path}` becomes that of `{host}`",
+                    route.name,
+                    Guard::of(route).words(),
+                    other.name
+                ),
+                "let `host` name one that is for these callers".to_owned(),
+            ))
+        })
     }
 }
 

@@ -136,11 +136,21 @@ fn methods_that_fall_past_a_guard_are_told() {
         "form",
         "DELETE on the paths of `form` goes to `site`, which anybody may use",
     );
+    // What is left are those that nobody thinks of.
+    let message = "methods that nobody names, such as PROPFIND, on the paths of `form` go to `site`, which anybody may use";
+    for methods in [
+        "[POST, PUT, PATCH, DELETE]",
+        "[GET, POST, PUT, PATCH, DELETE]",
+    ] {
+        let form = format!("name: form, prefix: /form, methods: {methods}, auth: required");
+        only(
+            &[&form, "name: site, prefix: /, auth: none"],
+            "form",
+            message,
+        );
+        nothing(&[&form, "name: site, prefix: /, methods: [GET], auth: none"]);
+    }
     // Reading is another matter than writing, and a route that names its methods means them.
-    nothing(&[
-        "name: form, prefix: /form, methods: [POST, PUT, PATCH, DELETE], auth: required",
-        "name: site, prefix: /, auth: none",
-    ]);
     nothing(&[
         "name: form, prefix: /form, methods: [POST], auth: required",
         "name: site, prefix: /, methods: [GET, PUT], auth: none",
@@ -148,7 +158,7 @@ fn methods_that_fall_past_a_guard_are_told() {
     nothing(&[
         "name: read, prefix: /admin, methods: [GET], auth: required, allow: [{ superuser: true }]",
         "name: write, prefix: /admin, methods: [POST, PUT, PATCH, DELETE], auth: required",
-        rest,
+        "name: rest, prefix: /, methods: [GET, POST], auth: required",
     ]);
     nothing(&[
         "name: posts, prefix: /posts, methods: [PATCH, DELETE], auth: required, allow: [{ superuser: true }]",
@@ -186,7 +196,6 @@ fn a_slash_that_leads_past_a_guard_is_told() {
     nothing(&[
         "name: account, path: /account, auth: required, path_options: { trailing_slash: ignore }",
         "name: below, prefix: /below, auth: required",
-        "name: rest, path: '/rest/{*rest}', auth: required",
         site,
     ]);
     nothing(&[
@@ -243,6 +252,23 @@ fn rewrites_that_would_take_long_are_left_and_told() {
 }
 
 #[test]
+fn rewrites_of_hosts_that_would_take_long_are_left_and_told() {
+    let pair = |n| {
+        format!(
+            "  - {{ name: open{n}, prefix: /open/{n}, rewrite: {{ host: other.test }}, auth: required, upstream: app }}\n  \
+               - {{ name: own{n}, prefix: /own/{n}, hosts: [own.test], auth: required, upstream: app }}\n"
+        )
+    };
+    let routes: String = (0..20).map(pair).collect();
+    assert_eq!(said(&routes), []);
+    let said = said_within(400, &routes);
+    let [(_, message)] = said.as_slice() else {
+        panic!("{said:?}");
+    };
+    assert!(message.contains("not looked through"), "{message}");
+}
+
+#[test]
 fn what_is_in_shadow_guards_nothing() {
     let rules = "allow: [{ superuser: true }]";
     let message = "POST, PUT, PATCH, DELETE on the paths of `admin` go to `rest`, ";
@@ -257,4 +283,93 @@ fn what_is_in_shadow_guards_nothing() {
     }
     let admin = format!("{admin}, shadow: [auth, allow]");
     nothing(&[&admin, "name: rest, prefix: /, auth: none"]);
+}
+
+#[test]
+fn where_the_rest_of_a_path_begins_is_told() {
+    let admin = "name: admin, path: '/admin/{*rest}', auth: required";
+    let message = |path| {
+        format!("`{path}`, where the paths of `admin` begin, goes to `site`, which anybody may use")
+    };
+    for site in ["prefix: /", "path: '/{page}'", "regex: '/[a-z]+/?'"] {
+        let site = format!("name: site, {site}, auth: none");
+        only(&[admin, &site], "admin", &message("/admin"));
+    }
+    let of_tenants = "name: admin, path: '/t/{tenant}/{*rest}', auth: required";
+    let site = "name: site, prefix: /t, auth: none";
+    only(&[of_tenants, site], "admin", &message("/t/sample-1"));
+    // Who names that one path means it.
+    nothing(&[
+        admin,
+        "name: door, path: /admin, auth: none",
+        "name: slashed, path: /admin/, auth: none",
+        "name: all, prefix: /, auth: required",
+    ]);
+    nothing(&[
+        admin,
+        "name: own, path: /admin, path_options: { trailing_slash: ignore }, auth: required",
+        "name: site, prefix: /, auth: none",
+    ]);
+    nothing(&[
+        "name: all, path: '/{*rest}', auth: required",
+        "name: door, path: /, auth: none",
+    ]);
+}
+
+#[test]
+fn networks_guard_too() {
+    let inside = "ip: { allow: [10.0.0.0/8] }";
+    let site = "name: site, prefix: /, auth: none";
+    let message =
+        "with a slash at their end the paths of `inside` go to `site`, which anybody may use";
+    let exact = format!("name: inside, path: /inside, auth: none, {inside}");
+    only(&[&exact, site], "inside", message);
+    let reading = format!("name: inside, prefix: /inside, methods: [GET], auth: none, {inside}");
+    let message =
+        "POST, PUT, PATCH, DELETE on the paths of `inside` go to `site`, which anybody may use";
+    only(&[&reading, site], "inside", message);
+    let below = format!("name: inside, prefix: /inside, auth: none, {inside}");
+    only(
+        &[&below, "name: open, path: /inside/x, auth: none"],
+        "open",
+        "the route `open` is public, below what `inside` guards",
+    );
+    let signed = format!("name: inside, path: /inside, auth: required, {inside}");
+    only(
+        &[&signed, "name: rest, prefix: /, auth: required"],
+        "inside",
+        "with a slash at their end the paths of `inside` go to `rest`, which anybody may use who is signed in",
+    );
+    // It is no public one, and one that keeps some out is for everybody else.
+    let part = format!("name: part, path: /x/health, auth: none, {inside}");
+    nothing(&[&part, "name: all, prefix: /x, auth: required"]);
+    nothing(&[
+        "name: banned, path: /banned, auth: none, ip: { deny: [10.0.0.0/8] }",
+        site,
+    ]);
+}
+
+#[test]
+fn upstreams_of_one_target_are_one_backend() {
+    let upstreams = |targets: [&str; 3]| {
+        let config = targets
+            .iter()
+            .enumerate()
+            .map(|(n, targets)| format!("  u{n}: {{ targets: [{targets}] }}\n"));
+        let text = format!(
+            "version: 1\nupstreams:\n{}routes:\n  - {{ name: all, prefix: /, auth: none, upstream: u0 }}\n",
+            config.collect::<String>()
+        );
+        let loaded = config::parse(&text, "g.yaml".as_ref(), &|_| None);
+        backends::backends(&loaded.unwrap().config.upstreams)
+    };
+    assert_eq!(upstreams(["http://a", "http://b", "http://c"]), [0, 1, 2]);
+    assert_eq!(
+        upstreams(["http://a", "http://b", "http://A:80"]),
+        [0, 1, 0]
+    );
+    let alike = ["http://127.0.0.1:81", "http://b", "http://localhost:81"];
+    assert_eq!(upstreams(alike), [0, 1, 0]);
+    let chain = ["http://a", "http://b", "http://b, http://a"];
+    assert_eq!(upstreams(chain), [0, 0, 0]);
 }
