@@ -227,6 +227,13 @@ pub fn host(headers: &HeaderMap) -> &str {
         .unwrap_or("")
 }
 
+/// The same of a request that nobody has looked at yet, as the log tells it.
+pub(super) fn told_host<B>(request: &Request<B>) -> Option<HeaderValue> {
+    let by_target = request.uri().authority().map(forward::host_of);
+    let host = request.headers().get(header::HOST);
+    by_target.flatten().or_else(|| host.cloned())
+}
+
 /// The characters of `uri-host [ ":" port ]` (RFC 3986, section 3.2.2); user information is not for
 /// HTTP (RFC 9110, section 4.2.4).
 fn is_host(host: &[u8]) -> bool {
@@ -326,6 +333,7 @@ mod tests {
     #[test]
     fn an_absolute_target_names_the_host() {
         let mut request = request(|r| r.uri("http://real.example/x").header("host", "other"));
+        assert_eq!(told_host(&request).unwrap(), "real.example");
         inspect(&mut request).unwrap();
         assert_eq!(host(request.headers()), "real.example");
     }

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, he
 use hyper::body::Incoming;
 
 use super::body::{ApiRequestBody, Body};
-use super::ingress::Connection;
+use super::ingress::{self, Connection};
 use super::tunnel::Tunnel;
 use super::worker::{Current, Worker};
 use crate::authn::{Identified, Listener, Noted, Principal, User};
@@ -81,7 +81,7 @@ impl Ledger {
                 client_ip: peer.client,
                 peer_ip: peer.socket.ip(),
                 method: request.method().clone(),
-                host: headers.get(header::HOST).cloned(),
+                host: ingress::told_host(request),
                 target: request.uri().path_and_query().cloned(),
                 protocol: request.version(),
                 status: CLIENT_LEFT,
@@ -89,6 +89,11 @@ impl Ledger {
                 ..Entry::default()
             },
         }))
+    }
+
+    /// Notes that the request asks to become a WebSocket.
+    pub fn is_handshake(&mut self) {
+        self.0.entry.is_handshake = true;
     }
 
     pub fn request_id(&self) -> HeaderValue {
