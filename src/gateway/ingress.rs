@@ -27,6 +27,8 @@ pub struct Connection {
     pub(super) unused_since: Cell<Instant>,
     /// Whom an event stream or a tunnel is under way to.
     pub(super) listener: RefCell<Option<Listener>>,
+    /// Why the gateway ends what is under way on it.
+    pub(super) cut_off: Cell<Option<&'static str>>,
     /// What the connection becomes with the end of its HTTP.
     pub(super) tunnel: Cell<Option<Tunnel>>,
 }
@@ -41,6 +43,7 @@ impl Connection {
             busy: Cell::new(0),
             unused_since: Cell::new(Instant::now()),
             listener: RefCell::new(None),
+            cut_off: Cell::new(None),
             tunnel: Cell::new(None),
             hop: Hop {
                 // An address is always a valid header value.
@@ -66,6 +69,11 @@ impl Connection {
         let mut listener = self.listener.borrow_mut();
         let listener = listener.as_mut();
         listener.is_some_and(|listener| !authenticator.still_stands(listener))
+    }
+
+    /// Notes why what is under way is about to be dropped, for the log.
+    pub fn cut_off(&self, why: &'static str) {
+        self.cut_off.set(Some(why));
     }
 
     /// Whether the client may still be sending what nobody will read. Closing at once would reset

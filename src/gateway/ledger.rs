@@ -330,6 +330,8 @@ impl Drop for Inner {
             self.entry.upstream_time,
         );
         if let Some(log) = &self.current.snapshot.access_log {
+            let cut_off = self.connection.cut_off.get();
+            self.entry.cause = self.entry.cause.take().or(cut_off.map(Into::into));
             if let Some(user) = self.noted.as_ref().and_then(Noted::user) {
                 self.entry.auth = user.method().as_str();
                 self.user = Some(Arc::clone(user));

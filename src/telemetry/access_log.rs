@@ -61,7 +61,7 @@ pub struct Entry {
     pub reason: Option<&'static str>,
     /// The limit that refused.
     pub limit: Option<Box<str>>,
-    /// What went wrong inside.
+    /// What went wrong inside, or why the gateway ended it.
     pub cause: Option<Box<str>>,
     /// What guards in shadow would have refused, in the order in which they were asked.
     pub would_refuse: Vec<WouldRefuse>,
