@@ -59,8 +59,8 @@ impl Ledger {
         connection.busy.set(connection.busy.get() + 1);
         let headers = request.headers();
         let kept = headers.get(X_REQUEST_ID).filter(|id| {
-            // What comes from elsewhere goes into logs: short and printable, or not at all.
-            peer.is_trusted && id.len() <= 128 && id.to_str().is_ok()
+            // What comes from elsewhere goes into logs, whose fields spaces part: short and one word, or not at all.
+            peer.is_trusted && is_short_word(id.as_bytes())
         });
         Ledger(Box::new(Inner {
             worker: Rc::clone(worker),
@@ -293,6 +293,10 @@ impl Ledger {
         entry.cause = refusal.cause().map(Into::into);
         self.answer(response, "deny")
     }
+}
+
+fn is_short_word(id: &[u8]) -> bool {
+    matches!(id.len(), 1..=128) && id.iter().all(u8::is_ascii_graphic)
 }
 
 /// A response that is meant to go on for as long as somebody listens: an event stream (HTML, section 9.2.6) or
