@@ -3,6 +3,7 @@
 mod admitted;
 mod keys;
 mod limits;
+mod many;
 mod moved;
 mod regexes;
 mod routes;
