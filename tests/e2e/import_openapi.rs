@@ -35,7 +35,7 @@ fn what_is_printed_is_a_part_of_a_file_that_holds() {
     let check = run(portcullis(dir.path()).arg("check"), "");
     assert_eq!(check.code, 0, "{check:?}");
     let explain = run(
-        portcullis(dir.path()).args(["explain", "GET", "/api/v1/users/me"]),
+        portcullis(dir.path()).args(["explain", "GET", "/api/v1/users/me", "--as", "user=a"]),
         "",
     );
     assert_eq!(
