@@ -45,6 +45,25 @@ fn what_is_printed_is_a_part_of_a_file_that_holds() {
 }
 
 #[test]
+fn what_is_printed_is_merged_by_hand_where_there_are_routes() {
+    let dir = tempfile::tempdir().unwrap();
+    let document = "openapi: 3.1.0\npaths: { /a: { get: { security: [{ bearer: [] }] } } }\n";
+    let printed = import(dir.path(), document).stdout;
+    let check = |text: &str| {
+        std::fs::write(dir.path().join("gateway.yaml"), text).unwrap();
+        run(portcullis(dir.path()).arg("check"), "")
+    };
+    let own = "  - { name: own, path: /own, auth: required, upstream: app }\n";
+    let appended = check(&format!("{HEAD}routes:\n{own}{printed}"));
+    assert_eq!(appended.code, 1, "{appended:?}");
+    let said = appended.stdout + &appended.stderr;
+    assert!(said.contains("`routes`"), "{said}");
+    let items = printed.strip_prefix("routes:\n").unwrap();
+    let merged = check(&format!("{HEAD}routes:\n{own}{items}"));
+    assert_eq!(merged.code, 0, "{merged:?}");
+}
+
+#[test]
 fn a_document_may_come_in_yaml_and_over_a_pipe() {
     let dir = tempfile::tempdir().unwrap();
     let document = "openapi: 3.1.0\npaths:\n  /a/{id}:\n    get: { security: [{ bearer: [] }] }\n    put: {}\n";
