@@ -3,6 +3,7 @@
 mod account;
 mod administer;
 mod api_keys;
+mod ask;
 mod audit;
 mod body;
 mod boilerplate;
@@ -45,6 +46,7 @@ use crate::config::checked::{Compat, Cookie, Delivery, Docs};
 use crate::request::{Code, Peer, Refusal, Site};
 use crate::telemetry::Metrics;
 
+pub use self::ask::ask;
 pub use self::body::receive;
 pub use self::document::openapi;
 pub use self::endpoints::{compat_paths, endpoints, router};

@@ -12,7 +12,7 @@ use crate::api;
 use crate::config::{self, Config, Doubt, File, Loaded, Report};
 use crate::route;
 
-pub use api::{compat_paths, endpoints, openapi};
+pub use api::{ask as ask_auth_api, compat_paths, endpoints, openapi};
 pub use reload::Origin;
 pub use run::{BootError, Serving, serve};
 

@@ -23,7 +23,8 @@ pub struct BacktestArgs {
     /// Access logs in JSON, the oldest first; `-` is standard input
     #[arg(required = true)]
     logs: Vec<PathBuf>,
-    /// The configuration that the logs were written under: where it looked for credentials
+    /// The configuration that the logs were written under: where it looked for credentials, and by which headers
+    /// it chose its routes
     #[arg(long, value_name = "FILE")]
     old: Option<PathBuf>,
     /// So many requests are told of each kind
@@ -53,7 +54,8 @@ pub fn run(config: Config, args: &BacktestArgs) -> i32 {
     let endpoints = boot::endpoints(&config.auth);
     let mut backtest = Backtest::new(config, endpoints, &accounts.plans, args.examples);
     if let Some(old) = old {
-        backtest.written_under(&old.config);
+        let endpoints = boot::endpoints(&old.config.auth);
+        backtest.written_under(old.config, &endpoints);
     }
     for log in &args.logs {
         if let Err(error) = read(log, &mut backtest, &mut accounts) {

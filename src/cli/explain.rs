@@ -93,7 +93,8 @@ pub fn run(config: Config, args: &ExplainArgs) -> i32 {
 
 fn explain(config: Config, asked: &Asked, caller: &Caller<'_>) -> Explanation {
     let endpoints = boot::endpoints(&config.auth);
-    Stages::build(config, endpoints).explain(asked, caller)
+    let stages = Stages::build(config, endpoints).asking(boot::ask_auth_api);
+    stages.explain(asked, caller)
 }
 
 fn authenticator(config: &Config) -> Result<Authenticator, Box<dyn std::error::Error>> {

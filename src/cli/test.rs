@@ -37,7 +37,7 @@ pub fn run(loaded: Loaded, path: &Path, args: &TestArgs) -> i32 {
         ));
     }
     let endpoints = boot::endpoints(&loaded.config.auth);
-    let stages = Stages::build(loaded.config, endpoints);
+    let stages = Stages::build(loaded.config, endpoints).asking(boot::ask_auth_api);
     let tested: Vec<Tested<'_>> = tests.iter().map(|test| run_test(&stages, test)).collect();
     let failed = tested.iter().filter(|t| !t.failures.is_empty()).count();
     let passed = tested.len() - failed;

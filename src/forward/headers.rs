@@ -304,9 +304,14 @@ fn remove_cookie(headers: &mut HeaderMap, name: &str) {
 
 /// The `Host` of a request in absolute form is the one in its target (RFC 9112, section 3.2.2).
 pub fn set_host(headers: &mut HeaderMap, authority: &Authority) {
-    if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+    if let Some(host) = host_of(authority) {
         headers.insert(header::HOST, host);
     }
+}
+
+/// The `Host` that says the same.
+pub fn host_of(authority: &Authority) -> Option<HeaderValue> {
+    HeaderValue::from_str(authority.as_str()).ok()
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub use assertion::{ASSERTION_TYPE, AssertionClaims, Assertions, Sign};
 pub use body::ResponseBody;
 pub use exchange::{Context, Trace, Upstreams, WorkerPools, send};
 pub use explain::{Outgoing, explain};
-pub use headers::{Hop, X_REQUEST_ID, scheme, set_host};
+pub use headers::{Hop, X_REQUEST_ID, host_of, scheme, set_host};
 pub use look_up::{Asker, LookUps};
 pub use outbound::Outbound;
 pub use target::Directory;

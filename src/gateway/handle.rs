@@ -36,6 +36,9 @@ pub async fn handle(
         .and_then(|()| ingress::inspect(&mut request))
         .and(told);
     let is_handshake = Handshake::is_among(request.extensions());
+    if is_handshake {
+        ledger.is_handshake();
+    }
     let mut additions = Additions::default();
     let served = match is_fit {
         Ok(()) => {

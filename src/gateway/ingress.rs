@@ -28,6 +28,8 @@ pub struct Connection {
     pub(super) unused_since: Cell<Instant>,
     /// Whom an event stream or a tunnel is under way to.
     pub(super) listener: RefCell<Option<Listener>>,
+    /// Why the gateway ends what is under way on it.
+    pub(super) cut_off: Cell<Option<&'static str>>,
     /// What the connection becomes with the end of its HTTP.
     pub(super) tunnel: Cell<Option<Tunnel>>,
 }
@@ -42,6 +44,7 @@ impl Connection {
             busy: Cell::new(0),
             unused_since: Cell::new(Instant::now()),
             listener: RefCell::new(None),
+            cut_off: Cell::new(None),
             tunnel: Cell::new(None),
             hop: Hop {
                 // An address is always a valid header value.
@@ -67,6 +70,11 @@ impl Connection {
         let mut listener = self.listener.borrow_mut();
         let listener = listener.as_mut();
         listener.is_some_and(|listener| !authenticator.still_stands(listener))
+    }
+
+    /// Notes why what is under way is about to be dropped, for the log.
+    pub fn cut_off(&self, why: &'static str) {
+        self.cut_off.set(Some(why));
     }
 
     /// Whether the client may still be sending what nobody will read. Closing at once would reset
@@ -235,6 +243,13 @@ pub fn host(headers: &HeaderMap) -> &str {
         .unwrap_or("")
 }
 
+/// The same of a request that nobody has looked at yet, as the log tells it.
+pub(super) fn told_host<B>(request: &Request<B>) -> Option<HeaderValue> {
+    let by_target = request.uri().authority().map(forward::host_of);
+    let host = request.headers().get(header::HOST);
+    by_target.flatten().or_else(|| host.cloned())
+}
+
 /// The characters of `uri-host [ ":" port ]` (RFC 3986, section 3.2.2); user information is not for
 /// HTTP (RFC 9110, section 4.2.4).
 fn is_host(host: &[u8]) -> bool {
@@ -334,6 +349,7 @@ mod tests {
     #[test]
     fn an_absolute_target_names_the_host() {
         let mut request = request(|r| r.uri("http://real.example/x").header("host", "other"));
+        assert_eq!(told_host(&request).unwrap(), "real.example");
         inspect(&mut request).unwrap();
         assert_eq!(host(request.headers()), "real.example");
     }

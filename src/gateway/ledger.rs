@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, he
 use hyper::body::Incoming;
 
 use super::body::{ApiRequestBody, Body};
-use super::ingress::Connection;
+use super::ingress::{self, Connection};
 use super::tunnel::Tunnel;
 use super::worker::{Current, Worker};
 use crate::authn::{Identified, Listener, Noted, Principal, User};
@@ -59,8 +59,8 @@ impl Ledger {
         connection.busy.set(connection.busy.get() + 1);
         let headers = request.headers();
         let kept = headers.get(X_REQUEST_ID).filter(|id| {
-            // What comes from elsewhere goes into logs: short and printable, or not at all.
-            peer.is_trusted && id.len() <= 128 && id.to_str().is_ok()
+            // What comes from elsewhere goes into logs, whose fields spaces part: short and one word, or not at all.
+            peer.is_trusted && is_short_word(id.as_bytes())
         });
         Ledger(Box::new(Inner {
             worker: Rc::clone(worker),
@@ -81,7 +81,7 @@ impl Ledger {
                 client_ip: peer.client,
                 peer_ip: peer.socket.ip(),
                 method: request.method().clone(),
-                host: headers.get(header::HOST).cloned(),
+                host: ingress::told_host(request),
                 target: request.uri().path_and_query().cloned(),
                 protocol: request.version(),
                 status: CLIENT_LEFT,
@@ -89,6 +89,11 @@ impl Ledger {
                 ..Entry::default()
             },
         }))
+    }
+
+    /// Notes that the request asks to become a WebSocket.
+    pub fn is_handshake(&mut self) {
+        self.0.entry.is_handshake = true;
     }
 
     pub fn request_id(&self) -> HeaderValue {
@@ -290,6 +295,10 @@ impl Ledger {
     }
 }
 
+fn is_short_word(id: &[u8]) -> bool {
+    matches!(id.len(), 1..=128) && id.iter().all(u8::is_ascii_graphic)
+}
+
 /// A response that is meant to go on for as long as somebody listens: an event stream (HTML, section 9.2.6) or
 /// a tunnel.
 fn goes_on<B>(response: &Response<B>) -> bool {
@@ -325,6 +334,8 @@ impl Drop for Inner {
             self.entry.upstream_time,
         );
         if let Some(log) = &self.current.snapshot.access_log {
+            let cut_off = self.connection.cut_off.get();
+            self.entry.cause = self.entry.cause.take().or(cut_off.map(Into::into));
             if let Some(user) = self.noted.as_ref().and_then(Noted::user) {
                 self.entry.auth = user.method().as_str();
                 self.user = Some(Arc::clone(user));

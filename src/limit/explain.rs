@@ -88,6 +88,8 @@ pub struct Cap {
     /// Whose requests are counted together, as in [`Bucket::key`].
     pub key: String,
     pub max: NonZeroU32,
+    /// It refuses nobody.
+    pub is_shadow: bool,
 }
 
 /// The cap of the matched route, if it has one.
@@ -97,13 +99,15 @@ pub fn explain_cap(
     facts: &Facts<'_>,
     principal: &Principal,
 ) -> Option<Cap> {
-    let cap = limits.routes.get(matched.route()?)?.concurrency.as_ref()?;
+    let route = limits.routes.get(matched.route()?)?;
+    let cap = route.concurrency.as_ref()?;
     let client = Network::from(facts.peer.client);
     let user = principal.user().map(|user| &**user);
     let value = cap_value(&cap.key, client, user, facts);
     Some(Cap {
         key: told(&cap.key, value, facts, user),
         max: cap.max,
+        is_shadow: route.is_shadow,
     })
 }
 

@@ -11,6 +11,10 @@ use tokio::sync::Notify;
 
 use crate::gateway::{Connection, Worker};
 
+/// Why connections are closed, as the log tells it of what was under way.
+const OVER: &str = "the gateway stopped, and the time for what was under way was over";
+const OUTLIVED: &str = "the caller's session, token or API key had ended";
+
 /// The open connections of one worker.
 #[derive(Default)]
 pub struct Open {
@@ -57,10 +61,17 @@ impl Open {
         }
     }
 
-    /// Tells every connection to finish what it has begun, or to leave it.
-    pub fn tell_all(&self, what: Order) {
+    /// Tells every connection to finish what it has begun.
+    pub fn finish_all(&self) {
         for signal in self.connections.borrow().values() {
-            signal.tell(what);
+            signal.tell(Order::Finish);
+        }
+    }
+
+    /// Tells every connection to leave what it has begun, because the time for that is over.
+    pub fn close_all(&self) {
+        for signal in self.connections.borrow().values() {
+            signal.close(OVER);
         }
     }
 
@@ -69,12 +80,15 @@ impl Open {
     pub fn close_stale(&self, limit: Duration, worker: &Worker) {
         let now = Instant::now();
         let current = worker.current();
-        let is_stale = |connection: &Rc<Connection>| {
-            connection.unused_for(now) > limit || connection.outlives_its_caller(&current)
-        };
         for signal in self.connections.borrow().values() {
-            if signal.connection.borrow().as_ref().is_some_and(is_stale) {
+            let connection = signal.connection.borrow();
+            let Some(connection) = &*connection else {
+                continue;
+            };
+            if connection.unused_for(now) > limit {
                 signal.tell(Order::Close);
+            } else if connection.outlives_its_caller(&current) {
+                signal.close(OUTLIVED);
             }
         }
     }
@@ -91,6 +105,13 @@ impl Signal {
     /// Has [`Open::close_stale`] look at the connection.
     pub fn watch(&self, connection: &Rc<Connection>) {
         *self.connection.borrow_mut() = Some(Rc::clone(connection));
+    }
+
+    fn close(&self, why: &'static str) {
+        if let Some(connection) = &*self.connection.borrow() {
+            connection.cut_off(why);
+        }
+        self.tell(Order::Close);
     }
 
     fn tell(&self, what: Order) {

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::connection;
-use super::drain::{Open, Order};
+use super::drain::Open;
 use crate::gateway::{Snapshots, Worker};
 use crate::telemetry::Metrics;
 
@@ -155,7 +155,7 @@ async fn work(mut settings: Settings, mut dealt: UnboundedReceiver<Dealt>, load:
             _ = settings.drain.wait_for(|drain| *drain) => break,
         }
     }
-    open.tell_all(Order::Finish);
+    open.finish_all();
     // A client that never ends its request's head must not hold the drain up for the whole grace.
     let cut = settings.cut.wait_for(|cut| *cut);
     let mut cut = std::pin::pin!(cut);
@@ -169,7 +169,7 @@ async fn work(mut settings: Settings, mut dealt: UnboundedReceiver<Dealt>, load:
         }
     }
     // What is cut is still counted and logged, by being dropped.
-    open.tell_all(Order::Close);
+    open.close_all();
     open.empty().await;
 }
 

@@ -1,20 +1,32 @@
 //! The stages of one configuration, built as a gateway builds them, with counters that nothing else
 //! charges and no upstream connected.
 
+use http::Method;
+
+use crate::authn::Principal;
 use crate::authz::Policies;
+use crate::config::checked::Auth;
 use crate::config::{Config, Plans};
 use crate::forward::{Directory, Upstreams};
 use crate::limit::{Clock, Counters, Limits, Slots};
+use crate::request::Refusal;
 use crate::route::Table;
 
 /// Counters that only ever see one request.
 const COUNTERS: usize = 1 << 8;
+
+/// What the auth API says to a call before it reads a body or an account: of this method at this path, and of
+/// whoever is found to be calling where it asks for that.
+pub type AskAuthApi = fn(&Auth, &Method, &str, Identify<'_>) -> Result<(), Refusal>;
+pub type Identify<'i> = &'i mut dyn FnMut() -> Result<Principal, Refusal>;
 
 /// All that decides on a request.
 pub struct Stages {
     pub config: Config,
     /// The paths of the auth API.
     pub(super) endpoints: Vec<String>,
+    /// Without one, whatever is for the auth API is served.
+    pub(super) auth_api: Option<AskAuthApi>,
     pub(super) table: Table,
     pub(super) policies: Policies,
     pub(super) limits: Limits,
@@ -28,6 +40,13 @@ impl Stages {
         let slots = Slots::with_capacity(COUNTERS);
         let counters = Counters::new(slots, Clock::start());
         Stages::build_with(config, endpoints, &Plans::default(), counters)
+    }
+
+    /// Has the auth API say itself whom it refuses.
+    #[must_use]
+    pub fn asking(mut self, auth_api: AskAuthApi) -> Stages {
+        self.auth_api = Some(auth_api);
+        self
     }
 
     /// The same with the tiers and limit rules of a store, and counters of one's own.
@@ -45,6 +64,7 @@ impl Stages {
             upstreams: Upstreams::build(&config, &Directory::default()),
             counters,
             endpoints,
+            auth_api: None,
             config,
         }
     }

@@ -40,9 +40,12 @@ pub struct Entry {
     pub client_ip: IpAddr,
     pub peer_ip: IpAddr,
     pub method: Method,
+    /// The one that its route was chosen by.
     pub host: Option<HeaderValue>,
     pub target: Option<PathAndQuery>,
     pub protocol: Version,
+    /// It asked to become a WebSocket.
+    pub is_handshake: bool,
     pub status: u16,
     pub route: Option<Arc<str>>,
     pub upstream: Option<Arc<str>>,
@@ -58,7 +61,7 @@ pub struct Entry {
     pub reason: Option<&'static str>,
     /// The limit that refused.
     pub limit: Option<Box<str>>,
-    /// What went wrong inside.
+    /// What went wrong inside, or why the gateway ended it.
     pub cause: Option<Box<str>>,
     /// What guards in shadow would have refused, in the order in which they were asked.
     pub would_refuse: Vec<WouldRefuse>,
@@ -90,6 +93,7 @@ impl Default for Entry {
             host: None,
             target: None,
             protocol: Version::HTTP_11,
+            is_handshake: false,
             status: 0,
             route: None,
             upstream: None,
@@ -261,6 +265,9 @@ impl Serialize for Entry {
         map.serialize_entry("host", &self.host.as_ref().map(text))?;
         map.serialize_entry("path", self.path())?;
         map.serialize_entry("protocol", &format!("{:?}", self.protocol))?;
+        if self.is_handshake {
+            map.serialize_entry("websocket", &true)?;
+        }
         map.serialize_entry("status", &self.status)?;
         map.serialize_entry("duration_ms", &milliseconds(self.duration))?;
         map.serialize_entry("upstream", &self.upstream.as_deref())?;

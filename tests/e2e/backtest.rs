@@ -6,6 +6,7 @@ use crate::harness::client::get;
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, Output, Settings, run};
 use crate::harness::origin::Origin;
+use crate::harness::websocket::{self, Socket, handshake};
 
 const ROUTES: &str = "
     - { name: health, path: /healthz, auth: none, upstream: app }
@@ -84,6 +85,65 @@ fn the_log_of_a_gateway_is_decided_as_it_was_by_the_same_file() {
         (&json!(9), &json!(9)),
         "{told:#}"
     );
+}
+
+#[test]
+fn a_request_is_decided_by_the_host_that_it_was_decided_by() {
+    let routes = "
+        - { name: open, prefix: /, hosts: [open.example], auth: none, upstream: app }
+        - { name: all, prefix: /, auth: required, upstream: app }
+    ";
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin).routes(routes).start();
+    for (target, host, status) in [
+        ("http://open.example/x", "other.example", 200),
+        ("http://other.example/x", "open.example", 401),
+    ] {
+        let mut client = gateway.connect();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        let response = client.read_response().expect(status);
+        let authority = target.split('/').nth(2).unwrap();
+        assert_eq!(gateway.log_of(&response)["host"], authority);
+    }
+    let told = of_log(&gateway, routes, &[]);
+    assert_eq!(
+        (&told["same"], &told["requests"]),
+        (&json!(2), &json!(2)),
+        "{told:#}"
+    );
+}
+
+#[test]
+fn a_websocket_is_decided_as_the_gateway_decided_it() {
+    let routes = "
+        - { name: all, prefix: /, auth: none, cors: { origins: [https://app.test] }, upstream: app }
+    ";
+    let origin = Origin::with(websocket::echo);
+    let gateway = Settings::new(&origin).routes(routes).start();
+    let of_page = |page: &str| handshake("/").header("Origin", page);
+    let socket = Socket::open(&gateway, &of_page("https://app.test"));
+    let opened = socket.response.clone();
+    socket.close();
+    let refused = gateway.connect().exchange(&of_page("https://evil.test"));
+    let refused = refused.expect_problem(403, "forbidden");
+    gateway.log_of(&opened);
+    gateway.log_of(&refused);
+    let why = "it opens a WebSocket, and from which site's page is not logged";
+    let old = gateway.file();
+    let told = of_log(&gateway, routes, &["--old", old.to_str().unwrap()]);
+    assert_eq!(told["same"], 1, "{told:#}");
+    let untold = json!([{ "why": why, "route": "all", "requests": 1 }]);
+    assert_eq!(told["not_told"], untold, "{told:#}");
+    let told = of_log(&gateway, routes, &[]);
+    assert_eq!(told["not_told"][0]["requests"], 2, "{told:#}");
+}
+
+/// What is said of all that the gateway has logged.
+fn of_log(gateway: &Gateway, routes: &str, arguments: &[&str]) -> Value {
+    let log = gateway.stdout().join("\n");
+    let output = backtest(gateway, routes, &[arguments, &["--json"]].concat(), &log);
+    assert_eq!(output.code, 0, "{output:?}");
+    serde_json::from_str(&output.stdout).unwrap()
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::harness::client::get;
+use crate::harness::eventually;
 use crate::harness::gateway::Settings;
 use crate::harness::origin::Origin;
 
@@ -231,6 +232,31 @@ fn a_trusted_proxys_request_id_is_kept() {
     assert_eq!(response.header("x-request-id"), Some("edge-42"));
     let received = origin.only_request();
     assert_eq!(received.header("x-request-id").as_deref(), Some("edge-42"));
+}
+
+#[test]
+fn a_request_id_that_is_not_one_word_is_not_kept() {
+    let origin = Origin::start();
+    let log = "log: { access: text }";
+    let top = format!("{TRUST_LOOPBACK}\n{log}");
+    let gateway = Settings::new(&origin).top(&top).start();
+    let forged = "x 192.0.2.7 GET \"/admin\" 200 1.000ms 0->0 user=- route=all allow";
+    let tabbed = forged.replace(' ', "\t");
+    for id in [forged, &tabbed, "", &"x".repeat(129)] {
+        let request = get("/").header("x-request-id", id);
+        let response = gateway.connect().exchange(&request).expect(200);
+        let kept = response.header("x-request-id").unwrap().to_owned();
+        assert!(Uuid::parse_str(&kept).is_ok(), "{kept}");
+        eventually("the request in the access log", || {
+            let lines = gateway.stdout();
+            let word = |line: &String| line.split(' ').nth(1).map(str::to_owned);
+            lines
+                .iter()
+                .any(|line| word(line).as_ref() == Some(&kept))
+                .then_some(())
+        });
+    }
+    assert!(!gateway.stdout().iter().any(|line| line.contains("admin")));
 }
 
 #[test]

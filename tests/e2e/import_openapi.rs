@@ -35,13 +35,32 @@ fn what_is_printed_is_a_part_of_a_file_that_holds() {
     let check = run(portcullis(dir.path()).arg("check"), "");
     assert_eq!(check.code, 0, "{check:?}");
     let explain = run(
-        portcullis(dir.path()).args(["explain", "GET", "/api/v1/users/me"]),
+        portcullis(dir.path()).args(["explain", "GET", "/api/v1/users/me", "--as", "user=a"]),
         "",
     );
     assert_eq!(
         explain.code, 0,
         "the auth API comes before the routes: {explain:?}"
     );
+}
+
+#[test]
+fn what_is_printed_is_merged_by_hand_where_there_are_routes() {
+    let dir = tempfile::tempdir().unwrap();
+    let document = "openapi: 3.1.0\npaths: { /a: { get: { security: [{ bearer: [] }] } } }\n";
+    let printed = import(dir.path(), document).stdout;
+    let check = |text: &str| {
+        std::fs::write(dir.path().join("gateway.yaml"), text).unwrap();
+        run(portcullis(dir.path()).arg("check"), "")
+    };
+    let own = "  - { name: own, path: /own, auth: required, upstream: app }\n";
+    let appended = check(&format!("{HEAD}routes:\n{own}{printed}"));
+    assert_eq!(appended.code, 1, "{appended:?}");
+    let said = appended.stdout + &appended.stderr;
+    assert!(said.contains("`routes`"), "{said}");
+    let items = printed.strip_prefix("routes:\n").unwrap();
+    let merged = check(&format!("{HEAD}routes:\n{own}{items}"));
+    assert_eq!(merged.code, 0, "{merged:?}");
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn what_the_upstream_is_asked_for_instead_is_told() {
 #[test]
 fn the_cap_on_requests_under_way_is_told() {
     let (_, told) = explain(&["GET", "/files/a"]);
-    let cap = serde_json::json!({ "key": "ip 192.0.2.1", "max": 7 });
+    let cap = serde_json::json!({ "key": "ip 192.0.2.1", "max": 7, "shadow": false });
     assert_eq!(told["concurrency"], cap);
     let (_, told) = explain(&["GET", "/reports", "-H", "Host: r.example.com"]);
     assert_eq!(told["concurrency"], Value::Null);
@@ -134,6 +134,13 @@ fn the_cap_on_requests_under_way_is_told() {
     let text = cli(dir.path(), &["explain", "GET", "/files/a"]).stdout;
     assert!(
         text.contains("limit     concurrency: 7 at once for ip 192.0.2.1\n"),
+        "{text}"
+    );
+    let shadow = POLICY.replace("max: 7 }", "max: 7 }, shadow: [limits]");
+    write(dir.path(), "gateway.yaml", &shadow);
+    let text = cli(dir.path(), &["explain", "GET", "/files/a"]).stdout;
+    assert!(
+        text.contains("limit     concurrency: 7 at once for ip 192.0.2.1, in shadow\n"),
         "{text}"
     );
 }
@@ -328,6 +335,36 @@ fn hosts_and_the_auth_api_are_told_apart() {
     );
     let (code, told) = explain(&["POST", "/api/v1/login"]);
     assert_eq!((code, &told["served_by"]), (0, &Value::from("auth-api")));
+    for (method, path, caller, refused) in [
+        ("GET", "/api/v1/login", "anonymous", "method-not-allowed"),
+        ("GET", "/api/v1/users/me", "anonymous", "token-missing"),
+        ("GET", "/api/v1/users/me", "user=a,key=api", "token-missing"),
+        ("GET", "/api/v1/users/me", "user=a", ""),
+        ("HEAD", "/api/v1/users/me", "user=a", ""),
+        ("GET", "/api/v1/users/a", "user=a", ""),
+        ("GET", "/api/v1/users/b", "user=a", "forbidden"),
+        ("GET", "/api/v1/users/b", "user=a,superuser", ""),
+        ("GET", "/api/v1/users", "user=a", "forbidden"),
+        ("GET", "/api/v1/users", "user=a,superuser", ""),
+        ("POST", "/api/v1/introspect", "anonymous", "token-missing"),
+        ("POST", "/api/v1/introspect", "user=a,key=api", "forbidden"),
+        (
+            "POST",
+            "/api/v1/introspect",
+            "user=a,key=api,scopes=introspect",
+            "",
+        ),
+        ("POST", "/api/v1/logout", "anonymous", ""),
+        ("GET", "/.well-known/jwks.json", "anonymous", ""),
+    ] {
+        let (code, told) = explain(&[method, path, "--as", caller]);
+        let expected = match refused {
+            "" => (0, Value::Null, Value::from("auth-api")),
+            code => (3, Value::from(code), Value::Null),
+        };
+        let told = (code, told["code"].clone(), told["served_by"].clone());
+        assert_eq!(told, expected, "{method} {path} by {caller}");
+    }
     let (_, told) = explain(&["GET", "/healthz", "--as", "user=a"]);
     assert_eq!(
         told["identity"]["anonymous"], true,

@@ -1,6 +1,8 @@
 //! What is told of requests that nobody sends is what becomes of them when they are sent: requests go to a
 //! gateway, and what it did with them is what `test` and `explain` have to say of the same file.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use crate::harness::client::request;
@@ -44,8 +46,21 @@ const ROUTES: &str = r#"
 - { name: tried, prefix: /tried, auth: required, shadow: [auth, allow], allow: [{ roles: [nobody] }], upstream: app }
 - { name: half-tried, prefix: /half-tried, auth: required, shadow: [auth], allow: [{ tiers: [pro] }], upstream: app }
 - { name: folded, path: /Folded, auth: required, path_options: { case_insensitive: true, trailing_slash: ignore }, upstream: app }
+- name: counted
+  prefix: /counted
+  auth: optional
+  limits:
+    - { name: each, key: user, rate: 4000/min, burst: 70, tiers: { pro: { rate: 9000/h, burst: 80 } } }
+    - { name: by-address, key: ip, rate: 3000/s }
+    - { name: tried-out, key: route, rate: 100/d, mode: shadow }
+  upstream: app
+- { name: uncounted, prefix: /uncounted, auth: optional, limits: [], upstream: app }
 - { name: rest, prefix: /, auth: required, upstream: app }
 "#;
+
+const TIERS: &str = "free: { rank: 0, rate: 5000/s }
+pro: { rank: 1, rate: 7000/min, burst: 900 }
+enterprise: { rank: 2 }";
 
 /// A method, a target, who asks and further headers, the host's among them.
 type Case = (
@@ -203,7 +218,23 @@ const CASES: &[Case] = &[
     ("GET", "/hello", "bob", &[UPGRADES, ("Upgrade", "h2c")]),
     ("PUT", "/x", "bob", &[UPGRADES, TO_WEBSOCKET]),
     ("GET", "/x", "nobody", &[UPGRADES, TO_WEBSOCKET]),
+    ("GET", "/counted", "nobody", &[]),
+    ("GET", "/counted", "alice", &[]),
+    ("GET", "/counted", "bob", &[]),
+    ("GET", "/counted", "key", &[]),
+    ("GET", "/uncounted", "bob", &[]),
     ("POST", "/api/v1/logout", "nobody", &[]),
+    ("PUT", "/api/v1/login", "nobody", &[]),
+    ("GET", "/api/v1/users/me", "nobody", &[]),
+    ("GET", "/api/v1/users/me", "alice", &[]),
+    ("HEAD", "/api/v1/users/me", "bob", &[]),
+    ("GET", "/api/v1/users/me", "key", &[]),
+    ("GET", "/api/v1/users/alice", "bob", &[]),
+    ("GET", "/api/v1/users/alice", "root", &[]),
+    ("GET", "/api/v1/users", "bob", &[]),
+    ("GET", "/api/v1/users", "root", &[]),
+    ("POST", "/api/v1/users/bob/disable", "alice", &[]),
+    ("GET", "/.well-known/jwks.json", "nobody", &[]),
     ("GET", "/api/v1/elsewhere", "bob", &[]),
 ];
 
@@ -273,8 +304,14 @@ fn callers(gateway: &Gateway) -> impl Fn(&str) -> Caller {
     }
 }
 
-/// What the gateway did with a request, as a test would expect it.
-fn served(gateway: &Gateway, origin: &Origin, case: &Case, id: &str, caller: &Caller) -> Value {
+/// What the gateway did with a request, as a test would expect it, and what it said of the limits in force.
+fn served(
+    gateway: &Gateway,
+    origin: &Origin,
+    case: &Case,
+    id: &str,
+    caller: &Caller,
+) -> (Value, Option<String>) {
     let (method, target, _, headers) = case;
     let before = origin.requests().len();
     let mut sent = request(method, target.replace("ID", id));
@@ -302,6 +339,7 @@ fn served(gateway: &Gateway, origin: &Origin, case: &Case, id: &str, caller: &Ca
     if !log["route"].is_null() {
         expect["route"] = log["route"].clone();
     }
+    let mut limits = None;
     let received = origin.requests();
     let is_ahead = |received: &&Received| received.target().starts_with("/api/posts/");
     if let Some(received) = received[before..]
@@ -312,8 +350,10 @@ fn served(gateway: &Gateway, origin: &Origin, case: &Case, id: &str, caller: &Ca
         let target = received.target();
         expect["path"] = json!(target.split('?').next());
         expect["headers"] = told_upstream(received);
+        let told = response.header("ratelimit-policy").unwrap_or_default();
+        limits = Some(told.to_owned());
     }
-    expect
+    (expect, limits)
 }
 
 /// What the upstream got, credentials aside, which no test has.
@@ -362,15 +402,16 @@ fn what_is_told_of_a_request_is_what_becomes_of_it() {
             "signing: {{ algorithm: HS256, secret: {SECRET} }}"
         ))
         .top(TOP)
+        .tiers(TIERS)
         .routes(ROUTES)
         .start();
     let caller = callers(&gateway);
     let id = caller("alice").stated["id"].as_str().unwrap().to_owned();
-    let (mut tests, mut failed) = (Vec::new(), Vec::new());
+    let (mut tests, mut failed, mut limited) = (Vec::new(), Vec::new(), BTreeSet::new());
     for case in CASES {
         let (method, target, name, headers) = case;
         let caller = caller(name);
-        let expect = served(&gateway, &origin, case, &id, &caller);
+        let (expect, limits) = served(&gateway, &origin, case, &id, &caller);
         let headers = headers
             .iter()
             .map(|(name, value)| ((*name).to_owned(), json!(value)));
@@ -387,7 +428,8 @@ fn what_is_told_of_a_request_is_what_becomes_of_it() {
         if !caller.stated.is_null() {
             test["as"] = caller.stated.clone();
         }
-        failed.extend(told_by_explain(&gateway, &test, &caller));
+        failed.extend(told_by_explain(&gateway, &test, &caller, limits.as_deref()));
+        limited.extend(limits);
         tests.push(test);
     }
     let decisions = |decision: &str| {
@@ -397,6 +439,7 @@ fn what_is_told_of_a_request_is_what_becomes_of_it() {
         decided.count()
     };
     assert!(decisions("allow") > 30 && decisions("deny") > 30);
+    assert!(limited.len() > 5, "{limited:?}");
 
     let file = gateway.directory().join("told.test.yaml");
     std::fs::write(file, json!({ "tests": tests }).to_string()).unwrap();
@@ -410,16 +453,23 @@ fn what_is_told_of_a_request_is_what_becomes_of_it() {
     assert_eq!(told["passed"], CASES.len());
 }
 
-/// Where `explain` says otherwise of whoever shows a token, which it checks.
-fn told_by_explain(gateway: &Gateway, test: &Value, caller: &Caller) -> Vec<String> {
-    let Some(("Authorization", bearer)) = &caller.credential else {
+/// Where `explain` says otherwise of whoever shows nothing, or a token, which it checks. An API key it does
+/// not look up.
+fn told_by_explain(
+    gateway: &Gateway,
+    test: &Value,
+    caller: &Caller,
+    limits: Option<&str>,
+) -> Vec<String> {
+    let credential = caller.credential.as_ref();
+    if credential.is_some_and(|(name, _)| *name != "Authorization") {
         return Vec::new();
-    };
+    }
     let text = |key: &str| test["request"][key].as_str().unwrap().to_owned();
     let mut arguments = vec!["explain".to_owned(), text("method"), text("path")];
-    let credential = ("Authorization".to_owned(), json!(bearer));
+    let credential = credential.map(|(name, value)| ((*name).to_owned(), json!(value)));
     let headers = test["request"]["headers"].as_object().unwrap().clone();
-    for (name, value) in headers.into_iter().chain([credential]) {
+    for (name, value) in headers.into_iter().chain(credential) {
         let line = format!("{name}: {}", value.as_str().unwrap());
         arguments.extend(["-H".to_owned(), line]);
     }
@@ -434,12 +484,26 @@ fn told_by_explain(gateway: &Gateway, test: &Value, caller: &Caller) -> Vec<Stri
     let output = gateway.cli(&arguments, "");
     let told: Value =
         serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
-    let expected = &test["expect"];
-    let keys = ["decision", "status", "code", "route", "path"].into_iter();
+    let mut expected = test["expect"].clone();
+    let mut told = told;
+    told["policy"] = json!(limits.map(|_| in_force(&told)));
+    expected["policy"] = json!(limits);
+    let keys = ["decision", "status", "code", "route", "path", "policy"].into_iter();
     let other = keys.filter(|key| told[key] != expected[key]);
     let other = other.map(|key| {
         let (name, told, expected) = (&test["name"], &told[key], &expected[key]);
         format!("{name}: explain tells {key} {told}, and it was {expected}")
     });
     other.collect()
+}
+
+/// The limits that `explain` tells as a response tells them, those by user last.
+fn in_force(told: &Value) -> String {
+    let limits = told["limits"].as_array().unwrap().iter();
+    let limits = limits.filter(|limit| !limit["limit"].is_null() && limit["shadow"] == false);
+    let told = limits.map(|limit| {
+        let (quota, seconds) = (&limit["limit"], &limit["period"]);
+        format!("{};q={quota};w={seconds}", limit["name"])
+    });
+    told.collect::<Vec<_>>().join(", ")
 }

@@ -144,6 +144,8 @@ fn a_drain_waits_for_a_socket_and_its_grace_ends_it() {
         (&line["status"], &line["decision"]),
         (&101.into(), &"allow".into())
     );
+    let cause = "the gateway stopped, and the time for what was under way was over";
+    assert_eq!(line["cause"], cause);
 }
 
 #[test]

@@ -99,6 +99,7 @@ fn messages_go_both_ways_and_the_upstream_knows_who_is_calling() {
     assert!((200_000..201_000).contains(&bytes("bytes_out")), "{line}");
     assert_eq!(bytes("bytes_in"), bytes("bytes_out") + 5 * 4, "{line}");
     assert_eq!(line.get("cause"), None, "{line}");
+    assert_eq!(line["websocket"], true, "{line}");
     let counted = r#"portcullis_http_requests_total{route="guarded",method="GET",code="101"}"#;
     assert_eq!(gateway.metric(counted), 1.0);
     assert_eq!(gateway.metric("portcullis_http_requests_in_flight"), 0.0);

@@ -220,6 +220,9 @@ fn stream_outlives_logout_by_websocket() {
     let by = |token: &str| open(handshake("/").bearer(token));
     let ended = |mut socket: Socket, after: &str| {
         assert_eq!(socket.connection.read_until_closed(), b"", "after {after}");
+        let line = gateway.log_of(&socket.response);
+        let cause = "the caller's session, token or API key had ended";
+        assert_eq!(line["cause"], cause, "after {after}");
     };
 
     gateway.user_add("alice", &[]);

@@ -1,21 +1,32 @@
 //! What the stages say of a request of which the log holds a part, and where that part is not enough.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
-use http::Method;
-use http::header::{HeaderMap, HeaderName};
+use http::{HeaderName, Method};
 
 use super::super::caller::is_read;
 use super::super::explain::unless_it_waits;
 use super::super::stages::Stages;
+use super::headers::Choosing;
 use super::record::Record;
+use super::then::Then;
 use crate::authn::Principal;
 use crate::authz::{self, Decision, Key, Outcome, Owners, Question};
 use crate::config::cel::{Expression, RequestField, Variable};
 use crate::config::checked::{AuthMode, OwnerField, Route, Rule, UserField};
-use crate::limit;
+use crate::forward::Handshake;
+use crate::limit::{self, Bucket};
 use crate::request::{Facts, Peer, Refusal};
 use crate::route::{self, Destination};
+
+/// What is decided by, and what is known beside the log.
+pub struct Files<'a> {
+    pub stages: &'a Stages,
+    /// Of the same file.
+    pub choosing: &'a Choosing,
+    pub then: Option<&'a Then>,
+}
 
 /// Who sent a request, as far as the log and the store tell.
 pub enum Sender<'a> {
@@ -38,16 +49,29 @@ pub enum Verdict {
     Allow(usize),
     Deny(&'static str, Option<usize>),
     /// The log does not hold what it takes, which is said.
-    Untold(&'static str, Option<usize>),
+    Untold(Cow<'static, str>, Option<usize>),
 }
 
 impl Verdict {
+    fn untold(why: &'static str, route: Option<usize>) -> Verdict {
+        Verdict::Untold(Cow::Borrowed(why), route)
+    }
+
     /// An index into the routes of the configuration.
     pub fn route(&self) -> Option<usize> {
         match self {
             Verdict::AuthApi => None,
             Verdict::Allow(route) => Some(*route),
             Verdict::Deny(_, route) | Verdict::Untold(_, route) => *route,
+        }
+    }
+
+    pub fn text(&self) -> Cow<'static, str> {
+        match self {
+            Verdict::Allow(_) => "allow".into(),
+            Verdict::Deny(code, _) => format!("deny {code}").into(),
+            Verdict::AuthApi => "auth API".into(),
+            Verdict::Untold(..) => "unknown".into(),
         }
     }
 }
@@ -57,101 +81,177 @@ const UNKNOWN_ACCOUNT: &str = "the account is not known";
 const UNLOGGED: &str =
     "it hangs on scopes, claims, headers, a query or an owner, which are not logged";
 const PREFLIGHT: &str = "it may have been a preflight";
+const UNKNOWN_PAGE: &str = "it opens a WebSocket, and from which site's page is not logged";
+const OTHER_LIMITS: &str = "it is held to other limits, by headers that are not logged";
 
-pub fn decide(stages: &Stages, record: &Record, sender: &Sender<'_>) -> Verdict {
+/// Whether a limit is charged: once for each request, whatever it may have been.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Charge {
+    Due,
+    Waived,
+}
+
+/// Decides on a request under each set of headers that it may have had.
+pub fn decide(files: &Files<'_>, record: &Record, sender: &Sender<'_>) -> Verdict {
     let Some(mut head) = record.head() else {
-        return Verdict::Untold(UNLOGGED, None);
+        return Verdict::untold(UNLOGGED, None);
     };
     if matches!(record.method, Method::TRACE | Method::CONNECT) {
         return Verdict::Deny("method-not-allowed", None);
     }
-    add_headers(stages, record, &mut head.headers);
+    for header in files.then.map_or(&[][..], |then| then.headers(record)) {
+        head.headers
+            .append(header.name.clone(), header.value.clone());
+    }
     let peer = Peer {
         socket: SocketAddr::new(record.client, 0),
         client: record.client,
         is_trusted: false,
     };
-    let facts = Facts {
-        head: &head,
-        host: &record.host,
-        peer: &peer,
-    };
     // Before the route is looked for: a preflight takes that of the method it asks about.
     if record.user.is_none()
-        && let Some(index) = preflight(stages, &facts)
+        && let Some(index) = preflight(files, &facts(record, &head, &peer))
     {
-        return Verdict::Untold(PREFLIGHT, Some(index));
+        return Verdict::untold(PREFLIGHT, Some(index));
     }
-    let matched = match route::find(&stages.table, &facts) {
-        Ok(matched) => matched,
-        Err(refusal) => return Verdict::Deny(code(&refusal), None),
+    let (choosing, table) = (files.choosing, &files.stages.table);
+    let heads = choosing.heads(table, files.then, record, &peer, head);
+    let mut heads = heads.iter();
+    let Some(first) = heads.next() else {
+        return Verdict::untold(UNLOGGED, None);
     };
+    let first = facts(record, first, &peer);
+    let (verdict, limits) = decide_on(files, record, sender, &first, Charge::Due);
+    for other in heads {
+        let other = facts(record, other, &peer);
+        let (other, other_limits) = decide_on(files, record, sender, &other, Charge::Waived);
+        let route = verdict.route().or(other.route());
+        match (&verdict, &other) {
+            (Verdict::Untold(..), _) => return verdict,
+            (_, Verdict::Untold(..)) => return other,
+            (one, other) if one.text() != other.text() => {
+                let (one, other) = (one.text(), other.text());
+                let why = format!("{one} or {other}, by headers that are not logged");
+                return Verdict::Untold(why.into(), route);
+            }
+            (Verdict::Allow(_), _) if !are_held_to(&limits, &other_limits) => {
+                return Verdict::untold(OTHER_LIMITS, route);
+            }
+            _ => {}
+        }
+    }
+    verdict
+}
+
+fn facts<'a>(record: &'a Record, head: &'a http::request::Parts, peer: &'a Peer) -> Facts<'a> {
+    let host = &record.host;
+    Facts { head, host, peer }
+}
+
+/// Whether each of the second is a limit of the first too.
+fn are_held_to(first: &[Bucket], second: &[Bucket]) -> bool {
+    let is_held = |bucket: &Bucket| bucket.rate.is_some() && !bucket.is_shadow;
+    let what = |bucket: &Bucket| (bucket.key.clone(), bucket.rate, bucket.cost);
+    let mut second = second.iter().filter(|bucket| is_held(bucket));
+    second.all(|of_second| {
+        let mut first = first.iter().filter(|bucket| is_held(bucket));
+        first.any(|of_first| what(of_first) == what(of_second))
+    })
+}
+
+/// And what limits it is held to where it is let through.
+fn decide_on(
+    files: &Files<'_>,
+    record: &Record,
+    sender: &Sender<'_>,
+    facts: &Facts<'_>,
+    charge: Charge,
+) -> (Verdict, Vec<Bucket>) {
+    let mut held_to = Vec::new();
+    let verdict = pass(files, record, sender, facts, charge, &mut held_to);
+    (verdict.unwrap_or_else(|verdict| verdict), held_to)
+}
+
+/// The stages in their order; an error is a verdict that comes early.
+fn pass(
+    files: &Files<'_>,
+    record: &Record,
+    sender: &Sender<'_>,
+    facts: &Facts<'_>,
+    charge: Charge,
+    held_to: &mut Vec<Bucket>,
+) -> Result<Verdict, Verdict> {
+    let stages = files.stages;
+    let matched = route::find(&stages.table, facts);
+    let matched = matched.map_err(|refusal| Verdict::Deny(code(&refusal), None))?;
     let Destination::Route(index) = matched.destination else {
-        return Verdict::AuthApi;
+        return Ok(Verdict::AuthApi);
     };
-    let Some(route) = stages.config.routes.get(index) else {
-        return Verdict::Untold(UNLOGGED, None);
+    let untold = |why| Verdict::untold(why, Some(index));
+    let denied = |refusal: &Refusal| Verdict::Deny(code(refusal), Some(index));
+    let route = stages.config.routes.get(index);
+    let route = route.ok_or_else(|| untold(UNLOGGED))?;
+    let let_page_open = |then: &Then| then.let_page_open(record, route, &stages.config);
+    if Handshake::is_among(&facts.head.extensions)
+        && route.cors.is_some()
+        && !files.then.is_some_and(let_page_open)
+    {
+        return Err(untold(UNKNOWN_PAGE));
+    }
+    let admission = match charge {
+        Charge::Due => {
+            let admitted = limit::admit(&stages.limits, &matched, facts, async || None);
+            let admitted = limit::at_once(admitted);
+            Some(admitted.map_err(|refusal| denied(&refusal))?)
+        }
+        Charge::Waived if !route.ip.admits(facts.peer.client) => {
+            return Err(denied(&limit::kept_out()));
+        }
+        Charge::Waived => None,
     };
-    let admission =
-        match limit::at_once(limit::admit(&stages.limits, &matched, &facts, async || {
-            None
-        })) {
-            Ok(admission) => admission,
-            Err(refusal) => return Verdict::Deny(code(&refusal), Some(index)),
-        };
     let sender = match sender {
         Sender::Account { principal, .. } if !is_read(principal, &stages.config) => &Sender::Nobody,
         sender => sender,
     };
-    let principal = match identify(route, sender) {
-        Ok(principal) => principal,
-        Err(Refused::By(code)) => return Verdict::Deny(code, Some(index)),
-        Err(Refused::Untold) => return Verdict::Untold(UNKNOWN_SENDER, Some(index)),
-    };
+    let principal = identify(route, sender).map_err(|refused| match refused {
+        Refused::By(code) => Verdict::Deny(code, Some(index)),
+        Refused::Untold => untold(UNKNOWN_SENDER),
+    })?;
     let is_known = matches!(sender, Sender::Account { is_known: true, .. });
-    let outcomes = authz::explain(&stages.policies, &matched, &principal, &facts, &Unasked);
+    let outcomes = authz::explain(&stages.policies, &matched, &principal, facts, &Unasked);
     let outcomes = unless_it_waits(outcomes).unwrap_or_default();
     let rules = in_force(route);
     if principal.user().is_some() && !rules.is_empty() {
         match judge(rules, &outcomes, is_known) {
             Some(true) => {}
-            Some(false) => return Verdict::Deny("forbidden", Some(index)),
-            None if is_known => return Verdict::Untold(UNLOGGED, Some(index)),
-            None => return Verdict::Untold(UNKNOWN_ACCOUNT, Some(index)),
+            Some(false) => return Err(Verdict::Deny("forbidden", Some(index))),
+            None if is_known => return Err(untold(UNLOGGED)),
+            None => return Err(untold(UNKNOWN_ACCOUNT)),
         }
     }
+    *held_to = limit::explain(&stages.limits, &matched, facts, Some(&principal));
     let is_counted = principal.user().is_none() || is_known;
-    let decided = authz::decide(&stages.policies, matched, principal, &facts);
+    let decided = authz::decide(&stages.policies, matched, principal, facts);
     let permitted = decided.and_then(|decision| match decision {
         Decision::Permit(permit) => Ok(Some(permit)),
         // Only what is in shadow gets here, and passes.
-        Decision::Asks(asking) => unless_it_waits(asking.ask(&facts, &Unasked)).transpose(),
+        Decision::Asks(asking) => unless_it_waits(asking.ask(facts, &Unasked)).transpose(),
     });
-    let taken = permitted.and_then(|permit| match permit.filter(|_| is_counted) {
-        Some(permit) => {
-            limit::at_once(limit::take(&stages.limits, admission, permit, &facts)).map(drop)
-        }
-        // Whose tier is not known has a quota that is not known.
-        None => Ok(()),
-    });
-    match taken {
-        Ok(()) => Verdict::Allow(index),
-        Err(refusal) => Verdict::Deny(code(&refusal), Some(index)),
+    // Whose tier is not known has a quota that is not known.
+    let permit = permitted
+        .map_err(|refusal| denied(&refusal))?
+        .filter(|_| is_counted);
+    if let (Some(permit), Some(admission)) = (permit, admission) {
+        let taken = limit::at_once(limit::take(&stages.limits, admission, permit, facts));
+        taken.map_err(|refusal| denied(&refusal))?;
     }
-}
-
-/// Where the route of then is one by headers, the request had them.
-fn add_headers(stages: &Stages, record: &Record, headers: &mut HeaderMap) {
-    let mut routes = stages.config.routes.iter();
-    let before = routes.find(|route| Some(&route.name) == record.route.as_ref());
-    for header in before.map_or(&[][..], |route| &route.headers) {
-        headers.append(header.name.clone(), header.value.clone());
-    }
+    Ok(Verdict::Allow(index))
 }
 
 /// The route with `cors` that may have been asked about, if a browser asked: by which method and with
 /// which headers the request would come, the log does not hold.
-fn preflight(stages: &Stages, facts: &Facts<'_>) -> Option<usize> {
+fn preflight(files: &Files<'_>, facts: &Facts<'_>) -> Option<usize> {
+    let stages = files.stages;
     if facts.head.method != Method::OPTIONS {
         return None;
     }
@@ -168,19 +268,20 @@ fn preflight(stages: &Stages, facts: &Facts<'_>) -> Option<usize> {
     let listed = routes().filter(|route| route.cors.is_some());
     let listed = listed.flat_map(|route| &route.methods);
     let listed = listed.filter(|method| !usual.contains(method));
-    let named = routes().flat_map(|route| &route.headers);
-    let named: Vec<HeaderName> = named.map(|header| header.name.clone()).collect();
+    let none: &[HeaderName] = &[];
     usual.iter().chain(listed).find_map(|method| {
-        [&[][..], &named].into_iter().find_map(|announced| {
-            let found = route::find_announced(&stages.table, facts, method, announced);
-            match found.ok()?.destination {
-                Destination::Route(index) => {
-                    let route = stages.config.routes.get(index)?;
-                    route.cors.is_some().then_some(index)
+        [none, &files.choosing.names]
+            .into_iter()
+            .find_map(|announced| {
+                let found = route::find_announced(&stages.table, facts, method, announced);
+                match found.ok()?.destination {
+                    Destination::Route(index) => {
+                        let route = stages.config.routes.get(index)?;
+                        route.cors.is_some().then_some(index)
+                    }
+                    Destination::AuthApi => None,
                 }
-                Destination::AuthApi => None,
-            }
-        })
+            })
     })
 }
 

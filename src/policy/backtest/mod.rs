@@ -1,15 +1,19 @@
 //! Past requests, as the access log tells of them, decided once more under another configuration.
 
 mod decide;
+mod headers;
 mod past;
 mod record;
 mod report;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_of_headers;
+#[cfg(test)]
 mod tests_of_logs;
+mod then;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -17,15 +21,16 @@ use uuid::Uuid;
 use super::caller::principal;
 use super::stages::Stages;
 use crate::authn::Principal;
-use crate::config::checked::AuthMode;
 use crate::config::policy_test::{Credential, TestCaller};
 use crate::config::{Config, Plans};
 use crate::limit::{Clock, Counters, Hands, Slots};
 
-use decide::Sender;
+use decide::{Files, Sender};
+use headers::Choosing;
 use past::Past;
 use record::Record;
 pub use report::Report;
+use then::Then;
 
 /// Accounts that are remembered; when there are more, all are looked up again.
 const MOST_REMEMBERED: usize = 100_000;
@@ -42,13 +47,14 @@ pub type LookUp<'l> = &'l mut dyn FnMut(Uuid) -> Option<TestCaller>;
 /// The past under one configuration.
 pub struct Backtest {
     stages: Stages,
+    choosing: Choosing,
+    /// The configuration that the log was written under.
+    then: Option<Then>,
     hands: Hands,
     /// When the clock of the limits began and the latest time that it was set to, since 1970.
     times: Option<(Duration, Duration)>,
     plans: Plans,
     senders: HashMap<(Uuid, bool), Known>,
-    /// Names of routes that looked for credentials and let callers pass without.
-    looking: HashSet<String>,
     report: Report,
 }
 
@@ -65,25 +71,23 @@ impl Backtest {
     pub fn new(config: Config, endpoints: Vec<String>, plans: &Plans, examples: usize) -> Backtest {
         let (clock, hands) = Clock::manual();
         let counters = Counters::new(Slots::new(), clock);
+        let choosing = Choosing::of(&config);
         let stages = Stages::build_with(config, endpoints, plans, counters);
         Backtest {
             stages,
+            choosing,
+            then: None,
             hands,
             times: None,
             plans: plans.clone(),
             senders: HashMap::new(),
-            looking: HashSet::new(),
             report: Report::new(examples),
         }
     }
 
-    /// Says under which configuration the log was written.
-    pub fn written_under(&mut self, old: &Config) {
-        let routes = old
-            .routes
-            .iter()
-            .filter(|route| route.auth == AuthMode::Optional);
-        self.looking = routes.map(|route| route.name.clone()).collect();
+    /// Says under which configuration the log was written; `endpoints` are the paths of its auth API.
+    pub fn written_under(&mut self, old: Config, endpoints: &[String]) {
+        self.then = Some(Then::new(old, endpoints));
     }
 
     /// Decides on the request of one line of the log.
@@ -101,6 +105,9 @@ impl Backtest {
         let known = record
             .user
             .map(|user| self.known(user, record.is_key, look_up));
+        let then = self.then.as_ref();
+        let was_looked_at =
+            |record: &Record| then.is_some_and(|then| then.looked_for_credentials(record));
         let sender = match (&known, past.missed(&record)) {
             (Some(known), _) => Sender::Account {
                 principal: &known.principal,
@@ -108,22 +115,21 @@ impl Backtest {
             },
             (None, Some("token-missing")) => Sender::Nobody,
             (None, Some(code)) => Sender::Refused(code),
-            (None, None) if self.was_looked_at(&record) => Sender::Nobody,
+            (None, None) if was_looked_at(&record) => Sender::Nobody,
             (None, None) => Sender::Hidden,
         };
-        let verdict = decide::decide(&self.stages, &record, &sender);
+        let files = Files {
+            stages: &self.stages,
+            choosing: &self.choosing,
+            then,
+        };
+        let verdict = decide::decide(&files, &record, &sender);
         let name = |route: Option<usize>| {
             let route = self.stages.config.routes.get(route?)?;
             Some(route.name.clone())
         };
         let route = name(verdict.route());
         self.report.add(&record, &past, &verdict, route);
-    }
-
-    /// Its credentials were looked for; without an identity it had none.
-    fn was_looked_at(&self, record: &Record) -> bool {
-        let is_looking = |route: &String| self.looking.contains(route);
-        record.auth == "anonymous" && record.route.as_ref().is_some_and(is_looking)
     }
 
     /// A line that was too long to be read.

@@ -4,13 +4,15 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
-use http::header::{HOST, HeaderValue};
+use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
 use http::request::Parts;
 use http::{Method, Request, Uri};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
+
+use crate::forward::Handshake;
 
 /// The years 2000 to 2099, since 1970. No gateway wrote at another time.
 const TIMES: Range<Duration> = Duration::from_secs(946_684_800)..Duration::from_secs(4_102_444_800);
@@ -37,6 +39,8 @@ struct Line {
     reason: Option<String>,
     #[serde(default)]
     would_refuse: Vec<String>,
+    #[serde(default)]
+    websocket: bool,
 }
 
 /// A request that was served or refused.
@@ -60,6 +64,8 @@ pub struct Record {
     pub reason: Option<String>,
     /// `auth: token-missing` and the like, of what was in shadow.
     pub would_refuse: Vec<String>,
+    /// It asked to become a WebSocket.
+    pub is_handshake: bool,
 }
 
 impl Record {
@@ -87,6 +93,7 @@ impl Record {
             decision: line.decision,
             reason: line.reason,
             would_refuse: line.would_refuse,
+            is_handshake: line.websocket,
         })
     }
 
@@ -97,6 +104,12 @@ impl Record {
         *request.uri_mut() = self.path.parse().ok()?;
         if let Ok(host) = HeaderValue::from_str(&self.host) {
             request.headers_mut().insert(HOST, host);
+        }
+        if self.is_handshake {
+            let headers = request.headers_mut();
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            request.extensions_mut().insert(Handshake);
         }
         Some(request.into_parts().0)
     }

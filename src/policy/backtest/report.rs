@@ -47,7 +47,7 @@ pub struct Report {
     pub same: u64,
     groups: BTreeMap<Key, Group>,
     /// By why, and the route.
-    untold: BTreeMap<(&'static str, String), u64>,
+    untold: BTreeMap<(String, String), u64>,
     /// Those of each that are beyond [`MOST_GROUPS`].
     ungrouped: u64,
     untold_ungrouped: u64,
@@ -76,16 +76,8 @@ impl Report {
         self.requests += 1;
         let route = route.or_else(|| record.route.clone()).unwrap_or_default();
         let (was, is) = match (past, verdict) {
-            (Past::Untold(why), _) | (_, Verdict::Untold(why, _)) => {
-                if self.untold.len() < MOST_GROUPS
-                    || self.untold.contains_key(&(*why, route.clone()))
-                {
-                    *self.untold.entry((why, route)).or_default() += 1;
-                } else {
-                    self.untold_ungrouped += 1;
-                }
-                return;
-            }
+            (Past::Untold(why), _) => return self.add_untold((*why).to_owned(), route),
+            (_, Verdict::Untold(why, _)) => return self.add_untold(why.to_string(), route),
             // What is not found may be so because the auth API says it.
             (Past::AuthApi, Verdict::AuthApi) | (Past::Allowed, Verdict::Allow(_)) => {
                 (String::new(), String::new())
@@ -93,7 +85,7 @@ impl Report {
             (Past::Denied(_), Verdict::AuthApi) if record.route.is_none() => {
                 (String::new(), String::new())
             }
-            (past, verdict) => (past_text(past), verdict_text(verdict)),
+            (past, verdict) => (past_text(past), verdict.text().into_owned()),
         };
         if was == is {
             self.same += 1;
@@ -108,6 +100,14 @@ impl Report {
         group.requests += 1;
         if group.examples.len() < self.examples {
             group.examples.push(Example::of(record));
+        }
+    }
+
+    fn add_untold(&mut self, why: String, route: String) {
+        let key = (why, route);
+        match self.untold.len() < MOST_GROUPS || self.untold.contains_key(&key) {
+            true => *self.untold.entry(key).or_default() += 1,
+            false => self.untold_ungrouped += 1,
         }
     }
 
@@ -161,15 +161,6 @@ fn past_text(past: &Past) -> String {
         Past::Denied(code) => format!("deny {code}"),
         Past::AuthApi => "auth API".to_owned(),
         Past::Untold(_) => "unknown".to_owned(),
-    }
-}
-
-fn verdict_text(verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::Allow(_) => "allow".to_owned(),
-        Verdict::Deny(code, _) => format!("deny {code}"),
-        Verdict::AuthApi => "auth API".to_owned(),
-        Verdict::Untold(..) => "unknown".to_owned(),
     }
 }
 

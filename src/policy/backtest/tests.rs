@@ -22,7 +22,7 @@ pub(super) fn line(changes: &Value) -> Vec<u8> {
 }
 
 /// Alice is known, and has tier pro and the role x.
-fn look_up(id: Uuid) -> Option<TestCaller> {
+pub(super) fn look_up(id: Uuid) -> Option<TestCaller> {
     (id.to_string() == ALICE).then(|| TestCaller {
         user: Some("alice".into()),
         tier: Some("pro".into()),
@@ -31,11 +31,11 @@ fn look_up(id: Uuid) -> Option<TestCaller> {
     })
 }
 
-fn config_of(routes: &str) -> Config {
+pub(super) fn config_of(routes: &str) -> Config {
     config_with("", routes)
 }
 
-fn config_with(head: &str, routes: &str) -> Config {
+pub(super) fn config_with(head: &str, routes: &str) -> Config {
     let text = format!(
         "version: 1\n{head}\ntiers: {{ free: {{ rank: 0 }}, pro: {{ rank: 1 }} }}\n\
          upstreams: {{ app: {{ targets: http://a }} }}\nroutes:\n  - {{ upstream: app, {routes} }}\n"
@@ -56,7 +56,12 @@ pub(super) fn report(routes: &str, lines: &[Vec<u8>]) -> Report {
 
 /// `old → new`, or why that is not told, of one line.
 fn said(routes: &str, changes: &Value) -> String {
-    let told = report(routes, &[line(changes)]).to_json();
+    of_one(&report(routes, &[line(changes)]))
+}
+
+/// The same of a report on one line.
+pub(super) fn of_one(report: &Report) -> String {
+    let told = report.to_json();
     assert_eq!(told["requests"], 1, "{told}");
     match (&told["differences"][0], &told["not_told"][0]) {
         (Value::Null, Value::Null) => "same".to_owned(),
@@ -293,7 +298,7 @@ fn the_old_file_tells_where_credentials_were_looked_for() {
         let old = config_of(&format!("name: a, path: /a, auth: {old}"));
         let new = config_of("name: a, path: /a, auth: required");
         let mut backtest = Backtest::new(new, Vec::new(), &Plans::default(), 1);
-        backtest.written_under(&old);
+        backtest.written_under(old, &[]);
         backtest.line(&anonymous, &mut look_up);
         let told = backtest.finish().to_json();
         assert_eq!(told["different"], different, "{told}");

@@ -1,5 +1,7 @@
 //! Hosts that two routes take, the most general of each kind.
 
+use std::collections::HashMap;
+
 use crate::config::checked::HostPattern;
 
 /// What stands for a host, or the beginning of one, that no file is about.
@@ -15,15 +17,33 @@ pub fn common(a: &[HostPattern], b: &[HostPattern]) -> Vec<String> {
         ([], []) => vec![ANY.to_owned()],
         (own, []) | ([], own) => own.iter().map(|pattern| example(parts(pattern))).collect(),
         (a, b) => {
-            let both = a
-                .iter()
-                .flat_map(|a| b.iter().map(move |b| (parts(a), parts(b))));
-            both.filter_map(|(a, b)| meet(a, b)).map(example).collect()
+            let both = below(a, b).chain(below(b, a));
+            both.map(example).collect()
         }
     };
     common.sort_unstable();
     common.dedup();
     common
+}
+
+/// What the first take of the hosts of those of the second that have the same name, or one that they end in.
+fn below<'p>(
+    first: &'p [HostPattern],
+    second: &'p [HostPattern],
+) -> impl Iterator<Item = Parts<'p>> {
+    let mut by_name: HashMap<&str, Vec<Parts<'_>>> = HashMap::new();
+    for pattern in second.iter().map(parts) {
+        by_name.entry(pattern.0).or_default().push(pattern);
+    }
+    let mut met = Vec::new();
+    for pattern in first.iter().map(parts) {
+        let dots = pattern.0.match_indices('.').map(|(at, _)| at + 1);
+        for start in std::iter::once(0).chain(dots) {
+            let others = by_name.get(&pattern.0[start..]).into_iter().flatten();
+            met.extend(others.filter_map(|other| meet(pattern, *other)));
+        }
+    }
+    met.into_iter()
 }
 
 fn parts(pattern: &HostPattern) -> Parts<'_> {

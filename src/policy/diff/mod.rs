@@ -135,6 +135,7 @@ pub fn diff(old: &Stages, new: &Stages) -> Vec<Change> {
     changes.extend(routes::changes(&old.config, &new.config, &pairs));
     let moved = moved::find(old, new, &pairs);
     changes.extend(moved.changes(&old.config, &new.config, &pairs));
+    changes.extend(moved.unasked());
     changes.extend(regexes::changes(old, new, &pairs, &moved));
     changes.sort();
     changes.dedup();

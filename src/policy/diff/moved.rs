@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::pairs::Pairs;
 use super::rules::is_public;
 use super::sides::{self, Side};
-use super::witness::{Witness, Witnesses};
+use super::witness::{Seen, Witness, Witnesses, framed};
 use super::{Change, Kind, Part, ROUTE, regexes};
 use crate::config::Config;
 use crate::config::policy_test::STRANGER;
@@ -31,10 +31,24 @@ pub struct Moved {
     found: BTreeMap<(End, End), Witness>,
     /// What is found when no route by regex takes anything.
     pub beside_regexes: BTreeSet<(End, End)>,
+    /// How many requests were put to both, and what that cost.
+    pub asked: usize,
+    cost: usize,
+    /// There were more, which would have cost too much.
+    is_cut: bool,
 }
 
-/// Puts every request that the files tell apart to both.
+/// What asking may cost: some ten seconds. Each request costs so much, and one more for each regex that may have to
+/// look at it.
+const MOST_COST: usize = 100_000_000;
+const COST: usize = 16;
+
+/// Puts every request that the files tell apart to both, as far as that does not take too long.
 pub fn find(old: &Stages, new: &Stages, pairs: &Pairs) -> Moved {
+    find_within(MOST_COST, old, new, pairs)
+}
+
+pub(super) fn find_within(most_cost: usize, old: &Stages, new: &Stages, pairs: &Pairs) -> Moved {
     let mut moved = Moved::default();
     if pairs.are_all_unmoved() && old.endpoints == new.endpoints {
         return moved;
@@ -44,6 +58,12 @@ pub fn find(old: &Stages, new: &Stages, pairs: &Pairs) -> Moved {
         .has_regexes
         .then(|| [old, new].map(regexes::table_without));
     let mut try_out = |witness: Witness| {
+        if moved.cost >= most_cost {
+            moved.is_cut = true;
+            return;
+        }
+        moved.asked += 1;
+        moved.cost += COST + witnesses.regexes_at(&witness.path);
         let ends = |old, new| Some((end(old, &witness)?, end(new, &witness)?));
         if let Some([old, new]) = &beside_regexes
             && let Some(ends) = ends(old, new)
@@ -54,16 +74,15 @@ pub fn find(old: &Stages, new: &Stages, pairs: &Pairs) -> Moved {
             moved.found.entry(ends).or_insert(witness);
         }
     };
-    let (before, after) = (&old.config.routes, &new.config.routes);
-    for route in before.iter().chain(after) {
-        witnesses
-            .between(route, route)
-            .into_iter()
-            .for_each(&mut try_out);
-    }
-    for a in before {
-        for b in after {
-            witnesses.between(a, b).into_iter().for_each(&mut try_out);
+    // What each route takes alone comes first: where it has to end early, that is told in any case.
+    let [before, after] = framed(&old.config, &new.config);
+    let alone = before.iter().chain(&after).map(|route| (*route, *route));
+    let pairs = before.iter().flat_map(|a| after.iter().map(|b| (*a, *b)));
+    let mut seen = Seen::default();
+    for (a, b) in alone.chain(pairs) {
+        if seen.is_new(a, b) {
+            let between = witnesses.between(a.route, b.route);
+            between.into_iter().for_each(&mut try_out);
         }
     }
     for endpoint in old.endpoints.iter().chain(&new.endpoints) {
@@ -75,6 +94,17 @@ pub fn find(old: &Stages, new: &Stages, pairs: &Pairs) -> Moved {
 }
 
 impl Moved {
+    /// What is to be told where there were too many requests to ask about them all.
+    pub fn unasked(&self) -> Option<Change> {
+        self.is_cut.then(|| {
+            let asked = self.asked;
+            let what = format!(
+                "only the first {asked} of the requests that the files tell apart were put to them"
+            );
+            Change::new(Kind::Loosened, "routes", Part::Match, what)
+        })
+    }
+
     pub fn has(&self, was: End, is: End) -> bool {
         self.found.contains_key(&(was, is))
     }

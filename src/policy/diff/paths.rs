@@ -1,7 +1,7 @@
 //! Paths that two routes take, the most general ones: a route that takes one of these from both, and is about
 //! segments, takes all of its kind from both.
 
-use crate::config::checked::{Pattern, Segment};
+use crate::config::checked::{PathRegex, Pattern, Segment};
 
 /// What stands for a segment that no file is about. Regexes may take one and not the next.
 const FILLERS: [&str; 3] = ["zz-any", "7", "Zq_9"];
@@ -53,22 +53,19 @@ pub fn depth(pattern: &Pattern) -> usize {
     shape(pattern).map_or(0, |shape| shape.segments.len())
 }
 
-/// Paths that both take, with up to `depth` segments. Those of a regex are examples of it, which the other may
-/// not take.
+/// Paths that a regex takes.
+pub fn examples(regex: &PathRegex) -> Vec<String> {
+    let examples = (0..CHOICES).filter_map(|choice| regex.example(choice));
+    let mut paths: Vec<_> = examples.collect();
+    paths.sort_unstable();
+    paths.dedup();
+    paths
+}
+
+/// Paths that both take, with up to `depth` segments; none where one is a regex.
 pub fn common(a: &Pattern, b: &Pattern, depth: usize, has_regexes: bool) -> Vec<String> {
-    let (a, b) = match (a, b) {
-        (Pattern::Regex(regex), _) | (_, Pattern::Regex(regex)) => {
-            let mut paths: Vec<_> = (0..CHOICES)
-                .filter_map(|choice| regex.example(choice))
-                .collect();
-            paths.sort_unstable();
-            paths.dedup();
-            return paths;
-        }
-        (a, b) => match (shape(a), shape(b)) {
-            (Some(a), Some(b)) => (a, b),
-            _ => return Vec::new(),
-        },
+    let (Some(a), Some(b)) = (shape(a), shape(b)) else {
+        return Vec::new();
     };
     let longest = a.segments.len().max(b.segments.len());
     let Some(segments) = (0..longest)

@@ -13,17 +13,38 @@ use crate::config::text::{self, pattern_text};
 use crate::policy::stages::Stages;
 use crate::route::Table;
 
+/// Pairs of routes that are compared because one may take requests of the other: some seconds' worth.
+const MOST_COMPARED: usize = 50_000;
+
 /// What has not been found to move, and may.
 pub fn changes(old: &Stages, new: &Stages, pairs: &Pairs, moved: &Moved) -> Vec<Change> {
+    changes_within(MOST_COMPARED, old, new, pairs, moved)
+}
+
+pub(super) fn changes_within(
+    most_compared: usize,
+    old: &Stages,
+    new: &Stages,
+    pairs: &Pairs,
+    moved: &Moved,
+) -> Vec<Change> {
     // Whichever requests regexes take, all others go where they would go without regexes.
     let mut ends = moved.beside_regexes.clone();
     ends.extend(between_routes(old, new, pairs));
     ends.extend(from_elsewhere(old, new, pairs));
-    let taken = ends.into_iter().filter_map(|(was, is)| {
-        let is_found = moved.has(was, is);
-        let taken = Taken::of(&old.config, &new.config, pairs, (was, is));
-        let Taken { by, from, why, .. } = taken.filter(|t| t.kind.is_looser() && !is_found)?;
+    ends.retain(|(was, is)| !moved.has(*was, *is));
+    let uncompared = ends.len().saturating_sub(most_compared);
+    let taken = ends.into_iter().take(most_compared);
+    let taken = taken.filter_map(|ends| {
+        let taken = Taken::of(&old.config, &new.config, pairs, ends);
+        let Taken { by, from, why, .. } = taken.filter(|taken| taken.kind.is_looser())?;
         Some((by, format!("may take requests that {from}{why}")))
+    });
+    let uncompared = (uncompared > 0).then(|| {
+        let what = format!(
+            "{uncompared} more pairs of routes, of which one may take requests of the other, were not compared"
+        );
+        Change::new(Kind::Loosened, "routes", Part::Match, what)
     });
     let changed = pairs.all().filter_map(|(was, is)| {
         let (before, after) = (old.config.routes.get(was)?, new.config.routes.get(is)?);
@@ -38,7 +59,7 @@ pub fn changes(old: &Stages, new: &Stages, pairs: &Pairs, moved: &Moved) -> Vec<
         let about = format!("{ROUTE}{route}");
         Change::new(Kind::Loosened, &about, Part::Match, what)
     };
-    taken.chain(changed).map(change).collect()
+    taken.chain(changed).map(change).chain(uncompared).collect()
 }
 
 /// The routes of which none is by regex, as if there were no others.

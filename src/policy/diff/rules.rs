@@ -1,6 +1,6 @@
 //! Whom the rules of two routes admit, compared.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::sides::Side;
 use super::{Change, Kind, Part};
@@ -62,14 +62,8 @@ pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
         add(kind, Part::Auth, auth);
     }
     let (before, after) = (rules(old.route), rules(new.route));
-    let is_within = |rule: &Rule, side, others: &[Rule], other_side| {
-        let covers = |other: &Rule| covers((other, other_side), (rule, side));
-        others.iter().any(covers)
-    };
-    for rule in after
-        .iter()
-        .filter(|rule| !is_within(rule, new, &before, old))
-    {
+    let covers_new = |wide: &Rule, narrow: &Rule| covers((wide, old), (narrow, new));
+    for rule in uncovered(&after, &before, covers_new) {
         let text = match allow(new.route) {
             [] if new.route.shadow.allow => "`allow` is in shadow".to_owned(),
             [] => "`allow` asks nothing any more".to_owned(),
@@ -80,10 +74,8 @@ pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
         };
         add(Kind::Loosened, Part::Allow, text);
     }
-    for rule in before
-        .iter()
-        .filter(|rule| !is_within(rule, old, &after, new))
-    {
+    let covers_old = |wide: &Rule, narrow: &Rule| covers((wide, new), (narrow, old));
+    for rule in uncovered(&before, &after, covers_old) {
         let text = match allow(old.route) {
             [] if old.route.shadow.allow => "`allow` is no longer in shadow".to_owned(),
             [] => "`allow` is new".to_owned(),
@@ -92,6 +84,28 @@ pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
         add(Kind::Tightened, Part::Allow, text);
     }
     changes
+}
+
+/// The rules that none of the others covers. Most lists change little, so each is looked for behind where the one
+/// before it was found.
+fn uncovered<'r>(
+    rules: &'r [Rule],
+    others: &[Rule],
+    mut covers: impl FnMut(&Rule, &Rule) -> bool,
+) -> Vec<&'r Rule> {
+    let mut next = 0;
+    let mut is_alone = |rule: &&Rule| {
+        let (before, behind) = others.split_at(next);
+        let mut others = behind.iter().chain(before);
+        match others.position(|other| covers(other, rule)) {
+            Some(at) => {
+                next = (next + at + 1) % (before.len() + behind.len());
+                false
+            }
+            None => true,
+        }
+    };
+    rules.iter().filter(|rule| is_alone(rule)).collect()
 }
 
 fn looseness(route: &Route) -> u8 {
@@ -120,7 +134,6 @@ fn covers(wide: (&Rule, Side<'_>), narrow: (&Rule, Side<'_>)) -> bool {
         cel,
     } = wide.0;
     let other = narrow.0;
-    let is_subset = |few: &[String], many: &[String]| few.iter().all(|f| many.contains(f));
     let is_owner = owner.as_ref().is_none_or(|owner| {
         let is_same = |other| is_same_owner((owner, wide.1.route), (other, narrow.1.route));
         other.owner.as_ref().is_some_and(is_same)
@@ -142,6 +155,19 @@ fn covers(wide: (&Rule, Side<'_>), narrow: (&Rule, Side<'_>)) -> bool {
         && is_subset(scopes, &other.scopes)
         && claims.iter().all(|claim| other.claims.contains(claim))
         && tiers_cover(wide, narrow)
+}
+
+fn is_subset(few: &[String], many: &[String]) -> bool {
+    /// So many are looked through as quickly as they are sorted.
+    const SHORT: usize = 16;
+    if few == many || few.is_empty() {
+        return true;
+    }
+    if many.len() <= SHORT {
+        return few.iter().all(|one| many.contains(one));
+    }
+    let many: HashSet<&String> = many.iter().collect();
+    few.iter().all(|one| many.contains(one))
 }
 
 /// Both ask for the same value.
@@ -193,8 +219,8 @@ fn tiers_cover(wide: (&Rule, Side<'_>), narrow: (&Rule, Side<'_>)) -> bool {
     if wide.0.tiers.is_empty() && wide.0.min_rank.is_none() {
         return true;
     }
-    let known = |side: Side<'_>| side.config.tiers.keys().cloned().collect::<BTreeSet<_>>();
-    let names = &known(wide.1) | &known(narrow.1);
+    let tiers = [wide.1, narrow.1].map(|side| &side.config.tiers);
+    let mut names = tiers.into_iter().flat_map(BTreeMap::keys);
     let admits = |(rule, side): (&Rule, Side<'_>), name: &String| {
         let rank = side.config.tiers.get(name).map(|tier| tier.rank);
         (rule.tiers.is_empty() || rule.tiers.contains(name))
@@ -202,9 +228,7 @@ fn tiers_cover(wide: (&Rule, Side<'_>), narrow: (&Rule, Side<'_>)) -> bool {
                 .min_rank
                 .is_none_or(|least| rank.is_some_and(|rank| rank >= least))
     };
-    let of_file = names
-        .iter()
-        .all(|name| !admits(narrow, name) || admits(wide, name));
+    let of_file = names.all(|name| !admits(narrow, name) || admits(wide, name));
     // The store may have further tiers, of any rank.
     let of_store = !narrow.0.tiers.is_empty()
         || (wide.0.tiers.is_empty() && narrow.0.min_rank >= wide.0.min_rank);
@@ -274,6 +298,22 @@ mod tests {
             let covers = covers_in((wide, &config), (narrow, &config));
             assert_eq!(covers, expected, "{wide:?} {narrow:?}");
         }
+    }
+
+    #[test]
+    fn rules_that_stay_are_found_where_they_are_expected() {
+        let roles = (0..300).map(|n| rule(|r| r.roles = vec![format!("r{n}")]));
+        let old: Vec<Rule> = roles.collect();
+        let mut new = old.clone();
+        new.insert(100, rule(|r| r.roles = vec!["new".into()]));
+        new.remove(200);
+        let mut asked = 0;
+        let alone = uncovered(&new, &old, |wide, narrow| {
+            asked += 1;
+            wide == narrow
+        });
+        assert_eq!(alone, [&new[100]]);
+        assert!(asked < 2 * (new.len() + old.len()), "{asked}");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Requests by which two tables are compared: of each two routes, the most general ones that both take.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use http::{HeaderMap, Method, Request};
 
 use super::{hosts, paths};
 use crate::config::Config;
-use crate::config::checked::{PathOptions, Pattern, Route, RouteHeader, TrailingSlash};
+use crate::config::checked::{PathOptions, PathRegex, Pattern, Route, RouteHeader, TrailingSlash};
 
 /// What stands for a method that no file is about.
 const ANY: &str = "ZZ-ANY";
@@ -44,19 +45,77 @@ impl Witness {
     }
 }
 
+/// A regex, by what its examples hang on.
+type RegexKey<'c> = (&'c str, PathOptions);
+/// What a route asks of requests beside their path, as a number.
+type Frame = usize;
+
 /// What two files have in common that witnesses depend on.
-pub struct Witnesses {
+pub struct Witnesses<'c> {
     /// Those that some route names, and one that none does.
     methods: Vec<Method>,
     depth: usize,
     pub has_regexes: bool,
     /// What any route asks for.
     options: PathOptions,
+    examples: HashMap<RegexKey<'c>, Vec<String>>,
+    /// How many routes by regex there are, by the literals that they begin with.
+    regexes_below: HashMap<Vec<&'c str>, usize>,
 }
 
-impl Witnesses {
-    pub fn of(old: &Config, new: &Config) -> Witnesses {
+/// A route of one of the files.
+#[derive(Clone, Copy)]
+pub struct Framed<'c> {
+    pub route: &'c Route,
+    frame: Frame,
+}
+
+/// The pairs with a regex that were looked at: of those that ask for the same beside their paths, all have the
+/// same witnesses.
+#[derive(Default)]
+pub struct Seen<'c>(HashSet<(RegexKey<'c>, Frame, Frame)>);
+
+impl<'c> Seen<'c> {
+    pub fn is_new(&mut self, a: Framed<'c>, b: Framed<'c>) -> bool {
+        let frames = (a.frame.min(b.frame), a.frame.max(b.frame));
+        let regex = regex(a.route).or_else(|| regex(b.route));
+        regex.is_none_or(|(key, _)| self.0.insert((key, frames.0, frames.1)))
+    }
+}
+
+fn regex(route: &Route) -> Option<(RegexKey<'_>, &PathRegex)> {
+    match &route.pattern {
+        Pattern::Regex(regex) => Some(((regex.text(), route.path_options), regex)),
+        Pattern::Path(_) | Pattern::Prefix(_) => None,
+    }
+}
+
+/// The routes of both files, with a number for what each asks beside its path.
+pub fn framed<'c>(old: &'c Config, new: &'c Config) -> [Vec<Framed<'c>>; 2] {
+    let mut frames = HashMap::new();
+    [old, new].map(|config| {
+        let framed = config.routes.iter().map(|route| {
+            let next = frames.len();
+            let key = (&route.methods, &route.hosts, &route.headers);
+            let frame = *frames.entry(key).or_insert(next);
+            Framed { route, frame }
+        });
+        framed.collect()
+    })
+}
+
+impl<'c> Witnesses<'c> {
+    pub fn of(old: &'c Config, new: &'c Config) -> Witnesses<'c> {
         let routes = || old.routes.iter().chain(&new.routes);
+        let mut examples = HashMap::new();
+        let mut regexes_below: HashMap<_, usize> = HashMap::new();
+        for (key, regex) in routes().filter_map(regex) {
+            examples
+                .entry(key)
+                .or_insert_with(|| paths::examples(regex));
+            let literals = regex.leading_segments().iter().map(String::as_str);
+            *regexes_below.entry(literals.collect()).or_default() += 1;
+        }
         let named: BTreeSet<&str> = routes()
             .flat_map(|route| &route.methods)
             .map(Method::as_str)
@@ -82,12 +141,35 @@ impl Witnesses {
                     false => TrailingSlash::Strict,
                 },
             },
+            examples,
+            regexes_below,
         }
     }
 
-    /// Requests that both routes take, as far as no other does; of one route alone, when they are the same.
+    /// How many regexes may have to look at a path, about.
+    pub fn regexes_at(&self, path: &str) -> usize {
+        let mut literals: Vec<&str> = Vec::new();
+        let mut all = self.regexes_below.get(&literals[..]).copied().unwrap_or(0);
+        for segment in path.split('/').skip(1) {
+            literals.push(segment);
+            all += self.regexes_below.get(&literals[..]).copied().unwrap_or(0);
+        }
+        all
+    }
+
+    /// Requests that both routes take, as far as no other does; of one route alone, when they are the same. Those
+    /// of a regex are examples of it, which the other may not take.
     pub fn between(&self, a: &Route, b: &Route) -> Vec<Witness> {
-        let paths = paths::common(&a.pattern, &b.pattern, self.depth, self.has_regexes);
+        let examples = |route| self.examples.get(&regex(route)?.0);
+        let paths = match examples(a).or_else(|| examples(b)) {
+            Some(examples) => Cow::Borrowed(examples),
+            None => Cow::Owned(paths::common(
+                &a.pattern,
+                &b.pattern,
+                self.depth,
+                self.has_regexes,
+            )),
+        };
         if paths.is_empty() {
             return Vec::new();
         }

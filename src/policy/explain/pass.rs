@@ -11,7 +11,7 @@ use super::why;
 use super::{Explanation, Outcome, RuleText};
 use crate::authn::{self, Identified, Principal};
 use crate::authz::{self, Decision};
-use crate::config::checked::{AuthMode, Guard, Route};
+use crate::config::checked::{AuthMode, Guard};
 use crate::forward::{self, Handshake, Outbound};
 use crate::gateway::Additions;
 use crate::gateway::cors;
@@ -23,6 +23,9 @@ use crate::policy::stages::Stages;
 use crate::policy::wording;
 use crate::request::{Code, Facts, Peer, Refusal};
 use crate::route::{self, Destination, Matched};
+
+/// The stage of what the auth API refuses.
+pub const AUTH_API: &str = "the auth API";
 
 const REQUEST_ID: HeaderValue = HeaderValue::from_static("<new>");
 
@@ -153,7 +156,10 @@ impl<'c> Pass<'c> {
         };
         let Destination::Route(index) = matched.destination else {
             told.near.clear();
-            return Outcome::AuthApi;
+            return match self.ask_auth_api(told, &head) {
+                Ok(()) => Outcome::AuthApi,
+                Err(refusal) => refused(AUTH_API, refusal),
+            };
         };
         let route = &config.routes[index];
         told.route = Some(route.name.clone());
@@ -165,15 +171,13 @@ impl<'c> Pass<'c> {
             return refused("cors", refusal);
         }
         told.buckets = limit::explain(&stages.limits, &matched, &facts, None);
-        let admission =
-            match limit::at_once(limit::admit(&stages.limits, &matched, &facts, async || {
-                None
-            })) {
-                Ok(admission) => admission,
-                Err(refusal) if refusal.code() == Code::Forbidden => return refused("ip", refusal),
-                Err(refusal) => return refused("limit", refusal),
-            };
-        let identified = self.identify(route, &head);
+        let admitted = limit::admit(&stages.limits, &matched, &facts, async || None);
+        let admission = match limit::at_once(admitted) {
+            Ok(admission) => admission,
+            Err(refusal) if refusal.code() == Code::Forbidden => return refused("ip", refusal),
+            Err(refusal) => return refused("limit", refusal),
+        };
+        let identified = self.identify(route.auth, &head);
         let principal = match Identified::of(identified, route.shadow) {
             Ok(identified) => {
                 let would_refuse = identified.would_refuse.into_iter();
@@ -239,17 +243,30 @@ impl<'c> Pass<'c> {
         Outcome::Forwarded
     }
 
+    fn ask_auth_api(&self, told: &mut Explanation, head: &Parts) -> Result<(), Refusal> {
+        let Some(ask) = self.stages.auth_api else {
+            return Ok(());
+        };
+        let mut identify = || {
+            let principal = self.identify(AuthMode::Required, head)?;
+            told.caller = Some(principal.clone());
+            Ok(principal)
+        };
+        let (auth, path) = (&self.stages.config.auth, head.uri.path());
+        ask(auth, &head.method, path, &mut identify)
+    }
+
     /// The stage's own answer for credentials; a stated caller is one whose credentials are good.
-    fn identify(&self, route: &Route, head: &Parts) -> Result<Principal, Refusal> {
+    fn identify(&self, auth: AuthMode, head: &Parts) -> Result<Principal, Refusal> {
         match self.caller {
-            Caller::Stated(_) if route.auth == AuthMode::None => Ok(Principal::Anonymous),
-            Caller::Stated(Principal::Anonymous) if route.auth == AuthMode::Required => {
+            Caller::Stated(_) if auth == AuthMode::None => Ok(Principal::Anonymous),
+            Caller::Stated(Principal::Anonymous) if auth == AuthMode::Required => {
                 Err(authn::missing())
             }
             Caller::Stated(principal) => Ok(principal.clone()),
             Caller::Presented(authenticator) => {
                 // Only a look-up in the store waits, and there is none without API keys.
-                let answer = unless_it_waits(authenticator.identify(route.auth, &head.headers));
+                let answer = unless_it_waits(authenticator.identify(auth, &head.headers));
                 answer.unwrap_or_else(|| Err(only_running()))
             }
         }

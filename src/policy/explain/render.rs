@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::pass::AUTH_API;
 use super::{Explanation, Outcome};
 use crate::authn::Principal;
 use crate::config::text::{rate_text, visible};
@@ -105,7 +106,7 @@ impl Explanation {
                 "fails": rule.fails.as_ref().map(|(key, _)| key.as_str()),
                 "why": rule.fails.as_ref().map(|(_, why)| why),
             })).collect::<Vec<_>>(),
-            "concurrency": self.cap.as_ref().map(|cap| json!({ "key": cap.key, "max": cap.max })),
+            "concurrency": self.cap.as_ref().map(|cap| json!({ "key": cap.key, "max": cap.max, "shadow": cap.is_shadow })),
             "limits": self.buckets.iter().map(bucket_json).collect::<Vec<_>>(),
             "would_refuse": self.would_refuse.iter().map(|(guard, refusal)| json!({
                 "part": guard.as_str(),
@@ -143,6 +144,13 @@ fn charged(bucket: &Bucket) -> &'static str {
     }
 }
 
+fn in_shadow(is_shadow: bool) -> &'static str {
+    match is_shadow {
+        true => ", in shadow",
+        false => "",
+    }
+}
+
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
@@ -172,7 +180,15 @@ impl Explanation {
         }
         match (&self.route, &self.outcome) {
             (Some(name), _) => row(out, "route", &format!("{name}: {}", self.route_text))?,
-            (None, Outcome::AuthApi) => row(out, "route", "none: the auth API comes first")?,
+            (
+                None,
+                Outcome::AuthApi
+                | Outcome::Refused {
+                    stage: AUTH_API, ..
+                },
+            ) => {
+                row(out, "route", "none: the auth API comes first")?;
+            }
             (None, _) => row(out, "route", "none")?,
         }
         for (name, why) in &self.near {
@@ -199,12 +215,13 @@ impl Explanation {
                 rate_text(bucket.rate),
                 bucket.key,
                 charged(bucket),
-                if bucket.is_shadow { ", in shadow" } else { "" }
+                in_shadow(bucket.is_shadow)
             );
             row(out, "limit", &text)?;
         }
         if let Some(cap) = &self.cap {
-            let text = format!("concurrency: {} at once for {}", cap.max, cap.key);
+            let (max, key, shadow) = (cap.max, &cap.key, in_shadow(cap.is_shadow));
+            let text = format!("concurrency: {max} at once for {key}{shadow}");
             row(out, "limit", &text)?;
         }
         for (guard, refusal) in &self.would_refuse {

@@ -90,3 +90,35 @@ fn a_regex_whose_examples_are_all_hidden_is_told() {
         assert_eq!(added(&said), is_told, "{old} {new}: {said:?}");
     }
 }
+
+#[test]
+fn what_regexes_take_cannot_be_proven() {
+    let admin = "name: admin, path: '/x/{id}/y', auth: required, allow: [{ superuser: true }]";
+    let digits = "name: digits, regex: '/x/[0-9]+/s', auth: required, allow: [{ superuser: true }]";
+    let regex = "name: re, regex: '/x/[0-9a-f]{32}/[q-z]', auth: required";
+    // The path comes before the regex as it did, so nothing moves.
+    assert_said(
+        &[admin],
+        &[admin, regex],
+        &["added: route re: regex /x/[0-9a-f]{32}/[q-z], auth required"],
+    );
+    assert_said(
+        &[digits],
+        &[regex, digits],
+        &[
+            "loosened: route re: may take requests that `digits` took: `allow` asks nothing any more",
+            "added: route re: regex /x/[0-9a-f]{32}/[q-z], auth required",
+        ],
+    );
+    assert_said(&[digits, regex], &[digits, regex], &[]);
+    assert_said(
+        &[regex],
+        &[&regex.replace("32", "16")],
+        &[
+            "loosened: route re: regex /x/[0-9a-f]{32}/[q-z] → regex /x/[0-9a-f]{16}/[q-z] may take more than it took",
+            "loosened: route re: takes `GET /x/0000000000000000/x`, which nothing took",
+            "tightened: route re: `GET /x/00000000000000000000000000000000/x` is taken by nothing any more",
+            "changed: route re: regex /x/[0-9a-f]{32}/[q-z] → /x/[0-9a-f]{16}/[q-z]",
+        ],
+    );
+}

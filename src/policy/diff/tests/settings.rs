@@ -258,3 +258,37 @@ fn values_that_are_not_shown_are_compared_too() {
         );
     }
 }
+
+#[test]
+fn tiers_and_settings_are_compared_too() {
+    let old = file(
+        HEAD,
+        &["name: a, path: /a, auth: required, allow: [{ min_tier: pro }]"],
+    );
+    let head = HEAD
+        .replace(
+            "free: { rank: 0, rate: 10/min }",
+            "free: { rank: 1, rate: 20/min }",
+        )
+        .replace("max: { rank: 2 }", "max: { rank: 2, rate: 1/s }")
+        .replace(
+            "anonymous: { rate: 5/min }",
+            "auth: { registration: open, leeway: 10s }",
+        );
+    let new = file(
+        &head,
+        &["name: a, path: /a, auth: required, allow: [{ min_tier: pro }]"],
+    );
+    assert_eq!(
+        lines(&old, &new),
+        [
+            "loosened: anonymous: rate 5/min → unlimited",
+            "loosened: auth.registration: closed → open",
+            "loosened: route a: `allow` has { min_tier: free }, which admits others",
+            "loosened: tier free: rate 10/min → 20/min",
+            "tightened: auth.leeway: 30s → 10s",
+            "tightened: tier max: rate unlimited → 1/s",
+            "changed: tier free: rank 0 → 1",
+        ]
+    );
+}

@@ -1,0 +1,83 @@
+//! What callers may use up.
+
+use super::*;
+
+#[test]
+fn limits_are_compared_by_who_meets_them() {
+    let limits = |limits: &str| format!("name: a, path: /a, auth: required, {limits}");
+    for (old, new, expected) in [
+        (
+            "limits: [{ name: w, key: user, rate: 30/min, tiers: { pro: 60/min } }]",
+            "limits: [{ name: w, key: user, rate: 30/min, tiers: { pro: 90/min } }]",
+            &["loosened: route a: the limit w 60/min → 90/min for pro"][..],
+        ),
+        (
+            "limits: [{ name: w, key: user, rate: 30/min }]",
+            "limits: [{ name: w, key: user, rate: 20/min, burst: 40 }]",
+            &["loosened: route a: the limit w 30/min → 20/min, burst 40"],
+        ),
+        (
+            "limits: [{ name: w, key: user, rate: 30/min }]",
+            "limits: [{ name: other, key: user, rate: 30/min }]",
+            &[],
+        ),
+        (
+            "limits: [{ name: w, key: user, rate: 30/min }]",
+            "limits: []",
+            &["loosened: route a: the limit w 30/min → unlimited"],
+        ),
+        (
+            "limits: [{ name: w, key: user, rate: 30/min }]",
+            "limits: [{ name: w, key: ip, rate: 30/min }]",
+            &["loosened: route a: the limit w counts by ip and no longer by user"],
+        ),
+        (
+            "limits: []",
+            "limits: [{ name: w, key: user, rate: 30/min, cost: 3 }]",
+            &["tightened: route a: the limit w unlimited → 30/min at 3 a request"],
+        ),
+        (
+            "limits: [{ name: w, key: api_key, rate: 30/min }]",
+            "limits: [{ name: w, key: \"claim:org\", rate: 30/min }]",
+            &["loosened: route a: the limit w counts by claim:org and no longer by api_key"],
+        ),
+        // What says nothing of limits has those of tiers.
+        (
+            "timeout: 1s",
+            "timeout: 1s, limits: [{ name: w, key: user, rate: 10/min }]",
+            &["tightened: route a: the limit w unlimited → 10/min for max, pro"],
+        ),
+        (
+            "timeout: 1s",
+            "timeout: 1s, limits: []",
+            &[
+                "loosened: route a: the limit tier 10/min → unlimited for free",
+                "loosened: route a: the limit tier 100/min → unlimited for pro",
+            ],
+        ),
+    ] {
+        assert_said(&[&limits(old)], &[&limits(new)], expected);
+    }
+}
+
+#[test]
+fn limits_that_gateways_no_longer_share_are_looser() {
+    let route = &["name: a, path: /a, auth: required"][..];
+    let with = |url: &str| file(&format!("{HEAD}\nshared: {{ redis: \"{url}\" }}\n"), route);
+    let (none, one) = (file(HEAD, route), with("redis://one"));
+    assert_eq!(
+        lines(&one, &none),
+        [
+            "loosened: shared: limits hold for each gateway alone, and not for all together",
+            "changed: shared.redis: redis://one:6379 → nothing",
+        ]
+    );
+    assert_eq!(
+        lines(&none, &one),
+        ["changed: shared.redis: nothing → redis://one:6379"]
+    );
+    assert_eq!(
+        lines(&one, &with("redis://:hunter2@two")),
+        ["changed: shared.redis: redis://one:6379 → redis://two:6379"]
+    );
+}

@@ -1,0 +1,65 @@
+//! Files of many routes: what is asked about them grows no faster than they do, and has an end.
+
+use super::super::{moved, regexes};
+use super::*;
+
+/// Files of so many routes by regex, all of which begin alike.
+fn files(count: usize) -> (Stages, Stages) {
+    let routes: Vec<String> = (0..count)
+        .map(|n| format!("name: r{n}, regex: '/x/[a-z]+{n}', auth: required"))
+        .collect();
+    let mut lines: Vec<&str> = routes.iter().map(String::as_str).collect();
+    let old = file(HEAD, &lines);
+    lines.push(REST);
+    (old, file(HEAD, &lines))
+}
+
+#[test]
+fn twice_as_many_regexes_are_asked_about_twice_as_often() {
+    let asked = |count| {
+        let (old, new) = files(count);
+        let pairs = Pairs::of(&old.config, &new.config);
+        moved::find(&old, &new, &pairs).asked
+    };
+    let (few, many) = (asked(20), asked(80));
+    assert!(few >= 20 && many <= 5 * few, "{few} and {many}");
+}
+
+#[test]
+fn what_was_not_asked_about_is_told_and_is_looser() {
+    let (old, new) = files(20);
+    let pairs = Pairs::of(&old.config, &new.config);
+    let unasked = |most| moved::find_within(most, &old, &new, &pairs).unasked();
+    assert_eq!(unasked(usize::MAX), None);
+    let change = unasked(1).unwrap();
+    assert!(change.kind.is_looser());
+    let what = "only the first 1 of the requests that the files tell apart were put to them";
+    assert_eq!(
+        (change.about.as_str(), change.what.as_str()),
+        ("routes", what)
+    );
+}
+
+#[test]
+fn pairs_of_routes_that_were_not_compared_are_told_and_are_looser() {
+    let routes: Vec<String> = (0..9)
+        .map(|n| format!("name: r{n}, regex: '/x/{n}[a-z]+', auth: required"))
+        .collect();
+    let turned = routes
+        .iter()
+        .rev()
+        .map(|line| line.replace("required", "none"));
+    let turned: Vec<String> = turned.collect();
+    let [old, new] = [&routes, &turned].map(|lines| {
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        file(HEAD, &lines)
+    });
+    let pairs = Pairs::of(&old.config, &new.config);
+    let moved = moved::find(&old, &new, &pairs);
+    let told = |most| regexes::changes_within(most, &old, &new, &pairs, &moved);
+    let is_cut = |change: &&Change| change.what.contains("were not compared");
+    assert_eq!(told(usize::MAX).iter().find(is_cut), None);
+    let cut = told(1);
+    let cut = cut.iter().find(is_cut).unwrap();
+    assert!(cut.kind.is_looser() && cut.about == "routes", "{cut:?}");
+}
