@@ -77,6 +77,8 @@ pub(crate) fn config(folder: &Path) -> Config {
             leeway: Duration::from_secs(30),
             keys_dir: folder.join("keys"),
             rate: None,
+            user_rate: None,
+            introspect_rate: None,
             failure_rate: None,
             access_token_ttl: Duration::from_secs(1800),
             refresh_token: checked::RefreshToken {

@@ -9,10 +9,10 @@ use http::StatusCode;
 use http::request::Parts;
 use serde_json::{Value, json};
 
-use super::ApiState;
 use super::body::{Accepts, Members};
 use super::caller::{Named, Whom, by, caller, owner_or_superuser};
 use super::refused::Refused;
+use super::{ApiState, Payer};
 use crate::accounts::{Account, AccountsError, By, Edit};
 use crate::authn::User;
 use crate::config::Secret;
@@ -24,7 +24,7 @@ type Api = State<Arc<ApiState>>;
 
 pub(super) async fn get_me(State(api): Api, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
-    let caller = caller(&api, &parts)?;
+    let caller = caller(&api, &parts).await?;
     get(&api, &caller, &Whom::Caller).await
 }
 
@@ -34,13 +34,13 @@ pub(super) async fn get_named(
     request: Request,
 ) -> Answer {
     let (parts, _) = request.into_parts();
-    let (caller, whom) = owner_or_superuser(&api, &parts, username)?;
+    let (caller, whom) = owner_or_superuser(&api, &parts, username).await?;
     get(&api, &caller, &whom).await
 }
 
 pub(super) async fn patch_me(State(api): Api, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
-    let caller = caller(&api, &parts)?;
+    let caller = caller(&api, &parts).await?;
     let members = Members::read(&parts, body, Accepts::Json).await?;
     patch(&api, &parts, &caller, &Whom::Caller, members).await
 }
@@ -51,14 +51,14 @@ pub(super) async fn patch_named(
     request: Request,
 ) -> Answer {
     let (parts, body) = request.into_parts();
-    let (caller, whom) = owner_or_superuser(&api, &parts, username)?;
+    let (caller, whom) = owner_or_superuser(&api, &parts, username).await?;
     let members = Members::read(&parts, body, Accepts::Json).await?;
     patch(&api, &parts, &caller, &whom, members).await
 }
 
 pub(super) async fn delete_me(State(api): Api, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
-    let caller = caller(&api, &parts)?;
+    let caller = caller(&api, &parts).await?;
     delete(&api, &parts, &caller, &Whom::Caller).await
 }
 
@@ -68,13 +68,13 @@ pub(super) async fn delete_named(
     request: Request,
 ) -> Answer {
     let (parts, _) = request.into_parts();
-    let (caller, whom) = owner_or_superuser(&api, &parts, username)?;
+    let (caller, whom) = owner_or_superuser(&api, &parts, username).await?;
     delete(&api, &parts, &caller, &whom).await
 }
 
 pub(super) async fn change_password(State(api): Api, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
-    let caller = caller(&api, &parts)?;
+    let caller = caller(&api, &parts).await?;
     let by = by(&caller, &parts)?;
     let mut members = Members::read(&parts, body, Accepts::Json).await?;
     let current = Secret::new(members.required("current_password"));
@@ -142,6 +142,14 @@ pub(super) async fn edit_profile(
         Whom::Caller => {
             let current_password = members.optional("current_password").map(Secret::new);
             members.finish()?;
+            // Each name that was once somebody's may be kept from others for good.
+            if edit
+                .username
+                .as_ref()
+                .is_some_and(|new| *new != caller.username)
+            {
+                (api.admit)(Payer::Renames(caller.id)).await?;
+            }
             let edited = api
                 .accounts
                 .edit_own(caller.id, &edit, current_password, by);

@@ -27,7 +27,7 @@ const PAGE: i64 = 10;
 
 pub(super) async fn list(State(api): Api, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
-    superuser(&api, &parts)?;
+    superuser(&api, &parts).await?;
     let mut query = Members::of_query(&parts)?;
     let after = query.optional("after");
     let page = Page::of(&mut query, PAGE);
@@ -168,7 +168,7 @@ pub(super) async fn set_password(
     request: Request,
 ) -> Answer {
     let (parts, body) = request.into_parts();
-    let caller = superuser(&api, &parts)?;
+    let caller = superuser(&api, &parts).await?;
     let by = by(&caller, &parts)?;
     let mut members = Members::read(&parts, body, Accepts::Json).await?;
     let new = Secret::new(members.required("new_password"));
@@ -192,7 +192,7 @@ async fn change(
     read: impl FnOnce(&mut Members) -> Edit,
 ) -> Answer {
     let (parts, body) = request.into_parts();
-    let caller = superuser(&api, &parts)?;
+    let caller = superuser(&api, &parts).await?;
     let by = by(&caller, &parts)?;
     let mut members = Members::read(&parts, body, Accepts::Json).await?;
     let edit = read(&mut members);
@@ -209,7 +209,7 @@ async fn apply(
     edit: Edit,
 ) -> Answer {
     let (parts, _) = request.into_parts();
-    let caller = superuser(&api, &parts)?;
+    let caller = superuser(&api, &parts).await?;
     let by = by(&caller, &parts)?;
     let account = api.accounts.edit(Key::Username(&username), &edit, &by);
     Ok(Json(account.await?.to_json()).into_response())

@@ -25,7 +25,7 @@ type Api = State<Arc<ApiState>>;
 
 pub(super) async fn list(State(api): Api, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
-    let caller = caller(&api, &parts)?;
+    let caller = caller(&api, &parts).await?;
     let keys = api.accounts.users().api_keys_of(caller.id).await?;
     let data: Vec<Value> = keys.iter().map(KeyInfo::to_json).collect();
     Ok(Json(json!({ "data": data })).into_response())
@@ -33,7 +33,7 @@ pub(super) async fn list(State(api): Api, request: Request) -> Answer {
 
 pub(super) async fn create(State(api): Api, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
-    let caller = caller(&api, &parts)?;
+    let caller = caller(&api, &parts).await?;
     let by = by(&caller, &parts)?;
     let mut members = Members::read(&parts, body, Accepts::Json).await?;
     let new = NewKey {
@@ -50,7 +50,7 @@ pub(super) async fn create(State(api): Api, request: Request) -> Answer {
 
 pub(super) async fn patch(State(api): Api, Named(id): Named<Uuid>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
-    let caller = caller(&api, &parts)?;
+    let caller = caller(&api, &parts).await?;
     let by = by(&caller, &parts)?;
     let mut members = Members::read(&parts, body, Accepts::Json).await?;
     let edit = KeyEdit {
@@ -70,7 +70,7 @@ pub(super) async fn patch(State(api): Api, Named(id): Named<Uuid>, request: Requ
 
 pub(super) async fn revoke(State(api): Api, Named(id): Named<Uuid>, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
-    let caller = caller(&api, &parts)?;
+    let caller = caller(&api, &parts).await?;
     let by = by(&caller, &parts)?;
     if api.accounts.end_key(id, Some(caller.id), &by).await? {
         return Ok(StatusCode::NO_CONTENT.into_response());

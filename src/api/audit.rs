@@ -25,7 +25,7 @@ pub(super) async fn list(
     request: Request,
 ) -> Result<Response, Refused> {
     let (parts, _) = request.into_parts();
-    superuser(&api, &parts)?;
+    superuser(&api, &parts).await?;
     let mut query = Members::of_query(&parts)?;
     let user = query.optional("user");
     let actor = query.optional("by");

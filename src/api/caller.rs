@@ -8,10 +8,10 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::refused::Refused;
-use super::{ApiState, peer};
+use super::{ApiState, Payer, peer};
 use crate::accounts::{By, Key};
 use crate::authn::{Expiry, Noted, User, bearer};
-use crate::request::{Code, Refusal};
+use crate::request::{Code, HeldBack, Refusal};
 
 /// A parameter of the path.
 pub(super) struct Named<T>(pub T);
@@ -44,17 +44,30 @@ impl Whom {
     }
 }
 
-pub(super) fn caller(api: &ApiState, parts: &Parts) -> Result<Arc<User>, Refusal> {
-    match bearer(&parts.headers)? {
-        Some(token) => {
-            let caller = (api.verify)(token, Expiry::Enforced)?;
-            note(&caller, parts);
-            Ok(caller)
-        }
-        None => Err(Refusal::new(
+/// The caller, whose account is charged for the call, whatever comes of it.
+pub(super) async fn caller(api: &ApiState, parts: &Parts) -> Result<Arc<User>, Refusal> {
+    let Some(token) = bearer(&parts.headers)? else {
+        return Err(Refusal::new(
             Code::TokenMissing,
             "Send an access token: Authorization: Bearer …",
-        )),
+        ));
+    };
+    hold_back(parts)?;
+    let caller = (api.verify)(token, Expiry::Enforced)?;
+    note(&caller, parts);
+    (api.admit)(Payer::Account(caller.id)).await?;
+    // Each change is written to the audit trail, which has an end. Superusers are trusted with it.
+    if !caller.is_superuser && !parts.method.is_safe() {
+        (api.admit)(Payer::Changes(caller.id)).await?;
+    }
+    Ok(caller)
+}
+
+/// Refuses what would have to be verified from an address that has sent too much that was not valid.
+pub(super) fn hold_back(parts: &Parts) -> Result<(), Refusal> {
+    match parts.extensions.get::<HeldBack>() {
+        Some(HeldBack(refusal)) => Err(refusal.clone()),
+        None => Ok(()),
     }
 }
 
@@ -66,8 +79,8 @@ pub(super) fn note(caller: &Arc<User>, parts: &Parts) {
 }
 
 /// The caller, who must be a superuser.
-pub(super) fn superuser(api: &ApiState, parts: &Parts) -> Result<Arc<User>, Refusal> {
-    let caller = caller(api, parts)?;
+pub(super) async fn superuser(api: &ApiState, parts: &Parts) -> Result<Arc<User>, Refusal> {
+    let caller = caller(api, parts).await?;
     if caller.is_superuser {
         return Ok(caller);
     }
@@ -79,12 +92,12 @@ pub(super) fn superuser(api: &ApiState, parts: &Parts) -> Result<Arc<User>, Refu
 
 /// The caller, who must be the one that is named or a superuser. Says the same to everybody else,
 /// whether there is such an account or not.
-pub(super) fn owner_or_superuser(
+pub(super) async fn owner_or_superuser(
     api: &ApiState,
     parts: &Parts,
     username: String,
 ) -> Result<(Arc<User>, Whom), Refusal> {
-    let caller = caller(api, parts)?;
+    let caller = caller(api, parts).await?;
     if caller.username == username {
         return Ok((caller, Whom::Caller));
     }

@@ -18,7 +18,7 @@ pub(super) async fn get(
 ) -> Result<Response, Refused> {
     let (parts, _) = request.into_parts();
     if api.docs == Docs::Superuser {
-        superuser(&api, &parts)?;
+        superuser(&api, &parts).await?;
     }
     let json = HeaderValue::from_static("application/json");
     Ok(([(CONTENT_TYPE, json)], api.document.clone()).into_response())

@@ -38,6 +38,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::accounts::Accounts;
 use crate::authn::{Expiry, Principal, User};
@@ -59,8 +60,22 @@ pub type VerifyToken = Arc<dyn Fn(&str, Expiry) -> Result<Arc<User>, Refusal> + 
 pub type Identify = Arc<dyn Fn(HeaderMap) -> Identified + Send + Sync>;
 pub type Identified = Pin<Box<dyn Future<Output = Result<Principal, Refusal>> + Send>>;
 
-/// Charges a call without credentials to its address.
-pub type AdmitAddress = Arc<dyn Fn(IpAddr) -> Admitted + Send + Sync>;
+/// Whose budget a call is charged to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payer {
+    /// Of a call without credentials.
+    Address(IpAddr),
+    Account(Uuid),
+    /// Of an account that asks what tokens stand for.
+    Introspection(Uuid),
+    /// Of an account that is no superuser's and changes something.
+    Changes(Uuid),
+    /// Of an account that gives itself another name.
+    Renames(Uuid),
+}
+
+/// Charges a call, or refuses it.
+pub type Admit = Arc<dyn Fn(Payer) -> Admitted + Send + Sync>;
 pub type Admitted = Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send>>;
 
 /// What the endpoints work with.
@@ -68,7 +83,7 @@ pub struct ApiState {
     accounts: Arc<Accounts>,
     verify: VerifyToken,
     identify: Identify,
-    admit: AdmitAddress,
+    admit: Admit,
     metrics: Arc<Metrics>,
     cookie: Cookie,
     delivery: Delivery,
@@ -87,7 +102,7 @@ impl ApiState {
         accounts: Arc<Accounts>,
         verify: VerifyToken,
         identify: Identify,
-        admit: AdmitAddress,
+        admit: Admit,
         metrics: Arc<Metrics>,
     ) -> ApiState {
         ApiState {

@@ -154,11 +154,10 @@ impl Operation {
         let mut codes = vec![Code::BadRequest, Code::Unavailable];
         codes.extend(match self.who {
             Who::Anyone => &[][..],
-            Who::Bearer => &[Code::TokenMissing],
-            Who::Owner | Who::Superuser | Who::Introspector => {
-                &[Code::TokenMissing, Code::Forbidden]
+            Who::Bearer => &[Code::TokenMissing, Code::RateLimited],
+            Who::Owner | Who::Superuser | Who::Introspector | Who::RefreshToken => {
+                &[Code::TokenMissing, Code::Forbidden, Code::RateLimited]
             }
-            Who::RefreshToken => &[Code::TokenMissing, Code::Forbidden, Code::RateLimited],
             Who::AnyToken => &[Code::Forbidden, Code::RateLimited],
         });
         if self.takes != Takes::Nothing {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::body::{Accepts, Members};
 use super::caller::{by, caller};
 use super::refused::Refused;
-use super::{ApiState, cookie, peer, site};
+use super::{ApiState, Payer, cookie, peer, site};
 use crate::accounts::{By, Granted, Key, Origin};
 use crate::authn::{Expiry, bearer};
 use crate::config::Secret;
@@ -29,7 +29,7 @@ pub(super) async fn login(
 ) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
     let peer = peer(&parts)?;
-    (api.admit)(peer.client).await?;
+    (api.admit)(Payer::Address(peer.client)).await?;
     let mut members = Members::read(&parts, body, Accepts::JsonOrForm).await?;
     match members.optional("grant_type").as_deref() {
         None | Some("password") => {}
@@ -105,7 +105,7 @@ pub(super) async fn refresh(
 ) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
     let peer = peer(&parts)?;
-    (api.admit)(peer.client).await?;
+    (api.admit)(Payer::Address(peer.client)).await?;
     let mut members = Members::read(&parts, body, Accepts::JsonOrForm).await?;
     let in_body = members.optional("refresh_token");
     members.finish()?;
@@ -137,7 +137,7 @@ pub(super) async fn logout(
 ) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
     let peer = peer(&parts)?;
-    (api.admit)(peer.client).await?;
+    (api.admit)(Payer::Address(peer.client)).await?;
     let mut members = Members::read(&parts, body, Accepts::JsonOrForm).await?;
     let in_body = members.optional("refresh_token");
     members.finish()?;
@@ -165,7 +165,7 @@ pub(super) async fn logout_all(
     request: Request,
 ) -> Result<Response, Refused> {
     let (parts, _) = request.into_parts();
-    let caller = caller(&api, &parts)?;
+    let caller = caller(&api, &parts).await?;
     let by = by(&caller, &parts)?;
     let mut query = Members::of_query(&parts)?;
     let keep = query.flag("keep_current").then_some(caller.session);

@@ -21,14 +21,14 @@ type Api = State<Arc<ApiState>>;
 
 pub(super) async fn list_own(State(api): Api, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
-    let caller = caller(&api, &parts)?;
+    let caller = caller(&api, &parts).await?;
     let sessions = api.accounts.users().sessions(caller.id).await?;
     Ok(told(&sessions, caller.session))
 }
 
 pub(super) async fn end_own(State(api): Api, Named(id): Named<Uuid>, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
-    let caller = caller(&api, &parts)?;
+    let caller = caller(&api, &parts).await?;
     let by = by(&caller, &parts)?;
     if api.accounts.end_session(caller.id, id, &by).await? {
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -42,7 +42,7 @@ pub(super) async fn list_of(
     request: Request,
 ) -> Answer {
     let (parts, _) = request.into_parts();
-    let caller = superuser(&api, &parts)?;
+    let caller = superuser(&api, &parts).await?;
     let users = api.accounts.users();
     let account = users.find(Key::Username(&username)).await?;
     let account = account.ok_or(AccountsError::NoSuchAccount)?;
@@ -55,7 +55,7 @@ pub(super) async fn end_all_of(
     request: Request,
 ) -> Answer {
     let (parts, _) = request.into_parts();
-    let caller = superuser(&api, &parts)?;
+    let caller = superuser(&api, &parts).await?;
     let by = by(&caller, &parts)?;
     let key = Key::Username(&username);
     api.accounts.end_sessions(key, None, &by).await?;

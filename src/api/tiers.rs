@@ -25,7 +25,7 @@ const PAGE: i64 = 100;
 
 pub(super) async fn list(State(api): Api, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
-    caller(&api, &parts)?;
+    caller(&api, &parts).await?;
     let mut query = Members::of_query(&parts)?;
     let page = Page::of(&mut query, PAGE);
     query.finish()?;
@@ -37,7 +37,7 @@ pub(super) async fn list(State(api): Api, request: Request) -> Answer {
 
 pub(super) async fn create(State(api): Api, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
-    let caller = superuser(&api, &parts)?;
+    let caller = superuser(&api, &parts).await?;
     let mut members = Members::read(&parts, body, Accepts::Json).await?;
     let form = tier_form(&mut members);
     members.finish_with(form.check(None).err().unwrap_or_default())?;
@@ -47,14 +47,14 @@ pub(super) async fn create(State(api): Api, request: Request) -> Answer {
 
 pub(super) async fn get(State(api): Api, Named(name): Named<String>, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
-    caller(&api, &parts)?;
+    caller(&api, &parts).await?;
     let tier = api.accounts.users().tier(&name).await?;
     Ok(Json(tier.to_json()).into_response())
 }
 
 pub(super) async fn patch(State(api): Api, Named(name): Named<String>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
-    let caller = superuser(&api, &parts)?;
+    let caller = superuser(&api, &parts).await?;
     let mut members = Members::read(&parts, body, Accepts::Json).await?;
     let form = tier_form(&mut members);
     members.finish()?;
@@ -69,7 +69,7 @@ pub(super) async fn delete(
     request: Request,
 ) -> Answer {
     let (parts, _) = request.into_parts();
-    let caller = superuser(&api, &parts)?;
+    let caller = superuser(&api, &parts).await?;
     let by = by(&caller, &parts)?;
     api.accounts.delete_tier(&name, &by).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -81,7 +81,7 @@ pub(super) async fn list_limits(
     request: Request,
 ) -> Answer {
     let (parts, _) = request.into_parts();
-    caller(&api, &parts)?;
+    caller(&api, &parts).await?;
     let mut query = Members::of_query(&parts)?;
     let page = Page::of(&mut query, PAGE);
     query.finish()?;
@@ -97,7 +97,7 @@ pub(super) async fn create_limit(
     request: Request,
 ) -> Answer {
     let (parts, body) = request.into_parts();
-    let caller = superuser(&api, &parts)?;
+    let caller = superuser(&api, &parts).await?;
     let mut members = Members::read(&parts, body, Accepts::Json).await?;
     let form = rule_form(&mut members);
     members.finish_with(match api.accounts.users().check_rule(&form) {
@@ -115,7 +115,7 @@ pub(super) async fn get_limit(
     request: Request,
 ) -> Answer {
     let (parts, _) = request.into_parts();
-    caller(&api, &parts)?;
+    caller(&api, &parts).await?;
     let rule = api.accounts.users().rule(&tier, number(&id)).await?;
     Ok(Json(rule.to_json()).into_response())
 }
@@ -126,7 +126,7 @@ pub(super) async fn patch_limit(
     request: Request,
 ) -> Answer {
     let (parts, body) = request.into_parts();
-    let caller = superuser(&api, &parts)?;
+    let caller = superuser(&api, &parts).await?;
     let mut members = Members::read(&parts, body, Accepts::Json).await?;
     let form = rule_form(&mut members);
     members.finish()?;
@@ -144,7 +144,7 @@ pub(super) async fn delete_limit(
     request: Request,
 ) -> Answer {
     let (parts, _) = request.into_parts();
-    let caller = superuser(&api, &parts)?;
+    let caller = superuser(&api, &parts).await?;
     let by = by(&caller, &parts)?;
     api.accounts.delete_rule(&tier, number(&id), &by).await?;
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -9,9 +9,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::body::{Accepts, Members};
-use super::caller::note;
+use super::caller::{hold_back, note};
 use super::refused::Refused;
-use super::{ApiState, peer};
+use super::{ApiState, Payer, peer};
 use crate::accounts::{Accounts, By, INTROSPECT};
 use crate::authn::{ApiKey, Expiry, Found, Principal, claims_of};
 use crate::config::Secret;
@@ -22,25 +22,26 @@ type Api = State<Arc<ApiState>>;
 
 pub(super) async fn introspect(State(api): Api, request: Request) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
-    (api.admit)(peer(&parts)?.client).await?;
-    let caller = (api.identify)(parts.headers.clone()).await?;
-    if let Principal::User(user) = &caller {
-        note(user, &parts);
-    }
-    let may_ask = match &caller {
-        Principal::Anonymous => false,
-        Principal::User(user) if user.key.is_some() => {
-            user.scopes.iter().any(|scope| scope == INTROSPECT)
-        }
-        Principal::User(user) => user.is_superuser,
-    };
-    if !may_ask {
-        return Err(Refusal::new(
+    hold_back(&parts)?;
+    let forbidden = || {
+        Refusal::new(
             Code::Forbidden,
             "Only superusers and API keys with the scope `introspect` may do this.",
         )
-        .into());
+    };
+    let Principal::User(user) = (api.identify)(parts.headers.clone()).await? else {
+        return Err(forbidden().into());
+    };
+    note(&user, &parts);
+    let may_ask = match user.key {
+        Some(_) => user.scopes.iter().any(|scope| scope == INTROSPECT),
+        None => user.is_superuser,
+    };
+    if !may_ask {
+        (api.admit)(Payer::Account(user.id)).await?;
+        return Err(forbidden().into());
     }
+    (api.admit)(Payer::Introspection(user.id)).await?;
     let mut members = Members::read(&parts, body, Accepts::JsonOrForm).await?;
     let token = presented(&mut members);
     members.finish()?;
@@ -51,7 +52,7 @@ pub(super) async fn introspect(State(api): Api, request: Request) -> Result<Resp
 pub(super) async fn revoke(State(api): Api, request: Request) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
     let address = peer(&parts)?.client;
-    (api.admit)(address).await?;
+    (api.admit)(Payer::Address(address)).await?;
     let mut members = Members::read(&parts, body, Accepts::JsonOrForm).await?;
     let token = presented(&mut members);
     members.finish()?;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::body::{Accepts, Members};
 use super::caller::{by, caller};
 use super::refused::Refused;
-use super::{ApiState, peer};
+use super::{ApiState, Payer, peer};
 use crate::accounts::{Account, AccountsError, By, NewUser};
 use crate::config::Secret;
 use crate::config::checked::Registration;
@@ -35,11 +35,11 @@ pub(super) async fn register_account(
     let by = match api.accounts.registration() {
         Registration::Open => {
             let address = peer(&parts)?.client;
-            (api.admit)(address).await?;
+            (api.admit)(Payer::Address(address)).await?;
             By::stranger(address)
         }
         Registration::Closed => {
-            let caller = caller(api, &parts)?;
+            let caller = caller(api, &parts).await?;
             if !caller.is_superuser {
                 return Err(Refusal::new(
                     Code::Forbidden,

@@ -1,6 +1,5 @@
 //! What lives as long as the process, and how a configuration becomes a snapshot of it.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -10,7 +9,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
 use crate::accounts::{Accounts, Keys};
-use crate::api::{self, ApiState};
+use crate::api::{self, Admit, ApiState, Payer};
 use crate::authn::{ApiKeys, Authenticator, Changes, LookUpFuture};
 use crate::authz::Policies;
 use crate::config::Config;
@@ -19,13 +18,18 @@ use crate::forward::{
     ASSERTION_TYPE, AssertionClaims, Assertions, Directory, LookUps, Sign, Upstreams,
 };
 use crate::gateway::{ApiBody, ApiRequestBody, AuthApi, AuthApiFuture, RouteNames, Snapshot};
-use crate::limit::{AddressLimit, Clock, Counters, Limits, Slots};
+use crate::limit::{AccountLimit, AddressLimit, CHANGES, Clock, Counters, Limits, RENAMES, Slots};
 use crate::request::{Code, Refusal};
 use crate::route::Table;
 use crate::telemetry::{AccessLog, Format, LimitDecision, Metrics};
 
-/// What the limit of `auth.rate` is called.
+/// What the limits of the auth API are called: those of `auth.rate`, `auth.user_rate` and
+/// `auth.introspect_rate`, and those on what accounts do to themselves.
 const AUTH: &str = "auth";
+const AUTH_USER: &str = "auth-user";
+const AUTH_INTROSPECT: &str = "introspect";
+const AUTH_CHANGES: &str = "changes";
+const AUTH_RENAMES: &str = "renames";
 /// Requests to the auth API that are served at once; more are told to come back.
 const AUTH_API_CONCURRENCY: usize = 512;
 
@@ -61,9 +65,6 @@ impl Parts {
             Some(_) => Counters::shared(slots, clock, Arc::clone(&metrics)),
             None => Counters::new(slots, clock),
         };
-        let limit = Arc::new(AddressLimit::new(counters.clone(), AUTH, config.auth.rate));
-        let is_limited = config.auth.rate.is_some();
-        let shard = metrics.shard();
         let state = ApiState::new(
             config,
             Arc::clone(&accounts),
@@ -82,17 +83,7 @@ impl Parts {
                     })
                 })
             },
-            // The gateway counts what is refused, as for routes.
-            Arc::new(move |address: IpAddr| {
-                let (limit, shard) = (Arc::clone(&limit), shard.clone());
-                Box::pin(async move {
-                    limit.take(address).await?;
-                    if is_limited {
-                        shard.limited(AUTH, "", LimitDecision::Allowed);
-                    }
-                    Ok(())
-                })
-            }),
+            admission(&config.auth, &counters, &metrics),
             Arc::clone(&metrics),
         );
         let router = api::router(&config.auth, state);
@@ -189,6 +180,42 @@ fn sign(accounts: &Arc<Accounts>) -> Sign {
     Arc::new(move |claims: &AssertionClaims<'_>| {
         let signed = accounts.sign(ASSERTION_TYPE, claims);
         signed.map_err(|error| error.to_string())
+    })
+}
+
+/// Charges the calls of the auth API.
+fn admission(auth: &checked::Auth, counters: &Counters, metrics: &Metrics) -> Admit {
+    let of_account = |name, rate| AccountLimit::new(counters.clone(), name, rate);
+    let addresses = AddressLimit::new(counters.clone(), AUTH, auth.rate);
+    let accounts = of_account(AUTH_USER, auth.user_rate);
+    let changes = of_account(AUTH_CHANGES, Some(CHANGES));
+    let renames = of_account(AUTH_RENAMES, Some(RENAMES));
+    let introspection = of_account(AUTH_INTROSPECT, auth.introspect_rate);
+    let is_rated = [auth.rate, auth.user_rate, auth.introspect_rate].map(|rate| rate.is_some());
+    let limits = Arc::new((addresses, accounts, introspection, changes, renames));
+    let shard = metrics.shard();
+    Arc::new(move |payer| {
+        let (limits, shard) = (Arc::clone(&limits), shard.clone());
+        Box::pin(async move {
+            let (addresses, accounts, introspection, changes, renames) = &*limits;
+            let (taken, name, is_limited) = match payer {
+                Payer::Address(address) => (addresses.take(address).await, AUTH, is_rated[0]),
+                Payer::Account(account) => (accounts.take(account).await, AUTH_USER, is_rated[1]),
+                Payer::Introspection(account) => (
+                    introspection.take(account).await,
+                    AUTH_INTROSPECT,
+                    is_rated[2],
+                ),
+                Payer::Changes(account) => (changes.take(account).await, AUTH_CHANGES, true),
+                Payer::Renames(account) => (renames.take(account).await, AUTH_RENAMES, true),
+            };
+            taken?;
+            // The gateway counts what is refused, as for routes.
+            if is_limited {
+                shard.limited(name, "", LimitDecision::Allowed);
+            }
+            Ok(())
+        })
     })
 }
 

@@ -20,6 +20,11 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("auth.leeway", a.leeway != b.leeway),
         ("auth.keys_dir", a.keys_dir != b.keys_dir),
         ("auth.rate", a.rate != b.rate),
+        ("auth.user_rate", a.user_rate != b.user_rate),
+        (
+            "auth.introspect_rate",
+            a.introspect_rate != b.introspect_rate,
+        ),
         (
             "auth.access_token",
             a.access_token_ttl != b.access_token_ttl,

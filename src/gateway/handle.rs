@@ -18,7 +18,7 @@ use crate::authz::{self, Asking, Decision, Permit};
 use crate::config::checked::{AuthMode, Route};
 use crate::forward::{self, Asker, Handshake, Outbound};
 use crate::limit::{self, Admission};
-use crate::request::{Facts, ListedOrigin, Refusal};
+use crate::request::{Facts, HeldBack, ListedOrigin, Refusal};
 use crate::route::{self, Matched};
 
 /// Serves one request. Whatever happens, there is a response.
@@ -110,14 +110,25 @@ async fn serve<'c>(
     *additions = Additions::of(&snapshot.config, route, &head.headers, peer.is_trusted);
     let matched = found?;
     let Some(index) = route else {
+        let is_new = snapshot.authenticator.is_new(&head.headers);
         let mut request = Request::from_parts(head, ledger.counting(body));
         if additions.cors.is_listed() {
             request.extensions_mut().insert(ListedOrigin);
         }
         request.extensions_mut().insert(ledger.noting());
+        if let Err(refusal) = limit::hold_back(&snapshot.limits, peer.client, || is_new) {
+            request.extensions_mut().insert(HeldBack(refusal));
+        }
+        let client = peer.client;
         request.extensions_mut().insert(peer);
-        let response = respond::api((snapshot.auth_api)(request).await)?;
-        return Ok((response, "allow"));
+        let answered = respond::api((snapshot.auth_api)(request).await);
+        // What carries no credential was charged to its address already.
+        if let Err(refusal) = &answered
+            && is_new
+        {
+            limit::note_failure(&snapshot.limits, client, refusal);
+        }
+        return Ok((answered?, "allow"));
     };
     let route = &snapshot.config.routes[index];
     ledger.matched(index);

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 
 use uuid::Uuid;
 
+use super::address::{CHANGES, RENAMES};
 use super::clock::whole_seconds;
 use super::meter::Quota;
 use super::policy::{Limits, Policy};
@@ -129,7 +130,7 @@ impl Limits {
                 subject.method = next();
                 subject.path = next();
             }
-            "address" => subject.name = next()?,
+            "address" | "account" => subject.name = next()?,
             name => subject.name = name.to_owned(),
         }
         Some(subject)
@@ -185,8 +186,12 @@ impl Limits {
         let made = self.counters.slots.made(scope)?;
         let rate = match made.limit.as_str() {
             "failures" => config.auth.failure_rate,
-            // The auth API has no other limit.
-            limit if limit.starts_with("address ") => config.auth.rate,
+            // Those of the auth API.
+            "address auth" => config.auth.rate,
+            "account auth-user" => config.auth.user_rate,
+            "account introspect" => config.auth.introspect_rate,
+            "account changes" => Some(CHANGES),
+            "account renames" => Some(RENAMES),
             _ => None,
         };
         let rate = rate?;

@@ -37,7 +37,7 @@ mod tests_of_shadow;
 mod value;
 mod word;
 
-pub use address::AddressLimit;
+pub use address::{AccountLimit, AddressLimit, CHANGES, RENAMES};
 pub use at_once::at_once;
 pub use clock::{Clock, Hands};
 pub use counters::Counters;

@@ -5,6 +5,6 @@ mod refusal;
 pub mod schema;
 mod site;
 
-pub use facts::{Facts, ListedOrigin, Peer};
+pub use facts::{Facts, HeldBack, ListedOrigin, Peer};
 pub use refusal::{Code, FieldError, Part, Refusal, Shape};
 pub use site::Site;

@@ -28,6 +28,8 @@ pub(crate) fn config(routes: Vec<Route>) -> Config {
             leeway: Duration::ZERO,
             keys_dir: "keys".into(),
             rate: None,
+            user_rate: None,
+            introspect_rate: None,
             failure_rate: None,
             access_token_ttl: hour,
             refresh_token: RefreshToken {

@@ -170,6 +170,8 @@ fn defaults_of_auth() {
         leeway: Duration::from_secs(30),
         keys_dir: "/etc/portcullis/keys".into(),
         rate: Some(rate(30, 60, 30)),
+        user_rate: Some(rate(300, 60, 300)),
+        introspect_rate: Some(rate(6000, 60, 6000)),
         failure_rate: Some(rate(300, 60, 300)),
         access_token_ttl: Duration::from_secs(1800),
         refresh_token: RefreshToken {
@@ -237,6 +239,8 @@ auth:
   leeway: 0s
   keys_dir: /var/lib/keys
   rate: unlimited
+  user_rate: 50/s
+  introspect_rate: unlimited
   failure_rate: 20/h
   access_token: { ttl: 5m }
   refresh_token: { ttl: 30d, reuse_grace: 0s, delivery: body }
@@ -334,6 +338,8 @@ fn everything_that_can_be_said() {
     assert!(!trusts("192.0.2.2") && !trusts("172.32.0.1"));
     assert_eq!(config.store, Store::Sqlite("/var/lib/p.db".into()));
     assert_eq!(config.auth.rate, None);
+    assert_eq!(config.auth.introspect_rate, None);
+    assert_eq!(config.auth.user_rate, Some(rate(50, 1, 50)));
     assert_eq!(config.auth.failure_rate, Some(rate(20, 3600, 20)));
     let quarter = Duration::from_secs(90 * 86_400);
     assert_eq!(config.auth.username_reuse, UsernameReuse::After(quarter));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::client::{Request, get, post};
+use crate::harness::client::{Request, get, post, request};
 use crate::harness::forge::{Jwt, sign};
 use crate::harness::gateway::{Gateway, PASSWORD, SECRET, Settings};
 use crate::harness::origin::Origin;
@@ -109,6 +109,54 @@ fn auth_flood() {
     gateway.still_serves("/");
 }
 
+/// Whoever is signed in has a budget too, wherever the calls come from.
+#[test]
+fn auth_api_flood() {
+    const FLOOD: usize = 200;
+    const BUDGET: usize = 60;
+    const NAMES: usize = 10;
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .top("trusted_proxies: [127.0.0.1/32]")
+        .auth(&format!("user_rate: {BUDGET}/d"))
+        .start();
+    let alice = gateway.user("alice", &[]);
+    let bob = gateway.user("bob", &["--superuser"]);
+    let rename = |n: usize| {
+        let call = request("PATCH", "/api/v1/users/me").bearer(&alice.access);
+        call.json(&json!({ "username": format!("alice{n}") }))
+    };
+    let counts = flood(&gateway, NAMES + 5, rename);
+    assert_eq!(counts, [(200, NAMES), (429, 5)].into());
+    let refused = gateway
+        .send(&rename(99))
+        .expect_problem(429, "rate-limited");
+    assert_eq!(refused.json()["policy"], "renames");
+
+    let call = |n: usize, token: &str| {
+        let call = match n % 3 {
+            0 => get("/api/v1/users/me"),
+            1 => get("/api/v1/sessions"),
+            // Which is refused for another reason.
+            _ => post("/api/v1/tiers"),
+        };
+        let client = format!("203.0.113.{}", n % 100);
+        call.bearer(token).header("x-forwarded-for", &client)
+    };
+    let counts = flood(&gateway, FLOOD, |n| call(n, &alice.access));
+    let used = NAMES + 6;
+    assert_eq!(counts[&429], FLOOD - (BUDGET - used), "{counts:?}");
+    let refused = gateway.send(&call(0, &alice.access));
+    let refused = refused.expect_problem(429, "rate-limited");
+    assert_eq!(refused.json()["policy"], "auth-user");
+    assert!(refused.header("retry-after").is_some());
+    let counts = flood(&gateway, FLOOD, |n| call(3 * n, &bob.access));
+    assert_eq!(counts, [(200, BUDGET), (429, FLOOD - BUDGET)].into());
+    // What is no call of the auth API goes on.
+    gateway.send(&get("/").bearer(&alice.access)).expect(200);
+    gateway.login("bob");
+}
+
 /// No limit of a route is needed for that.
 #[test]
 fn auth_flood_by_default() {
@@ -170,9 +218,60 @@ fn auth_flood_by_default() {
     let elsewhere = unseen().header("x-forwarded-for", "203.0.113.2");
     gateway.send(&elsewhere).expect(200);
     gateway.send(&from(unseen())).expect(200);
+    // The auth API verifies no more than routes do.
+    for (method, path) in [("GET", "/api/v1/users/me"), ("POST", "/api/v1/introspect")] {
+        let call = |token: &str| from(request(method, path).bearer(token));
+        gateway
+            .send(&call("rubbish"))
+            .expect_problem(429, "too-many-attempts");
+        gateway
+            .send(&from(request(method, path)))
+            .expect_problem(401, "token-missing");
+    }
+    gateway
+        .send(&from(get("/api/v1/users/me").bearer(&alice.access)))
+        .expect(200);
     gateway.reconfigure(|s| s.auth("failure_rate: unlimited"));
     gateway.send(&bad(0)).expect(401);
     gateway.still_serves("/open");
+}
+
+/// What is not valid there counts as on routes.
+#[test]
+fn auth_flood_of_the_auth_api() {
+    const FLOOD: usize = 300;
+    const BUDGET: usize = 100;
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin)
+        .top("trusted_proxies: [127.0.0.1/32]")
+        .auth(&format!("failure_rate: {BUDGET}/d"))
+        .routes("- { name: all, prefix: /, auth: required, upstream: app }")
+        .start();
+    let boss = gateway.user("boss", &["--superuser"]);
+    let from = |request: Request| request.header("x-forwarded-for", "203.0.113.1");
+    let bad = |n: usize| {
+        from(match n % 3 {
+            0 => get("/api/v1/users/me").bearer(&format!("rubbish{n}")),
+            1 => post("/api/v1/introspect").bearer(&format!("rubbish{n}")),
+            _ => post("/api/v1/introspect")
+                .header("x-api-key", &format!("pck_{n:032x}_{}", "A".repeat(43))),
+        })
+    };
+    let counts = flood(&gateway, FLOOD, bad);
+    // Those under way when the last one is charged may be looked at as well.
+    assert!((BUDGET..BUDGET + 8).contains(&counts[&401]), "{counts:?}");
+    let refused = gateway.send(&bad(2));
+    refused.expect_problem(429, "too-many-attempts");
+    gateway
+        .send(&from(get("/").bearer("rubbish")))
+        .expect_problem(429, "too-many-attempts");
+
+    // Who asks in good faith is not held to what addresses may do without a token.
+    let ask = |n: usize| {
+        let ask = post("/api/v1/introspect").bearer(&boss.access);
+        ask.form(&[("token", &format!("x{n}"))])
+    };
+    assert_eq!(flood(&gateway, 100, ask), [(200, 100)].into());
 }
 
 /// The same of API keys: what can't be one is never looked up, and what is none only now and then.

@@ -19,7 +19,7 @@ const PAGE: i64 = 10;
 
 pub(super) async fn create(State(api): Api, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
-    let caller = superuser(&api, &parts)?;
+    let caller = superuser(&api, &parts).await?;
     let mut members = Members::read(&parts, body, Accepts::Json).await?;
     members.ignore_unknown();
     let form = tier_form(&mut members);
@@ -31,14 +31,14 @@ pub(super) async fn create(State(api): Api, request: Request) -> Answer {
 
 pub(super) async fn get(State(api): Api, Named(name): Named<String>, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
-    caller(&api, &parts)?;
+    caller(&api, &parts).await?;
     let tier = api.accounts.users().tier(&name).await.map_err(told)?;
     Ok(Json(read::tier(&tier)).into_response())
 }
 
 pub(super) async fn patch(State(api): Api, Named(name): Named<String>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
-    let caller = superuser(&api, &parts)?;
+    let caller = superuser(&api, &parts).await?;
     let mut members = Members::read(&parts, body, Accepts::Json).await?;
     members.ignore_unknown();
     let form = tier_form(&mut members);
@@ -57,7 +57,7 @@ pub(super) async fn delete(
     request: Request,
 ) -> Answer {
     let (parts, _) = request.into_parts();
-    let by = by(&*superuser(&api, &parts)?, &parts)?;
+    let by = by(&*superuser(&api, &parts).await?, &parts)?;
     api.accounts.delete_tier(&name, &by).await.map_err(told)?;
     Ok(message("Tier deleted"))
 }
@@ -68,7 +68,7 @@ pub(super) async fn create_limit(
     request: Request,
 ) -> Answer {
     let (parts, body) = request.into_parts();
-    let caller = superuser(&api, &parts)?;
+    let caller = superuser(&api, &parts).await?;
     let tier = api.accounts.users().tier(&name).await.map_err(told)?;
     let mut members = Members::read(&parts, body, Accepts::Json).await?;
     let given = members.required("path");
@@ -104,7 +104,7 @@ pub(super) async fn list_limits(
     request: Request,
 ) -> Answer {
     let (parts, _) = request.into_parts();
-    caller(&api, &parts)?;
+    caller(&api, &parts).await?;
     let users = api.accounts.users();
     let tier = users.tier(&name).await.map_err(told)?;
     let mut query = Members::of_query(&parts)?;
@@ -125,7 +125,7 @@ pub(super) async fn get_limit(
     request: Request,
 ) -> Answer {
     let (parts, _) = request.into_parts();
-    caller(&api, &parts)?;
+    caller(&api, &parts).await?;
     let users = api.accounts.users();
     let tier = users.tier(&name).await.map_err(told)?;
     let rule = users.rule(&name, number(&id)).await.map_err(told)?;
@@ -138,7 +138,7 @@ pub(super) async fn patch_limit(
     request: Request,
 ) -> Answer {
     let (parts, body) = request.into_parts();
-    let caller = superuser(&api, &parts)?;
+    let caller = superuser(&api, &parts).await?;
     let mut members = Members::read(&parts, body, Accepts::Json).await?;
     members.ignore_unknown();
     let path = members.optional("path");
@@ -164,7 +164,7 @@ pub(super) async fn delete_limit(
     request: Request,
 ) -> Answer {
     let (parts, _) = request.into_parts();
-    let by = by(&*superuser(&api, &parts)?, &parts)?;
+    let by = by(&*superuser(&api, &parts).await?, &parts)?;
     let deleted = api.accounts.delete_rule(&name, number(&id), &by);
     deleted.await.map_err(told)?;
     Ok(message("Rate Limit deleted"))

@@ -27,7 +27,7 @@ pub(super) async fn create(State(api): Api, request: Request) -> Answer {
 
 pub(super) async fn get_me(State(api): Api, request: Request) -> Answer {
     let (parts, _) = request.into_parts();
-    let caller = caller(&api, &parts)?;
+    let caller = caller(&api, &parts).await?;
     let account = find(&api, &caller, &Whom::Caller).await?;
     Ok(Json(user(&api, &account).await?).into_response())
 }
@@ -38,7 +38,7 @@ pub(super) async fn get(
     request: Request,
 ) -> Answer {
     let (parts, _) = request.into_parts();
-    let (caller, whom) = owner_or_superuser(&api, &parts, username)?;
+    let (caller, whom) = owner_or_superuser(&api, &parts, username).await?;
     let account = find(&api, &caller, &whom).await?;
     Ok(Json(user(&api, &account).await?).into_response())
 }
@@ -49,7 +49,7 @@ pub(super) async fn patch(
     request: Request,
 ) -> Answer {
     let (parts, body) = request.into_parts();
-    let (caller, whom) = owner_or_superuser(&api, &parts, username)?;
+    let (caller, whom) = owner_or_superuser(&api, &parts, username).await?;
     let members = Members::read(&parts, body, Accepts::Json).await?;
     let by = by(&caller, &parts)?;
     let edited = edit_profile(&api, &caller, &whom, members, &by);
@@ -63,7 +63,7 @@ pub(super) async fn delete(
     request: Request,
 ) -> Answer {
     let (parts, _) = request.into_parts();
-    let (caller, whom) = owner_or_superuser(&api, &parts, username)?;
+    let (caller, whom) = owner_or_superuser(&api, &parts, username).await?;
     // What is deleted is not there any more, as far as its clients know.
     find(&api, &caller, &whom).await?;
     let by = by(&caller, &parts)?;
@@ -79,7 +79,7 @@ pub(super) async fn purge(
     request: Request,
 ) -> Answer {
     let (parts, _) = request.into_parts();
-    let by = by(&*superuser(&api, &parts)?, &parts)?;
+    let by = by(&*superuser(&api, &parts).await?, &parts)?;
     let purged = api.accounts.purge(Key::Username(&username), &by);
     purged.await.map_err(told)?;
     Ok(message("User deleted from the database"))
@@ -91,7 +91,7 @@ pub(super) async fn rate_limits(
     request: Request,
 ) -> Answer {
     let (parts, _) = request.into_parts();
-    let caller = superuser(&api, &parts)?;
+    let caller = superuser(&api, &parts).await?;
     let account = find(&api, &caller, &Whom::Other(username)).await?;
     let tier = tier_of(&api, &account).await?;
     let mut body = read::user(&account, tier.as_ref());
@@ -113,7 +113,7 @@ pub(super) async fn tier(
     request: Request,
 ) -> Answer {
     let (parts, _) = request.into_parts();
-    let (caller, whom) = owner_or_superuser(&api, &parts, username)?;
+    let (caller, whom) = owner_or_superuser(&api, &parts, username).await?;
     let account = find(&api, &caller, &whom).await?;
     let Some(tier) = tier_of(&api, &account).await? else {
         return Ok(Json(Value::Null).into_response());
@@ -132,7 +132,7 @@ pub(super) async fn set_tier(
     request: Request,
 ) -> Answer {
     let (parts, body) = request.into_parts();
-    let caller = superuser(&api, &parts)?;
+    let caller = superuser(&api, &parts).await?;
     let mut members = Members::read(&parts, body, Accepts::Json).await?;
     members.ignore_unknown();
     let id = members.required_number("tier_id");

@@ -4,6 +4,7 @@ mod api_keys;
 mod audit;
 mod bad_input;
 mod boilerplate;
+mod budgets;
 mod conformance;
 mod life;
 mod lockout;
@@ -16,8 +17,8 @@ mod tokens;
 mod users;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
@@ -29,7 +30,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tower::ServiceExt;
 
-use super::{ApiState, Expiry, openapi, router};
+use super::{ApiState, Expiry, Payer, openapi, router};
 use crate::accounts::testing::{StoppedClock, config_for, new_user};
 use crate::accounts::{Accounts, By};
 use crate::authn::{ApiKeys, Changes, Claims, LookUpFuture, Principal, User};
@@ -48,6 +49,8 @@ pub struct Api {
     pub keys: Arc<ApiKeys>,
     /// What the limiter by address says.
     pub is_admitting: Arc<AtomicBool>,
+    /// Whom the other limiters turn away.
+    pub turned_away: Arc<Mutex<Vec<Payer>>>,
     /// What it says of itself.
     pub document: Value,
     folder: tempfile::TempDir,
@@ -109,6 +112,8 @@ impl Api {
         let accounts = Arc::new(accounts);
         let is_admitting = Arc::new(AtomicBool::new(true));
         let admitting = Arc::clone(&is_admitting);
+        let turned_away = Arc::<Mutex<Vec<Payer>>>::default();
+        let turning_away = Arc::clone(&turned_away);
         let verify = verifier(&accounts, Arc::clone(&changes), clock.clone());
         let keys = key_reader(&accounts, changes);
         let state = ApiState::new(
@@ -116,9 +121,13 @@ impl Api {
             Arc::clone(&accounts),
             Arc::clone(&verify),
             identifier(verify, Arc::clone(&keys)),
-            Arc::new(move |_| {
+            Arc::new(move |payer| {
                 let refusal = Refusal::new(Code::RateLimited, "Too many requests.").retry_after(1);
-                let outcome = match admitting.load(Ordering::SeqCst) {
+                let is_admitted = match payer {
+                    Payer::Address(_) => admitting.load(Ordering::SeqCst),
+                    _ => !turning_away.lock().unwrap().contains(&payer),
+                };
+                let outcome = match is_admitted {
                     true => Ok(()),
                     false => Err(refusal),
                 };
@@ -134,6 +143,7 @@ impl Api {
             config,
             keys,
             is_admitting,
+            turned_away,
             folder,
         }
     }

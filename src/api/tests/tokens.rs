@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::Request;
 use serde_json::{Value, json};
 
+use super::super::Payer;
 use super::{Answer, Api, FORM, NOTHING};
 
 async fn make(api: &Api, token: &str, body: Value) -> String {
@@ -221,16 +222,31 @@ async fn ending_what_is_not_there_is_fine() {
 }
 
 #[tokio::test]
-async fn both_are_charged_to_the_address() {
+async fn who_asks_pays_by_account_and_who_revokes_by_address() {
     let api = Api::start().await;
     let (root, _) = api.sign_in("root").await;
-    let bearer = format!("Bearer {root}");
+    let (ann, _) = api.sign_in("ann").await;
+    let body = json!({ "name": "x", "scopes": ["introspect"] });
+    let key = make(&api, &root, body).await;
+    let id = async |token: &str| {
+        let me = api.me(token).await.expect(200).json();
+        me["id"].as_str().unwrap().parse().unwrap()
+    };
+    let (root_id, ann_id) = (id(&root).await, id(&ann).await);
+    let bearer = |token: &str| ("authorization", format!("Bearer {token}"));
+    let ask = async |(name, value): (&str, String)| introspect(&api, (name, &value), "x").await;
+
     api.is_admitting.store(false, Ordering::SeqCst);
-    let by = ("authorization", bearer.as_str());
-    introspect(&api, by, "x")
-        .await
-        .assert_refused("rate-limited");
     revoke(&api, "x").await.assert_refused("rate-limited");
+    *api.turned_away.lock().unwrap() = vec![Payer::Account(root_id), Payer::Account(ann_id)];
+    ask(bearer(&root)).await.expect(200);
+    ask(("x-api-key", key.clone())).await.expect(200);
+    // Who may not ask is charged like whoever calls anything else.
+    ask(bearer(&ann)).await.assert_refused("rate-limited");
+    *api.turned_away.lock().unwrap() = vec![Payer::Introspection(root_id)];
+    ask(bearer(&root)).await.assert_refused("rate-limited");
+    ask(("x-api-key", key)).await.assert_refused("rate-limited");
+    ask(bearer(&ann)).await.assert_refused("forbidden");
 }
 
 #[tokio::test]

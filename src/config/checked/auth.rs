@@ -22,7 +22,11 @@ pub struct Auth {
     pub keys_dir: PathBuf,
     /// All unauthenticated endpoints of the API together, by address; `None` is unlimited.
     pub rate: Option<Rate>,
-    /// Credentials that do not verify on routes, by address; `None` is unlimited.
+    /// All other endpoints of the API but `introspect` together, by account; `None` is unlimited.
+    pub user_rate: Option<Rate>,
+    /// Questions of what tokens stand for, by the account that asks; `None` is unlimited.
+    pub introspect_rate: Option<Rate>,
+    /// Credentials that do not verify, by address; `None` is unlimited.
     pub failure_rate: Option<Rate>,
     pub access_token_ttl: Duration,
     pub refresh_token: RefreshToken,

@@ -29,6 +29,10 @@ section! {
         keys_dir: String;
         /// All unauthenticated endpoints together, by address.
         rate: Pace;
+        /// All other endpoints together, by account.
+        user_rate: Pace;
+        /// `introspect`, by account.
+        introspect_rate: Pace;
         /// Tokens and keys that are not valid, by address.
         failure_rate: Pace;
         access_token: RawAccessToken;

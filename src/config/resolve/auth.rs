@@ -49,6 +49,8 @@ pub fn auth(
         leeway: leeway(&raw.leeway, findings),
         keys_dir: dir.join(raw.keys_dir.get().map_or("keys", String::as_str)),
         rate: rate(&raw.rate, 30, findings),
+        user_rate: rate(&raw.user_rate, 300, findings),
+        introspect_rate: rate(&raw.introspect_rate, 6000, findings),
         failure_rate: rate(&raw.failure_rate, 300, findings),
         access_token_ttl,
         refresh_token: refresh_token(raw, access_token_ttl, findings),
@@ -77,9 +79,10 @@ fn serve(raw: &Field<Vec<At<Group>>>) -> Vec<Group> {
     }
 }
 
-/// A rate by address, so many a minute unless the file says another. 30 sign-ins are enough for people
+/// A rate of the auth API, so many a minute unless the file says another. 30 sign-ins are enough for people
 /// behind a shared address and little for guessing passwords; 300 bad tokens are what many a page sends
-/// whose session has ended, and cost nothing much.
+/// whose session has ended, and cost nothing much; 300 calls are more than a person makes, and few enough
+/// that one account does no harm; and a backend may ask of a token at each of its requests.
 fn rate(raw: &Field<Pace>, default: u32, findings: &mut Findings) -> Option<Rate> {
     if let Some(pace) = raw.given() {
         return quota::limited(pace, &Field::Absent, findings);

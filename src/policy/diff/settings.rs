@@ -50,6 +50,8 @@ pub const MEANINGS: &[(&str, Meaning)] = &[
     ("auth.users", Meaning::Unknown),
     ("auth.leeway", Meaning::More),
     ("auth.rate", Meaning::More),
+    ("auth.user_rate", Meaning::More),
+    ("auth.introspect_rate", Meaning::More),
     ("auth.failure_rate", Meaning::More),
     ("auth.access_token.ttl", Meaning::More),
     ("auth.refresh_token.ttl", Meaning::More),
