@@ -49,6 +49,7 @@ impl Accounts {
         loop {
             let page = self.users.store.counters((&last.0, &last.1)).await?;
             let Some(end) = page.last() else {
+                keeper.remember();
                 return Ok(());
             };
             last = (end.scope.clone(), end.value.clone());

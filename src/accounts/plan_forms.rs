@@ -106,6 +106,14 @@ impl Wrong {
         }
     }
 
+    /// What no counter holds would be cut when it is counted.
+    fn countable(&mut self, quota: Quota) -> Quota {
+        if !quota.rate().is_countable() {
+            self.add("burst", "must come back within 833 days at this rate");
+        }
+        quota
+    }
+
     fn or<T>(self, value: T) -> Result<T, Vec<FieldError>> {
         if self.0.is_empty() {
             Ok(value)
@@ -165,10 +173,12 @@ impl TierForm {
         if pace.is_none() && is_readable && matches!(self.burst, Some(Some(_))) {
             wrong.add("burst", "without a rate limits nothing");
         }
-        let quota = pace.map(|(count, seconds)| Quota {
-            count,
-            seconds,
-            burst,
+        let quota = pace.map(|(count, seconds)| {
+            wrong.countable(Quota {
+                count,
+                seconds,
+                burst,
+            })
         });
         wrong.or(TierValues { name, rank, quota })
     }
@@ -224,14 +234,15 @@ impl RuleForm {
         let seconds = quota.map(|quota| quota.seconds);
         let seconds = wrong.required("period", self.period, seconds, LONGEST_PERIOD);
         let burst = wrong.burst(self.burst, quota.and_then(|quota| quota.burst));
+        let quota = wrong.countable(Quota {
+            count,
+            seconds,
+            burst,
+        });
         wrong.or(RuleValues {
             name,
             target: target.unwrap_or(Target::Route(String::new())),
-            quota: Quota {
-                count,
-                seconds,
-                burst,
-            },
+            quota,
         })
     }
 
@@ -408,6 +419,38 @@ mod tests {
         };
         let wrong = form.check(None, &settings()).unwrap_err();
         assert_eq!(fields(&wrong), ["path", "method", "limit"]);
+    }
+
+    #[test]
+    fn what_no_counter_holds_is_refused() {
+        let tier = |rate: &str, burst| TierForm {
+            name: Some("gold".into()),
+            rate: text_of(rate),
+            burst: Some(Some(burst)),
+            ..TierForm::default()
+        };
+        let most = tier("1/d", 833).check(None).unwrap();
+        assert_eq!(
+            fields(&tier("1/d", 835).check(None).unwrap_err()),
+            ["burst"]
+        );
+        // Also when it comes to that by a change of the rate alone.
+        let slower = TierForm {
+            rate: text_of("1/mo"),
+            ..TierForm::default()
+        };
+        assert_eq!(fields(&slower.check(Some(&most)).unwrap_err()), ["burst"]);
+        let rule = |burst| RuleForm {
+            name: Some("x".into()),
+            route: text_of("app"),
+            limit: Some(1),
+            period: Some(LONGEST_PERIOD),
+            burst: Some(Some(burst)),
+            ..RuleForm::default()
+        };
+        assert!(rule(2).check(None, &settings()).is_ok());
+        let wrong = rule(3).check(None, &settings()).unwrap_err();
+        assert_eq!(fields(&wrong), ["burst"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
+use http::Method;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -46,6 +47,19 @@ impl Whom {
 
 /// The caller, whose account is charged for the call, whatever comes of it.
 pub(super) async fn caller(api: &ApiState, parts: &Parts) -> Result<Arc<User>, Refusal> {
+    let caller = uncharged(api, parts)?;
+    (api.admit)(Payer::Account(caller.id)).await?;
+    // Each change is written to the audit trail, which has an end; superusers are trusted with it. What is
+    // deleted had to be made first, and whoever is short of calls must be able to take keys back.
+    let is_change = !parts.method.is_safe() && parts.method != Method::DELETE;
+    if is_change && !caller.is_superuser {
+        (api.admit)(Payer::Changes(caller.id)).await?;
+    }
+    Ok(caller)
+}
+
+/// The caller, for a call that somebody else is charged for.
+pub(super) fn uncharged(api: &ApiState, parts: &Parts) -> Result<Arc<User>, Refusal> {
     let Some(token) = bearer(&parts.headers)? else {
         return Err(Refusal::new(
             Code::TokenMissing,
@@ -55,11 +69,6 @@ pub(super) async fn caller(api: &ApiState, parts: &Parts) -> Result<Arc<User>, R
     hold_back(parts)?;
     let caller = (api.verify)(token, Expiry::Enforced)?;
     note(&caller, parts);
-    (api.admit)(Payer::Account(caller.id)).await?;
-    // Each change is written to the audit trail, which has an end. Superusers are trusted with it.
-    if !caller.is_superuser && !parts.method.is_safe() {
-        (api.admit)(Payer::Changes(caller.id)).await?;
-    }
     Ok(caller)
 }
 

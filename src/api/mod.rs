@@ -63,12 +63,12 @@ pub type Identified = Pin<Box<dyn Future<Output = Result<Principal, Refusal>> + 
 /// Whose budget a call is charged to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Payer {
-    /// Of a call without credentials.
+    /// Of a call without credentials, or that signs out.
     Address(IpAddr),
     Account(Uuid),
     /// Of an account that asks what tokens stand for.
     Introspection(Uuid),
-    /// Of an account that is no superuser's and changes something.
+    /// Of an account that is no superuser's and makes or changes something.
     Changes(Uuid),
     /// Of an account that gives itself another name.
     Renames(Uuid),

@@ -10,7 +10,7 @@ use http::request::Parts;
 use serde_json::{Value, json};
 
 use super::body::{Accepts, Members};
-use super::caller::{by, caller};
+use super::caller::{by, uncharged};
 use super::refused::Refused;
 use super::{ApiState, Payer, cookie, peer, site};
 use crate::accounts::{By, Granted, Key, Origin};
@@ -165,7 +165,9 @@ pub(super) async fn logout_all(
     request: Request,
 ) -> Result<Response, Refused> {
     let (parts, _) = request.into_parts();
-    let caller = caller(&api, &parts).await?;
+    // Whoever has a stolen token must not keep its owner from this by using up the account's calls.
+    (api.admit)(Payer::Address(peer(&parts)?.client)).await?;
+    let caller = uncharged(&api, &parts)?;
     let by = by(&caller, &parts)?;
     let mut query = Members::of_query(&parts)?;
     let keep = query.flag("keep_current").then_some(caller.session);

@@ -88,16 +88,9 @@ fn of_request<'a>(
     })
 }
 
-/// Lines of one name are one list (RFC 9110, section 5.3).
 fn of_header<'a>(facts: &Facts<'a>, name: &HeaderName) -> Option<Given<'a>> {
-    let mut lines = facts.head.headers.get_all(name).iter();
-    let first = std::str::from_utf8(lines.next()?.as_bytes()).ok()?;
-    let mut all = Cow::Borrowed(first);
-    for line in lines {
-        let line = std::str::from_utf8(line.as_bytes()).ok()?;
-        let all = all.to_mut();
-        all.push_str(", ");
-        all.push_str(line);
-    }
-    Some(Given::Text(all))
+    Some(Given::Text(match facts.value_of(name)? {
+        Cow::Borrowed(value) => std::str::from_utf8(value).ok()?.into(),
+        Cow::Owned(value) => String::from_utf8(value).ok()?.into(),
+    }))
 }

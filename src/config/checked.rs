@@ -166,6 +166,18 @@ pub struct Rate {
     pub burst: NonZeroU32,
 }
 
+impl Rate {
+    /// What takes longer to come back does not fit into a counter: 833 days, and most of another.
+    pub const LONGEST: Duration = Duration::from_nanos(1 << 56);
+
+    /// Whether counters can hold the whole burst.
+    pub fn is_countable(&self) -> bool {
+        // Rounded up as where it is counted.
+        let each = self.period.as_nanos().div_ceil(self.count.get().into());
+        each * u128::from(self.burst.get()) <= Rate::LONGEST.as_nanos()
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     pub name: String,

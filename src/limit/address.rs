@@ -14,7 +14,7 @@ use super::counters::Counters;
 use super::policy::Policy;
 use super::value::{Network, Value};
 
-/// How often an account that is no superuser's may change something: each change is an entry of the audit
+/// How often an account that is no superuser's may make or change something: each time is an entry of the audit
 /// trail, and a million of those are kept.
 pub const CHANGES: Rate = a_day(1000);
 

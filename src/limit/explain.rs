@@ -2,8 +2,6 @@
 
 use std::num::NonZeroU32;
 
-use http::HeaderValue;
-
 use crate::authn::{Principal, User};
 use crate::config::checked::{LimitKey, Rate};
 use crate::request::Facts;
@@ -119,9 +117,8 @@ fn told(key: &LimitKey, value: Value, facts: &Facts<'_>, user: Option<&User>) ->
             format!("claim {}", text.unwrap_or_default())
         }
         (LimitKey::Header(name), Value::Header(_)) => {
-            let value = facts.head.headers.get(name).map(HeaderValue::as_bytes);
-            let value = String::from_utf8_lossy(value.unwrap_or_default());
-            format!("header {value}")
+            let value = facts.value_of(name).unwrap_or_default();
+            format!("header {}", String::from_utf8_lossy(&value))
         }
         (_, value) => value.to_string(),
     }

@@ -1,11 +1,13 @@
 //! Counters that outlive the process: those that somebody owes much to are written down from time to time,
 //! and read again at start. Requests take no part in it.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::clock::Clock;
-use super::slots::{Owner, Slots};
+use super::slots::{Counted, Owner, Slots};
 
 /// A counter that is full again sooner is not worth a write: a minute's quota never is, a day's soon is.
 const WORTH: u64 = 60 * 1_000_000_000;
@@ -24,15 +26,31 @@ pub struct Kept {
     pub full_at: i64,
 }
 
+/// Whose counters are bounded.
+const STRANGERS: &[Owner] = &[Owner::Address, Owner::Header];
+
 /// Takes counters out of the slots and puts them back.
 pub struct Keeper {
     slots: Arc<Slots>,
     clock: Clock,
+    most_of_strangers: usize,
+}
+
+/// Which counters that are not written down may be.
+struct Places {
+    /// So many.
+    free: usize,
+    /// Those that are full again no sooner than that, in nanoseconds since the start.
+    since: u64,
 }
 
 impl Keeper {
     pub fn new(slots: Arc<Slots>, clock: Clock) -> Self {
-        Keeper { slots, clock }
+        Keeper {
+            slots,
+            clock,
+            most_of_strangers: MOST_OF_STRANGERS,
+        }
     }
 
     /// What has changed since the last time, in the order of their names: at most so many of accounts, and
@@ -42,14 +60,20 @@ impl Keeper {
     pub fn changed(&self, today: i64, most: usize) -> Vec<Kept> {
         let now = self.clock.now();
         let mut all = Vec::new();
-        for owner in Owner::ALL {
-            let (mut taken, mut known) = (0, 0);
-            self.slots.each_live(owner, now + WORTH, |counted| {
+        let for_all = Places {
+            free: usize::MAX,
+            since: 0,
+        };
+        for (owners, places) in [
+            (&[Owner::Account][..], for_all),
+            (STRANGERS, self.places(now, most)),
+        ] {
+            let (mut taken, mut new) = (0, 0);
+            let mut take = |counted: Counted<'_>| {
                 let noted = counted.noted.load(Ordering::Relaxed);
-                let is_new = noted == 0;
-                known += usize::from(!is_new);
-                let has_room = owner == Owner::Account || !is_new || known < MOST_OF_STRANGERS;
-                if noted == counted.full_at || taken == most || !has_room {
+                let is_new = noted <= now;
+                let has_place = !is_new || (new < places.free && counted.full_at >= places.since);
+                if noted == counted.full_at || taken == most || !has_place {
                     return;
                 }
                 let Some(scope) = self.slots.write_scope(counted.scope) else {
@@ -57,27 +81,72 @@ impl Keeper {
                 };
                 counted.noted.store(counted.full_at, Ordering::Relaxed);
                 taken += 1;
-                known += usize::from(is_new);
+                new += usize::from(is_new);
                 let owed = (counted.full_at - now).div_ceil(MILLISECOND);
                 all.push(Kept {
                     scope,
                     value: counted.value.to_string(),
                     full_at: today.saturating_add(i64::try_from(owed).unwrap_or(i64::MAX)),
                 });
-            });
+            };
+            for owner in owners {
+                self.slots.each_live(*owner, now + WORTH, &mut take);
+            }
         }
         // Gateways that write at the same time then never wait for each other in a circle.
         all.sort_unstable();
         all
     }
 
+    /// Which of strangers' counters come to those that are written down, `most` at a time: the ones that are
+    /// owed for longest, and no more than there is room for until others are full again.
+    fn places(&self, now: u64, most: usize) -> Places {
+        let mut written = 0;
+        // The first one to give way is on top.
+        let mut new = BinaryHeap::new();
+        for owner in STRANGERS {
+            self.slots.each_live(*owner, now, |counted| {
+                if counted.noted.load(Ordering::Relaxed) > now {
+                    written += 1;
+                } else if counted.full_at > now + WORTH && !counted.scope.is_shadow() {
+                    new.push(Reverse(counted.full_at));
+                    if new.len() > most {
+                        new.pop();
+                    }
+                }
+            });
+        }
+        let free = self.most_of_strangers.saturating_sub(written).min(most);
+        while new.len() > free {
+            new.pop();
+        }
+        Places {
+            free,
+            since: new.pop().map_or(0, |Reverse(full_at)| full_at),
+        }
+    }
+
     /// Takes nothing as written down any more.
     pub fn forget(&self) {
+        let now = self.clock.now();
+        // What has a place in the store keeps it, and is written again there.
+        self.note(|counted, noted| if noted > now { counted.full_at - 1 } else { 0 });
+    }
+
+    /// Takes all that there is as written down: after what was written has been put back, and before the
+    /// first request.
+    pub fn remember(&self) {
+        self.note(|counted, _| counted.full_at);
+    }
+
+    fn note(&self, until: impl Fn(&Counted<'_>, u64) -> u64) {
         for owner in Owner::ALL {
-            let forget = |counted: super::slots::Counted<'_>| {
-                counted.noted.store(0, Ordering::Relaxed);
-            };
-            self.slots.each_live(owner, self.clock.now(), forget);
+            self.slots.each_live(owner, self.clock.now(), |counted| {
+                let noted = counted.noted.load(Ordering::Relaxed);
+                counted
+                    .noted
+                    .store(until(&counted, noted), Ordering::Relaxed);
+            });
         }
     }
 
@@ -109,7 +178,7 @@ mod tests {
 
     use super::super::clock::Hands;
     use super::super::pool::settled;
-    use super::super::value::Value;
+    use super::super::value::{Network, Value};
     use super::*;
 
     const TODAY: i64 = 1_800_000_000_000;
@@ -185,6 +254,89 @@ mod tests {
         hands.advance(Duration::from_secs(950));
         keeper.forget();
         assert_eq!(keeper.changed(TODAY, 100).len(), 0);
+    }
+
+    fn network(n: u32) -> Value {
+        Value::Address(Network::from(std::net::IpAddr::from(n.to_be_bytes())))
+    }
+
+    /// Who is written of.
+    fn names(kept: &[Kept]) -> Vec<&str> {
+        kept.iter().map(|kept| kept.value.as_str()).collect()
+    }
+
+    #[test]
+    fn of_strangers_those_that_owe_longest_are_written_and_never_more_than_there_is_room_for() {
+        let (mut keeper, hands) = keeper();
+        keeper.most_of_strangers = 5;
+        for n in 1..=20 {
+            owe(&keeper, network(n), 1000 + u64::from(n));
+            owe(&keeper, Value::User(Uuid::from_u128(n.into())), 1000);
+        }
+        let kept = keeper.changed(TODAY, 100);
+        let of_strangers: Vec<_> = kept.iter().filter(|k| k.value.starts_with("ip")).collect();
+        assert_eq!(kept.len(), 25, "accounts have no bound");
+        let expected = [
+            "ip 0.0.0.16",
+            "ip 0.0.0.17",
+            "ip 0.0.0.18",
+            "ip 0.0.0.19",
+            "ip 0.0.0.20",
+        ];
+        let written: Vec<_> = of_strangers.iter().map(|k| k.value.as_str()).collect();
+        assert_eq!(written, expected);
+        // Who is in the store stays there and is written anew; nobody else comes, whatever is owed.
+        owe(&keeper, network(18), 10);
+        owe(&keeper, network(3), 5000);
+        let kept = keeper.changed(TODAY, 100);
+        assert_eq!(names(&kept), ["ip 0.0.0.18"]);
+        // When places are free again, they are taken.
+        hands.advance(Duration::from_secs(1018));
+        let kept = keeper.changed(TODAY, 100);
+        assert_eq!(names(&kept), ["ip 0.0.0.3"]);
+        for n in 30..=40 {
+            owe(&keeper, network(n), 500 + u64::from(n));
+        }
+        let kept = keeper.changed(TODAY, 100);
+        // 3, 18, 19 and 20 have theirs.
+        assert_eq!(names(&kept), ["ip 0.0.0.40"]);
+    }
+
+    #[test]
+    fn a_page_at_a_time_the_bound_is_the_same() {
+        let (mut keeper, _hands) = keeper();
+        keeper.most_of_strangers = 5;
+        for n in 1..=20 {
+            owe(&keeper, network(n), 1000 + u64::from(n));
+        }
+        let pages: Vec<_> = (0..4).map(|_| keeper.changed(TODAY, 2)).collect();
+        let names: Vec<_> = pages.iter().map(|page| names(page)).collect();
+        assert_eq!(names[0], ["ip 0.0.0.19", "ip 0.0.0.20"]);
+        assert_eq!(names[1], ["ip 0.0.0.17", "ip 0.0.0.18"]);
+        assert_eq!(names[2], ["ip 0.0.0.16"]);
+        assert!(names[3].is_empty());
+        // What could not be written is so the next time, and takes nobody else's place.
+        keeper.forget();
+        let again = keeper.changed(TODAY, 100);
+        assert_eq!(again.len(), 5);
+        assert_eq!(again[0].value, "ip 0.0.0.16");
+    }
+
+    #[test]
+    fn what_was_put_back_is_written_down_and_keeps_its_place() {
+        let (before, _hands) = keeper();
+        for n in 1..=5 {
+            owe(&before, network(n), 1000);
+        }
+        let kept = before.changed(TODAY, 100);
+        let (mut after, _hands) = keeper();
+        after.most_of_strangers = 5;
+        after.restore(kept, TODAY);
+        after.remember();
+        owe(&after, network(6), 5000);
+        assert_eq!(after.changed(TODAY, 100), []);
+        owe(&after, network(5), 10);
+        assert_eq!(names(&after.changed(TODAY, 100)), ["ip 0.0.0.5"]);
     }
 
     #[test]

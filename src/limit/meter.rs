@@ -21,8 +21,8 @@ use super::clock::nanos;
 use super::pool::{Charge, settled};
 use super::slots::{Key, Slots};
 
-/// No counter takes longer to fill up: two years in nanoseconds, which leaves room in its word.
-const LONGEST: u64 = 1 << 56;
+/// No counter takes longer to fill up, in nanoseconds, which leaves room in its word.
+const LONGEST: u64 = Rate::LONGEST.as_nanos() as u64;
 const MILLISECOND: u64 = 1_000_000;
 
 /// What a limit grants, and what a request takes of it.

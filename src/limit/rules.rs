@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use http::Method;
 use smallvec::SmallVec;
 
-use crate::config::checked::{LimitKey, PathOptions};
+use crate::config::checked::{LimitKey, PathOptions, TrailingSlash};
 use crate::config::{Config, LimitRule, Plans, RuleScope};
 use crate::request::Facts;
 use crate::route::Templates;
@@ -106,7 +106,8 @@ impl Rules {
     }
 
     /// What callers of this tier are charged for the path besides. Of rules of one name the one with
-    /// the tightest template counts. `options` are those of the path's route.
+    /// the tightest template counts. `options` are those of the path's route, but that a slash at the end
+    /// makes no other path here: many a backend takes it for the same, and a budget has to hold there too.
     pub(super) fn on_path(
         &self,
         tier: &str,
@@ -119,6 +120,10 @@ impl Rules {
         };
         let rule = |number: usize| &by_path.rules[number];
         let path = facts.head.uri.path().as_bytes();
+        let options = PathOptions {
+            trailing_slash: TrailingSlash::Ignore,
+            ..options
+        };
         by_path.templates.visit(path, options, |numbers| {
             let mut names: SmallVec<[&str; 4]> = SmallVec::new();
             for &number in numbers

@@ -224,8 +224,9 @@ pub(super) fn early_value(key: &LimitKey, client: Network, facts: &Facts<'_>) ->
     let address = Value::Address(client);
     match key {
         LimitKey::Route => Value::Everyone,
-        LimitKey::Header(name) => match facts.head.headers.get(name) {
-            Some(value) => Value::of_header(value.as_bytes()),
+        // Whatever line of it a server behind goes by, it is counted.
+        LimitKey::Header(name) => match facts.value_of(name) {
+            Some(value) => Value::of_header(&value),
             None => address,
         },
         LimitKey::Ip | LimitKey::User | LimitKey::ApiKey | LimitKey::Claim(_) => address,

@@ -83,6 +83,7 @@ pub(super) struct Asked<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,
     pub(super) from: &'a str,
+    /// Name and value, a line of the header for each of the text's.
     pub(super) header: Option<(&'a str, &'a str)>,
 }
 
@@ -121,7 +122,9 @@ impl Gateway {
     ) -> Result<T, Refusal> {
         let mut request = Request::builder().method(asked.method).uri(asked.path);
         if let Some((name, value)) = asked.header {
-            request = request.header(name, value);
+            for line in value.split('\n') {
+                request = request.header(name, line);
+            }
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
         let client: IpAddr = asked.from.parse().unwrap();
@@ -277,6 +280,23 @@ fn limits_by_address_header_and_route_count_whoever_calls() {
     assert_eq!(gateway.passes(&of("other"), &ANYONE), 4);
     assert_eq!(gateway.passes(&at("/header"), &ANYONE), 4);
     assert_eq!(gateway.passes(&elsewhere("/header"), &ANYONE), 4);
+}
+
+#[test]
+fn a_limit_by_header_counts_by_all_its_lines() {
+    let by_header = LimitKey::Header(HeaderName::from_static("x-org"));
+    let limits = vec![limit("x", by_header, only(4))];
+    let gateway = Gateway::of_routes(vec![route("a", Some(limits))]);
+    let of = |lines| Asked {
+        header: Some(("X-Org", lines)),
+        ..at("/a")
+    };
+    assert_eq!(gateway.passes(&of("acme"), &ANYONE), 4);
+    // Not with the first line alone, nor with the last.
+    assert_eq!(gateway.passes(&of("acme\nother"), &ANYONE), 4);
+    assert_eq!(gateway.passes(&of("other\nacme"), &ANYONE), 4);
+    // A list is the same in one line.
+    assert_eq!(gateway.passes(&of("acme, other"), &ANYONE), 0);
 }
 
 #[test]

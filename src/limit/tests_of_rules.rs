@@ -118,7 +118,28 @@ fn a_rule_by_path_holds_for_the_spellings_that_a_route_takes() {
     config.routes[0].path_options = PathOptions::default();
     gateway.reload_with(&config, &rules);
     assert_eq!(gateway.passes(&at("/posts"), &pro), 0);
-    assert_eq!(gateway.passes(&at("/posts/"), &pro), 20);
+}
+
+/// A backend may take both for one, and the route says nothing of it.
+#[test]
+fn a_rule_by_path_holds_with_a_slash_at_the_end_and_without() {
+    let gateway = gateway(vec![
+        under("pro", "", "/none/a", "y", only(4)),
+        under("pro", "", "/none/b/", "y", only(4)),
+        under("pro", "", "/none/{id}/c", "y", only(4)),
+    ]);
+    for (n, path) in ["/none/a", "/none/b", "/none/1/c"].into_iter().enumerate() {
+        let pro = user(n as u128, "pro");
+        let with_slash = format!("{path}/");
+        assert_eq!(gateway.passes(&at(&with_slash), &pro), 4, "{path}");
+        assert_eq!(gateway.passes(&at(path), &pro), 0, "{path}");
+        assert_eq!(gateway.passes(&at(&format!("{path}//")), &pro), 0, "{path}");
+        assert_eq!(
+            gateway.passes(&at(&format!("{path}/d")), &pro),
+            20,
+            "{path}"
+        );
+    }
 }
 
 #[test]

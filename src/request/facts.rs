@@ -19,7 +19,7 @@ pub struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     /// A header's value: lines of one name are one list (RFC 9110, section 5.3).
-    pub fn header(&self, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
+    pub fn value_of(&self, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
         let mut lines = self.head.headers.get_all(name).iter();
         let mut all = Cow::Borrowed(lines.next()?.as_bytes());
         for line in lines {

@@ -1,5 +1,7 @@
 //! Whose budget a call is charged to.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::json;
 use uuid::Uuid;
 
@@ -31,10 +33,11 @@ async fn every_operation_that_asks_for_a_token_is_charged_to_the_account() {
     api.turn_away(Payer::Account(api.id_of(&root).await));
     let mut seen = 0;
     for operation in operations(&api.config.auth) {
-        if !matches!(operation.who, Who::Bearer | Who::Owner | Who::Superuser) {
+        let path = operation.path("");
+        let is_known = matches!(operation.who, Who::Bearer | Who::Owner | Who::Superuser);
+        if !is_known || path == "/logout-all" {
             continue;
         }
-        let path = operation.path("");
         let segments = path.split('/').map(|segment| match segment {
             "{id}" if path.contains("tier") => "1",
             "{id}" => "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -54,6 +57,23 @@ async fn every_operation_that_asks_for_a_token_is_charged_to_the_account() {
     api.me("rubbish").await.assert_refused("token-invalid");
 }
 
+/// Whoever has stolen a token can't keep its owner from ending that.
+#[tokio::test]
+async fn an_account_without_calls_left_can_sign_out_everywhere() {
+    let api = Api::start().await;
+    let (stolen, _) = api.sign_in("ann").await;
+    let (here, _) = api.sign_in("ann").await;
+    let id = api.id_of(&here).await;
+    *api.turned_away.lock().unwrap() = vec![Payer::Account(id), Payer::Changes(id)];
+    let sign_out = || api.call("POST", "/logout-all?keep_current=true", &here, NOTHING);
+    api.is_admitting.store(false, Ordering::SeqCst);
+    sign_out().await.assert_refused("rate-limited");
+    api.is_admitting.store(true, Ordering::SeqCst);
+    sign_out().await.expect(200);
+    api.me(&stolen).await.assert_refused("token-revoked");
+    api.me(&here).await.assert_refused("rate-limited");
+}
+
 #[tokio::test]
 async fn what_an_account_changes_has_a_budget_of_its_own_and_superusers_none() {
     let api = Api::start().await;
@@ -66,6 +86,8 @@ async fn what_an_account_changes_has_a_budget_of_its_own_and_superusers_none() {
     api.turn_away(Payer::Changes(api.id_of(&ann).await));
     change(&ann).await.assert_refused("rate-limited");
     api.me(&ann).await.expect(200);
+    let end = api.call("DELETE", "/sessions/x", &ann, NOTHING).await;
+    end.assert_refused("not-found");
     api.turn_away(Payer::Changes(api.id_of(&root).await));
     change(&root).await.expect(200);
     change(&ann).await.expect(200);

@@ -256,7 +256,7 @@ async fn calls_without_credentials_are_charged_to_their_address() {
         "/refresh",
         "/logout",
         "/users",
-        "/introspect",
+        "/logout-all",
         "/revoke",
     ] {
         let answer = api.post_json(&format!("/api/v1{path}"), json!({})).await;

@@ -20,7 +20,7 @@ pub struct Auth {
     /// Tolerance for clocks, for `exp` and `nbf`.
     pub leeway: Duration,
     pub keys_dir: PathBuf,
-    /// All unauthenticated endpoints of the API together, by address; `None` is unlimited.
+    /// All unauthenticated endpoints of the API together, and `logout-all`, by address; `None` is unlimited.
     pub rate: Option<Rate>,
     /// All other endpoints of the API but `introspect` together, by account; `None` is unlimited.
     pub user_rate: Option<Rate>,

@@ -27,9 +27,9 @@ section! {
         leeway: Duration;
         /// Where generated keys are kept.
         keys_dir: String;
-        /// All unauthenticated endpoints together, by address.
+        /// All unauthenticated endpoints together, and `logout-all`, by address.
         rate: Pace;
-        /// All other endpoints together, by account.
+        /// All others but `introspect` together, by account.
         user_rate: Pace;
         /// `introspect`, by account.
         introspect_rate: Pace;

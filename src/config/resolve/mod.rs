@@ -18,6 +18,7 @@ mod names;
 mod owner;
 pub(super) mod pattern;
 mod quota;
+mod renewable;
 mod rewrite;
 mod route;
 mod rule;
@@ -76,6 +77,7 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     let store = store::store(raw, dir, findings);
     store::check_keys(raw, &store, findings);
     let auth = auth::auth(raw, &tiers, dir, findings);
+    renewable::warn(&raw.routes, &routes, &auth, findings);
     unused_tiers::warn(&raw.tiers, &tiers, &auth.default_tier, &routes, findings);
     Config {
         admin,

@@ -39,11 +39,23 @@ pub fn limited(
             refuse_burst(burst, findings);
             None
         }
-        Pace::Per { count, period } => Some(Rate {
-            count,
-            period,
-            burst: burst.copied().unwrap_or(count),
-        }),
+        Pace::Per { count, period } => {
+            let rate = Rate {
+                count,
+                period,
+                burst: burst.copied().unwrap_or(count),
+            };
+            if !rate.is_countable() {
+                let message = format!(
+                    "a burst of {} takes too long to come back: no counter holds more than 833 days",
+                    rate.burst
+                );
+                findings
+                    .error(burst.span().unwrap_or(pace.span), message)
+                    .hint("lower the burst, or raise the rate");
+            }
+            Some(rate)
+        }
     }
 }
 
