@@ -34,6 +34,8 @@ mod tests;
 mod tests_of_rules;
 #[cfg(test)]
 mod tests_of_shadow;
+#[cfg(test)]
+mod tests_of_spans;
 mod value;
 mod word;
 

@@ -5,6 +5,7 @@
 //! out. Memory is asked for zeroed and touched only where a key lands.
 
 mod live;
+mod update;
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +15,7 @@ use super::names::{Name, Names};
 use super::word::Word;
 
 pub(super) use live::Live;
+use update::Update;
 
 /// Counters in a bucket, four to a cache line.
 const WAYS: usize = 8;
@@ -341,59 +343,6 @@ impl Pool {
         let near = mask.min(BUCKETS_OF_A_PAGE - 1);
         let other = one & !near | (one + ((id.key >> 32) as usize | 1)) & near;
         [one, other].map(|bucket| self.first + bucket * BUCKET)
-    }
-}
-
-struct Update<F> {
-    id: Id,
-    now: u64,
-    amount: u64,
-    decide: F,
-}
-
-impl<F> Update<F> {
-    /// Applies the decision to a counter; `None` when the counter is or becomes another key's.
-    fn apply<T, E>(
-        &self,
-        state: &AtomicU64,
-        place: Place,
-        is_still: impl Fn() -> bool,
-    ) -> Option<Result<(T, Charge), E>>
-    where
-        F: Fn(Option<u64>) -> Result<(T, u64), E>,
-    {
-        let mut word = Word(state.load(Ordering::Acquire));
-        loop {
-            // The state was read first: if the counter has changed hands since, the swap fails.
-            if word == Word::BUSY || !is_still() {
-                return None;
-            }
-            let (value, full_at) = match (self.decide)(Some(word.time())) {
-                Ok(decided) => decided,
-                Err(refused) => return Some(Err(refused)),
-            };
-            let is_nearly_full = word.time() < self.now.saturating_add(self.amount);
-            let next = if is_nearly_full {
-                word.next(full_at)
-            } else {
-                word.at(full_at)
-            };
-            match swap(state, word, next) {
-                Ok(()) => return Some(Ok((value, self.charged(place, next)))),
-                Err(seen) => word = seen,
-            }
-        }
-    }
-
-    fn charged(&self, place: Place, word: Word) -> Charge {
-        Charge {
-            place,
-            key: self.id.key,
-            generation: word.generation(),
-            amount: self.amount,
-            at: self.now,
-            full_at: word.time(),
-        }
     }
 }
 
