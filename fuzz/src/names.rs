@@ -2,7 +2,7 @@
 
 /// What presets tell, and what some frameworks believe of the method, the path or the address. No client
 /// and no proxy says any of it.
-pub const NOBODYS: [&str; 68] = [
+pub const NOBODYS: [&str; 81] = [
     "X-User-Id",
     "X-User-Name",
     "X-User-Email",
@@ -68,6 +68,19 @@ pub const NOBODYS: [&str; 68] = [
     "X-Remote-Ip",
     "X-Scheme",
     "X-Url-Scheme",
+    "Daphne-Root-Path",
+    "Path-Info",
+    "Proxy-Client-Ip",
+    "Script-Name",
+    "Wl-Proxy-Client-Cert",
+    "Wl-Proxy-Client-Ip",
+    "Wl-Proxy-Ssl",
+    "X-Forwarded-Context",
+    "X-Forwarded-Script-Name",
+    "X-Proxyuser-Ip",
+    "X-Request-Base",
+    "X-Script-Name",
+    "X-Traversal-Path",
     "X-Api-Key",
     "X-Portcullis-Assertion",
     // Of the files in `fuzz_targets/headers.rs`.
@@ -75,11 +88,23 @@ pub const NOBODYS: [&str; 68] = [
 ];
 
 /// What a trusted proxy may say, in this very spelling.
-pub const PROXYS: [&str; 16] = [
+pub const PROXYS: [&str; 28] = [
     "Client-Cert",
     "Client-Cert-Chain",
     "Ssl-Client-Cert",
     "X-Client-Cert",
+    "Ssl-Client-Issuer-Dn",
+    "Ssl-Client-S-Dn",
+    "Ssl-Client-Subject-Dn",
+    "Ssl-Client-Verify",
+    "X-Arr-Clientcert",
+    "X-Client-Dn",
+    "X-Client-Verify",
+    "X-Ssl-Client-Cert",
+    "X-Ssl-Client-Cn",
+    "X-Ssl-Client-Dn",
+    "X-Ssl-Client-S-Dn",
+    "X-Ssl-Client-Verify",
     "X-Forwarded-Client-Cert",
     "X-Forwarded-Tls-Client-Cert",
     "X-Forwarded-Tls-Client-Cert-Info",

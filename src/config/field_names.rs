@@ -45,17 +45,25 @@ pub const IDENTITY: &[&str] = &[
 
 /// Removed from everybody. Some frameworks behind would serve another path or method than the one that
 /// was decided on, or believe another address, scheme or host; the proxies in front pass these on as clients send them.
+/// Gunicorn takes `Script-Name`, and Daphne `Daphne-Root-Path`, off the beginning of the path.
 /// `Proxy` becomes `HTTP_PROXY` where headers become variables (CGI), by which the backend itself asks others.
 pub const OVERRIDES: &[&str] = &[
     "cf-connecting-ip",
     "cf-connecting-ipv6",
     "client-ip",
+    "daphne-root-path",
     "fastly-client-ip",
     "forwarded",
     "front-end-https",
     "method-override",
+    "path-info",
     "proxy",
+    "proxy-client-ip",
+    "script-name",
     "true-client-ip",
+    "wl-proxy-client-cert",
+    "wl-proxy-client-ip",
+    "wl-proxy-ssl",
     "x-arr-ssl",
     "x-azure-clientip",
     "x-azure-socketip",
@@ -64,9 +72,11 @@ pub const OVERRIDES: &[&str] = &[
     "x-envoy-external-address",
     "x-envoy-original-path",
     "x-forwarded",
+    "x-forwarded-context",
     "x-forwarded-method",
     "x-forwarded-path",
     "x-forwarded-protocol",
+    "x-forwarded-script-name",
     "x-forwarded-uri",
     "x-host",
     "x-http-host-override",
@@ -79,11 +89,15 @@ pub const OVERRIDES: &[&str] = &[
     "x-original-uri",
     "x-original-url",
     "x-originating-ip",
+    "x-proxyuser-ip",
     "x-real-ip",
     "x-remote-addr",
     "x-remote-ip",
+    "x-request-base",
     "x-rewrite-url",
     "x-scheme",
+    "x-script-name",
+    "x-traversal-path",
     "x-url-scheme",
 ];
 
@@ -93,7 +107,14 @@ pub const PROXY: &[&str] = &[
     "client-cert",
     "client-cert-chain",
     "ssl-client-cert",
+    "ssl-client-issuer-dn",
+    "ssl-client-s-dn",
+    "ssl-client-subject-dn",
+    "ssl-client-verify",
+    "x-arr-clientcert",
     "x-client-cert",
+    "x-client-dn",
+    "x-client-verify",
     "x-forwarded-client-cert",
     "x-forwarded-for",
     "x-forwarded-host",
@@ -106,6 +127,11 @@ pub const PROXY: &[&str] = &[
     "x-forwarded-tls-client-cert",
     "x-forwarded-tls-client-cert-info",
     "x-request-id",
+    "x-ssl-client-cert",
+    "x-ssl-client-cn",
+    "x-ssl-client-dn",
+    "x-ssl-client-s-dn",
+    "x-ssl-client-verify",
 ];
 
 /// What a message is; another spelling of one of these is an attempt to say it twice.

@@ -111,15 +111,38 @@ pub fn reserved(name: &HeaderName, names: &Names) -> Option<Reserved> {
     }
 }
 
-/// Whether some name of the lists begins in that way.
+/// Whether some name of the lists begins with the same two characters.
 fn begins_as_one(name: &[u8]) -> bool {
-    matches!(
-        name,
-        [b'x' | b'r' | b'f' | b'm' | b'p', ..]
-            | [b'c', b'f' | b'l', ..]
-            | [b's', b's', ..]
-            | [b't', b'r', ..]
-    )
+    let [first, second, ..] = name else {
+        return false;
+    };
+    let seconds = BEGINNINGS.get(usize::from(first.wrapping_sub(b'a')));
+    seconds.is_some_and(|seconds| seconds & bit(*second) != 0)
+}
+
+/// For each letter that a name of the lists begins with, what may come second.
+const BEGINNINGS: [u32; 26] = {
+    let mut beginnings = [0; 26];
+    let lists = [IDENTITY, OVERRIDES, PROXY, &[API_KEY]];
+    let mut list = 0;
+    while list < lists.len() {
+        let mut at = 0;
+        while at < lists[list].len() {
+            let name = lists[list][at].as_bytes();
+            beginnings[(name[0] - b'a') as usize] |= bit(name[1]);
+            at += 1;
+        }
+        list += 1;
+    }
+    beginnings
+};
+
+/// Letters each have one, and all else, of which one spelling has this and another that, has one together.
+const fn bit(character: u8) -> u32 {
+    match character {
+        b'a'..=b'z' => 1 << (character - b'a'),
+        _ => 1 << 26,
+    }
 }
 
 #[cfg(test)]

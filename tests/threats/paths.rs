@@ -232,6 +232,16 @@ fn forwarded_uri_spoof() {
         ("X-Original-Host", "open.test"),
         ("X-Forwarded-Client-Cert", "Subject=\"CN=root\""),
         ("Ssl_Client_Cert", "root"),
+        ("Ssl-Client-Verify", "SUCCESS"),
+        ("Ssl-Client-Subject-Dn", "CN=root"),
+        ("Script_Name", "/form"),
+        ("SCRIPT_NAME", "/form"),
+        ("Script-Name", "/form"),
+        ("X-Script-Name", "/form"),
+        ("Path_Info", "/form"),
+        ("Daphne-Root-Path", "/form"),
+        ("Wl-Proxy-Client-Ip", "10.0.0.1"),
+        ("Proxy-Client-Ip", "10.0.0.1"),
     ] {
         let request = get("/form").header(name, value);
         let response = gateway.connect().exchange(&request);
