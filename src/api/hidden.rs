@@ -49,9 +49,7 @@ const EXAMPLES: usize = 8;
 fn examples(pattern: &Pattern) -> Vec<String> {
     match pattern {
         Pattern::Path(_) | Pattern::Prefix(_) => Vec::new(),
-        Pattern::Regex(regex) => (0..EXAMPLES)
-            .filter_map(|choice| regex.example(choice))
-            .collect(),
+        Pattern::Regex(regex) => regex.examples().iter().take(EXAMPLES).cloned().collect(),
     }
 }
 

@@ -2,15 +2,22 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::checked::{PathOptions, TrailingSlash};
-use super::regex_shape::{DEEPEST, leading_segments, may_begin_with_slash, parse, write_example};
+use super::regex_shape::{
+    DEEPEST, leading_segments, may_begin_with_slash, parse, size, write_example,
+};
 
 /// Bytes that a compiled regex may take, and again what a thread keeps while it searches. A search
 /// costs its states times the path's bytes at worst.
 const SIZE: usize = 128 * 1024;
+
+/// So many ways are tried to make a path that matches.
+const EXAMPLES: usize = 16;
+
 /// Whether letters are told apart by their case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Case {
@@ -28,8 +35,10 @@ pub struct PathRegex {
     /// The same for any case, where that is another one and paths are read so.
     caseless: Option<Regex>,
     leading_segments: Vec<String>,
+    size: usize,
     /// The named groups, in their order, with the numbers that the regex gives them.
     groups: Vec<(String, usize)>,
+    examples: OnceLock<Vec<String>>,
 }
 
 /// What is wrong with a regex, and which bytes of it.
@@ -78,6 +87,8 @@ impl PathRegex {
             caseless,
             groups: groups.collect(),
             leading_segments: leading_segments(&parsed),
+            examples: OnceLock::new(),
+            size: size(&parsed),
             regex,
         })
     }
@@ -121,13 +132,33 @@ impl PathRegex {
         &self.leading_segments
     }
 
-    /// A path of this regex; `choice` is which one of those that come to mind.
-    pub fn example(&self, choice: usize) -> Option<String> {
-        let mut path = Vec::new();
-        write_example(&parse(&self.text).ok()?, choice, &mut path);
-        let path = String::from_utf8(path).ok()?;
-        // A regex such as `(/.*)?` takes nothing as well, which no request has for its path.
-        (path.starts_with('/') && self.is_match(path.as_bytes(), Case::AsAsked)).then_some(path)
+    /// How many characters and classes it is made of, with each repetition written out: what a match costs at worst
+    /// for each byte of a path.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Paths of this regex that come to mind, made when they are first asked for.
+    pub fn examples(&self) -> &[String] {
+        self.examples.get_or_init(|| {
+            let Ok(parsed) = parse(&self.text) else {
+                return Vec::new();
+            };
+            let mut examples: Vec<String> = Vec::new();
+            for choice in 0..EXAMPLES {
+                let mut path = Vec::new();
+                write_example(&parsed, choice, &mut path);
+                if let Ok(path) = String::from_utf8(path)
+                    && !examples.contains(&path)
+                    // A regex such as `(/.*)?` takes nothing as well, which no request has for its path.
+                    && path.starts_with('/')
+                    && self.is_match(path.as_bytes(), Case::AsAsked)
+                {
+                    examples.push(path);
+                }
+            }
+            examples
+        })
     }
 }
 
@@ -332,14 +363,12 @@ mod tests {
             r"/x/[^a]+\.(json|xml)",
             "/[^/]+/(a|b|c)?",
         ] {
-            for choice in 0..16 {
-                assert!(regex(text).example(choice).is_some(), "{text} {choice}");
-            }
+            assert!(!regex(text).examples().is_empty(), "{text}");
         }
-        assert_eq!(regex("/v[0-9]+/x").example(0).as_deref(), Some("/v1/x"));
-        assert_eq!(regex("/x/.*").example(7).as_deref(), Some("/x/Z/Z"));
-        assert_eq!(regex(r"/a\bb").example(0), None);
-        let taken = |choice| regex("(/.*)?").example(choice);
-        assert!((0..16).filter_map(taken).all(|path| path.starts_with('/')));
+        assert_eq!(regex("/v[0-9]+/x").examples()[0], "/v1/x");
+        assert!(regex("/x/.*").examples().contains(&"/x/Z/Z".to_owned()));
+        assert!(regex(r"/a\bb").examples().is_empty());
+        let taken = regex("(/.*)?");
+        assert!(taken.examples().iter().all(|path| path.starts_with('/')));
     }
 }

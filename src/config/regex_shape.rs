@@ -44,6 +44,24 @@ pub(super) fn leading_segments(whole: &Hir) -> Vec<String> {
     segments
 }
 
+/// How many characters and classes a regex is made of, with each repetition written out.
+pub(super) fn size(hir: &Hir) -> usize {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 0,
+        HirKind::Literal(literal) => literal.0.len(),
+        HirKind::Class(_) => 1,
+        HirKind::Capture(capture) => size(&capture.sub),
+        HirKind::Repetition(repetition) => {
+            let times = repetition.max.unwrap_or(repetition.min).max(1);
+            size(&repetition.sub).saturating_mul(times as usize)
+        }
+        HirKind::Concat(subs) | HirKind::Alternation(subs) => {
+            let sizes = subs.iter().map(size);
+            sizes.fold(0, usize::saturating_add)
+        }
+    }
+}
+
 /// What has to match one after the other, without groups and anchors around it.
 fn flatten<'h>(hir: &'h Hir, parts: &mut Vec<&'h Hir>) {
     match hir.kind() {

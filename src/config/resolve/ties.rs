@@ -181,7 +181,7 @@ fn common_method(a: &Route, b: &Route) -> Option<Method> {
 fn common_path(a: &Route, b: &Route) -> Option<String> {
     if let Pattern::Regex(regex) = &a.pattern {
         // The same one for other options takes these as well.
-        let example = (0..8).find_map(|choice| regex.example(choice));
+        let example = regex.examples().first().cloned();
         return Some(example.unwrap_or_else(|| regex.text().to_owned()));
     }
     let mut path = String::new();

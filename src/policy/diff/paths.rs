@@ -6,7 +6,6 @@ use crate::config::checked::{PathRegex, Pattern, Segment};
 /// What stands for a segment that no file is about. Regexes may take one and not the next.
 const FILLERS: [&str; 3] = ["zz-any", "7", "Zq_9"];
 /// So many examples of a regex.
-const CHOICES: usize = 16;
 
 /// The segments of a path or prefix; `None` is any one that is not empty.
 struct Shape<'p> {
@@ -55,10 +54,8 @@ pub fn depth(pattern: &Pattern) -> usize {
 
 /// Paths that a regex takes.
 pub fn examples(regex: &PathRegex) -> Vec<String> {
-    let examples = (0..CHOICES).filter_map(|choice| regex.example(choice));
-    let mut paths: Vec<_> = examples.collect();
+    let mut paths = regex.examples().to_vec();
     paths.sort_unstable();
-    paths.dedup();
     paths
 }
 

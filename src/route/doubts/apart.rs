@@ -70,8 +70,7 @@ impl Judge<'_> {
         }
         let is_exception = |other: &Route| match &other.pattern {
             Pattern::Regex(other) => {
-                let mut examples =
-                    (0..examples::CHOICES).filter_map(|choice| other.example(choice));
+                let mut examples = other.examples().iter();
                 examples.all(|path| regex.is_match(path.as_bytes(), Case::AsAsked))
             }
             Pattern::Path(_) | Pattern::Prefix(_) => true,

@@ -70,7 +70,7 @@ fn path(pattern: &Pattern, choice: usize) -> Option<String> {
     let is_long = choice % (2 * FILLERS.len()) >= FILLERS.len();
     let mut path = String::new();
     match pattern {
-        Pattern::Regex(regex) => return regex.example(choice),
+        Pattern::Regex(regex) => return regex.examples().get(choice).cloned(),
         Pattern::Path(segments) => {
             for segment in segments {
                 path.push('/');

@@ -22,7 +22,7 @@ use http::Method;
 use super::find;
 use super::matched::Destination;
 use super::table::{Located, Table};
-use crate::config::checked::{Pattern, Route, Segment};
+use crate::config::checked::{PathRegex, Pattern, Route, Segment};
 use crate::config::{Config, Doubt};
 use examples::Example;
 use guard::{Guard, is_looser};
@@ -39,7 +39,7 @@ const OTHER: &str = "PROPFIND";
 const MOST_NAMES: usize = 3;
 /// So many hosts of other routes are tried for each that names its own.
 const MOST_HOSTS: usize = 8;
-/// Regexes that are tried, and guarded routes that rewrites are held against, in about a second.
+/// Regexes that are tried, routes that share a path, and guarded routes that rewrites are held against, in about a second.
 const MOST_TRIES: usize = 1_000_000;
 
 /// What is doubtful about the routes, each doubt at its route.
@@ -60,7 +60,7 @@ fn within(most_tries: usize, config: &Config) -> Vec<Doubt> {
         if judge.is_spent() {
             let message =
                 "the routes from here on are not looked through for doubts: it would take long";
-            let hint = "begin regexes with different segments, and give routes that rewrite upstreams of their own";
+            let hint = "begin regexes with different segments and keep them small, have fewer routes for one path, and give routes that rewrite upstreams of their own";
             doubts.push(doubt((message.to_owned(), hint.to_owned())));
             break;
         }
@@ -80,7 +80,7 @@ struct Judge<'c> {
     guarded: HashMap<usize, Guarded>,
     /// Some that routes name.
     hosts: Vec<String>,
-    /// How many regexes stand behind the same segments.
+    /// What it costs to try all regexes that stand behind the same segments.
     regexes: HashMap<String, usize>,
     tries: Cell<usize>,
     most_tries: usize,
@@ -93,7 +93,8 @@ impl<'c> Judge<'c> {
             if let Pattern::Regex(regex) = &route.pattern {
                 let segments = regex.leading_segments().iter();
                 let place: String = segments.flat_map(|segment| ["/", segment]).collect();
-                *regexes.entry(place).or_default() += 1;
+                let all: &mut usize = regexes.entry(place).or_default();
+                *all = all.saturating_add(tries_of(regex));
             }
         }
         let backends = backends::backends(&config.upstreams);
@@ -211,7 +212,7 @@ impl Judge<'_> {
         self.tries.set(self.tries.get().saturating_add(tries));
     }
 
-    /// How many regexes stand where the path leads.
+    /// What it costs to try all regexes that stand where the path leads.
     fn regexes_on(&self, path: &str) -> usize {
         if self.regexes.is_empty() {
             return 0;
@@ -227,6 +228,8 @@ impl Judge<'_> {
             return Vec::new();
         };
         let all = self.table.candidates(&target, example.path.as_bytes());
+        // Each request that is tried passes all of them by.
+        self.spend(all.len());
         let others = all.into_iter().filter(|other| *other != index);
         let others = others.filter_map(|other| self.routes.get(other));
         others
@@ -312,6 +315,12 @@ impl Judge<'_> {
             )
         })
     }
+}
+
+/// Tries of an ordinary regex that one of this costs: a large one has many states, and a long path.
+fn tries_of(regex: &PathRegex) -> usize {
+    let states = regex.size() / 8;
+    states.saturating_mul(states).saturating_add(1)
 }
 
 /// A prefix or `{*rest}` behind something, so that the file means a part of all paths by it.
