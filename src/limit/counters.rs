@@ -129,7 +129,7 @@ impl Counters {
     pub(super) fn give_back(&self, policy: &Policy, key: Key, taken: &Taken, now: u64) {
         match (&self.shared, taken) {
             (Some(shared), Taken::Here(charge)) => shared.refund(&policy.quota, key, charge, now),
-            (Some(shared), Taken::There) => shared.give_back(&policy.quota, key),
+            (Some(shared), Taken::There) => shared.give_back(&policy.quota, key, now),
             (None, Taken::Here(charge)) => self.slots.refund(key, charge, now),
             (None, Taken::There) => {}
         }

@@ -24,6 +24,8 @@ use super::slots::{Key, Slots};
 /// No counter takes longer to fill up, in nanoseconds, which leaves room in its word.
 const LONGEST: u64 = Rate::LONGEST.as_nanos() as u64;
 const MILLISECOND: u64 = 1_000_000;
+/// So many times more than the whole may be owed for what several gateways let through at once.
+const MOST_IN_A_HURRY: u64 = 15;
 
 /// What a limit grants, and what a request takes of it.
 #[derive(Debug, Clone, Copy)]
@@ -85,11 +87,11 @@ impl Quota {
         }
     }
 
-    /// The same where gateways that have not heard of each other may together let through up to twice as much
+    /// The same where gateways that have not heard of each other may together let through several times as much
     /// at once: what is owed for that is not forgiven.
     pub(super) fn shared(self) -> Self {
         Quota {
-            overdraft: self.whole,
+            overdraft: self.whole.saturating_mul(MOST_IN_A_HURRY).min(LONGEST),
             ..self
         }
     }

@@ -55,6 +55,8 @@ pub(super) struct Counted<'s> {
     pub(super) full_at: u64,
     /// What of that was written down.
     pub(super) noted: &'s AtomicU64,
+    /// Where other gateways charge it too.
+    lease: Option<&'s AtomicU64>,
 }
 
 impl Slots {
@@ -219,12 +221,20 @@ impl Slots {
     }
 
     /// The counters that owe more than so many nanoseconds, by what they are called where other gateways know them
-    /// too, with what they owe: at most so many, those that owe most.
-    pub(super) fn known(&self, now: u64, least: u64, most: usize) -> Vec<(String, u64)> {
+    /// too, with what they owe: at most so many, those that owe most. Those of which there is something to tell
+    /// are left out, because that goes along with it.
+    pub(super) fn known(
+        &self,
+        now: u64,
+        least: u64,
+        most: usize,
+        has_untold: impl Fn(&AtomicU64) -> bool,
+    ) -> Vec<(String, u64)> {
         let mut found = Vec::new();
         for owner in Owner::ALL {
             self.each_live(owner, now.saturating_add(least), |counted| {
-                if counted.scope.is_shadow() {
+                let is_told_apart = counted.lease.is_some_and(&has_untold);
+                if counted.scope.is_shadow() || is_told_apart {
                     return;
                 }
                 found.push((counted.full_at - now, counted.scope, counted.value));
@@ -266,6 +276,7 @@ impl Slots {
                     value,
                     full_at: live.full_at,
                     noted: live.noted,
+                    lease: live.lease,
                 });
             }
         });
@@ -347,12 +358,12 @@ mod tests {
             owe(scope.in_shadow(), n, 1000);
         }
         let owed = |least, most| {
-            let known = slots.known(5, least, most).into_iter();
+            let known = slots.known(5, least, most, |_| false).into_iter();
             known.map(|(_, owed)| owed).collect::<Vec<_>>()
         };
         assert_eq!(owed(170, 100), [200, 190, 180]);
         assert_eq!(owed(0, 4), [200, 190, 180, 170]);
-        let (name, _) = slots.known(5, 0, 1).remove(0);
+        let (name, _) = slots.known(5, 0, 1, |_| false).remove(0);
         let id = uuid::Uuid::from_u128(20);
         assert_eq!(name, format!("portcullis:1000:route:a:b:user:{id}"));
     }

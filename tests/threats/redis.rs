@@ -231,7 +231,7 @@ fn redis_down_flushed_and_asked_elsewhere() {
     let origin = Origin::start();
     let replicas = Replicas::start(&origin, &redis.settings());
     let used = replicas.passes(0, "/small", 40);
-    assert!(used >= 30, "{used}");
+    assert!(used + replicas.misses(0) >= 30, "{used}");
     redis.call("FLUSHALL");
     // What the others cannot know they hold at their share, until they hear of it.
     for gateway in [1, 2] {
@@ -242,4 +242,30 @@ fn redis_down_flushed_and_asked_elsewhere() {
     replicas.share();
     let again: usize = (0..3).map(|g| replicas.passes(g, "/small", 30)).sum();
     assert!(again <= 3, "{again} more than there were");
+}
+
+#[test]
+fn redis_down_takes_nothing_away() {
+    let Some(mut redis) = Redis::start_if_there() else {
+        return;
+    };
+    let origin = Origin::start();
+    let replicas = Replicas::start(&origin, &redis.settings());
+    redis.stop();
+    replicas.part();
+    // Less than a gateway's share.
+    for (path, count) in [("/small", 6), ("/large", 60)] {
+        assert_eq!(replicas.passes(0, path, count), count);
+    }
+    redis.run();
+    replicas.share();
+    for (path, left) in [("/small", 24), ("/large", 240)] {
+        let passed: usize = (0..9).map(|n| replicas.passes(n % 3, path, left / 3)).sum();
+        let least = left - left / 20 - (0..3).map(|g| replicas.misses(g)).sum::<usize>();
+        let most = left + left / 3;
+        assert!(
+            (least..=most).contains(&passed),
+            "{path}: {passed} of {left}"
+        );
+    }
 }

@@ -14,6 +14,7 @@ pub(in crate::limit) struct Live<'p> {
     pub(in crate::limit) full_at: u64,
     /// What of that was written down; zero for nothing.
     pub(in crate::limit) noted: &'p AtomicU64,
+    pub(in crate::limit) lease: Option<&'p AtomicU64>,
 }
 
 impl Pool {
@@ -47,6 +48,7 @@ impl Pool {
             name,
             full_at: after.time(),
             noted: self.names.noted(number),
+            lease: self.leases.get(number),
         })
     }
 }

@@ -20,9 +20,6 @@ for i = 1, #KEYS - 1 do
   local whole = tonumber(ARGV[4 * i + 1])
   local full = tonumber(redis.call('HGET', key, 't') or now + believed)
   full = math.max(full, now)
-  if full > now + 2 * whole then
-    full = now + whole
-  end
   full = math.max(full + used, now)
   times[i] = full
   if full + amount > now + whole then

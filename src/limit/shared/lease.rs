@@ -4,12 +4,18 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const SHARE_AT: u32 = 32;
+const TIME_AT: u32 = 48;
+const TIME_MASK: u64 = (1 << 15) - 1;
+/// Nanoseconds of a tick: about a quarter of a second.
+const TICK: u32 = 28;
+/// Ticks that a share is good for: Redis forgets in a second who was at a counter.
+const LASTS: u64 = 4;
 const QUEUED: u64 = 1 << 63;
 /// More gateways than that share a counter as if they were so many.
 pub(super) const MOST_SHARES: u32 = (1 << 16) - 1;
 
 /// Requests that were let through and not told (less those given back), how many gateways are at this counter
-/// (zero when that is not known), and whether it waits to be told.
+/// (zero when that is not known), when that was learned, in ticks, and whether it waits to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lease(u64);
 
@@ -22,10 +28,11 @@ impl Lease {
         self.0 as u32 as i32
     }
 
-    /// How many gateways are at the counter; `None` when that is not known.
-    pub(super) fn share(self) -> Option<u32> {
+    /// How many gateways are at the counter; `None` when that is not known, or was learned too long ago.
+    pub(super) fn share(self, now: u64) -> Option<u32> {
         let share = (self.0 >> SHARE_AT) as u32 & MOST_SHARES;
-        (share > 0).then_some(share)
+        let age = (now >> TICK).wrapping_sub(self.0 >> TIME_AT) & TIME_MASK;
+        (share > 0 && age <= LASTS).then_some(share)
     }
 
     fn is_queued(self) -> bool {
@@ -72,10 +79,11 @@ pub(super) fn take_ahead(word: &AtomicU64) -> i32 {
 }
 
 /// Learns how many gateways are at the counter.
-pub(super) fn learn(word: &AtomicU64, share: Option<u32>) {
+pub(super) fn learn(word: &AtomicU64, share: Option<u32>, now: u64) {
     let share = u64::from(share.unwrap_or(0).min(MOST_SHARES)) << SHARE_AT;
-    let others = !(u64::from(MOST_SHARES) << SHARE_AT);
-    update(word, |lease| Lease(lease.0 & others | share));
+    let time = ((now >> TICK) & TIME_MASK) << TIME_AT;
+    let others = !(u64::from(MOST_SHARES) << SHARE_AT | TIME_MASK << TIME_AT);
+    update(word, |lease| Lease(lease.0 & others | share | time));
 }
 
 /// What was there before.
@@ -103,10 +111,10 @@ mod tests {
         let word = AtomicU64::new(0);
         assert_eq!(note(&word, 1, always), (1, true));
         assert_eq!(note(&word, 2, always), (3, false));
-        learn(&word, Some(3));
-        assert_eq!(Lease::of(&word).share(), Some(3));
+        learn(&word, Some(3), 0);
+        assert_eq!(Lease::of(&word).share(0), Some(3));
         assert_eq!(take(&word), 3);
-        assert_eq!(Lease::of(&word).share(), Some(3));
+        assert_eq!(Lease::of(&word).share(0), Some(3));
         assert_eq!(note(&word, -1, always), (-1, true));
         assert_eq!(Lease::of(&word).untold(), -1);
         assert_eq!(take(&word), -1);
@@ -116,8 +124,22 @@ mod tests {
         leave_queue(&word);
         assert_eq!(note(&word, 0, always), (4, true));
         assert_eq!(take(&word), 4);
-        learn(&word, None);
+        learn(&word, None, 0);
         assert_eq!(word.into_inner(), 0);
+    }
+
+    #[test]
+    fn a_share_grows_old() {
+        let word = AtomicU64::new(0);
+        let second = 1_000_000_000;
+        for now in [0, 7 * second, 1 << 57] {
+            learn(&word, Some(2), now);
+            let share = |later| Lease::of(&word).share(now + later);
+            assert_eq!(share(0), Some(2));
+            assert_eq!(share(second), Some(2));
+            assert_eq!(share(2 * second), None);
+            assert_eq!(share(3600 * second), None);
+        }
     }
 
     #[test]
@@ -135,15 +157,15 @@ mod tests {
     #[test]
     fn nothing_runs_into_anything_else() {
         let word = AtomicU64::new(0);
-        learn(&word, Some(u32::MAX));
+        learn(&word, Some(u32::MAX), 0);
         note(&word, i32::MIN, always);
         note(&word, -1, always);
-        assert_eq!(Lease::of(&word).share(), Some(MOST_SHARES));
+        assert_eq!(Lease::of(&word).share(0), Some(MOST_SHARES));
         assert_eq!(take(&word), i32::MIN);
         note(&word, i32::MAX, always);
         note(&word, 1, always);
         assert_eq!(take(&word), i32::MAX);
-        assert_eq!(Lease::of(&word).share(), Some(MOST_SHARES));
+        assert_eq!(Lease::of(&word).share(0), Some(MOST_SHARES));
     }
 
     #[test]
@@ -161,7 +183,7 @@ mod tests {
             scope.spawn(|| {
                 for _ in 0..1000 {
                     told.fetch_add(take(&word) as u64, Ordering::Relaxed);
-                    learn(&word, Some(2));
+                    learn(&word, Some(2), 0);
                 }
             });
         });

@@ -134,7 +134,9 @@ impl Link {
         call.arg(SINCE).arg(u8::from(charge));
         for (amount, counter) in counters {
             call.arg(micros(signed(*amount)));
-            times(&mut call, counter);
+            call.arg(micros(counter.used));
+            call.arg(micros(signed(counter.believed)));
+            call.arg(micros(signed(counter.whole)));
         }
         call.arg(GRACE.as_micros() as u64);
         let mut answer: Vec<i64> = self.call(call).await?;
@@ -148,10 +150,12 @@ impl Link {
         Ok(Some((charged, answer.into_iter().map(nanos).collect())))
     }
 
-    /// Tells what was let through, and hears how the counters stand then.
+    /// Tells what was let through, and hears how the counters stand then. Redis may have lost what was used up
+    /// before, if `is_lost`.
     pub(super) async fn settle(
         &self,
         id: &str,
+        is_lost: bool,
         counters: &[Told],
     ) -> Result<Vec<Stands>, RedisError> {
         let mut calls = Pipeline::new();
@@ -159,9 +163,10 @@ impl Link {
             let mut call = cmd("EVALSHA");
             call.arg(self.scripts.settle.get_hash());
             keys(&mut call, page.iter());
-            call.arg(id);
+            call.arg(id).arg(u8::from(is_lost));
             for counter in page {
-                times(&mut call, counter);
+                call.arg(micros(counter.used));
+                call.arg(micros(signed(counter.believed)));
             }
             calls.add_command(call);
         }
@@ -242,12 +247,6 @@ fn keys<'t>(call: &mut Cmd, counters: impl ExactSizeIterator<Item = &'t Told>) {
     for counter in counters {
         call.arg(&counter.name);
     }
-}
-
-fn times(call: &mut Cmd, counter: &Told) {
-    call.arg(micros(counter.used));
-    call.arg(micros(signed(counter.believed)));
-    call.arg(micros(signed(counter.whole)));
 }
 
 fn signed(nanos: u64) -> i64 {

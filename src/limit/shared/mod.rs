@@ -102,7 +102,7 @@ impl Shared {
         key: Key,
         now: u64,
     ) -> Result<(Standing, Charge), Denied> {
-        let share = self.share(key);
+        let share = self.share(key, now);
         let mine = quota.divided(share);
         let (standing, charge) = mine.charge(&self.slots, key, now).map_err(|denied| {
             // Told only to learn whether others are still there.
@@ -126,7 +126,7 @@ impl Shared {
 
     /// How a request would be charged here.
     pub(super) fn look(&self, quota: &Quota, key: Key, now: u64) -> Result<Standing, Denied> {
-        let mine = quota.divided(self.share(key));
+        let mine = quota.divided(self.share(key, now));
         let looked = mine.after(self.slots.owed(key, now));
         looked.map_err(|denied| denied.later(SLACK))
     }
@@ -134,12 +134,12 @@ impl Shared {
     /// Gives back what was charged here.
     pub(super) fn refund(&self, quota: &Quota, key: Key, charge: &Charge, now: u64) {
         self.slots.refund(key, charge, now);
-        self.note(quota, key, -1, self.share(key), false);
+        self.note(quota, key, -1, self.share(key, now), false);
     }
 
     /// Gives back what was charged there.
-    pub(super) fn give_back(&self, quota: &Quota, key: Key) {
-        self.note(quota, key, -1, self.share(key), false);
+    pub(super) fn give_back(&self, quota: &Quota, key: Key, now: u64) {
+        self.note(quota, key, -1, self.share(key, now), false);
     }
 
     /// Asks whether all of these pass, and charges them if they do and `charge` says so: how each stands
@@ -151,7 +151,7 @@ impl Shared {
         charge: bool,
         clock: &Clock,
     ) -> Option<(bool, SmallVec<[u64; 2]>)> {
-        let link = self.link.load_full()?;
+        let link = self.link.load_full().filter(|_| self.is_trusted())?;
         let begun = clock.now();
         if !asked.iter().all(|(_, key)| self.slots.has_own(*key, begun)) {
             return None;
@@ -192,19 +192,19 @@ impl Shared {
     }
 
     /// By how many the quota is divided here.
-    fn share(&self, key: Key) -> u32 {
+    fn share(&self, key: Key, now: u64) -> u32 {
         let replicas = self.replicas.load(Ordering::Relaxed);
         if replicas == 1 || !self.is_trusted() {
             return replicas;
         }
         let lease = self.slots.lease(key).map(|(_, lease)| Lease::of(lease));
-        lease.and_then(Lease::share).unwrap_or(replicas)
+        lease.and_then(|lease| lease.share(now)).unwrap_or(replicas)
     }
 
     /// What there is to tell of a counter: these requests, and what was used up before them as far as is known
     /// here, where each was charged for all who share.
     fn told(&self, key: Key, amount: u64, whole: u64, requests: i32, now: u64) -> Option<Told> {
-        let charged = taken(requests, amount, self.share(key));
+        let charged = taken(requests, amount, self.share(key, now));
         let amount = i64::try_from(amount).unwrap_or(i64::MAX);
         Some(Told {
             name: self.slots.name_of(key)?,
@@ -331,7 +331,7 @@ mod tests {
         let (shared, quota, key) = one_of_three(50);
         shared.slots.rebase(key, 0, SECOND * 3 / 2);
         let (_, lease) = shared.slots.lease(key).unwrap();
-        lease::learn(lease, Some(1));
+        lease::learn(lease, Some(1), 0);
         shared.count(1);
         shared.count(1);
         shared.count(1);
@@ -385,7 +385,7 @@ mod tests {
         shared.refund(&quota, key, &charge, 0);
         let (_, lease) = shared.slots.lease(key).unwrap();
         assert_eq!(Lease::of(lease).untold(), 0);
-        shared.give_back(&quota, key);
+        shared.give_back(&quota, key, 0);
         assert_eq!(Lease::of(lease).untold(), -1);
         assert_eq!(shared.queue.take().len(), 1, "it is queued once");
         assert_eq!(passes(&shared, &quota, key, 0), 16);

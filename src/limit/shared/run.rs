@@ -1,7 +1,7 @@
 //! The exchange with Redis, in the background: what was let through is told, gateways are counted, and a
 //! connection that is of no use is replaced.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -92,7 +92,9 @@ impl Shared {
         }
         // One count, however often it was asked: the others come back to a Redis that has lost all when they do.
         self.heed(&link, last, clock).await?;
-        self.tell(&link, clock).await?;
+        if !last.is_new {
+            self.tell(&link, false, clock).await?;
+        }
         self.misses.store(0, Ordering::Relaxed);
         // Of the connection before.
         self.fault().take();
@@ -111,7 +113,7 @@ impl Shared {
                         Err(error) => Err(error),
                     }
                 }
-                () = self.queue.wait() => self.tell(link, clock).await,
+                () = self.queue.wait(), if self.is_trusted() => self.tell(link, false, clock).await,
                 () = self.broken.notified() => match self.fault().take() {
                     Some(error) => Err(error),
                     None => Ok(()),
@@ -123,23 +125,39 @@ impl Shared {
         }
     }
 
-    /// Counts the gateways, and tells a Redis that may have lost its counters what they were.
+    /// Counts the gateways, and tells a Redis that may have lost its counters what they were. What was let through
+    /// since is told when all have done so.
     async fn heed(&self, link: &Link, beat: Beat, clock: &Clock) -> Result<(), LinkError> {
         self.count(beat.living);
-        if self.is_new.swap(beat.is_new, Ordering::Relaxed) && !beat.is_new {
-            tracing::info!("Redis has been told what was used up");
-        }
-        self.metrics.redis_is_up(!beat.is_new);
-        if !beat.is_new || self.recovered.swap(beat.since, Ordering::Relaxed) == beat.since {
+        if beat.is_new {
+            self.is_new.store(true, Ordering::Relaxed);
+            self.metrics.redis_is_up(false);
+            if self.recovered.swap(beat.since, Ordering::Relaxed) != beat.since {
+                self.recover(link, clock).await?;
+            }
             return Ok(());
         }
-        let known = self.slots.known(clock.now(), nanos(GRACE), MOST_RECOVERED);
+        if self.is_new.load(Ordering::Relaxed) {
+            self.tell(link, true, clock).await?;
+            self.is_new.store(false, Ordering::Relaxed);
+            tracing::info!("Redis has been told what was used up");
+        }
+        self.metrics.redis_is_up(true);
+        Ok(())
+    }
+
+    async fn recover(&self, link: &Link, clock: &Clock) -> Result<(), LinkError> {
+        let has_untold = |lease: &AtomicU64| lease::Lease::of(lease).untold() != 0;
+        let least = nanos(GRACE);
+        let known = self
+            .slots
+            .known(clock.now(), least, MOST_RECOVERED, has_untold);
         if known.is_empty() {
             return Ok(());
         }
         tracing::warn!(
             counters = known.len(),
-            "Redis knows nothing of what was used up: it is told, and small limits are held by each gateway at its share meanwhile"
+            "Redis knows nothing of what was used up: it is told, and limits are held by each gateway at its share meanwhile"
         );
         for page in known.chunks(PAGE) {
             within(PATIENCE, link.recover(page)).await?;
@@ -147,12 +165,12 @@ impl Shared {
         Ok(())
     }
 
-    /// Tells all that waits.
-    async fn tell(&self, link: &Link, clock: &Clock) -> Result<(), LinkError> {
+    /// Tells all that waits, to a Redis that may have lost what was used up before, if `is_lost`.
+    async fn tell(&self, link: &Link, is_lost: bool, clock: &Clock) -> Result<(), LinkError> {
         let waiting = self.queue.take();
         let mut pages = waiting.chunks(PAGE);
         while let Some(page) = pages.next() {
-            if let Err(error) = self.tell_page(link, page, clock).await {
+            if let Err(error) = self.tell_page(link, is_lost, page, clock).await {
                 // Whatever was let through is told when somebody answers again.
                 for dirty in pages.flatten() {
                     if let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) {
@@ -165,7 +183,13 @@ impl Shared {
         Ok(())
     }
 
-    async fn tell_page(&self, link: &Link, page: &[Dirty], clock: &Clock) -> Result<(), LinkError> {
+    async fn tell_page(
+        &self,
+        link: &Link,
+        is_lost: bool,
+        page: &[Dirty],
+        clock: &Clock,
+    ) -> Result<(), LinkError> {
         let now = clock.now();
         let (mut kept, mut told) = (Vec::new(), Vec::new());
         for dirty in page {
@@ -182,7 +206,7 @@ impl Shared {
         if told.is_empty() {
             return Ok(());
         }
-        match within(PATIENCE, link.settle(&self.id, &told)).await {
+        match within(PATIENCE, link.settle(&self.id, is_lost, &told)).await {
             Ok(stands) => {
                 let now = clock.now();
                 for ((dirty, _), stands) in kept.iter().zip(stands) {
@@ -202,9 +226,9 @@ impl Shared {
         let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
             return;
         };
-        lease::learn(lease, stands.share);
+        lease::learn(lease, stands.share, now);
         let untold = lease::Lease::of(lease).untold();
-        let ahead = taken(untold, dirty.amount, self.share(dirty.key));
+        let ahead = taken(untold, dirty.amount, self.share(dirty.key, now));
         let mut owed = stands.owed.saturating_add(ahead);
         if !self.is_trusted() {
             // The others may not have told yet what they let through while Redis was away, or before it lost that.
@@ -235,7 +259,8 @@ impl Shared {
     /// Tells the rest, and that this gateway is gone. Called when no request is served any more.
     pub async fn leave(&self, clock: &Clock) {
         if let Some(link) = self.link.load_full() {
-            let _ = self.tell(&link, clock).await;
+            let is_new = self.is_new.load(Ordering::Relaxed);
+            let _ = self.tell(&link, is_new, clock).await;
             let _ = within(PATIENCE, link.leave(&self.id)).await;
         }
     }
