@@ -25,6 +25,8 @@ pub struct Names<'a> {
     pub cors: Option<Arc<Cors>>,
     /// People change their own accounts.
     pub changes_itself: bool,
+    /// They make API keys for themselves.
+    pub makes_keys: bool,
     /// Some route asks for paths to be read without regard to case.
     pub folds: bool,
     /// Those read so far, by what they say and the parameters that they may: many routes have the same.
@@ -50,6 +52,7 @@ impl<'a> Names<'a> {
             headers: headers::Taken::of(raw),
             cors,
             changes_itself: vouched::changes_itself(raw),
+            makes_keys: vouched::makes_keys(raw),
             folds: raw.routes.get().is_some_and(|routes| {
                 let options = routes.0.iter().map(|at| path_options(&at.value));
                 options.into_iter().any(|options| options.case_insensitive)

@@ -84,7 +84,7 @@ pub fn rule(
         claims: claims(&raw.claims, findings),
         cel: cel.map(|(_, expression)| expression),
     };
-    vouched::warn(&rule, at.span, names.changes_itself, findings);
+    vouched::warn(&rule, at.span, names, findings);
     rule
 }
 
