@@ -252,14 +252,10 @@ impl Pool {
         }
         let shared_at = update.id.overflow as usize % OVERFLOWS;
         let shared = &self.overflows[shared_at];
-        // The key may have been over its limit there: it goes on with what the counter says. And a
-        // worker whose reading of the clock is older than another's, by whose reading the key's own
-        // counter was full and given away, must not find the key as it was before that.
+        // The key may have been over its limit there: it goes on with what the counter says.
         let shared_by_now = Word(shared.load(Ordering::Acquire)).time();
         let inherited = inherit();
-        let before = shared_by_now
-            .max(self.given_at.load(Ordering::Acquire))
-            .max(inherited);
+        let before = shared_by_now.max(inherited);
         let before = (before > update.now).then_some(before);
         let (value, full_at) = match (update.decide)(before) {
             Ok(decided) => decided,
@@ -271,6 +267,11 @@ impl Pool {
                 return Err(refused);
             }
         };
+        // By another worker's later reading of the clock the key's own counter may have been full, and given
+        // away: what is missing since is owed, and nobody is refused for it.
+        let given_at = self.given_at.load(Ordering::Acquire);
+        let missing = given_at.saturating_sub(update.now);
+        let full_at = full_at.saturating_add(missing);
         if let Some((cell, word)) = self.insert(update.id, update.now, full_at) {
             return Ok((value, update.charged(Place::Slot(cell), word)));
         }
@@ -278,7 +279,10 @@ impl Pool {
             id: update.id,
             now: update.now,
             amount: update.amount,
-            decide: |full_at: Option<u64>| (update.decide)(full_at.max(before)),
+            decide: |full_at: Option<u64>| {
+                let (value, full_at) = (update.decide)(full_at.max(before))?;
+                Ok((value, full_at.saturating_add(missing)))
+            },
         };
         loop {
             // No key takes an overflow counter for itself, so this ends.

@@ -141,6 +141,15 @@ fn a_worker_with_an_older_time_does_not_find_a_key_emptier_than_it_was() {
 }
 
 #[test]
+fn a_worker_with_an_older_time_refuses_nobody_who_is_new() {
+    let pool = Pool::new(64);
+    assert!(ask(&pool, 1, 1000, 1).is_some());
+    assert!(ask(&pool, 2, 999, 1).is_some());
+    assert!(ask(&pool, 2, 1000 + AMOUNT - 1, 1).is_none());
+    assert!(ask(&pool, 2, 1000 + AMOUNT, 1).is_some());
+}
+
+#[test]
 fn a_refund_gives_back_all_of_a_charge() {
     let pool = Pool::new(WAYS);
     let first = ask(&pool, 1, 0, 3).unwrap();
