@@ -192,7 +192,8 @@ impl Authenticator {
         Ok(user)
     }
 
-    /// Whether a listener may still be believed: nothing has ended its session or key, and neither has expired.
+    /// Whether a listener may still be believed: nothing has ended its session or key, neither has expired, and the
+    /// account has what the listener was let in by. Who comes back is decided on anew.
     pub fn still_stands(&self, listener: &mut Listener) -> bool {
         let epoch = self.changes.epoch();
         if self.has_expired(&listener.user) {
@@ -202,6 +203,9 @@ impl Authenticator {
             let Ok(user) = as_it_is_now(&self.changes, Arc::clone(&listener.user)) else {
                 return false;
             };
+            if !has_what_it_had(&user, &listener.user) {
+                return false;
+            }
             // As it is now, so that a change to the account is worked in once.
             *listener = Listener {
                 user,
@@ -283,6 +287,11 @@ pub(super) fn as_it_is_now(changes: &Changes, user: Arc<User>) -> Result<Arc<Use
             .map_err(|error| invalid().because(error)),
         _ => Ok(user),
     }
+}
+
+/// Whether an account has the tier, the roles and the rank of before.
+fn has_what_it_had(now: &User, before: &User) -> bool {
+    now.tier == before.tier && now.roles == before.roles && now.is_superuser == before.is_superuser
 }
 
 fn verifier(auth: &Auth, keys: VerifyingKeys) -> Verifier {

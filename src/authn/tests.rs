@@ -359,9 +359,30 @@ fn a_listener_is_looked_at_again_when_something_has_changed_or_its_time_is_over(
 
     let mut listener = listens(u64::MAX);
     assert!(authenticator.still_stands(&mut listener));
-    changes.account(state(&claims(7)), u64::MAX);
+    let renamed = AccountState {
+        tier: "free".into(),
+        roles: Vec::new(),
+        is_superuser: false,
+        ..state(&claims(7))
+    };
+    changes.account(renamed, u64::MAX);
     assert!(authenticator.still_stands(&mut listener));
     assert_eq!(listener.user.username, "renamed");
+    for with in [
+        |state: &mut AccountState| state.tier = "free".into(),
+        |state: &mut AccountState| state.roles.clear(),
+        |state: &mut AccountState| state.is_superuser = false,
+    ] {
+        let changes = Arc::default();
+        let authenticator = self::authenticator(&changes);
+        let mut promoted = listens(u64::MAX);
+        changes.account(state(&claims(7)), u64::MAX);
+        assert!(!authenticator.still_stands(&mut promoted));
+        let mut less = state(&claims(7));
+        with(&mut less);
+        changes.account(less, u64::MAX);
+        assert!(!authenticator.still_stands(&mut listens(u64::MAX)));
+    }
     changes.session_ended(claims(8).sid, u64::MAX);
     assert!(authenticator.still_stands(&mut listener));
     let mut disabled = state(&claims(7));

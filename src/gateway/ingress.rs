@@ -32,6 +32,8 @@ pub struct Connection {
     pub(super) cut_off: Cell<Option<&'static str>>,
     /// What the connection becomes with the end of its HTTP.
     pub(super) tunnel: Cell<Option<Tunnel>>,
+    /// It is time to look whether the client is still there.
+    has_to_look: Cell<bool>,
 }
 
 impl Connection {
@@ -46,6 +48,7 @@ impl Connection {
             listener: RefCell::new(None),
             cut_off: Cell::new(None),
             tunnel: Cell::new(None),
+            has_to_look: Cell::new(false),
             hop: Hop {
                 // An address is always a valid header value.
                 peer: HeaderValue::try_from(ip).unwrap_or(HeaderValue::from_static("unknown")),
@@ -70,6 +73,19 @@ impl Connection {
         let mut listener = self.listener.borrow_mut();
         let listener = listener.as_mut();
         listener.is_some_and(|listener| !authenticator.still_stands(listener))
+    }
+
+    /// Has [`Connection::takes_a_look`] say so once, if a request is being served.
+    pub fn shall_look(&self) -> bool {
+        let is_busy = self.busy.get() > 0;
+        self.has_to_look.set(is_busy);
+        is_busy
+    }
+
+    /// Whether it is time to look if the client is still there. The HTTP library does not while it holds bytes
+    /// that the client sent behind its request, or waits for somebody to take a body.
+    pub fn takes_a_look(&self) -> bool {
+        self.has_to_look.take()
     }
 
     /// Notes why what is under way is about to be dropped, for the log.

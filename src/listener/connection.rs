@@ -77,6 +77,7 @@ pub async fn serve(
     } = http.into_parts();
     match tunnel {
         Some(tunnel) => {
+            stream.becomes_tunnel();
             until_closed(&place, tunnel.run(stream, read_buf)).await;
         }
         // The HTTP library leaves it open where any request has asked for another protocol.

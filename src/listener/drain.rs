@@ -13,7 +13,8 @@ use crate::gateway::{Connection, Worker};
 
 /// Why connections are closed, as the log tells it of what was under way.
 const OVER: &str = "the gateway stopped, and the time for what was under way was over";
-const OUTLIVED: &str = "the caller's session, token or API key had ended";
+const OUTLIVED: &str =
+    "the caller's session, token or API key had ended, or its tier or roles were others";
 
 /// The open connections of one worker.
 #[derive(Default)]
@@ -76,7 +77,8 @@ impl Open {
     }
 
     /// Closes connections that have served no request for `limit`, whether they are silent or still
-    /// sending a head, and those whose event stream goes to somebody who may not listen any more.
+    /// sending a head, and those whose event stream goes to somebody who may not listen any more. Has the others
+    /// look whether their client is still there.
     pub fn close_stale(&self, limit: Duration, worker: &Worker) {
         let now = Instant::now();
         let current = worker.current();
@@ -89,6 +91,8 @@ impl Open {
                 signal.tell(Order::Close);
             } else if connection.outlives_its_caller(&current) {
                 signal.close(OUTLIVED);
+            } else if connection.shall_look() {
+                signal.wake();
             }
         }
     }
@@ -116,6 +120,10 @@ impl Signal {
 
     fn tell(&self, what: Order) {
         self.told.set(Some(what));
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }

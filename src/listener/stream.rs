@@ -2,14 +2,14 @@
 //! arrives.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, Interest};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
@@ -27,6 +27,8 @@ pub struct ClientStream {
     connection: Rc<Connection>,
     lingering: Option<Lingering>,
     is_shut: bool,
+    /// Who has said all may still listen, unlike a client of HTTP.
+    is_tunnel: bool,
     /// Runs while a write waits for the client.
     stalled: Option<Pin<Box<Sleep>>>,
 }
@@ -43,8 +45,20 @@ impl ClientStream {
             connection,
             lingering: None,
             is_shut: false,
+            is_tunnel: false,
             stalled: None,
         }
+    }
+
+    pub fn becomes_tunnel(&mut self) {
+        self.is_tunnel = true;
+    }
+
+    /// Whether the client has closed its side, or all, behind what is still to be read. Costs no system call.
+    fn has_lost_client(&self) -> bool {
+        let readiness = pin!(self.tcp.inner().ready(Interest::READABLE));
+        let polled = readiness.poll(&mut Context::from_waker(Waker::noop()));
+        matches!(polled, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
     /// Reads and forgets until the client has had enough, or we have.
@@ -113,6 +127,10 @@ impl Write for ClientStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // As the HTTP library has it where it sees the end of a client's bytes itself: it is gone.
+        if self.connection.takes_a_look() && !self.is_tunnel && self.has_lost_client() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         Pin::new(&mut self.tcp).poll_flush(cx)
     }
 

@@ -144,6 +144,12 @@ fn stream_outlives_logout() {
     assert!(gateway.send(&disable).status < 300);
     assert_eq!(stream.read_until_closed(), b"", "after being disabled");
 
+    let carol = gateway.user("carol", &[]);
+    let mut stream = events(&carol.access);
+    let promote = request("PUT", "/api/v1/users/carol/tier").json(&json!({ "tier": "pro" }));
+    assert!(gateway.send(&promote.bearer(&root)).status < 300);
+    assert_eq!(stream.read_until_closed(), b"", "after a change of tier");
+
     let key = post("/api/v1/api-keys").json(&json!({ "name": "k" }));
     let key = gateway.send(&key.bearer(&stays.access)).expect(201).json();
     let presented = get("/events").header("x-api-key", key["key"].as_str().unwrap());

@@ -221,7 +221,8 @@ fn stream_outlives_logout_by_websocket() {
     let ended = |mut socket: Socket, after: &str| {
         assert_eq!(socket.connection.read_until_closed(), b"", "after {after}");
         let line = gateway.log_of(&socket.response);
-        let cause = "the caller's session, token or API key had ended";
+        let cause =
+            "the caller's session, token or API key had ended, or its tier or roles were others";
         assert_eq!(line["cause"], cause, "after {after}");
     };
 
