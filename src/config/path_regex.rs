@@ -38,7 +38,7 @@ pub struct PathRegex {
     size: usize,
     /// The named groups, in their order, with the numbers that the regex gives them.
     groups: Vec<(String, usize)>,
-    examples: OnceLock<Vec<String>>,
+    examples: Box<OnceLock<Vec<String>>>,
 }
 
 /// What is wrong with a regex, and which bytes of it.
@@ -87,7 +87,7 @@ impl PathRegex {
             caseless,
             groups: groups.collect(),
             leading_segments: leading_segments(&parsed),
-            examples: OnceLock::new(),
+            examples: Box::default(),
             size: size(&parsed),
             regex,
         })

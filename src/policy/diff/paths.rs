@@ -5,8 +5,6 @@ use crate::config::checked::{PathRegex, Pattern, Segment};
 
 /// What stands for a segment that no file is about. Regexes may take one and not the next.
 const FILLERS: [&str; 3] = ["zz-any", "7", "Zq_9"];
-/// So many examples of a regex.
-
 /// The segments of a path or prefix; `None` is any one that is not empty.
 struct Shape<'p> {
     segments: Vec<Option<&'p str>>,
