@@ -24,6 +24,7 @@ pub use explain::{Outgoing, explain};
 pub use headers::{Hop, X_REQUEST_ID, host_of, scheme, set_host};
 pub use look_up::{Asker, LookUps};
 pub use outbound::Outbound;
+pub use rewrite::target as rewritten;
 pub use target::Directory;
 pub use tunnel::{Broken, Way, carry};
 pub use upgrade::Handshake;

@@ -42,5 +42,5 @@ pub use find::{NO_PATH, find, find_announced};
 pub use hosts::host_name;
 pub use matched::{Destination, Matched};
 pub use readings::{all as all_readings, is_plain};
-pub use table::{Table, parameter_index};
+pub use table::{Table, endpoint, parameter_index};
 pub use templates::Templates;

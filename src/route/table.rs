@@ -43,6 +43,18 @@ struct Entry {
     deciding: Deciding,
 }
 
+/// The paths that an endpoint of the auth API takes.
+pub fn endpoint(path: &str) -> Pattern {
+    let segments = path.split('/').skip(1).map(|text| {
+        let name = text.strip_prefix('{').and_then(|t| t.strip_suffix('}'));
+        match name {
+            Some(name) => Segment::Param(name.into()),
+            None => Segment::Literal(text.into()),
+        }
+    });
+    Pattern::Path(segments.collect())
+}
+
 impl Table {
     /// `endpoints` are the paths of the auth API, a segment in braces being a parameter: `/users/{name}`.
     /// They win over every route, on every host and for every method.
@@ -60,16 +72,8 @@ impl Table {
             choosing: config.routes.iter().flat_map(names).cloned().collect(),
         };
         for (index, path) in endpoints.iter().enumerate() {
-            let segments = path.split('/').skip(1).map(|text| {
-                let name = text.strip_prefix('{').and_then(|t| t.strip_suffix('}'));
-                match name {
-                    Some(name) => Segment::Param(name.into()),
-                    None => Segment::Literal(text.into()),
-                }
-            });
-            let pattern = Pattern::Path(segments.collect());
             let options = PathOptions::default();
-            table.endpoints.insert(&pattern, options, index);
+            table.endpoints.insert(&endpoint(path), options, index);
         }
         for route in &config.routes {
             table.standings.push(Standing {

@@ -15,7 +15,7 @@ use crate::authn::Principal;
 use crate::authz::{self, Decision, Key, Outcome, Owners, Question};
 use crate::config::cel::{Expression, RequestField, Variable};
 use crate::config::checked::{AuthMode, OwnerField, Route, Rule, UserField};
-use crate::forward::Handshake;
+use crate::forward::{self, Handshake};
 use crate::limit::{self, Bucket};
 use crate::request::{Facts, Peer, Refusal};
 use crate::route::{self, Destination};
@@ -80,6 +80,7 @@ const UNKNOWN_SENDER: &str = "it may have had credentials";
 const UNKNOWN_ACCOUNT: &str = "the account is not known";
 const UNLOGGED: &str =
     "it hangs on scopes, claims, headers, a query or an owner, which are not logged";
+const NO_PATH: &str = "it asked for something other than a path";
 const PREFLIGHT: &str = "it may have been a preflight";
 const UNKNOWN_PAGE: &str = "it opens a WebSocket, and from which site's page is not logged";
 const OTHER_LIMITS: &str = "it is held to other limits, by headers that are not logged";
@@ -93,12 +94,12 @@ enum Charge {
 
 /// Decides on a request under each set of headers that it may have had.
 pub fn decide(files: &Files<'_>, record: &Record, sender: &Sender<'_>) -> Verdict {
-    let Some(mut head) = record.head() else {
-        return Verdict::untold(UNLOGGED, None);
-    };
     if matches!(record.method, Method::TRACE | Method::CONNECT) {
         return Verdict::Deny("method-not-allowed", None);
     }
+    let Some(mut head) = record.head() else {
+        return Verdict::untold(NO_PATH, None);
+    };
     for header in files.then.map_or(&[][..], |then| then.headers(record)) {
         head.headers
             .append(header.name.clone(), header.value.clone());
@@ -245,6 +246,9 @@ fn pass(
         let taken = limit::at_once(limit::take(&stages.limits, admission, permit, facts));
         taken.map_err(|refusal| denied(&refusal))?;
     }
+    // All of the stage `forward` that refuses, and it goes by the path alone.
+    let rewritten = forward::rewritten(&route.rewrite, &facts.head.uri);
+    rewritten.map_err(|refusal| denied(&refusal))?;
     Ok(Verdict::Allow(index))
 }
 

@@ -53,7 +53,7 @@ pub struct Record {
     pub client: IpAddr,
     pub method: Method,
     pub host: String,
-    /// Without the query, which is not logged.
+    /// Without the query, which is not logged. Empty where a request asked for a host and port alone.
     pub path: String,
     pub route: Option<String>,
     pub user: Option<Uuid>,
@@ -77,7 +77,9 @@ impl Record {
         if !TIMES.contains(&time) {
             return None;
         }
-        line.path.parse::<Uri>().ok()?;
+        if !line.path.is_empty() {
+            line.path.parse::<Uri>().ok()?;
+        }
         Some(Record {
             time,
             method: Method::from_bytes(line.method.as_bytes()).ok()?,
@@ -97,7 +99,7 @@ impl Record {
         })
     }
 
-    /// The head, as far as the log holds it.
+    /// The head, as far as the log holds it; `None` for one that asked for no path.
     pub fn head(&self) -> Option<Parts> {
         let mut request = Request::new(());
         *request.method_mut() = self.method.clone();

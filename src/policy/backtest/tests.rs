@@ -362,3 +362,23 @@ fn what_may_have_been_a_preflight_is_not_told_whatever_methods_its_route_takes()
         "a preflight has no credentials"
     );
 }
+
+#[test]
+fn a_path_that_the_new_file_rewrites_has_to_be_read_alike_then() {
+    let (plain, odd) = (json!({ "path": "/api/x" }), json!({ "path": "/api//x" }));
+    let strip = "name: a, prefix: /api, auth: required, rewrite: { strip_prefix: /api }";
+    let refused = json!({ "path": "/api//x", "decision": "deny", "reason": "ambiguous-path" });
+    for (routes, changes, expected) in [
+        (strip, &plain, "same"),
+        (strip, &odd, "allow → deny ambiguous-path"),
+        (strip, &refused, "same"),
+        ("name: a, prefix: /api, auth: required", &odd, "same"),
+        (
+            "name: a, prefix: /api, auth: required",
+            &refused,
+            "deny ambiguous-path → allow",
+        ),
+    ] {
+        assert_eq!(said(routes, changes), expected, "{routes} {changes}");
+    }
+}

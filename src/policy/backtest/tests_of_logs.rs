@@ -123,3 +123,31 @@ fn kinds_of_what_is_not_told_are_bounded_and_no_differences() {
                10050 requests: 0 as before, 0 different, 10050 not told; 0 bad lines\n";
     assert!(text.ends_with(end), "{}", &text[text.len() - 300..]);
 }
+
+#[test]
+fn a_request_for_no_path_is_one_of_the_log() {
+    let refused = |method: &str, reason: &str| {
+        let decided = json!({
+            "method": method, "path": "", "route": null, "decision": "deny", "reason": reason,
+            "user_id": null, "auth": "none",
+        });
+        line(&decided)
+    };
+    let lines = [
+        refused("CONNECT", "method-not-allowed"),
+        refused("GET", "bad-request"),
+        refused("GET", "not-found"),
+    ];
+    let told = report("name: a, path: /a, auth: none", &lines).to_json();
+    let counts = ["requests", "same", "different", "bad_lines"].map(|key| told[key].clone());
+    assert_eq!(counts, [3, 1, 0, 0], "{told:#}");
+    let whys: Vec<_> = told["not_told"].as_array().unwrap().iter().collect();
+    let whys: Vec<_> = whys.iter().map(|untold| &untold["why"]).collect();
+    assert_eq!(
+        whys,
+        [
+            "it asked for something other than a path",
+            "refused for what the log does not hold"
+        ]
+    );
+}

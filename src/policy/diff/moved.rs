@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::pairs::Pairs;
 use super::rules::is_public;
 use super::sides::{self, Side};
-use super::witness::{Seen, Witness, Witnesses, framed};
+use super::witness::{Framed, Seen, Witness, Witnesses, framed};
 use super::{Change, Kind, Part, ROUTE, regexes};
 use crate::config::Config;
 use crate::config::policy_test::STRANGER;
@@ -85,10 +85,19 @@ pub(super) fn find_within(most_cost: usize, old: &Stages, new: &Stages, pairs: &
             between.into_iter().for_each(&mut try_out);
         }
     }
-    for endpoint in old.endpoints.iter().chain(&new.endpoints) {
+    // What both serve moves nowhere.
+    let given_up = old.endpoints.iter().filter(|e| !new.endpoints.contains(e));
+    let taken_on = new.endpoints.iter().filter(|e| !old.endpoints.contains(e));
+    for endpoint in given_up.chain(taken_on) {
         // Its parameters are segments like any other.
         let path = endpoint.replace(['{', '}'], "");
         witnesses.at(&path).for_each(&mut try_out);
+        // Some routes take it by a host or by headers alone.
+        let endpoint = route::endpoint(endpoint);
+        for Framed { route, .. } in before.iter().chain(&after) {
+            let of_route = witnesses.at_endpoint(&endpoint, route);
+            of_route.into_iter().for_each(&mut try_out);
+        }
     }
     moved
 }

@@ -170,6 +170,22 @@ impl<'c> Witnesses<'c> {
                 self.has_regexes,
             )),
         };
+        self.requests(&paths, a, b)
+    }
+
+    /// Requests that an endpoint of the auth API takes, and that are for the route where nothing else takes them.
+    /// Whether a regex does is not known before it is asked.
+    pub fn at_endpoint(&self, endpoint: &Pattern, route: &Route) -> Vec<Witness> {
+        let pattern = match &route.pattern {
+            Pattern::Regex(_) => endpoint,
+            pattern => pattern,
+        };
+        let paths = paths::common(endpoint, pattern, self.depth, self.has_regexes);
+        self.requests(&paths, route, route)
+    }
+
+    /// Requests for these paths that have all that both routes ask for beside them.
+    fn requests(&self, paths: &[String], a: &Route, b: &Route) -> Vec<Witness> {
         if paths.is_empty() {
             return Vec::new();
         }

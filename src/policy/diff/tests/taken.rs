@@ -172,3 +172,52 @@ fn what_the_auth_api_leaves_to_the_routes_is_told() {
         ["changed: route all: `GET /api/v1/users/name` is served by the auth API now"]
     );
 }
+
+#[test]
+fn what_the_auth_api_leaves_to_routes_of_some_requests_is_told() {
+    let given_up = |route: &str| {
+        let (old, mut new) = (file(HEAD, &[route]), file(HEAD, &[route]));
+        new = Stages::build(new.config, vec!["/api/v1/login".to_owned()]);
+        (lines(&old, &new), lines(&new, &old))
+    };
+    for (route, request) in [
+        (
+            "hosts: [h.example], prefix: /",
+            "`GET /api/v1/users/zz-any` on h.example",
+        ),
+        (
+            "hosts: ['*.h.example:8443'], prefix: /",
+            "`GET /api/v1/users/zz-any` on zz-any.h.example:8443",
+        ),
+        (
+            "headers: { X-C: '2' }, prefix: /api",
+            "`GET /api/v1/users/zz-any` with `x-c: 2`",
+        ),
+        (
+            "hosts: [h.example], headers: { X-C: '2' }, methods: [PUT], prefix: /",
+            "`PUT /api/v1/users/zz-any` on h.example with `x-c: 2`",
+        ),
+        (
+            "hosts: [h.example], regex: '/api/.*'",
+            "`GET /api/v1/users/zz-any` on h.example",
+        ),
+        (
+            "path: '/api/{version}/users/alice'",
+            "`GET /api/v1/users/alice`",
+        ),
+    ] {
+        let (there, back) = given_up(&format!("name: some, auth: none, {route}"));
+        assert_eq!(
+            there,
+            [format!(
+                "newly public: route some: takes {request}, which the auth API served"
+            )]
+        );
+        assert_eq!(
+            back,
+            [format!(
+                "changed: route some: {request} is served by the auth API now"
+            )]
+        );
+    }
+}
