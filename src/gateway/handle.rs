@@ -8,8 +8,9 @@ use hyper::body::Incoming;
 
 use super::additions::Additions;
 use super::body::Body;
+use super::connection::Connection;
 use super::cors;
-use super::ingress::{self, Connection};
+use super::ingress;
 use super::ledger::Ledger;
 use super::respond;
 use super::worker::{Current, Worker};
@@ -159,7 +160,7 @@ async fn serve<'c>(
         limit::note_failure(&snapshot.limits, peer.client, refusal);
     }
     let identified = Identified::of(identified, route.shadow);
-    let principal = ledger.identified(identified, &head.headers)?;
+    let principal = ledger.identified(identified, &head)?;
     let decision = authz::decide(&snapshot.policies, matched, principal, &facts)?;
     let (permit, admission) = match decision {
         Decision::Permit(permit) => (permit, admission),
