@@ -38,7 +38,7 @@ pub async fn handle(
         .and(told);
     let is_handshake = Handshake::is_among(request.extensions());
     if is_handshake {
-        ledger.is_handshake();
+        ledger.note_handshake();
     }
     let mut additions = Additions::default();
     let served = match is_fit {
@@ -123,7 +123,7 @@ async fn serve<'c>(
         let client = peer.client;
         request.extensions_mut().insert(peer);
         let answered = respond::api((snapshot.auth_api)(request).await);
-        // What carries no credential was charged to its address already.
+        // Only what was verified counts: without a credential, or with one that is known, nothing was.
         if let Err(refusal) = &answered
             && is_new
         {
@@ -138,8 +138,8 @@ async fn serve<'c>(
     }
 
     let authenticator = &snapshot.authenticator;
-    let known = async || known(authenticator, route, &head.headers).await;
-    let admission = limit::admit(&snapshot.limits, &matched, &facts, known).await?;
+    let caller = async || known(authenticator, route, &head.headers).await;
+    let admission = limit::admit(&snapshot.limits, &matched, &facts, caller).await?;
     ledger.admitted(&admission);
     // What is only tried out holds nobody back and counts against nobody elsewhere; it costs no more, either.
     let is_shadow = route.shadow.auth;

@@ -101,7 +101,7 @@ impl Ledger {
     }
 
     /// Notes that the request asks to become a WebSocket.
-    pub fn is_handshake(&mut self) {
+    pub fn note_handshake(&mut self) {
         self.0.entry.is_handshake = true;
     }
 
