@@ -85,7 +85,7 @@ impl Keeper {
                     return;
                 };
                 let own = if is_new { OWN } else { noted & OWN };
-                let note = counted.full_at & !OWN | own;
+                let note = (counted.full_at & !OWN) | own;
                 counted.noted.store(note, Ordering::Relaxed);
                 taken += 1;
                 new += usize::from(is_new);
@@ -140,7 +140,7 @@ impl Keeper {
         let now = self.clock.now();
         // What has a place in the store keeps it, and is written again there.
         self.note(|counted, noted| match noted > now {
-            true => (counted.full_at & !OWN) - 2 | noted & OWN,
+            true => ((counted.full_at & !OWN) - 2) | (noted & OWN),
             false => 0,
         });
     }

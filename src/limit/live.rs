@@ -319,7 +319,7 @@ mod tests {
         let listed = limits.live(&config, None, 10).live;
         for budget in of_account.into_iter().chain([Budget::Auth]) {
             let named = |live: &&super::Live| limits.subject(live).unwrap().name == budget.name();
-            let live = listed.iter().find(named).expect(budget.name());
+            let live = listed.iter().find(named).unwrap();
             let told = limits.told(&config, live, None);
             assert_eq!(told.quota, budget.rate(&config.auth), "{budget:?}");
             assert!(told.quota.is_some(), "{budget:?}");
