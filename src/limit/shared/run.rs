@@ -239,7 +239,7 @@ impl Shared {
 
     /// Gateways come at once, and go only when they are missing for a while: a Redis that has lost all does
     /// not give everybody everything.
-    pub(super) fn count(&self, living: u32) {
+    pub(in crate::limit) fn count(&self, living: u32) {
         let last = self.last_counts.lock();
         let mut last = last.unwrap_or_else(PoisonError::into_inner);
         last.rotate_left(1);
