@@ -16,12 +16,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use redis::RedisError;
 use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 use self::lease::Lease;
-use self::link::{Link, LinkError, Told, within};
+use self::link::{Asked, Link, LinkError, Told, within};
 use self::queue::{Dirty, Queue};
+use self::run::PATIENCE;
 use super::clock::Clock;
 use super::meter::{Denied, Quota, Standing};
 use super::pool::Charge;
@@ -55,7 +57,8 @@ pub struct Shared {
     queue: Queue,
     /// Redis may have lost what was used up, and the gateways are telling it.
     is_new: AtomicBool,
-    /// When the Redis began that was told last what it had lost, see [`link::Beat::since`].
+    /// Since when the Redis that was told last what it had lost knows of gateways, see [`link::Beat::since`]; zero
+    /// before the first.
     recovered: AtomicI64,
     /// A request has found that Redis does not answer, and why.
     broken: Notify,
@@ -146,7 +149,7 @@ impl Shared {
     /// then. `None` when there was no answer in time, and for what shares a counter here because there are too many:
     /// made-up keys would fill Redis, which has no bound of its own.
     pub(super) async fn ask(
-        &self,
+        self: &Arc<Self>,
         asked: &[(&Quota, Key)],
         charge: bool,
         clock: &Clock,
@@ -156,19 +159,23 @@ impl Shared {
         if !asked.iter().all(|(_, key)| self.slots.has_own(*key, begun)) {
             return None;
         }
-        let mut told = Vec::with_capacity(asked.len());
+        let mut counters = Vec::with_capacity(asked.len());
         // What was let through without asking goes along, so that it is counted first.
         let mut ahead: SmallVec<[(Dirty, i32); 2]> = SmallVec::new();
         for (quota, key) in asked {
             let lease = self.slots.lease(*key);
             let untold = lease.map_or(0, |(_, lease)| lease::take_ahead(lease));
-            if let Some((number, _)) = lease.filter(|_| untold != 0) {
+            if let Some((number, _)) = lease {
                 ahead.push((Dirty::of(quota, *key, number), untold));
             }
-            let counter = self.told(*key, quota.amount(), quota.whole(), untold, begun);
-            told.push((quota.amount(), counter?));
+            counters.push(Asked {
+                told: self.told(*key, quota.amount(), untold, begun)?,
+                amount: quota.amount(),
+                whole: quota.whole(),
+            });
         }
-        match within(DEADLINE, link.ask(&told, charge)).await {
+        let mut answer = Box::pin(async move { link.ask(&counters, charge).await });
+        match within(DEADLINE, &mut answer).await {
             Ok(None) => {
                 self.is_new.store(true, Ordering::Relaxed);
                 self.put_back(ahead);
@@ -184,11 +191,30 @@ impl Shared {
                 Some((charged, owed.into()))
             }
             Err(error) => {
+                if matches!(error, LinkError::Late) {
+                    tokio::spawn(Arc::clone(self).hear_late(answer, ahead.clone()));
+                }
                 self.put_back(ahead);
                 self.missed(error);
                 None
             }
         }
+    }
+
+    /// Takes back what was told twice because the answer to the first time came too late for its request: what
+    /// went along was put back, and the request was charged here.
+    async fn hear_late(
+        self: Arc<Self>,
+        answer: impl Future<Output = Result<Option<(bool, Vec<u64>)>, RedisError>>,
+        ahead: SmallVec<[(Dirty, i32); 2]>,
+    ) {
+        let Ok(Some((is_charged, _))) = within(PATIENCE, answer).await else {
+            return;
+        };
+        let twice = ahead
+            .into_iter()
+            .map(|(dirty, untold)| (dirty, -untold.max(0) - i32::from(is_charged)));
+        self.note_again(twice.filter(|(_, requests)| *requests != 0));
     }
 
     /// By how many the quota is divided here.
@@ -203,14 +229,19 @@ impl Shared {
 
     /// What there is to tell of a counter: these requests, and what was used up before them as far as is known
     /// here, where each was charged for all who share.
-    fn told(&self, key: Key, amount: u64, whole: u64, requests: i32, now: u64) -> Option<Told> {
+    fn told(&self, key: Key, amount: u64, requests: i32, now: u64) -> Option<Told> {
         let charged = taken(requests, amount, self.share(key, now));
         let amount = i64::try_from(amount).unwrap_or(i64::MAX);
+        let believed = self.slots.owed(key, now).saturating_sub(charged);
         Some(Told {
             name: self.slots.name_of(key)?,
             used: i64::from(requests).saturating_mul(amount),
-            believed: self.slots.owed(key, now).saturating_sub(charged),
-            whole,
+            believed,
+            // Where something is known of the counter, that was taken over already.
+            kin: match believed {
+                0 => self.slots.kin(key),
+                _ => Vec::new(),
+            },
         })
     }
 
@@ -244,11 +275,16 @@ impl Shared {
     /// What was not told, as far as is known. It is told again; what was given back is not, because the
     /// answer alone may be what was lost.
     fn put_back(&self, untold: impl IntoIterator<Item = (Dirty, i32)>) {
-        for (dirty, requests) in untold {
+        self.note_again(untold.into_iter().filter(|(_, requests)| *requests > 0));
+    }
+
+    /// Notes so many requests more of each, which are told soon.
+    fn note_again(&self, noted: impl Iterator<Item = (Dirty, i32)>) {
+        for (dirty, requests) in noted {
             let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
                 continue;
             };
-            let (_, has_to_queue) = lease::note(lease, requests.max(0), |_| true);
+            let (_, has_to_queue) = lease::note(lease, requests, |_| true);
             if has_to_queue {
                 self.queue(dirty, lease);
             }
@@ -312,7 +348,7 @@ mod tests {
         let (_, lease) = shared.slots.lease(key).unwrap();
         assert_eq!(Lease::of(lease).untold(), 24);
         // None of it was used up before, as far as others are concerned.
-        let told = shared.told(key, quota.amount(), quota.whole(), 24, SECOND / 2);
+        let told = shared.told(key, quota.amount(), 24, SECOND / 2);
         assert_eq!(told.map(|told| told.believed), Some(0));
     }
 
@@ -357,7 +393,29 @@ mod tests {
             shared.put_back([(dirty, lease::take(lease))]);
             assert_eq!(Lease::of(lease).untold(), again);
         }
-        assert_eq!(shared.queue.take().len(), 1);
+        assert_eq!(shared.queue.take().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_a_late_answer_counts_is_taken_back() {
+        let (shared, quota, key) = one_of_three(50);
+        // Once without an answer, and once here.
+        shared.charge(&quota, key, 0).unwrap();
+        let (number, lease) = shared.slots.lease(key).unwrap();
+        let dirty = Dirty::of(&quota, key, number);
+        let late = |is_charged, told| {
+            let answer = async move { Ok(Some((is_charged, Vec::new()))) };
+            Arc::clone(&shared).hear_late(answer, [(dirty, told)].into_iter().collect())
+        };
+        late(true, 0).await;
+        assert_eq!(Lease::of(lease).untold(), 0);
+        shared.put_back([(dirty, 4)]);
+        late(false, 4).await;
+        assert_eq!(Lease::of(lease).untold(), 0);
+        late(true, -3).await;
+        assert_eq!(Lease::of(lease).untold(), -1);
+        late(false, 0).await;
+        assert_eq!(Lease::of(lease).untold(), -1);
     }
 
     #[test]
