@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use redis::Client;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::ask::DEADLINE;
 use super::link::{self, Beat, GRACE, Link, LinkError, Stands, within};
 use super::queue::Dirty;
-use super::{DEADLINE, Shared, lease, taken};
+use super::{Shared, lease, taken};
 use crate::config::checked::Redis;
 use crate::limit::clock::{Clock, nanos};
 
