@@ -365,7 +365,9 @@ fn networks_guard_too() {
         "with a slash at their end the paths of `inside` go to `rest`, which anybody may use who is signed in",
     );
     // It is no public one, and one that keeps some out is for everybody else.
-    let part = format!("name: part, path: /x/health, auth: none, {inside}");
+    let part = format!(
+        "name: part, path: /x/health, path_options: {{ trailing_slash: ignore }}, auth: none, {inside}"
+    );
     nothing(&[&part, "name: all, prefix: /x, auth: required"]);
     nothing(&[
         "name: banned, path: /banned, auth: none, ip: { deny: [10.0.0.0/8] }",
