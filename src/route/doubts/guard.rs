@@ -43,9 +43,11 @@ impl Guard {
     }
 }
 
-/// Whether a route is for some networks alone; one that keeps some out is for everybody else.
+/// Whether a route is for some networks alone; one that keeps some out is for everybody else, and in all of IPv4 or
+/// IPv6 is about everybody, too.
 fn names_networks(route: &Route) -> bool {
-    !route.ip.allow.is_empty()
+    let allow = &route.ip.allow;
+    !allow.is_empty() && allow.of_everybody().next().is_none()
 }
 
 /// Whether a route lets through whom another that comes before it would not, and nobody can have meant it.
