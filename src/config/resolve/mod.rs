@@ -5,6 +5,7 @@
 
 mod address;
 mod admin;
+mod anybody;
 mod assertion;
 mod auth;
 mod claim;
@@ -68,7 +69,8 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     let tiers = quota::tiers(&raw.tiers, findings);
     let upstreams = upstream::upstreams(&raw.upstreams, findings);
     let cors = cors::cors(&raw.cors, findings);
-    let names = names::Names::new(raw, &tiers, cors.clone());
+    let auth = auth::auth(raw, &tiers, dir, findings);
+    let names = names::Names::new(raw, &tiers, &auth, cors.clone());
     let routes = route::routes(&raw.routes, &names, findings);
     upstream::warn_of_unused(&raw.upstreams, &raw.routes, findings);
     let listen = listen(&raw.listen, findings);
@@ -76,7 +78,6 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     upstream::refuse_loops(&raw.upstreams, &listen, &admin, findings);
     let store = store::store(raw, dir, findings);
     store::check_keys(raw, &store, findings);
-    let auth = auth::auth(raw, &tiers, dir, findings);
     renewable::warn(&raw.routes, &routes, &auth, findings);
     unused_tiers::warn(&raw.tiers, &tiers, &auth.default_tier, &routes, findings);
     Config {
