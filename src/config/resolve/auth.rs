@@ -12,11 +12,11 @@ use super::super::checked::{
     Rate, RefreshToken, Registration, SameSite, Tier, UsernameReuse,
 };
 use super::super::decode::{At, Field};
-use super::super::diagnose::{Findings, nearest, one_of, shown};
+use super::super::diagnose::{Findings, shown};
 use super::super::field_names;
 use super::super::raw::{RawApiKeys, RawAuth, RawConfig, RawCookie, RawPassword};
 use super::super::units::Pace;
-use super::{lockout, pattern, positive, quota, secret, signing, users};
+use super::{lockout, names, pattern, positive, quota, secret, signing, users};
 
 const DEFAULT_BASE_PATH: &str = "/api/v1";
 const DEFAULT_ISSUER: &str = "http://localhost:8080";
@@ -383,20 +383,20 @@ fn default_tier(
         .map_or(quota::BUILT_IN, String::as_str);
     let is_known = tiers.contains_key(name) || matches!(config.tiers, Field::Invalid);
     if !is_known && !tiers.is_empty() {
-        let known = || tiers.keys().map(String::as_str);
-        let near = nearest(name, known());
-        let hint = near.map_or_else(|| one_of(known()), |near| format!("`{near}`"));
-        if let Some(span) = raw.default_tier.span() {
-            findings
-                .error(span, format!("the tier {} is not declared", shown(name)))
-                .hint(format!("declared: {hint}"));
+        let known = tiers.keys().map(String::as_str);
+        if let Some(given) = raw.default_tier.given() {
+            names::unknown("tier", given, known, findings);
         } else if let Some(span) = config.tiers.span() {
+            let hint = format!(
+                "declare it, or set `auth.default_tier` to {}",
+                names::some_of(known)
+            );
             findings
                 .error(
                     span,
                     "new accounts get the tier `free`, which is not declared here",
                 )
-                .hint(format!("declare it, or set `auth.default_tier` to {hint}"));
+                .hint(hint);
         }
     }
     name.to_owned()
