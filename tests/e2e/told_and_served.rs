@@ -223,6 +223,7 @@ const CASES: &[Case] = &[
     ("GET", "/counted", "bob", &[]),
     ("GET", "/counted", "key", &[]),
     ("GET", "/uncounted", "bob", &[]),
+    ("PUT", "/x", "bob", &[("Content-Length", "10485761")]),
     ("POST", "/api/v1/logout", "nobody", &[]),
     ("PUT", "/api/v1/login", "nobody", &[]),
     ("GET", "/api/v1/users/me", "nobody", &[]),
