@@ -8,8 +8,9 @@ use hyper::body::Incoming;
 
 use super::additions::Additions;
 use super::body::Body;
+use super::connection::Connection;
 use super::cors;
-use super::ingress::{self, Connection};
+use super::ingress;
 use super::ledger::Ledger;
 use super::respond;
 use super::worker::{Current, Worker};
@@ -37,7 +38,7 @@ pub async fn handle(
         .and(told);
     let is_handshake = Handshake::is_among(request.extensions());
     if is_handshake {
-        ledger.is_handshake();
+        ledger.note_handshake();
     }
     let mut additions = Additions::default();
     let served = match is_fit {
@@ -122,7 +123,7 @@ async fn serve<'c>(
         let client = peer.client;
         request.extensions_mut().insert(peer);
         let answered = respond::api((snapshot.auth_api)(request).await);
-        // What carries no credential was charged to its address already.
+        // Only what was verified counts: without a credential, or with one that is known, nothing was.
         if let Err(refusal) = &answered
             && is_new
         {
@@ -137,8 +138,8 @@ async fn serve<'c>(
     }
 
     let authenticator = &snapshot.authenticator;
-    let known = async || known(authenticator, route, &head.headers).await;
-    let admission = limit::admit(&snapshot.limits, &matched, &facts, known).await?;
+    let caller = async || known(authenticator, route, &head.headers).await;
+    let admission = limit::admit(&snapshot.limits, &matched, &facts, caller).await?;
     ledger.admitted(&admission);
     // What is only tried out holds nobody back and counts against nobody elsewhere; it costs no more, either.
     let is_shadow = route.shadow.auth;
@@ -159,7 +160,7 @@ async fn serve<'c>(
         limit::note_failure(&snapshot.limits, peer.client, refusal);
     }
     let identified = Identified::of(identified, route.shadow);
-    let principal = ledger.identified(identified, &head.headers)?;
+    let principal = ledger.identified(identified, &head)?;
     let decision = authz::decide(&snapshot.policies, matched, principal, &facts)?;
     let (permit, admission) = match decision {
         Decision::Permit(permit) => (permit, admission),

@@ -1,109 +1,16 @@
 //! A request as it comes in: who sends it, and whether its head is one that every server behind
 //! would read the same way.
 
-use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Version};
 
-use super::tunnel::Tunnel;
-use super::worker::Current;
-use crate::authn::Listener;
+pub use super::connection::Connection;
 use crate::config::Config;
-use crate::forward::{self, Handshake, Hop};
+use crate::forward::{self, Handshake};
 use crate::request::{Code, Peer, Refusal};
 use crate::route::NO_PATH;
-
-/// A client's connection.
-pub struct Connection {
-    pub peer: SocketAddr,
-    pub hop: Hop,
-    /// A request was refused before its body was read.
-    pub(super) has_unread: Cell<bool>,
-    /// Requests that are being served.
-    pub(super) busy: Cell<u32>,
-    /// When the connection opened or the last response ended.
-    pub(super) unused_since: Cell<Instant>,
-    /// Whom an event stream or a tunnel is under way to.
-    pub(super) listener: RefCell<Option<Listener>>,
-    /// Why the gateway ends what is under way on it.
-    pub(super) cut_off: Cell<Option<&'static str>>,
-    /// What the connection becomes with the end of its HTTP.
-    pub(super) tunnel: Cell<Option<Tunnel>>,
-    /// It is time to look whether the client is still there.
-    has_to_look: Cell<bool>,
-}
-
-impl Connection {
-    /// `local` is the address that the client reached.
-    pub fn new(peer: SocketAddr, local: SocketAddr) -> Self {
-        let ip = peer.ip().to_canonical().to_string();
-        Connection {
-            peer,
-            has_unread: Cell::new(false),
-            busy: Cell::new(0),
-            unused_since: Cell::new(Instant::now()),
-            listener: RefCell::new(None),
-            cut_off: Cell::new(None),
-            tunnel: Cell::new(None),
-            has_to_look: Cell::new(false),
-            hop: Hop {
-                // An address is always a valid header value.
-                peer: HeaderValue::try_from(ip).unwrap_or(HeaderValue::from_static("unknown")),
-                port: HeaderValue::from(local.port()),
-            },
-        }
-    }
-}
-
-impl Connection {
-    /// How long no request has been served; a head that is still coming in does not count as one.
-    pub fn unused_for(&self, now: Instant) -> Duration {
-        match self.busy.get() {
-            0 => now.saturating_duration_since(self.unused_since.get()),
-            _ => Duration::ZERO,
-        }
-    }
-
-    /// Whether an event stream or a tunnel is under way to a caller whose session or token has ended since.
-    pub fn outlives_its_caller(&self, current: &Current) -> bool {
-        let authenticator = &current.snapshot.authenticator;
-        let mut listener = self.listener.borrow_mut();
-        let listener = listener.as_mut();
-        listener.is_some_and(|listener| !authenticator.still_stands(listener))
-    }
-
-    /// Has [`Connection::takes_a_look`] say so once, if a request is being served.
-    pub fn shall_look(&self) -> bool {
-        let is_busy = self.busy.get() > 0;
-        self.has_to_look.set(is_busy);
-        is_busy
-    }
-
-    /// Whether it is time to look if the client is still there. The HTTP library does not while it holds bytes
-    /// that the client sent behind its request, or waits for somebody to take a body.
-    pub fn takes_a_look(&self) -> bool {
-        self.has_to_look.take()
-    }
-
-    /// Notes why what is under way is about to be dropped, for the log.
-    pub fn cut_off(&self, why: &'static str) {
-        self.cut_off.set(Some(why));
-    }
-
-    /// Whether the client may still be sending what nobody will read. Closing at once would reset
-    /// the connection, and the client would lose the response that it has not read yet.
-    pub fn has_unread(&self) -> bool {
-        self.has_unread.get()
-    }
-
-    /// What is to be run in place of HTTP. It holds on to the connection, so it has to be asked for in any case.
-    pub fn take_tunnel(&self) -> Option<Tunnel> {
-        self.tunnel.take()
-    }
-}
 
 /// Where a request comes from: the right-most hop that is not a trusted proxy. And a refusal, when trusted
 /// proxies do not say which that is: the request would pass for one of the proxy's own, which the routes'

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
 use super::body::{ApiRequestBody, Body};
-use super::ingress::{self, Connection};
+use super::connection::Connection;
+use super::ingress;
+use super::standing::{Asked, Standing, goes_on};
 use super::tunnel::Tunnel;
 use super::worker::{Current, Worker};
 use crate::authn::{Identified, Listener, Noted, Principal, User};
@@ -34,6 +37,10 @@ struct Inner {
     connection: Rc<Connection>,
     started: Instant,
     route: Label,
+    /// Its index in the configuration.
+    index: Option<usize>,
+    /// What the request asked for, as far as it is needed later.
+    asked: Option<Asked>,
     /// The route refuses this caller once its credential has ended.
     needs_identity: bool,
     user: Option<Arc<User>>,
@@ -68,6 +75,8 @@ impl Ledger {
             connection: Rc::clone(connection),
             started: Instant::now(),
             route: Label::NONE,
+            index: None,
+            asked: None,
             needs_identity: false,
             user: None,
             seat: None,
@@ -92,7 +101,7 @@ impl Ledger {
     }
 
     /// Notes that the request asks to become a WebSocket.
-    pub fn is_handshake(&mut self) {
+    pub fn note_handshake(&mut self) {
         self.0.entry.is_handshake = true;
     }
 
@@ -103,6 +112,7 @@ impl Ledger {
     /// Notes the route of the configuration's index.
     pub fn matched(&mut self, index: usize) {
         let inner = &mut *self.0;
+        inner.index = Some(index);
         if let Some(name) = inner.current.snapshot.routes.get(index) {
             inner.route = name.label;
             inner.entry.route = Some(name.text.clone());
@@ -127,10 +137,11 @@ impl Ledger {
     pub fn identified(
         &mut self,
         outcome: Result<Identified, Refusal>,
-        headers: &HeaderMap,
+        head: &Parts,
     ) -> Result<Principal, Refusal> {
         let inner = &mut *self.0;
-        let method_of = || inner.current.snapshot.authenticator.method_of(headers);
+        let authenticator = &inner.current.snapshot.authenticator;
+        let method_of = || authenticator.method_of(&head.headers);
         let refused =
             |refusal: &Refusal, result| (result, refusal.code().as_str(), method_of().as_str());
         let (result, reason, method) = match &outcome {
@@ -151,6 +162,7 @@ impl Ledger {
             Principal::Anonymous => "anonymous",
         };
         inner.user = principal.user().map(Arc::clone);
+        inner.asked = Some(Asked::of(head));
         if let Some(refusal) = would_refuse {
             self.refused_in_shadow(Guard::Auth, &refusal);
         }
@@ -275,9 +287,14 @@ impl Ledger {
         let inner = &mut *self.0;
         inner.entry.decision = decision;
         inner.entry.status = response.status().as_u16();
-        if inner.needs_identity && inner.user.is_some() && goes_on(response) {
-            let listener = inner.user.clone().map(Listener::from);
-            inner.connection.listener.replace(listener);
+        if let (Some(route), Some(_)) = (inner.index, &inner.asked)
+            && goes_on(response)
+            && let Some(asked) = inner.asked.take()
+        {
+            let user = inner.user.clone().filter(|_| inner.needs_identity);
+            let listener = user.map(Listener::from);
+            let standing = Standing::new(&inner.current, route, asked, listener);
+            inner.connection.standing.replace(Some(Rc::new(standing)));
         }
         let headers = response.headers_mut();
         headers.insert(X_REQUEST_ID, inner.entry.request_id.clone());
@@ -299,25 +316,12 @@ fn is_short_word(id: &[u8]) -> bool {
     matches!(id.len(), 1..=128) && id.iter().all(u8::is_ascii_graphic)
 }
 
-/// A response that is meant to go on for as long as somebody listens: an event stream (HTML, section 9.2.6) or
-/// a tunnel.
-fn goes_on<B>(response: &Response<B>) -> bool {
-    const NAME: &[u8] = b"text/event-stream";
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return true;
-    }
-    let value = response.headers().get(header::CONTENT_TYPE);
-    let value = value.map(HeaderValue::as_bytes);
-    let name = value.and_then(|value| value.split(|byte| *byte == b';').next());
-    name.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(NAME))
-}
-
 impl Drop for Inner {
     fn drop(&mut self) {
         let now = Instant::now();
         self.connection.busy.set(self.connection.busy.get() - 1);
         self.connection.unused_since.set(now);
-        self.connection.listener.take();
+        self.connection.standing.take();
         // Before it is counted as ended: where nothing is under way, every seat is free.
         self.seat.take();
         self.entry.duration = now.duration_since(self.started);

@@ -2,6 +2,7 @@
 
 mod additions;
 mod body;
+mod connection;
 pub mod cors;
 mod handle;
 pub mod ingress;
@@ -9,13 +10,14 @@ mod ledger;
 pub mod respond;
 mod security;
 mod snapshot;
+mod standing;
 mod tunnel;
 mod worker;
 
 pub use additions::Additions;
 pub use body::{ApiBody, ApiRequestBody, Body};
+pub use connection::Connection;
 pub use handle::handle;
-pub use ingress::Connection;
 pub use security::Security;
 pub use snapshot::{AuthApi, AuthApiFuture, RouteNames, Snapshot, Snapshots};
 pub use worker::Worker;

@@ -11,7 +11,7 @@ use super::slots::{Counted, Owner, Slots};
 
 /// A counter that is full again sooner is not worth a write: a minute's quota never is, a day's soon is.
 const WORTH: u64 = 60 * 1_000_000_000;
-/// Strangers can make up addresses and headers, so not more of theirs than that are written down.
+/// Strangers can make up addresses and headers, so a process writes down not more of theirs than that.
 const MOST_OF_STRANGERS: usize = 100_000;
 const MILLISECOND: u64 = 1_000_000;
 
@@ -25,6 +25,10 @@ pub struct Kept {
     /// When it is full again, in milliseconds since 1970.
     pub full_at: i64,
 }
+
+/// The last bit of a counter's note, which otherwise is the time that was written down: it was this process that
+/// gave it a place. A nanosecond makes no difference.
+const OWN: u64 = 1;
 
 /// Whose counters are bounded.
 const STRANGERS: &[Owner] = &[Owner::Address, Owner::Header];
@@ -73,13 +77,16 @@ impl Keeper {
                 let noted = counted.noted.load(Ordering::Relaxed);
                 let is_new = noted <= now;
                 let has_place = !is_new || (new < places.free && counted.full_at >= places.since);
-                if noted == counted.full_at || taken == most || !has_place {
+                let is_written = noted & !OWN == counted.full_at & !OWN;
+                if is_written || taken == most || !has_place {
                     return;
                 }
                 let Some(scope) = self.slots.write_scope(counted.scope) else {
                     return;
                 };
-                counted.noted.store(counted.full_at, Ordering::Relaxed);
+                let own = if is_new { OWN } else { noted & OWN };
+                let note = counted.full_at & !OWN | own;
+                counted.noted.store(note, Ordering::Relaxed);
                 taken += 1;
                 new += usize::from(is_new);
                 let owed = (counted.full_at - now).div_ceil(MILLISECOND);
@@ -99,15 +106,17 @@ impl Keeper {
     }
 
     /// Which of strangers' counters come to those that are written down, `most` at a time: the ones that are
-    /// owed for longest, and no more than there is room for until others are full again.
+    /// owed for longest, and no more than there is room for until others are full again. What other processes wrote
+    /// takes up no room: as many gateways may share the store as like.
     fn places(&self, now: u64, most: usize) -> Places {
         let mut written = 0;
         // The first one to give way is on top.
         let mut new = BinaryHeap::new();
         for owner in STRANGERS {
             self.slots.each_live(*owner, now, |counted| {
-                if counted.noted.load(Ordering::Relaxed) > now {
-                    written += 1;
+                let noted = counted.noted.load(Ordering::Relaxed);
+                if noted > now {
+                    written += usize::from(noted & OWN == OWN);
                 } else if counted.full_at > now + WORTH && !counted.scope.is_shadow() {
                     new.push(Reverse(counted.full_at));
                     if new.len() > most {
@@ -130,13 +139,16 @@ impl Keeper {
     pub fn forget(&self) {
         let now = self.clock.now();
         // What has a place in the store keeps it, and is written again there.
-        self.note(|counted, noted| if noted > now { counted.full_at - 1 } else { 0 });
+        self.note(|counted, noted| match noted > now {
+            true => (counted.full_at & !OWN) - 2 | noted & OWN,
+            false => 0,
+        });
     }
 
-    /// Takes all that there is as written down: after what was written has been put back, and before the
-    /// first request.
+    /// Takes all that there is as written down by others, or by a process of before, which is not told apart: after
+    /// what was written has been put back, and before the first request.
     pub fn remember(&self) {
-        self.note(|counted, _| counted.full_at);
+        self.note(|counted, _| counted.full_at & !OWN);
     }
 
     fn note(&self, until: impl Fn(&Counted<'_>, u64) -> u64) {
@@ -323,20 +335,43 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_back_is_written_down_and_keeps_its_place() {
-        let (before, _hands) = keeper();
-        for n in 1..=5 {
-            owe(&before, network(n), 1000);
-        }
-        let kept = before.changed(TODAY, 100);
+    fn what_was_put_back_keeps_its_place_and_takes_none_from_what_comes() {
+        // As many as one process may write, of two others that share the store.
+        let kept = [1..=5, 6..=10].into_iter().flat_map(|numbers| {
+            let (mut before, _hands) = keeper();
+            before.most_of_strangers = 5;
+            for n in numbers {
+                owe(&before, network(n), 1000);
+            }
+            before.changed(TODAY, 100)
+        });
+        let kept: Vec<_> = kept.collect();
+        assert_eq!(kept.len(), 10);
         let (mut after, _hands) = keeper();
         after.most_of_strangers = 5;
         after.restore(kept, TODAY);
         after.remember();
-        owe(&after, network(6), 5000);
         assert_eq!(after.changed(TODAY, 100), []);
-        owe(&after, network(5), 10);
-        assert_eq!(names(&after.changed(TODAY, 100)), ["ip 0.0.0.5"]);
+        for n in 11..=20 {
+            owe(&after, network(n), 5000 + u64::from(n));
+        }
+        let own = [
+            "ip 0.0.0.16",
+            "ip 0.0.0.17",
+            "ip 0.0.0.18",
+            "ip 0.0.0.19",
+            "ip 0.0.0.20",
+        ];
+        assert_eq!(names(&after.changed(TODAY, 100)), own);
+        // Whoever wrote it first, it is written anew, and that makes it no more than it was.
+        owe(&after, network(5), 10_000);
+        owe(&after, network(20), 10);
+        let changed = after.changed(TODAY, 100);
+        assert_eq!(names(&changed), ["ip 0.0.0.20", "ip 0.0.0.5"]);
+        after.forget();
+        assert_eq!(after.changed(TODAY, 100).len(), 15);
+        owe(&after, network(11), 20_000);
+        assert_eq!(after.changed(TODAY, 100), []);
     }
 
     #[test]

@@ -50,5 +50,5 @@ pub use live::{Listed, Live, Subject, Told, UnderWay};
 pub use policy::{CONCURRENCY, Limits};
 pub use seats::Seat;
 pub use slots::Slots;
-pub use stage::{Admission, Ticket, admit, kept_out, take, take_ahead};
+pub use stage::{Admission, Ticket, admit, check_address, kept_out, take, take_ahead};
 pub use value::Value;

@@ -69,10 +69,7 @@ pub async fn admit(
     let Some(index) = matched.route() else {
         return Ok(admission);
     };
-    let route = limits.routes.get(index).ok_or_else(unknown_route)?;
-    if !route.addresses.admits(facts.peer.client) {
-        return Err(kept_out());
-    }
+    let route = admitting(limits, index, facts)?;
     let client = admission.client;
     let due = route.early.iter().filter_map(|limit| {
         let value = early_value(&limit.key, client, facts);
@@ -91,6 +88,31 @@ pub async fn admit(
         limits.longest(due, refused).await
     });
     Err(limits.refusal(refused.await))
+}
+
+/// Turns away addresses that the route is not for, and charges nothing.
+///
+/// # Errors
+///
+/// 403 `forbidden`.
+pub fn check_address(limits: &Limits, matched: &Matched, facts: &Facts<'_>) -> Result<(), Refusal> {
+    match matched.route() {
+        Some(index) => admitting(limits, index, facts).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// The limits of the route with this index, if the client's address may use it.
+fn admitting<'l>(
+    limits: &'l Limits,
+    index: usize,
+    facts: &Facts<'_>,
+) -> Result<&'l RouteLimits, Refusal> {
+    let route = limits.routes.get(index).ok_or_else(unknown_route)?;
+    match route.addresses.admits(facts.peer.client) {
+        true => Ok(route),
+        false => Err(kept_out()),
+    }
 }
 
 /// Charges the limits by user, by the rules of the caller's tier where it has some; callers without

@@ -15,6 +15,8 @@ use crate::gateway::{Connection, Worker};
 const OVER: &str = "the gateway stopped, and the time for what was under way was over";
 const OUTLIVED: &str =
     "the caller's session, token or API key had ended, or its tier or roles were others";
+const REFUSED: &str =
+    "the configuration or the signing keys were replaced, and the request would be refused now";
 
 /// The open connections of one worker.
 #[derive(Default)]
@@ -77,7 +79,8 @@ impl Open {
     }
 
     /// Closes connections that have served no request for `limit`, whether they are silent or still
-    /// sending a head, and those whose event stream goes to somebody who may not listen any more. Has the others
+    /// sending a head, and those whose event stream or tunnel goes to somebody who may not listen any more, by what
+    /// was published or by the configuration that has come since. Has the others
     /// look whether their client is still there.
     pub fn close_stale(&self, limit: Duration, worker: &Worker) {
         let now = Instant::now();
@@ -91,6 +94,15 @@ impl Open {
                 signal.tell(Order::Close);
             } else if connection.outlives_its_caller(&current) {
                 signal.close(OUTLIVED);
+            } else if let Some(standing) = connection.to_decide_on(&current) {
+                let (signal, connection) = (Rc::clone(signal), Rc::clone(connection));
+                let current = Rc::clone(&current);
+                // One by one, so that requests are served between them; and some have to ask.
+                tokio::task::spawn_local(async move {
+                    if connection.is_refused(&standing, &current).await {
+                        signal.close(REFUSED);
+                    }
+                });
             } else if connection.shall_look() {
                 signal.wake();
             }

@@ -20,6 +20,7 @@ mod first_steps;
 mod headers;
 mod import_openapi;
 mod keys;
+mod let_in_once;
 mod life;
 mod lifecycle;
 mod limits;

@@ -107,8 +107,13 @@ async fn another_name_has_a_budget_of_its_own() {
         let refused = rename(&ann, path, "anna").await;
         refused.assert_refused("rate-limited");
     }
-    // What is said anew is no other name, and a superuser renames whom he likes.
+    // What is said anew is no other name.
     rename(&ann, "/users/me", "ann").await.expect(200);
+    // A superuser pays for a name of his own as others do, and renames whom else he likes.
+    api.turn_away(Payer::Renames(api.id_of(&root).await));
     rename(&root, "/users/ann", "anna").await.expect(200);
-    rename(&root, "/users/me", "boss").await.expect(200);
+    for path in ["/users/me", "/users/root"] {
+        let refused = rename(&root, path, "boss").await;
+        refused.assert_refused("rate-limited");
+    }
 }

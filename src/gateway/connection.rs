@@ -1,0 +1,120 @@
+//! A client's connection between its requests: how long it is unused, who listens on it, and why it ends.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use http::header::HeaderValue;
+
+use super::standing::Standing;
+use super::tunnel::Tunnel;
+use super::worker::Current;
+use crate::forward::Hop;
+
+/// A client's connection.
+pub struct Connection {
+    pub peer: SocketAddr,
+    pub hop: Hop,
+    /// A request was refused before its body was read.
+    pub(super) has_unread: Cell<bool>,
+    /// Requests that are being served.
+    pub(super) busy: Cell<u32>,
+    /// When the connection opened or the last response ended.
+    pub(super) unused_since: Cell<Instant>,
+    /// Of an event stream or a tunnel that is under way.
+    pub(super) standing: RefCell<Option<Rc<Standing>>>,
+    /// Why the gateway ends what is under way on it.
+    pub(super) cut_off: Cell<Option<&'static str>>,
+    /// What the connection becomes with the end of its HTTP.
+    pub(super) tunnel: Cell<Option<Tunnel>>,
+    /// It is time to look whether the client is still there.
+    has_to_look: Cell<bool>,
+}
+
+impl Connection {
+    /// `local` is the address that the client reached.
+    pub fn new(peer: SocketAddr, local: SocketAddr) -> Self {
+        let ip = peer.ip().to_canonical().to_string();
+        Connection {
+            peer,
+            has_unread: Cell::new(false),
+            busy: Cell::new(0),
+            unused_since: Cell::new(Instant::now()),
+            standing: RefCell::new(None),
+            cut_off: Cell::new(None),
+            tunnel: Cell::new(None),
+            has_to_look: Cell::new(false),
+            hop: Hop {
+                // An address is always a valid header value.
+                peer: HeaderValue::try_from(ip).unwrap_or(HeaderValue::from_static("unknown")),
+                port: HeaderValue::from(local.port()),
+            },
+        }
+    }
+}
+
+impl Connection {
+    /// How long no request has been served; a head that is still coming in does not count as one.
+    pub fn unused_for(&self, now: Instant) -> Duration {
+        match self.busy.get() {
+            0 => now.saturating_duration_since(self.unused_since.get()),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Whether an event stream or a tunnel is under way to a caller whose session or token has ended since.
+    pub fn outlives_its_caller(&self, current: &Current) -> bool {
+        let standing = self.standing.borrow();
+        standing
+            .as_ref()
+            .is_some_and(|s| s.outlives_its_caller(current))
+    }
+
+    /// The event stream or tunnel under way, if other rules are in force by now than those that let it in. Whoever
+    /// asks decides on it, and nobody else until that is done.
+    pub fn to_decide_on(&self, current: &Rc<Current>) -> Option<Rc<Standing>> {
+        let standing = self.standing.borrow();
+        let standing = standing.as_ref()?;
+        standing
+            .awaits_decision(current)
+            .then(|| Rc::clone(standing))
+    }
+
+    /// Whether what is under way would be refused by the rules in force now.
+    pub async fn is_refused(&self, standing: &Rc<Standing>, current: &Rc<Current>) -> bool {
+        let is_refused = standing.is_refused(self, current).await;
+        // It may have ended meanwhile, and another request have come.
+        let under_way = self.standing.borrow();
+        is_refused && under_way.as_ref().is_some_and(|s| Rc::ptr_eq(s, standing))
+    }
+
+    /// Has [`Connection::takes_a_look`] say so once, if a request is being served.
+    pub fn shall_look(&self) -> bool {
+        let is_busy = self.busy.get() > 0;
+        self.has_to_look.set(is_busy);
+        is_busy
+    }
+
+    /// Whether it is time to look if the client is still there. The HTTP library does not while it holds bytes
+    /// that the client sent behind its request, or waits for somebody to take a body.
+    pub fn takes_a_look(&self) -> bool {
+        self.has_to_look.take()
+    }
+
+    /// Notes why what is under way is about to be dropped, for the log.
+    pub fn cut_off(&self, why: &'static str) {
+        self.cut_off.set(Some(why));
+    }
+
+    /// Whether the client may still be sending what nobody will read. Closing at once would reset
+    /// the connection, and the client would lose the response that it has not read yet.
+    pub fn has_unread(&self) -> bool {
+        self.has_unread.get()
+    }
+
+    /// What is to be run in place of HTTP. It holds on to the connection, so it has to be asked for in any case.
+    pub fn take_tunnel(&self) -> Option<Tunnel> {
+        self.tunnel.take()
+    }
+}

@@ -1,0 +1,214 @@
+//! What an event stream or a tunnel was let in by, for as long as it is under way: whether its caller may still be
+//! believed, and whether the rules that have come since would let the same request in.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+
+use super::additions::Additions;
+use super::connection::Connection;
+use super::cors;
+use super::ingress;
+use super::worker::Current;
+use crate::authn::{Expiry, Identified, Listener, Principal, bearer};
+use crate::authz::{self, Decision};
+use crate::config::checked::{AuthMode, Route};
+use crate::forward::{Asker, Handshake};
+use crate::limit;
+use crate::request::{Code, Facts, Refusal};
+use crate::route::{self, Matched};
+
+const EVENT_STREAM: &[u8] = b"text/event-stream";
+
+/// A request that was let in, and whose answer goes on.
+pub struct Standing {
+    /// Whoever the route refuses once the credential has ended.
+    listener: RefCell<Option<Listener>>,
+    asked: Asked,
+    let_in_by: Rc<Current>,
+    /// The index of the route there.
+    route: usize,
+    /// The newest rules that would let it in.
+    stands_by: RefCell<Rc<Current>>,
+    is_being_decided: Cell<bool>,
+}
+
+/// What is kept of a request in case that its answer goes on.
+pub enum Asked {
+    /// Of one that asks for that.
+    Head(Box<Parts>),
+    /// Of any other, for which a copy of the head would be too much.
+    Credential(Option<HeaderValue>),
+}
+
+impl Asked {
+    /// Looks at what every request brings: the head is copied for few.
+    pub fn of(head: &Parts) -> Self {
+        let is_handshake = Handshake::is_among(&head.extensions);
+        if !is_handshake && !accepts_events(&head.headers) {
+            return Asked::Credential(head.headers.get(header::AUTHORIZATION).cloned());
+        }
+        let (mut kept, ()) = Request::new(()).into_parts();
+        kept.method.clone_from(&head.method);
+        kept.uri.clone_from(&head.uri);
+        kept.version = head.version;
+        kept.headers.clone_from(&head.headers);
+        if is_handshake {
+            kept.extensions.insert(Handshake);
+        }
+        Asked::Head(Box::new(kept))
+    }
+}
+
+impl Standing {
+    pub fn new(
+        let_in_by: &Rc<Current>,
+        route: usize,
+        asked: Asked,
+        listener: Option<Listener>,
+    ) -> Self {
+        Standing {
+            listener: RefCell::new(listener),
+            asked,
+            let_in_by: Rc::clone(let_in_by),
+            route,
+            stands_by: RefCell::new(Rc::clone(let_in_by)),
+            is_being_decided: Cell::new(false),
+        }
+    }
+
+    pub fn outlives_its_caller(&self, current: &Current) -> bool {
+        let authenticator = &current.snapshot.authenticator;
+        let mut listener = self.listener.borrow_mut();
+        let listener = listener.as_mut();
+        listener.is_some_and(|listener| !authenticator.still_stands(listener))
+    }
+
+    /// Whether it is to be decided on, and nobody is at it. Whoever is told so has to.
+    pub fn awaits_decision(&self, current: &Rc<Current>) -> bool {
+        let stands = Rc::ptr_eq(&self.stands_by.borrow(), current);
+        !stands && !self.is_being_decided.replace(true)
+    }
+
+    /// Whether the rules in force refuse the request. What can't be told now is asked the next time.
+    pub async fn is_refused(&self, connection: &Connection, current: &Rc<Current>) -> bool {
+        let outcome = match &self.asked {
+            Asked::Head(head) => decide(connection, current, head).await,
+            Asked::Credential(credential) => self.compare(current, credential.as_ref()),
+        };
+        self.is_being_decided.set(false);
+        match outcome {
+            Ok(()) => {
+                self.stands_by.replace(Rc::clone(current));
+                false
+            }
+            Err(refusal) => !refusal.code().status().is_server_error(),
+        }
+    }
+
+    /// Without the head nobody can say whether other rules would let the request in; but the same ones would.
+    fn compare(&self, current: &Current, credential: Option<&HeaderValue>) -> Result<(), Refusal> {
+        let config = &current.snapshot.config;
+        let before = self.let_in_by.snapshot.config.routes.get(self.route);
+        let is_same = before.is_some_and(|before| {
+            let now = config.routes.iter().find(|route| route.name == before.name);
+            now.is_some_and(|now| admit_the_same(before, now))
+        });
+        if !is_same {
+            return Err(refused("the route admits others now"));
+        }
+        // An API key needs none of the gateway's keys.
+        if let (Some(_), Some(value)) = (&*self.listener.borrow(), credential) {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value.clone())]);
+            let token = bearer(&headers)?.unwrap_or_default();
+            let authenticator = &current.snapshot.authenticator;
+            authenticator.verify(token, Expiry::Enforced)?;
+        }
+        Ok(())
+    }
+}
+
+/// Has a request pass the stages again that say who may pass. It was counted when it came.
+async fn decide(
+    connection: &Connection,
+    current: &Rc<Current>,
+    head: &Parts,
+) -> Result<(), Refusal> {
+    let snapshot = &current.snapshot;
+    let config = &snapshot.config;
+    let (peer, told) = ingress::peer(connection, config, &head.headers);
+    told?;
+    let facts = Facts {
+        head,
+        host: ingress::host(&head.headers),
+        peer: &peer,
+    };
+    let matched = route::find(&snapshot.table, &facts)?;
+    let Some((index, route)) = route_of(&config.routes, &matched) else {
+        return Err(refused("it would be one for the auth API now"));
+    };
+    if Handshake::is_among(&head.extensions) {
+        let additions = Additions::of(config, Some(index), &head.headers, peer.is_trusted);
+        cors::check_handshake(config, &additions, &facts)?;
+    }
+    limit::check_address(&snapshot.limits, &matched, &facts)?;
+    let identified = match route.auth {
+        AuthMode::None => Ok(Principal::Anonymous),
+        mode => snapshot.authenticator.identify(mode, &head.headers).await,
+    };
+    let principal = Identified::of(identified, route.shadow)?.principal;
+    match authz::decide(&snapshot.policies, matched, principal, &facts)? {
+        Decision::Permit(_) => Ok(()),
+        Decision::Asks(asking) => {
+            let owners = Asker::new(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
+            asking.ask(&facts, &owners).await.map(drop)
+        }
+    }
+}
+
+fn route_of<'r>(routes: &'r [Route], matched: &Matched) -> Option<(usize, &'r Route)> {
+    let index = matched.route()?;
+    Some((index, routes.get(index)?))
+}
+
+/// Whether two routes take the same requests and let the same of them pass.
+fn admit_the_same(one: &Route, other: &Route) -> bool {
+    let guards = |route: &Route| (route.auth, route.shadow);
+    guards(one) == guards(other)
+        && one.allow == other.allow
+        && one.ip == other.ip
+        && one.pattern == other.pattern
+        && one.path_options == other.path_options
+        && one.methods == other.methods
+        && one.hosts == other.hosts
+        && one.headers == other.headers
+}
+
+fn refused(why: &'static str) -> Refusal {
+    Refusal::new(Code::Forbidden, "You may not do this.").because(why)
+}
+
+/// A response that is meant to go on for as long as somebody listens: an event stream (HTML, section 9.2.6) or
+/// a tunnel.
+pub fn goes_on<B>(response: &Response<B>) -> bool {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return true;
+    }
+    let value = response.headers().get(header::CONTENT_TYPE);
+    value.is_some_and(|value| is_event_stream(value.as_bytes()))
+}
+
+/// As every `EventSource` does.
+fn accepts_events(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::ACCEPT).iter();
+    let mut types = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    types.any(is_event_stream)
+}
+
+/// A media type, whatever its parameters.
+fn is_event_stream(media_type: &[u8]) -> bool {
+    let name = media_type.split(|byte| *byte == b';').next();
+    name.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(EVENT_STREAM))
+}

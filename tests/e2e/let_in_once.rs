@@ -1,0 +1,212 @@
+//! WebSockets and event streams that were let in by rules or keys which a reload replaces.
+
+use crate::harness::Gate;
+use crate::harness::client::{Connection, Request, get};
+use crate::harness::gateway::{Gateway, Settings};
+use crate::harness::origin::{Exchange, Origin};
+use crate::harness::response::Response;
+use crate::harness::websocket::{self, Socket, handshake};
+
+const CAUSE: &str =
+    "the configuration or the signing keys were replaced, and the request would be refused now";
+const EVENTS: &str = "text/event-stream";
+
+/// Echoes to WebSockets, and answers all else with events, the second of which waits for the gate. Posts are alice's.
+fn backend(gate: &Gate) -> Origin {
+    let gate = gate.clone();
+    Origin::with(move |exchange: &mut Exchange| {
+        if exchange.request().header("upgrade").is_some() {
+            return websocket::echo(exchange);
+        }
+        if exchange.request().target().starts_with("/api/") {
+            let body = br#"{"by":"alice"}"#;
+            return exchange.respond(200, "Content-Type: application/json\r\n", body);
+        }
+        exchange.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n")?;
+        exchange.send("Transfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n")?;
+        gate.pass();
+        exchange.send("9\r\ndata: 2\n\n\r\n0\r\n\r\n")
+    })
+}
+
+/// Whoever listens to events.
+struct Stream {
+    connection: Connection,
+    response: Response,
+}
+
+impl Stream {
+    #[track_caller]
+    fn open(gateway: &Gateway, request: &Request) -> Stream {
+        let mut connection = gateway.connect();
+        connection.send(request.to_bytes());
+        let (status, headers) = connection.read_head().unwrap();
+        assert_eq!(connection.read_exact(14).unwrap(), b"9\r\ndata: 1\n\n\r\n");
+        let response = Response {
+            status,
+            headers,
+            body: Vec::new(),
+            trailers: Vec::new(),
+            interim: Vec::new(),
+        };
+        Stream {
+            connection,
+            response: response.expect(200),
+        }
+    }
+
+    #[track_caller]
+    fn goes_on(mut self) {
+        let rest = self.connection.read_exact(14 + 5).unwrap();
+        assert_eq!(rest, b"9\r\ndata: 2\n\n\r\n0\r\n\r\n");
+    }
+}
+
+/// The gateway has closed it, and says why.
+#[track_caller]
+fn has_ended(gateway: &Gateway, mut connection: Connection, response: &Response, what: &str) {
+    assert_eq!(connection.read_until_closed(), b"", "{what}");
+    assert_eq!(gateway.log_of(response)["cause"], CAUSE, "{what}");
+}
+
+#[test]
+fn a_token_of_a_retired_key_keeps_no_stream_open() {
+    let gate = Gate::default();
+    let origin = backend(&gate);
+    let gateway = Settings::new(&origin)
+        .routes("- { name: all, prefix: /, auth: required, upstream: app }")
+        .start();
+    let old = gateway.user("alice", &[]).access;
+    let key = gateway.cli(&["key", "list", "--json"], "").stdout;
+    let key: serde_json::Value = serde_json::from_str(&key).unwrap();
+    let key = key["data"][0]["kid"].as_str().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = gateway.cli(arguments, "");
+        assert_eq!(output.code, 0, "{output:?}");
+        gateway.reload_with(&gateway.yaml());
+    };
+    let open = |token: &str| {
+        let socket = Socket::open(&gateway, &handshake("/").bearer(token));
+        let asking = get("/events").bearer(token);
+        let asked = Stream::open(&gateway, &asking.clone().header("Accept", EVENTS));
+        (socket, [asked, Stream::open(&gateway, &asking)])
+    };
+    let (mut socket, streams) = open(&old);
+    run(&["key", "rotate"]);
+    let new = gateway.login("alice").access;
+    let (mut later, later_streams) = open(&new);
+    socket.echo("the old key still verifies");
+
+    run(&["key", "retire", key]);
+    gateway.send(&get("/").bearer(&old)).expect(401);
+    has_ended(&gateway, socket.connection, &socket.response, "socket");
+    for stream in streams {
+        has_ended(&gateway, stream.connection, &stream.response, "stream");
+    }
+    later.echo("its own key is still there");
+    gate.open();
+    later_streams.into_iter().for_each(Stream::goes_on);
+}
+
+#[test]
+fn a_reload_ends_what_it_would_refuse_and_nothing_else() {
+    const OWNED: &str = "auth: required, allow: [{ owner: { lookup: \"GET /api/{id}\", field: /by, equals: \"{user.username}\" } }]";
+    let gate = Gate::default();
+    let origin = backend(&gate);
+    let routes = |changing: &[(&str, &str)]| {
+        let mut yaml = String::new();
+        for (name, guard) in changing {
+            let label = name.replace('/', "-");
+            yaml += &format!("- {{ name: {label}, prefix: /{name}, {guard}, upstream: app }}\n");
+        }
+        yaml + &format!(
+            "- {{ name: posts, path: '/posts/{{id}}', {OWNED}, upstream: app }}\n\
+             - {{ name: rest, prefix: /, auth: optional, upstream: app }}"
+        )
+    };
+    let before = [
+        ("address", "auth: none"),
+        ("identity", "auth: none"),
+        ("roles", "auth: required"),
+        ("listed", "auth: required, allow: [{ tiers: [free] }]"),
+        ("wider", "auth: required, allow: [{ tiers: [free] }]"),
+        ("host", "auth: none"),
+    ];
+    let after = [
+        ("address", "auth: none, ip: { deny: [127.0.0.0/8] }"),
+        ("identity", "auth: required"),
+        ("roles", "auth: required, allow: [{ roles: [editor] }]"),
+        ("listed", "auth: required, allow: [{ tiers: [pro] }]"),
+        ("wider", "auth: optional"),
+        ("host", "hosts: [elsewhere.test], auth: none"),
+        // Tighter than the route that took it.
+        ("rest/below", "auth: required, allow: [{ superuser: true }]"),
+    ];
+    let mut gateway = Settings::new(&origin).routes(&routes(&before)).start();
+    let alice = gateway.user("alice", &[]).access;
+    let ending = ["/address", "/identity", "/roles", "/listed", "/rest/below"];
+    let staying = ["/wider", "/posts/1", "/rest", "/host"];
+    let known = |path: &str| !matches!(path, "/address" | "/identity" | "/host");
+    let by = |request: Request, path: &str| match known(path) {
+        true => request.bearer(&alice),
+        false => request,
+    };
+    let socket = |path: &str| {
+        let mut socket = Socket::open(&gateway, &by(handshake(path), path));
+        socket.echo("hello");
+        socket
+    };
+    let stream = |path: &str| {
+        let request = by(get(path), path).header("Accept", EVENTS);
+        Stream::open(&gateway, &request)
+    };
+    let ended: Vec<_> = ending
+        .iter()
+        .map(|path| (path, socket(path), stream(path)))
+        .collect();
+    let others: Vec<_> = staying
+        .iter()
+        .map(|path| (socket(path), stream(path)))
+        .collect();
+    // Not asked for as such, so that it goes by what its own route says.
+    let unasked = |path: &str| Stream::open(&gateway, &by(get(path), path));
+    let (tightened, as_before) = (unasked("/roles"), unasked("/posts/1"));
+
+    gateway.reconfigure(|settings| settings.routes(&routes(&after)));
+    for (path, socket, stream) in ended {
+        has_ended(&gateway, socket.connection, &socket.response, path);
+        has_ended(&gateway, stream.connection, &stream.response, path);
+    }
+    has_ended(
+        &gateway,
+        tightened.connection,
+        &tightened.response,
+        "unasked",
+    );
+    gate.open();
+    for (mut socket, stream) in others {
+        socket.echo("still here");
+        socket.close();
+        stream.goes_on();
+    }
+    as_before.goes_on();
+}
+
+#[test]
+fn a_route_that_is_gone_has_no_streams() {
+    let gate = Gate::default();
+    let origin = backend(&gate);
+    let mut gateway = Settings::new(&origin)
+        .routes("- { name: gone, prefix: /gone, auth: none, upstream: app }\n- { name: kept, prefix: /kept, auth: none, upstream: app }")
+        .start();
+    let socket = Socket::open(&gateway, &handshake("/gone"));
+    let stream = Stream::open(&gateway, &get("/gone"));
+    let mut kept = Socket::open(&gateway, &handshake("/kept"));
+    gateway.reconfigure(|settings| {
+        settings.routes("- { name: kept, prefix: /kept, auth: none, upstream: app }")
+    });
+    has_ended(&gateway, socket.connection, &socket.response, "socket");
+    has_ended(&gateway, stream.connection, &stream.response, "stream");
+    kept.echo("still here");
+    gate.open();
+}
