@@ -1,5 +1,6 @@
 //! Where the parts are wired together. Nothing else imports the control plane's APIs.
 
+mod admission;
 mod counters;
 mod in_force;
 mod parts;

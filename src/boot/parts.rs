@@ -8,8 +8,9 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
+use super::admission::admission;
 use crate::accounts::{Accounts, Keys};
-use crate::api::{self, Admit, ApiState, Payer};
+use crate::api::{self, ApiState};
 use crate::authn::{ApiKeys, Authenticator, Changes, LookUpFuture};
 use crate::authz::Policies;
 use crate::config::Config;
@@ -18,18 +19,11 @@ use crate::forward::{
     ASSERTION_TYPE, AssertionClaims, Assertions, Directory, LookUps, Sign, Upstreams,
 };
 use crate::gateway::{ApiBody, ApiRequestBody, AuthApi, AuthApiFuture, RouteNames, Snapshot};
-use crate::limit::{AccountLimit, AddressLimit, CHANGES, Clock, Counters, Limits, RENAMES, Slots};
+use crate::limit::{Clock, Counters, Limits, Slots};
 use crate::request::{Code, Refusal};
 use crate::route::Table;
-use crate::telemetry::{AccessLog, Format, LimitDecision, Metrics};
+use crate::telemetry::{AccessLog, Format, Metrics};
 
-/// What the limits of the auth API are called: those of `auth.rate`, `auth.user_rate` and
-/// `auth.introspect_rate`, and those on what accounts do to themselves.
-const AUTH: &str = "auth";
-const AUTH_USER: &str = "auth-user";
-const AUTH_INTROSPECT: &str = "introspect";
-const AUTH_CHANGES: &str = "changes";
-const AUTH_RENAMES: &str = "renames";
 /// Requests to the auth API that are served at once; more are told to come back.
 const AUTH_API_CONCURRENCY: usize = 512;
 
@@ -180,42 +174,6 @@ fn sign(accounts: &Arc<Accounts>) -> Sign {
     Arc::new(move |claims: &AssertionClaims<'_>| {
         let signed = accounts.sign(ASSERTION_TYPE, claims);
         signed.map_err(|error| error.to_string())
-    })
-}
-
-/// Charges the calls of the auth API.
-fn admission(auth: &checked::Auth, counters: &Counters, metrics: &Metrics) -> Admit {
-    let of_account = |name, rate| AccountLimit::new(counters.clone(), name, rate);
-    let addresses = AddressLimit::new(counters.clone(), AUTH, auth.rate);
-    let accounts = of_account(AUTH_USER, auth.user_rate);
-    let changes = of_account(AUTH_CHANGES, Some(CHANGES));
-    let renames = of_account(AUTH_RENAMES, Some(RENAMES));
-    let introspection = of_account(AUTH_INTROSPECT, auth.introspect_rate);
-    let is_rated = [auth.rate, auth.user_rate, auth.introspect_rate].map(|rate| rate.is_some());
-    let limits = Arc::new((addresses, accounts, introspection, changes, renames));
-    let shard = metrics.shard();
-    Arc::new(move |payer| {
-        let (limits, shard) = (Arc::clone(&limits), shard.clone());
-        Box::pin(async move {
-            let (addresses, accounts, introspection, changes, renames) = &*limits;
-            let (taken, name, is_limited) = match payer {
-                Payer::Address(address) => (addresses.take(address).await, AUTH, is_rated[0]),
-                Payer::Account(account) => (accounts.take(account).await, AUTH_USER, is_rated[1]),
-                Payer::Introspection(account) => (
-                    introspection.take(account).await,
-                    AUTH_INTROSPECT,
-                    is_rated[2],
-                ),
-                Payer::Changes(account) => (changes.take(account).await, AUTH_CHANGES, true),
-                Payer::Renames(account) => (renames.take(account).await, AUTH_RENAMES, true),
-            };
-            taken?;
-            // The gateway counts what is refused, as for routes.
-            if is_limited {
-                shard.limited(name, "", LimitDecision::Allowed);
-            }
-            Ok(())
-        })
     })
 }
 

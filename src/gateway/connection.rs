@@ -11,6 +11,7 @@ use super::standing::Standing;
 use super::tunnel::Tunnel;
 use super::worker::Current;
 use crate::forward::Hop;
+use crate::request::{Code, Refusal};
 
 /// A client's connection.
 pub struct Connection {
@@ -30,6 +31,10 @@ pub struct Connection {
     pub(super) tunnel: Cell<Option<Tunnel>>,
     /// It is time to look whether the client is still there.
     has_to_look: Cell<bool>,
+    /// A WebSocket's handshake was the last request that it may carry.
+    is_shaking_hands: Cell<bool>,
+    /// It is to end with the request under way.
+    is_finishing: Cell<bool>,
 }
 
 impl Connection {
@@ -45,6 +50,8 @@ impl Connection {
             cut_off: Cell::new(None),
             tunnel: Cell::new(None),
             has_to_look: Cell::new(false),
+            is_shaking_hands: Cell::new(false),
+            is_finishing: Cell::new(false),
             hop: Hop {
                 // An address is always a valid header value.
                 peer: HeaderValue::try_from(ip).unwrap_or(HeaderValue::from_static("unknown")),
@@ -87,6 +94,26 @@ impl Connection {
         // It may have ended meanwhile, and another request have come.
         let under_way = self.standing.borrow();
         is_refused && under_way.as_ref().is_some_and(|s| Rc::ptr_eq(s, standing))
+    }
+
+    /// Takes a handshake, whatever comes of it, for the last request.
+    ///
+    /// # Errors
+    /// 503 when the connection was told to finish: a tunnel would begin only to be cut.
+    pub(super) fn begin_handshake(&self) -> Result<(), Refusal> {
+        if self.is_finishing.get() {
+            let detail = "The gateway stops; connect again.";
+            return Err(Refusal::new(Code::Unavailable, detail).closing());
+        }
+        self.is_shaking_hands.set(true);
+        Ok(())
+    }
+
+    /// Whether it has to be told to close after the request under way. One that shakes hands does so by itself,
+    /// or becomes a tunnel, whose head must not say that it closes.
+    pub fn finishes(&self) -> bool {
+        self.is_finishing.set(true);
+        !self.is_shaking_hands.get()
     }
 
     /// Has [`Connection::takes_a_look`] say so once, if a request is being served.

@@ -33,13 +33,18 @@ pub async fn handle(
     let has_body = !request.body().is_end_stream();
     let mut ledger = Ledger::open(worker, &current, connection, &peer, &request);
     let max_header = current.snapshot.config.max_header;
+    // Whatever its size, it may be a handshake.
     let is_fit = ingress::measure(&request, max_header)
-        .and_then(|()| ingress::inspect(&mut request))
+        .and(ingress::inspect(&mut request))
         .and(told);
     let is_handshake = Handshake::is_among(request.extensions());
-    if is_handshake {
-        ledger.note_handshake();
-    }
+    let is_fit = match is_handshake {
+        true => {
+            ledger.note_handshake();
+            is_fit.and_then(|()| connection.begin_handshake())
+        }
+        false => is_fit,
+    };
     let mut additions = Additions::default();
     let served = match is_fit {
         Ok(()) => {

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response};
@@ -36,6 +36,8 @@ struct Inner {
     current: Rc<Current>,
     connection: Rc<Connection>,
     started: Instant,
+    /// How long it took to become a tunnel, which then lasts as long as its sides like.
+    shook_hands: Option<Duration>,
     route: Label,
     /// Its index in the configuration.
     index: Option<usize>,
@@ -74,6 +76,7 @@ impl Ledger {
             current: Rc::clone(current),
             connection: Rc::clone(connection),
             started: Instant::now(),
+            shook_hands: None,
             route: Label::NONE,
             index: None,
             asked: None,
@@ -275,6 +278,7 @@ impl Ledger {
         decision: &'static str,
     ) -> Response<Body> {
         self.note(&mut response, decision);
+        self.0.shook_hands = Some(self.0.started.elapsed());
         let upstream = hyper::upgrade::on(&mut response);
         let connection = Rc::clone(&self.0.connection);
         // What comes from now on is read, and none of it is to be thrown away at the end.
@@ -334,7 +338,7 @@ impl Drop for Inner {
             self.route,
             &self.entry.method,
             self.entry.status,
-            self.entry.duration,
+            self.shook_hands.unwrap_or(self.entry.duration),
             self.entry.upstream_time,
         );
         if let Some(log) = &self.current.snapshot.access_log {

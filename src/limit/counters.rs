@@ -41,6 +41,7 @@ impl Counters {
 
     /// Counters that other gateways charge too.
     pub fn shared(slots: Slots, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        metrics.redis_is_asked();
         let slots = Arc::new(slots.with_leases());
         Counters {
             shared: Some(Shared::new(Arc::clone(&slots), metrics)),

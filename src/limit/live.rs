@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 
 use uuid::Uuid;
 
-use super::address::{CHANGES, RENAMES};
+use super::address::{ACCOUNT, ADDRESS, Budget};
 use super::clock::whole_seconds;
 use super::meter::Quota;
 use super::policy::{Limits, Policy};
@@ -130,7 +130,7 @@ impl Limits {
                 subject.method = next();
                 subject.path = next();
             }
-            "address" | "account" => subject.name = next()?,
+            ADDRESS | ACCOUNT => subject.name = next()?,
             name => subject.name = name.to_owned(),
         }
         Some(subject)
@@ -186,13 +186,7 @@ impl Limits {
         let made = self.counters.slots.made(scope)?;
         let rate = match made.limit.as_str() {
             "failures" => config.auth.failure_rate,
-            // Those of the auth API.
-            "address auth" => config.auth.rate,
-            "account auth-user" => config.auth.user_rate,
-            "account introspect" => config.auth.introspect_rate,
-            "account changes" => Some(CHANGES),
-            "account renames" => Some(RENAMES),
-            _ => None,
+            other => Budget::of(other).and_then(|budget| budget.rate(&config.auth)),
         };
         let rate = rate?;
         let quota = Quota::new(&rate, NonZeroU32::MIN);
@@ -224,6 +218,10 @@ fn keep(found: &mut Vec<(u64, Live)>, most: usize) {
 mod tests {
     use std::time::Duration;
 
+    use uuid::Uuid;
+
+    use super::super::address::{AccountLimit, AddressLimit, Budget};
+    use super::super::at_once::at_once;
     use super::super::tests::{Gateway, at, limit, only, rate, route, tiers, user};
     use crate::config::checked::LimitKey;
     use crate::config::{LimitRule, Plans, RuleScope, text};
@@ -293,5 +291,38 @@ mod tests {
         assert_eq!((told.quota, told.remaining), (None, None));
         gateway.hands.advance(Duration::from_secs(86_400 * 3));
         assert_eq!(gateway.limits.live(&config, None, 10).total, 0);
+    }
+
+    #[test]
+    fn the_budgets_of_the_auth_api_are_told_with_their_quotas() {
+        let mut config = sample::config(Vec::new());
+        config.auth.rate = Some(rate(1, 60, 3));
+        config.auth.user_rate = Some(rate(1, 60, 4));
+        config.auth.introspect_rate = Some(rate(1, 60, 5));
+        let gateway = Gateway::new(&config);
+        let limits = &gateway.limits;
+        let id = Uuid::from_u128(7);
+        let of_account = [
+            Budget::AuthUser,
+            Budget::Introspect,
+            Budget::Changes,
+            Budget::Renames,
+        ];
+        let (name, rate) = (Budget::Auth.name(), Budget::Auth.rate(&config.auth));
+        let by_address = AddressLimit::new(limits.counters.clone(), name, rate);
+        at_once(by_address.take("192.0.2.1".parse().unwrap())).unwrap();
+        for budget in of_account {
+            let (name, rate) = (budget.name(), budget.rate(&config.auth));
+            let limit = AccountLimit::new(limits.counters.clone(), name, rate);
+            at_once(limit.take(id)).unwrap();
+        }
+        let listed = limits.live(&config, None, 10).live;
+        for budget in of_account.into_iter().chain([Budget::Auth]) {
+            let named = |live: &&super::Live| limits.subject(live).unwrap().name == budget.name();
+            let live = listed.iter().find(named).expect(budget.name());
+            let told = limits.told(&config, live, None);
+            assert_eq!(told.quota, budget.rate(&config.auth), "{budget:?}");
+            assert!(told.quota.is_some(), "{budget:?}");
+        }
     }
 }

@@ -39,7 +39,7 @@ mod tests_of_spans;
 mod value;
 mod word;
 
-pub use address::{AccountLimit, AddressLimit, CHANGES, RENAMES};
+pub use address::{AccountLimit, AddressLimit, Budget};
 pub use at_once::at_once;
 pub use clock::{Clock, Hands};
 pub use counters::Counters;

@@ -53,7 +53,9 @@ pub async fn serve(
         match place.signal.told(cx.waker()) {
             Some(Order::Close) => return Poll::Ready(None),
             Some(Order::Finish) if !told => {
-                http.as_mut().graceful_shutdown();
+                if connection.finishes() {
+                    http.as_mut().graceful_shutdown();
+                }
                 told = true;
             }
             Some(Order::Finish) | None => {}

@@ -88,6 +88,13 @@ impl Default for Metrics {
             "Requests that asked Redis for a limit and got no answer in time",
             redis_missed.clone(),
         );
+        // From the start, so that the first one is an increase.
+        for result in ["success", "failure"] {
+            let _ = reloads.get_or_create(&[("result", result)]);
+        }
+        for result in ["success", "credentials-invalid", "too-many-attempts"] {
+            let _ = logins.get_or_create(&[("result", result)]);
+        }
         Metrics {
             registry,
             workers,
@@ -144,6 +151,11 @@ impl Metrics {
 
     pub fn replicas_are(&self, living: u32) {
         self.replicas.get_or_create(&[]).set(i64::from(living));
+    }
+
+    /// Notes that there is a Redis that may be missed.
+    pub fn redis_is_asked(&self) {
+        let _ = self.redis_missed.get_or_create(&[]);
     }
 
     pub fn redis_missed(&self) {
@@ -248,7 +260,7 @@ impl Collector for Workers {
         };
         histograms(
             "http_request_duration",
-            "From a request's head to the end of its response",
+            "From a request's head to the end of its response, or to the 101 of a WebSocket",
             &counts.durations.iter().collect::<Vec<_>>(),
         )?;
         histograms(
@@ -329,5 +341,29 @@ mod tests {
             assert!(text.lines().any(|have| have == line), "{line}\n\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn a_counter_is_there_before_it_counts() {
+        let metrics = Metrics::default();
+        let has = |line: &str| metrics.render().unwrap().lines().any(|have| have == line);
+        for line in [
+            r#"portcullis_logins_total{result="credentials-invalid"} 0"#,
+            r#"portcullis_config_reloads_total{result="success"} 0"#,
+            r#"portcullis_config_reloads_total{result="failure"} 0"#,
+            "portcullis_access_log_dropped_total 0",
+        ] {
+            assert!(has(line), "{line}");
+        }
+        let missed = || {
+            let text = metrics.render().unwrap();
+            let mut lines = text.lines();
+            lines.any(|line| {
+                line.starts_with("portcullis_redis_missed_total") && line.ends_with(" 0")
+            })
+        };
+        assert!(!missed());
+        metrics.redis_is_asked();
+        assert!(missed());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::harness::client::Connection;
+use crate::harness::client::{Connection, get};
 use crate::harness::gateway::Settings;
 use crate::harness::origin::Origin;
 use crate::harness::websocket::{self, Socket, handshake};
@@ -146,6 +146,54 @@ fn a_drain_waits_for_a_socket_and_its_grace_ends_it() {
     );
     let cause = "the gateway stopped, and the time for what was under way was over";
     assert_eq!(line["cause"], cause);
+}
+
+#[test]
+fn a_handshake_during_a_drain_ends_as_it_began_and_none_begins() {
+    let gate = Gate::default();
+    let origin = {
+        let gate = gate.clone();
+        Origin::with(move |exchange| match exchange.request().header("upgrade") {
+            Some(_) => {
+                gate.pass();
+                websocket::echo(exchange)
+            }
+            None => exchange.respond(200, "", b"plain"),
+        })
+    };
+    let mut gateway = Settings::new(&origin).start();
+    let mut under_way = gateway.connect();
+    under_way.send(handshake("/").to_bytes());
+    origin.wait_for(1);
+    let mut late = gateway.connect();
+    let bytes = handshake("/").to_bytes();
+    let (half, rest) = bytes.split_at(bytes.len() / 2);
+    late.send(half);
+    // On every worker some; they are closed as the others are told to finish.
+    let mut unused: Vec<_> = (0..8).map(|_| gateway.connect()).collect();
+    for client in &mut unused {
+        client.exchange(&get("/plain")).expect(200);
+    }
+    gateway.signal("TERM");
+    for client in &mut unused {
+        assert_eq!(client.read_until_closed(), b"");
+    }
+
+    late.send(rest);
+    let refused = late.read_response();
+    assert_eq!(refused.header("connection"), Some("close"));
+    refused.expect_problem(503, "unavailable");
+    assert_eq!(late.read_until_closed(), b"");
+    gate.open();
+    let response = under_way.read_response().expect(101);
+    assert_eq!(response.header("connection"), Some("upgrade"));
+    let mut socket = Socket {
+        connection: under_way,
+        response,
+    };
+    socket.echo("still here");
+    socket.close();
+    assert_eq!(gateway.wait_for_exit().code(), Some(0));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! WebSocket handshakes: which there are, how they pass the stages, and what an upstream may answer.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use crate::harness::client::{Connection, get, request};
@@ -187,6 +189,7 @@ fn a_handshake_with_a_body_is_refused() {
             "GET /x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{body}"
         ));
         let refused = client.read_response();
+        assert_eq!(gateway.log_of(&refused)["websocket"], true, "{body}");
         refused.expect_problem(400, "bad-request");
         assert_eq!(client.read_until_closed(), b"");
     }
@@ -303,4 +306,23 @@ fn a_connection_that_has_served_requests_can_become_a_socket() {
     };
     socket.echo("hello");
     socket.close();
+}
+
+#[test]
+fn the_time_of_a_socket_is_its_handshake_s() {
+    const LIFE: Duration = Duration::from_millis(100);
+    let origin = echoing();
+    let gateway = Settings::new(&origin).routes(ROUTES).start();
+    let mut socket = Socket::open(&gateway, &handshake("/told"));
+    let opened = Instant::now();
+    while opened.elapsed() < LIFE {
+        socket.echo("hello");
+    }
+    let response = socket.response.clone();
+    socket.close();
+    let all = logged(&gateway, &response)["duration_ms"].as_f64().unwrap();
+    let metric = r#"portcullis_http_request_duration_seconds_sum{route="told"}"#;
+    let handshake = gateway.metric(metric) * 1000.0;
+    // The log has its whole life, which was that much longer, less what the figures are rounded by.
+    assert!(all - handshake > 99.0, "{all} - {handshake}");
 }
