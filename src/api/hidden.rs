@@ -16,9 +16,8 @@ pub fn hidden_routes(config: &Config) -> Vec<Doubt> {
     let segments: Vec<Vec<&str>> = segments.collect();
     let routes = config.routes.iter().enumerate();
     let doubts = routes.filter_map(|(route, r)| {
-        let examples = examples(&r.pattern);
         let mut endpoints = operations.iter().zip(&segments);
-        let covering = |(_, own): &(_, &Vec<&str>)| covers(own, &r.pattern, &examples);
+        let covering = |(_, own): &(_, &Vec<&str>)| covers(own, &r.pattern);
         let ((path, operation), _) = endpoints.find(covering)?;
         let left = match r.pattern {
             Pattern::Path(_) | Pattern::Regex(_) => "nothing reaches this route",
@@ -46,20 +45,12 @@ pub fn hidden_routes(config: &Config) -> Vec<Doubt> {
 /// So many paths of a regex stand for all of them.
 const EXAMPLES: usize = 8;
 
-fn examples(pattern: &Pattern) -> Vec<String> {
-    match pattern {
-        Pattern::Path(_) | Pattern::Prefix(_) => Vec::new(),
-        Pattern::Regex(regex) => regex.examples().iter().take(EXAMPLES).cloned().collect(),
-    }
-}
-
 fn segments(path: &str) -> Vec<&str> {
     path.split('/').skip(1).collect()
 }
 
-/// Whether the endpoint takes every path of the pattern; of a prefix, the prefix itself. `examples` are those
-/// of a regex.
-fn covers(own: &[&str], pattern: &Pattern, examples: &[String]) -> bool {
+/// Whether the endpoint takes every path of the pattern; of a prefix, the prefix itself.
+fn covers(own: &[&str], pattern: &Pattern) -> bool {
     let takes = |own: &str, literal: &str| own.starts_with('{') || own == literal;
     match pattern {
         Pattern::Path(segments) => {
@@ -80,7 +71,13 @@ fn covers(own: &[&str], pattern: &Pattern, examples: &[String]) -> bool {
                     .zip(literals)
                     .all(|(own, literal)| takes(own, literal))
         }
-        Pattern::Regex(_) => {
+        Pattern::Regex(regex) => {
+            let leading = regex.leading_segments();
+            let is_near = leading.len() <= own.len()
+                && own
+                    .iter()
+                    .zip(leading)
+                    .all(|(own, leading)| takes(own, leading));
             let takes_all = |path: &String| {
                 let segments = segments(path);
                 own.len() == segments.len()
@@ -89,7 +86,9 @@ fn covers(own: &[&str], pattern: &Pattern, examples: &[String]) -> bool {
                         .zip(segments)
                         .all(|(own, segment)| takes(own, segment))
             };
-            !examples.is_empty() && examples.iter().all(takes_all)
+            // Those of a large regex take a while to make, so they are asked for last.
+            let examples = || regex.examples().iter().take(EXAMPLES);
+            is_near && examples().next().is_some() && examples().all(takes_all)
         }
     }
 }
@@ -115,6 +114,21 @@ mod tests {
             .into_iter()
             .next()
             .map(|d| format!("{}; {}", d.message, d.hint))
+    }
+
+    #[test]
+    fn regexes_that_begin_elsewhere_are_not_tried() {
+        let text = "version: 1\nupstreams: { app: { targets: http://a } }\nroutes:\n\
+             - { name: far, regex: '/x/[a-z]+', auth: none, upstream: app }\n\
+             - { name: near, regex: '/api/v1/(login|refresh)', auth: none, upstream: app }\n";
+        let loaded = config::parse(text, "g.yaml".as_ref(), &|_| None);
+        let config = loaded.unwrap().config;
+        hidden_routes(&config);
+        let tried = config.routes.iter().map(|route| match &route.pattern {
+            Pattern::Regex(regex) => regex.has_made_examples(),
+            Pattern::Path(_) | Pattern::Prefix(_) => false,
+        });
+        assert_eq!(tried.collect::<Vec<_>>(), [false, true]);
     }
 
     #[test]

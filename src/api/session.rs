@@ -204,6 +204,9 @@ fn bearer_session(api: &ApiState, parts: &Parts) -> Option<uuid::Uuid> {
 }
 
 fn answer(api: &ApiState, granted: Granted, delivery: Delivery) -> Result<Response, Refused> {
+    // Once it is known, it passes whatever others send from its holder's address. One that is refused already is
+    // for its first request to tell.
+    let _ = (api.verify)(&granted.access_token, Expiry::Enforced);
     let mut body = json!({
         "access_token": granted.access_token,
         "token_type": "bearer",

@@ -45,6 +45,11 @@ impl Networks {
         self.0.is_empty()
     }
 
+    /// Those that are all of IPv4 or all of IPv6, in one piece or together.
+    pub fn of_everybody(&self) -> impl Iterator<Item = &IpNet> {
+        self.0.iter().filter(|network| network.prefix_len() == 0)
+    }
+
     /// Those that lie within others or make up a larger one are not told apart.
     pub fn iter(&self) -> impl Iterator<Item = &IpNet> {
         self.0.iter()

@@ -162,6 +162,13 @@ impl PathRegex {
     }
 }
 
+#[cfg(test)]
+impl PathRegex {
+    pub fn has_made_examples(&self) -> bool {
+        self.examples.get().is_some()
+    }
+}
+
 impl PartialEq for PathRegex {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text

@@ -1,9 +1,10 @@
 //! What would be sent to an upstream, without sending it. Asked by people, not by requests.
 
-use http::header::{HeaderMap, HeaderName};
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName};
 use http::request::Parts;
 use http::{HeaderValue, Uri};
 
+use super::deliver::too_large;
 use super::headers;
 use super::outbound::{Outbound, no_upstream};
 use crate::authn::Principal;
@@ -26,7 +27,8 @@ pub struct Outgoing {
 /// The request that a route sends on for this caller.
 ///
 /// # Errors
-/// `ambiguous-path` and `bad-request` for a path that cannot be rewritten.
+/// `ambiguous-path` and `bad-request` for a path that cannot be rewritten, and `body-too-large` for a body whose
+/// length is told.
 pub fn explain(
     outbound: &Outbound<'_>,
     permit: &Permit,
@@ -35,8 +37,12 @@ pub fn explain(
     let index = outbound.route.upstream;
     let upstream = outbound.upstreams.name(index).ok_or_else(no_upstream)?;
     let assertion = assertion(outbound.config, permit.principal());
+    let length = stated_length(&head.headers);
     let mut head = head.clone();
     let edits = outbound.write(&mut head, permit, assertion)?;
+    if length.is_some_and(|length| length > outbound.route.max_body) {
+        return Err(too_large());
+    }
     let mut response = HeaderMap::new();
     headers::toward_client(&mut response, &edits);
     Ok(Outgoing {
@@ -46,6 +52,11 @@ pub fn explain(
         headers: head.headers,
         response,
     })
+}
+
+/// The body's length as the client states it, which is all there is to go by.
+fn stated_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// None is signed for a request that is only asked about.

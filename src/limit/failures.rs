@@ -56,9 +56,9 @@ pub fn hold_back(
     let Some(policy) = failures.policy.as_ref().filter(|_| now < until) else {
         return Ok(());
     };
-    let slots = &limits.counters.slots;
-    let owed = slots.owed(key(policy, slots, address), now);
-    match policy.quota.after(owed) {
+    let counters = &limits.counters;
+    let key = key(policy, &counters.slots, address);
+    match counters.look(policy, key, now) {
         Err(denied) if is_new() => Err(Refusal::new(
             Code::TooManyAttempts,
             "Too many tokens or keys from this address were not valid; try again after the seconds that Retry-After tells.",
@@ -80,11 +80,11 @@ pub fn note_failure(limits: &Limits, address: IpAddr, refusal: &Refusal) {
         return;
     };
     let now = limits.counters.clock.now();
-    let slots = &limits.counters.slots;
-    let key = key(policy, slots, address);
+    let counters = &limits.counters;
+    let key = key(policy, &counters.slots, address);
     // That there was no more to charge changes nothing: the answer is a refusal already.
-    let _ = limits.counters.charge(policy, key, now);
-    if let Err(denied) = policy.quota.after(slots.owed(key, now)) {
+    let _ = counters.charge(policy, key, now);
+    if let Err(denied) = counters.look(policy, key, now) {
         failures
             .until
             .fetch_max(now + denied.wait, Ordering::Relaxed);
@@ -137,6 +137,23 @@ mod tests {
         assert!(ask(true).is_ok());
         fail(&gateway, Code::TokenInvalid);
         assert!(ask(true).is_err());
+    }
+
+    #[test]
+    fn one_of_several_gateways_holds_back_at_its_share() {
+        let mut config = sample::config(Vec::new());
+        config.auth.failure_rate = Some(rate(60, 60, 60));
+        let gateway = Gateway::one_of(3, &config);
+        let is_held_back = || hold_back(&gateway.limits, ADDRESS.into(), || true).is_err();
+        for failed in 0..100 {
+            assert_eq!(is_held_back(), failed >= 20, "{failed}");
+            fail(&gateway, Code::TokenInvalid);
+        }
+        // Of one a second, one in three.
+        gateway.hands.advance(Duration::from_millis(2_900));
+        assert!(is_held_back());
+        gateway.hands.advance(Duration::from_millis(200));
+        assert!(!is_held_back());
     }
 
     #[test]

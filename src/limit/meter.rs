@@ -211,6 +211,7 @@ impl Quota {
 
     /// A counter may have been told, or read from the store, to owe more time than its quotas ever grant. It
     /// counts as used up, no more.
+    #[cold]
     fn settle(&self, slots: &Slots, key: Key, now: u64) {
         let used_up = now + self.whole;
         settled(slots.charge(key, now, 0, |full_at| {

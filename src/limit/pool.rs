@@ -234,6 +234,9 @@ impl Pool {
         None
     }
 
+    /// Gives the key a counter, and charges that. Most charges find one, and are not to carry what this needs.
+    #[cold]
+    #[inline(never)]
     fn charge_new<T, E, F>(
         &self,
         update: &Update<F>,

@@ -1,6 +1,7 @@
 //! The limits that counters belong to, by what they are called and by how long their quota takes to fill up.
 //! Numbers stay the same for as long as the process lives.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
@@ -45,6 +46,10 @@ pub(super) struct Made {
     pub(super) span: u64,
 }
 
+/// Quotas of one limit that newcomers go on from, those that take longest to fill up: rates that are set from outside
+/// may change often.
+const MOST_KIN: usize = 32;
+
 /// Every limit that there was. Configurations come from people, so this stays small.
 #[derive(Default)]
 pub(super) struct Scopes(RwLock<Known>);
@@ -54,6 +59,20 @@ struct Known {
     all: Vec<Made>,
     numbers: HashMap<Made, u32>,
     by_limit: HashMap<String, Vec<u32>>,
+}
+
+impl Known {
+    fn join(&mut self, limit: String, number: u32) {
+        let mut kin = self.by_limit.remove(&limit).unwrap_or_default();
+        kin.push(number);
+        kin.sort_by_key(|number| Reverse(self.span(*number)));
+        kin.truncate(MOST_KIN);
+        self.by_limit.insert(limit, kin);
+    }
+
+    fn span(&self, number: u32) -> u64 {
+        self.all.get(number as usize).map_or(0, |made| made.span)
+    }
 }
 
 impl Scopes {
@@ -70,7 +89,7 @@ impl Scopes {
         let number = *known.numbers.entry(made.clone()).or_insert(next);
         if number == next {
             known.all.push(made.clone());
-            known.by_limit.entry(made.limit).or_default().push(number);
+            known.join(made.limit, number);
         }
         Scope(number)
     }
@@ -89,7 +108,7 @@ impl Scopes {
         };
         let of_limit = known.by_limit.get(&made.limit).into_iter().flatten();
         let others = of_limit.filter(|number| **number != own);
-        let kin = others.map(|number| (scope.beside(*number), known.all[*number as usize].span));
+        let kin = others.map(|number| (scope.beside(*number), known.span(*number)));
         (made.span, kin.collect())
     }
 
@@ -116,6 +135,18 @@ mod tests {
         assert_eq!((made.limit.as_str(), made.span), ("route a x", 1000));
         assert_eq!(scopes.kin(second), (1000, vec![(day, 86_400_000)]));
         assert_eq!(scopes.kin(other), (1000, Vec::new()));
+    }
+
+    #[test]
+    fn of_many_quotas_of_a_limit_those_count_that_take_longest() {
+        let scopes = Scopes::default();
+        let newest = (1..=1000).map(|span| scopes.of("a", span)).last().unwrap();
+        let (_, kin) = scopes.kin(newest);
+        let spans: Vec<u64> = kin.into_iter().map(|(_, span)| span).collect();
+        assert_eq!(spans, (969..1000).rev().collect::<Vec<_>>());
+        // One that does not count itself goes by the others all the same.
+        let (span, kin) = scopes.kin(scopes.of("a", 5));
+        assert_eq!((span, kin.len()), (5, MOST_KIN));
     }
 
     #[test]

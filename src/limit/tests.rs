@@ -89,8 +89,21 @@ pub(super) struct Asked<'a> {
 
 impl Gateway {
     pub(super) fn new(config: &Config) -> Self {
+        Gateway::over(config, |slots, clock| Counters::new(slots, clock))
+    }
+
+    /// One of so many gateways, which hear nothing of each other.
+    pub(super) fn one_of(count: u32, config: &Config) -> Self {
+        Gateway::over(config, |slots, clock| {
+            let counters = Counters::shared(slots, clock, Arc::default());
+            counters.shared.as_ref().unwrap().count(count);
+            counters
+        })
+    }
+
+    fn over(config: &Config, counters: impl FnOnce(Slots, Clock) -> Counters) -> Self {
         let (clock, hands) = Clock::manual();
-        let counters = Counters::new(Slots::with_capacity(256), clock);
+        let counters = counters(Slots::with_capacity(256), clock);
         Gateway {
             table: Table::build(config, &[]),
             limits: Limits::build(config, &Plans::default().under(config), counters),

@@ -326,9 +326,15 @@ fn networks_may_be_many() {
 fn everything_that_can_be_said() {
     let loaded = load(EVERYTHING);
     // What no login puts into a token and what callers say of themselves can be said all the same.
-    let mut warnings = loaded.warnings.iter().map(|warning| &*warning.message);
-    let known = ["no login puts the claim", "this rule goes by `email`"];
-    assert!(warnings.all(|message| known.iter().any(|words| message.starts_with(words))));
+    let warnings: Vec<&str> = loaded.warnings.iter().map(|w| &*w.message).collect();
+    let expected = [
+        "no login puts the claim `org` into a token",
+        "no login puts the claim `realm.org` into a token",
+        "this rule goes by `email`, which callers say of themselves: anybody who is signed in can change it",
+        "no login puts the claim `org` into a token",
+        "no login puts the claim `realm` into a token",
+    ];
+    assert_eq!(warnings, expected);
     let config = loaded.config;
     assert_eq!(config.listen.len(), 2);
     assert_eq!(config.listen[0].address.port(), 9000);

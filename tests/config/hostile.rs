@@ -200,6 +200,15 @@ fn what_is_reported_is_bounded() {
     let report = refused(&format!("routes: [{}]", "1,".repeat(1 << 20)));
     assert_eq!(report.diagnostics.len(), 201);
     assert!(report.render(false).len() < 200_000);
+    // Nor does a hint repeat a long path, or name all tiers of a file.
+    let long_path = SMALLEST.replace("prefix: /", &format!("path: {}", "a".repeat(100_000)));
+    let tiers: String = (0..5000).map(|i| format!("  t{i}: {{}}\n")).collect();
+    let many_tiers = format!("{SMALLEST}tiers:\n{tiers}");
+    let no_such_tier = format!("{many_tiers}auth: {{ default_tier: gold }}\n");
+    for text in [long_path, many_tiers, no_such_tier] {
+        let rendered = refused(&text).render(false);
+        assert!(rendered.len() < 2000, "{} bytes", rendered.len());
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Gateways that hold limits together, by way of a real Redis. Left out where there is none.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,12 +10,13 @@ use crate::harness::client::get;
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, Settings};
 use crate::harness::origin::Origin;
-use crate::harness::redis::Redis;
+use crate::harness::redis::{self, Detour, Redis};
 
 /// Starts so many gateways on one Redis, and waits until each knows of all.
-fn replicas(count: usize, redis: &Redis, settings: &Settings) -> Vec<Gateway> {
+fn replicas(count: usize, redis: SocketAddr, settings: &Settings) -> Vec<Gateway> {
+    let shared = redis::at(redis);
     let gateways: Vec<Gateway> = (0..count)
-        .map(|_| settings.clone().top(&redis.settings()).start())
+        .map(|_| settings.clone().top(&shared).start())
         .collect();
     for gateway in &gateways {
         eventually("all know of each other", || {
@@ -103,7 +105,7 @@ fn three_gateways_hold_a_large_limit_together() {
         &keys,
         "{ name: a, key: ip, rate: 200/s, burst: 100 }",
     );
-    let gateways = replicas(3, &redis, &settings);
+    let gateways = replicas(3, redis.address, &settings);
     let held = |gateways: &[Gateway], burst: f64| {
         let begun = Instant::now();
         let passed = flood(gateways, Duration::from_secs(4));
@@ -136,7 +138,7 @@ fn a_burst_at_one_of_three_gateways_passes_whole() {
         &keys,
         "{ name: a, key: ip, rate: 1/h, burst: 300 }",
     );
-    let gateways = replicas(3, &redis, &settings);
+    let gateways = replicas(3, redis.address, &settings);
     // Whoever is faster than the exchange is refused what is not lost.
     let mut passed = 0;
     eventually("nearly all of it", || {
@@ -169,23 +171,97 @@ fn what_gateways_let_through_in_a_hurry_is_not_forgiven() {
         &keys,
         "{ name: a, key: ip, rate: 35/s, burst: 70 }",
     );
-    let gateways = replicas(3, &redis, &settings);
-    let begun = Instant::now();
-    let mut passed = 0;
+    let detour = Detour::to(redis.address);
+    let gateways = replicas(3, detour.address, &settings);
     // Each finds that it is alone at the counter, which is so for a second.
     for gateway in gateways.chunks(1) {
-        passed += burst(gateway, 2, "/", None);
+        burst(gateway, 2, "/", None);
         std::thread::sleep(Duration::from_millis(1100));
     }
+    // None hears of the others before all that there is has passed.
+    detour.late_by(Duration::from_millis(100));
+    let (begun, mut passed) = (Instant::now(), 0);
     for _ in 0..3 {
         passed += burst(&gateways, 75, "/", None);
         // As long as a burst takes to come back.
         std::thread::sleep(Duration::from_secs(2));
     }
-    let right = 70.0 + 35.0 * begun.elapsed().as_secs_f64();
+    detour.late_by(Duration::ZERO);
+    let right = || 70.0 + 35.0 * begun.elapsed().as_secs_f64();
     // A share of the burst at each, once.
-    let most = right * 1.01 + 70.0;
-    assert!(passed as f64 <= most, "{passed} of {right}");
+    let most = right() * 1.01 + 70.0;
+    assert!(passed as f64 <= most, "{passed} of {}", right());
+    eventually("nothing is lost either", || {
+        passed += burst(&gateways, 2, "/", None);
+        (passed as f64 >= right() * 0.97).then_some(())
+    });
+}
+
+#[test]
+fn a_quota_of_another_length_goes_on_with_what_was_used_at_another_gateway() {
+    let Some(redis) = Redis::start_if_there() else {
+        return;
+    };
+    let (origin, keys) = (Origin::start(), tempfile::tempdir().unwrap());
+    let with = |name: &str, rate: &str| {
+        let limits = format!("{{ name: {name}, key: ip, rate: {rate} }}");
+        settings(&origin, &keys, &limits)
+    };
+    let mut gateways = replicas(3, redis.address, &with("a", "50/d"));
+    let change = |gateways: &mut [Gateway], name: &str, rate: &str| {
+        for gateway in gateways {
+            gateway.reconfigure(|_| with(name, rate).top(&redis.settings()));
+        }
+    };
+    // One of which every request asks, and one of which Redis is told in the background.
+    for (name, slow, fast, count) in [("a", "50/d", "60/h", 50), ("b", "100/d", "80/h", 100)] {
+        change(&mut gateways, name, slow);
+        let mut used = 0;
+        eventually("all of it is used", || {
+            used += burst(&gateways[..1], 20, "/", None);
+            (used >= count - 3 && burst(&gateways[1..], 1, "/", None) == 0).then_some(())
+        });
+        change(&mut gateways, name, fast);
+        let mut again = 0;
+        eventually("the others hear of it", || {
+            let passed = burst(&gateways[1..], 1, "/", None);
+            again += passed;
+            (passed == 0).then_some(())
+        });
+        assert!(again <= 8, "{name}: {again} of what was used up");
+    }
+}
+
+#[test]
+fn an_answer_of_redis_that_comes_too_late_is_not_charged_twice() {
+    let Some(redis) = Redis::start_if_there() else {
+        return;
+    };
+    let (origin, keys) = (Origin::start(), tempfile::tempdir().unwrap());
+    let detour = Detour::to(redis.address);
+    let limits = "{ name: a, key: ip, rate: 1/h, burst: 20 }";
+    let gateways = replicas(1, detour.address, &settings(&origin, &keys, limits));
+    let gateway = &gateways[0];
+    let mut client = gateway.connect();
+    let mut passes = |late| {
+        detour.late_by(Duration::from_millis(late));
+        client.exchange(&get("/")).status == 200
+    };
+    for turn in 0..16 {
+        // Fewer in a row than those after which nobody is asked any more.
+        assert!(passes(7 * (turn % 2)), "{turn}");
+    }
+    assert!(gateway.metric("portcullis_redis_missed_total") > 0.0);
+    detour.late_by(Duration::ZERO);
+    let counted = || {
+        let keys = redis.keys().into_iter();
+        // Kept for as long as it owes, and two seconds.
+        keys.map(|(_, time)| (time - 2000 + 3_599_999) / 3_600_000)
+            .max()
+    };
+    eventually("each is counted once", || {
+        (counted() == Some(16)).then_some(())
+    });
 }
 
 #[test]
@@ -196,7 +272,7 @@ fn a_small_limit_is_exact_over_all_gateways() {
     let (origin, keys) = (Origin::start(), tempfile::tempdir().unwrap());
     let limits =
         "{ name: a, key: ip, rate: 1/h, burst: 20 }, { name: b, key: user, rate: 1/h, burst: 12 }";
-    let gateways = replicas(3, &redis, &settings(&origin, &keys, limits));
+    let gateways = replicas(3, redis.address, &settings(&origin, &keys, limits));
     let alice = gateways[0].user("alice", &[]).access;
     let passed = burst(&gateways, 10, "/", Some(&alice));
     assert_exact(passed, 12, &gateways);
@@ -225,7 +301,7 @@ fn who_waits_as_told_is_served_whichever_gateway_it_meets() {
     // Of a large limit the gateways may find only together how much is used up: they tell it again.
     for (rate, most) in [("rate: 2/s, burst: 2", 1), ("rate: 2/s, burst: 66", 2)] {
         let limit = format!("{{ name: a, key: ip, {rate} }}");
-        let gateways = replicas(2, &redis, &settings(&origin, &keys, &limit));
+        let gateways = replicas(2, redis.address, &settings(&origin, &keys, &limit));
         redis.forget();
         for round in 0..2 {
             let mut response = (0..200)
@@ -252,7 +328,7 @@ fn the_auth_api_s_rate_is_held_together_too() {
     };
     let origin = Origin::start();
     let settings = Settings::new(&origin).auth("rate: 9/h");
-    let gateways = replicas(3, &redis, &settings);
+    let gateways = replicas(3, redis.address, &settings);
     let attempts = |gateway: &Gateway, count: usize| {
         let refresh = crate::harness::client::post("/api/v1/refresh");
         let statuses = (0..count).map(|_| gateway.send(&refresh).status);
@@ -269,7 +345,7 @@ fn callers_are_told_what_all_gateways_have_left_for_them() {
     };
     let (origin, keys) = (Origin::start(), tempfile::tempdir().unwrap());
     let limits = "{ name: a, key: ip, rate: 1/min, burst: 90 }";
-    let gateways = replicas(3, &redis, &settings(&origin, &keys, limits));
+    let gateways = replicas(3, redis.address, &settings(&origin, &keys, limits));
     let told = |gateway: &Gateway| {
         let response = gateway.send(&get("/"));
         let header = |name| response.header(name).unwrap().parse::<u32>().unwrap();
@@ -291,7 +367,7 @@ fn redis_learns_no_secret_and_forgets_what_is_full_again() {
     let limits = "{ name: a, key: \"header:X-Secret\", rate: 1/s, burst: 9 }, \
                   { name: b, key: \"claim:email\", rate: 2/s, burst: 99 }, \
                   { name: c, key: user, rate: 5/min, burst: 99 }";
-    let gateways = replicas(1, &redis, &settings(&origin, &keys, limits));
+    let gateways = replicas(1, redis.address, &settings(&origin, &keys, limits));
     let alice = gateways[0].user("alice", &[]).access;
     let request = get("/").bearer(&alice).header("X-Secret", "hunter2");
     gateways[0].send(&request).expect(200);
@@ -371,7 +447,7 @@ fn a_gateway_that_ends_leaves_its_share_to_the_others() {
     };
     let (origin, keys) = (Origin::start(), tempfile::tempdir().unwrap());
     let settings = settings(&origin, &keys, "{ name: a, key: ip, rate: 1/h, burst: 90 }");
-    let mut gateways = replicas(3, &redis, &settings);
+    let mut gateways = replicas(3, redis.address, &settings);
     let mut gone = gateways.pop().unwrap();
     // What it has let through is told before it goes.
     assert_eq!(gone.send(&get("/")).status, 200);

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -57,10 +57,12 @@ impl Redis {
     /// Empties the server as if nothing had been used up for long, and not as if it had lost what was.
     pub fn forget(&self) {
         self.call("FLUSHALL");
-        self.call("HSET portcullis:since t 1");
+        let since = "redis.call('HSET','portcullis:since','t','1','run', \
+                     string.match(redis.call('INFO','server'),'run_id:(%w+)'))";
+        self.call(&format!("EVAL \"{since}\" 0"));
     }
 
-    /// Runs the server, at the same place if it ran before, with nothing in it.
+    /// Runs the server, at the same place if it ran before, with what it was told to `SAVE`, if anything.
     pub fn run(&mut self) {
         let script = r#"
             redis-server --bind 127.0.0.1 --port "$1" --save '' --appendonly no >>log 2>&1 &
@@ -139,8 +141,13 @@ impl Redis {
 
     /// The keys of a gateway's `top` settings that have it share limits by this server.
     pub fn settings(&self) -> String {
-        format!("shared: {{ redis: \"redis://{}\" }}", self.address)
+        at(self.address)
     }
+}
+
+/// The same for whoever reaches it there.
+pub fn at(address: SocketAddr) -> String {
+    format!("shared: {{ redis: \"redis://{address}\" }}")
 }
 
 impl Drop for Redis {
@@ -153,6 +160,7 @@ impl Drop for Redis {
 pub struct Detour {
     pub address: SocketAddr,
     milliseconds: Arc<AtomicU64>,
+    breaks: Arc<AtomicBool>,
 }
 
 impl Detour {
@@ -161,6 +169,8 @@ impl Detour {
         let address = listener.local_addr().unwrap();
         let milliseconds = Arc::new(AtomicU64::new(0));
         let late_by = Arc::clone(&milliseconds);
+        let breaks = Arc::new(AtomicBool::new(false));
+        let breaks_here = Arc::clone(&breaks);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(there) = TcpStream::connect(server) else {
@@ -168,14 +178,28 @@ impl Detour {
                 };
                 let late_by = Arc::clone(&late_by);
                 let (to, from) = (there.try_clone().unwrap(), client.try_clone().unwrap());
-                std::thread::spawn(move || forward(from, to, &AtomicU64::new(0)));
-                std::thread::spawn(move || forward(there, client, &late_by));
+                let breaks = Arc::clone(&breaks_here);
+                let is_lost =
+                    move |length| length == BUFFER && breaks.swap(false, Ordering::SeqCst);
+                std::thread::spawn(move || forward(from, to, &AtomicU64::new(0), is_lost));
+                std::thread::spawn(move || forward(there, client, &late_by, |_| false));
             }
         });
         Detour {
             address,
             milliseconds,
+            breaks,
         }
+    }
+
+    /// The connection on which the next long request is sent breaks before it arrives.
+    pub fn break_at_a_long_request(&self) {
+        self.breaks.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether that is still to come.
+    pub fn is_to_break(&self) -> bool {
+        self.breaks.load(Ordering::SeqCst)
     }
 
     pub fn late_by(&self, time: Duration) {
@@ -184,9 +208,21 @@ impl Detour {
     }
 }
 
-fn forward(mut from: TcpStream, mut to: TcpStream, late_by: &AtomicU64) {
-    let mut buffer = [0; 4096];
+/// What is read at once. Longer requests are those that tell of many counters.
+const BUFFER: usize = 4096;
+
+fn forward(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    late_by: &AtomicU64,
+    is_lost: impl Fn(usize) -> bool,
+) {
+    let mut buffer = [0; BUFFER];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
+        if is_lost(length) {
+            let _ = from.shutdown(std::net::Shutdown::Both);
+            break;
+        }
         // What the server is slow at, and not what a test waits for.
         std::thread::sleep(Duration::from_millis(late_by.load(Ordering::SeqCst)));
         if to.write_all(&buffer[..length]).is_err() {

@@ -173,9 +173,11 @@ fn auth_flood_by_default() {
             - { name: all, prefix: /, auth: required, upstream: app }
             ",
         );
-    let mut gateway = settings.start();
+    let gateway = settings.start();
     let alice = gateway.user("alice", &[]);
     let later = gateway.login("alice");
+    // What it handed out before is not known to it then.
+    let mut gateway = gateway.restart();
     let from = |request: Request| request.header("x-forwarded-for", "203.0.113.1");
     gateway
         .send(&from(get("/").bearer(&alice.access)))
@@ -213,6 +215,11 @@ fn auth_flood_by_default() {
     gateway
         .send(&from(get("/")))
         .expect_problem(401, "token-missing");
+    // What the gateway has just handed out itself is known.
+    let fresh = gateway.login("alice");
+    gateway
+        .send(&from(get("/").bearer(&fresh.access)))
+        .expect(200);
     let unseen = || get("/").bearer(&later.access);
     gateway.send(&from(unseen())).expect(429);
     let elsewhere = unseen().header("x-forwarded-for", "203.0.113.2");

@@ -7,11 +7,13 @@ use crate::harness::client::get;
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, Settings};
 use crate::harness::origin::Origin;
-use crate::harness::redis::{Detour, Redis};
+use crate::harness::redis::{Detour, Redis, at};
 
 const ROUTES: &str = "
     - { name: small, prefix: /small, auth: none, limits: [ { name: s, key: ip, rate: 1/h, burst: 30 } ], upstream: app }
     - { name: large, prefix: /large, auth: none, limits: [ { name: l, key: ip, rate: 1/h, burst: 300 } ], upstream: app }
+    - { name: huge, prefix: /huge, auth: none, limits: [ { name: h, key: ip, rate: 10000/d } ], upstream: app }
+    - { name: each, prefix: /each, auth: none, limits: [ { name: e, key: \"header:X-Key\", rate: 1/h, burst: 2 } ], upstream: app }
     - { name: open, prefix: /, auth: none, limits: [], upstream: app }
 ";
 
@@ -184,8 +186,7 @@ fn redis_down_slow() {
     };
     let origin = Origin::start();
     let detour = Detour::to(redis.address);
-    let shared = format!("shared: {{ redis: \"redis://{}\" }}", detour.address);
-    let replicas = Replicas::start(&origin, &shared);
+    let replicas = Replicas::start(&origin, &at(detour.address));
     let warnings = replicas.warnings();
     detour.late_by(Duration::from_millis(150));
     alone(&replicas, &warnings, "slow");
@@ -242,6 +243,122 @@ fn redis_down_flushed_and_asked_elsewhere() {
     replicas.share();
     let again: usize = (0..3).map(|g| replicas.passes(g, "/small", 30)).sum();
     assert!(again <= 3, "{again} more than there were");
+}
+
+#[test]
+fn redis_down_flushed_while_a_little_was_not_told_yet() {
+    let Some(redis) = Redis::start_if_there() else {
+        return;
+    };
+    let origin = Origin::start();
+    let replicas = Replicas::start(&origin, &redis.settings());
+    // Of a large limit a hundredth is told at a time, so the last of these are not.
+    let used = 1030;
+    assert_eq!(replicas.passes(0, "/huge", used), used);
+    redis.call("FLUSHALL");
+    replicas.part();
+    replicas.share();
+    assert_eq!(replicas.passes(1, "/huge", 110), 110);
+    let left = eventually("what is left is heard of", || {
+        let response = replicas.0[1].send(&get("/huge"));
+        let left: usize = response.header("x-ratelimit-remaining")?.parse().ok()?;
+        (left < 9_000).then_some(left)
+    });
+    assert!((8_600..=8_900).contains(&left), "{left} after {used}");
+}
+
+#[test]
+fn redis_down_and_back_as_it_was_before() {
+    let Some(mut redis) = Redis::start_if_there() else {
+        return;
+    };
+    let origin = Origin::start();
+    let replicas = Replicas::start(&origin, &redis.settings());
+    replicas.passes(0, "/small", 1);
+    replicas.passes(0, "/large", 1);
+    eventually("both are told", || {
+        (redis.call("DBSIZE") == ":4").then_some(())
+    });
+    redis.call("SAVE");
+    let small = 1 + replicas.passes(0, "/small", 40);
+    let large = 1 + replicas.passes(0, "/large", 400);
+    assert!(small + replicas.misses(0) >= 30, "{small}");
+    redis.stop();
+    redis.run();
+    replicas.part();
+    replicas.share();
+    let again: usize = (0..3).map(|g| replicas.passes(g, "/small", 30)).sum();
+    assert!(again <= 3, "{again} more than there were");
+    // Others let through a little before they hear of it.
+    let again: usize = (0..3).map(|g| replicas.passes(g, "/large", 60)).sum();
+    assert!(again + large <= 360, "{again} more after {large}");
+}
+
+#[test]
+fn redis_down_and_told_by_one_that_comes_late() {
+    let Some(redis) = Redis::start_if_there() else {
+        return;
+    };
+    let origin = Origin::start();
+    let detour = Detour::to(redis.address);
+    let settings = Settings::new(&origin).routes(ROUTES);
+    let by_detour = at(detour.address);
+    let replicas = Replicas(vec![
+        settings.clone().top(&by_detour).start(),
+        settings.clone().top(&redis.settings()).start(),
+        settings.top(&redis.settings()).start(),
+    ]);
+    replicas.share();
+    let used = replicas.passes(0, "/small", 40);
+    assert!(used + replicas.misses(0) >= 30, "{used}");
+    detour.late_by(Duration::from_millis(400));
+    let is_up = |gateway: usize| replicas.0[gateway].metric("portcullis_redis_up") == 1.0;
+    eventually("it is given up", || (!is_up(0)).then_some(()));
+    redis.call("FLUSHALL");
+    eventually("it is noticed", || (!is_up(1) && !is_up(2)).then_some(()));
+    eventually("the others use it", || (is_up(1) && is_up(2)).then_some(()));
+    detour.late_by(Duration::ZERO);
+    eventually("so does the last", || is_up(0).then_some(()));
+    let again: usize = (0..3).map(|g| replicas.passes(g, "/small", 30)).sum();
+    assert!(
+        again <= 3 + replicas.misses(1),
+        "{again} more than there were"
+    );
+}
+
+#[test]
+fn redis_down_while_it_is_told() {
+    let Some(redis) = Redis::start_if_there() else {
+        return;
+    };
+    let origin = Origin::start();
+    let detour = Detour::to(redis.address);
+    let settings = Settings::new(&origin).routes(ROUTES);
+    let by_detour = at(detour.address);
+    let replicas = Replicas(vec![
+        settings.clone().top(&by_detour).start(),
+        settings.clone().top(&redis.settings()).start(),
+        settings.top(&redis.settings()).start(),
+    ]);
+    replicas.share();
+    let passes = |gateway: usize| {
+        let mut connection = replicas.0[gateway].connect();
+        let keys = (0..200).map(|n| get("/each").header("X-Key", &n.to_string()));
+        let statuses = keys.map(|request| connection.exchange(&request).status);
+        statuses.filter(|status| *status == 200).count()
+    };
+    let used: usize = (0..3).map(|_| passes(0)).sum();
+    assert!(used + replicas.misses(0) >= 400, "{used}");
+    detour.break_at_a_long_request();
+    redis.call("FLUSHALL");
+    replicas.part();
+    replicas.share();
+    assert!(!detour.is_to_break());
+    let again = passes(1);
+    assert!(
+        again <= replicas.misses(1),
+        "{again} of those that had none"
+    );
 }
 
 #[test]

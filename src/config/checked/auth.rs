@@ -50,6 +50,25 @@ pub struct Auth {
     pub api_keys: ApiKeys,
 }
 
+impl Auth {
+    /// Whether people change their own accounts here: they are no other application's, and the endpoints are
+    /// served.
+    pub fn lets_accounts_change(&self) -> bool {
+        self.users.is_none() && self.serve.contains(&Group::Users)
+    }
+
+    /// Whether people make API keys here, to which they give scopes as they like.
+    pub fn lets_keys_be_made(&self) -> bool {
+        self.api_keys.enabled && self.serve.contains(&Group::ApiKeys)
+    }
+
+    /// The tier that whoever asks for an account has, where anybody gets one.
+    pub fn tier_of_strangers(&self) -> Option<&str> {
+        let is_open = self.registration == Registration::Open && self.lets_accounts_change();
+        is_open.then_some(self.default_tier.as_str())
+    }
+}
+
 /// A project whose clients need not notice the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compat {

@@ -8,26 +8,20 @@ use std::time::Duration;
 use http::{HeaderName, Uri};
 
 use super::super::checked::{
-    ApiKeys, Auth, Compat, Cookie, Delivery, Docs, Group, PasswordHash, PasswordPolicy, Pattern,
-    Rate, RefreshToken, Registration, SameSite, Tier, UsernameReuse,
+    ApiKeys, Auth, Compat, Delivery, Docs, Group, Pattern, Rate, RefreshToken, Registration, Tier,
+    UsernameReuse,
 };
 use super::super::decode::{At, Field};
-use super::super::diagnose::{Findings, nearest, one_of, shown};
+use super::super::diagnose::{Findings, shown};
 use super::super::field_names;
-use super::super::raw::{RawApiKeys, RawAuth, RawConfig, RawCookie, RawPassword};
+use super::super::raw::{RawApiKeys, RawAuth, RawConfig};
 use super::super::units::Pace;
-use super::{lockout, pattern, positive, quota, secret, signing, users};
+use super::{cookie, lockout, names, password, pattern, positive, quota, secret, signing, users};
 
 const DEFAULT_BASE_PATH: &str = "/api/v1";
 const DEFAULT_ISSUER: &str = "http://localhost:8080";
 /// Clocks that are further apart than this want setting, not tolerating.
 const LARGEST_LEEWAY: Duration = Duration::from_secs(600);
-/// bcrypt reads no more bytes than this, so no password is longer.
-const LONGEST_PASSWORD: u64 = 72;
-/// Below this a stolen hash is cheap to try passwords on.
-const LOW_BCRYPT_COST: u32 = 10;
-/// Above this a login takes seconds.
-const HIGH_BCRYPT_COST: u32 = 16;
 
 /// `dir` is where relative paths begin.
 pub fn auth(
@@ -54,10 +48,10 @@ pub fn auth(
         failure_rate: rate(&raw.failure_rate, 300, findings),
         access_token_ttl,
         refresh_token: refresh_token(raw, access_token_ttl, findings),
-        cookie: cookie(&raw.cookie, &base_path, findings),
+        cookie: cookie::cookie(&raw.cookie, &base_path, findings),
         signing: signing::signing(&raw.signing, dir, findings),
         master_key: secret::MASTER.read(&raw.master_key, &raw.master_key_file, dir, findings),
-        password: password(&raw.password, findings),
+        password: password::password(&raw.password, findings),
         registration: raw.registration.copied().unwrap_or(Registration::Closed),
         serve: serve(&raw.serve),
         docs: raw.docs.copied().unwrap_or(Docs::Open),
@@ -193,98 +187,6 @@ fn refresh_token(
     }
 }
 
-fn cookie(raw: &Field<RawCookie>, base_path: &str, findings: &mut Findings) -> Cookie {
-    let none = RawCookie::default();
-    let whole = raw.span();
-    let raw = raw.get().unwrap_or(&none);
-    let cookie = Cookie {
-        name: raw
-            .name
-            .get()
-            .map_or("refresh_token", String::as_str)
-            .to_owned(),
-        secure: raw.secure.copied().unwrap_or(true),
-        same_site: raw.same_site.copied().unwrap_or(SameSite::Lax),
-        path: raw.path.get().map_or(base_path, String::as_str).to_owned(),
-        domain: raw.domain.get().cloned().flatten(),
-    };
-    if cookie.same_site == SameSite::None && !cookie.secure {
-        let span = raw.same_site.span().or(whole).unwrap_or_default();
-        findings
-            .error(span, "`same_site: none` needs `secure: true`")
-            .hint("browsers drop such a cookie otherwise");
-    }
-    if let Some(name) = raw.name.given() {
-        check_cookie_name(name, &cookie, findings);
-    }
-    if let Some(At { value, span }) = raw.path.given() {
-        let is_fit = |c: char| (c.is_ascii_graphic() || c == ' ') && c != ';';
-        if !value.starts_with('/') || !value.chars().all(is_fit) {
-            let message = format!("{} is no path of a cookie", shown(value));
-            findings
-                .error(*span, message)
-                .hint("it begins with `/` and has no `;`");
-        } else if !is_sent_to(value, base_path) {
-            let message =
-                format!("browsers do not send the cookie to `{base_path}/refresh` with this path");
-            findings
-                .warn(*span, message)
-                .hint(format!("leave `path` out: it is `{base_path}` then"));
-        }
-    }
-    if let Some(At {
-        value: Some(value),
-        span,
-    }) = raw.domain.given()
-    {
-        let is_fit = matches!(
-            pattern::host(value.strip_prefix('.').unwrap_or(value)),
-            Ok(super::super::checked::HostPattern::Exact(_))
-        );
-        if !is_fit {
-            let message = format!("{} is no domain of a cookie", shown(value));
-            findings
-                .error(*span, message)
-                .hint("for example `domain: example.com`");
-        }
-    }
-    cookie
-}
-
-/// RFC 6265, 5.1.4, for every path below `base_path`.
-fn is_sent_to(cookie_path: &str, base_path: &str) -> bool {
-    base_path
-        .strip_prefix(cookie_path)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || cookie_path.ends_with('/'))
-        || cookie_path.strip_suffix('/') == Some(base_path)
-}
-
-/// RFC 6265, 4.1.1: a token; and what browsers ask of the two prefixes.
-fn check_cookie_name(name: &At<String>, cookie: &Cookie, findings: &mut Findings) {
-    let text = name.value.as_str();
-    let is_fit = |c: char| c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?={}".contains(c);
-    if text.is_empty() || !text.chars().all(is_fit) {
-        let message = format!("{} is no name of a cookie", shown(text));
-        findings
-            .error(name.span, message)
-            .hint("letters, digits, `-` and `_`");
-    }
-    let lower = text.to_ascii_lowercase();
-    if lower.starts_with("__secure-") && !cookie.secure {
-        findings.error(name.span, "a `__Secure-` cookie needs `secure: true`");
-    }
-    if lower.starts_with("__host-")
-        && (!cookie.secure || cookie.path != "/" || cookie.domain.is_some())
-    {
-        findings
-            .error(
-                name.span,
-                "a `__Host-` cookie needs `secure: true`, `path: /` and no `domain`",
-            )
-            .hint("browsers drop it otherwise");
-    }
-}
-
 fn api_keys(raw: &Field<RawApiKeys>, findings: &mut Findings) -> ApiKeys {
     let none = RawApiKeys::default();
     let raw = raw.get().unwrap_or(&none);
@@ -307,55 +209,6 @@ fn api_keys(raw: &Field<RawApiKeys>, findings: &mut Findings) -> ApiKeys {
     ApiKeys {
         enabled: raw.enabled.copied().unwrap_or(true),
         header,
-    }
-}
-
-fn password(raw: &Field<RawPassword>, findings: &mut Findings) -> PasswordPolicy {
-    let none = RawPassword::default();
-    let raw = raw.get().unwrap_or(&none);
-    if let Some(At { value, span }) = raw.min_length.given()
-        && !(1..=LONGEST_PASSWORD).contains(value)
-    {
-        let message = format!("expected 1 to {LONGEST_PASSWORD}, found {value}");
-        findings
-            .error(*span, message)
-            .hint("bcrypt takes passwords of up to 72 bytes");
-    }
-    if let Some(At { value, span }) = raw.bcrypt_cost.given() {
-        if !(4..=31).contains(value) {
-            findings
-                .error(*span, format!("expected 4 to 31, found {value}"))
-                .hint("each step doubles the work: `12` is usual");
-        } else if *value < LOW_BCRYPT_COST {
-            findings
-                .warn(
-                    *span,
-                    format!("a cost of {value} makes stolen hashes cheap to guess"),
-                )
-                .hint("`12` is usual, below `10` is for tests");
-        } else if *value > HIGH_BCRYPT_COST {
-            findings
-                .warn(
-                    *span,
-                    format!("a cost of {value} makes every login take seconds of a core"),
-                )
-                .hint("each step doubles the work: `12` is usual");
-        }
-    }
-    let hash = raw.hash.copied().unwrap_or(PasswordHash::Bcrypt);
-    if let Some(span) = raw.bcrypt_cost.span()
-        && hash != PasswordHash::Bcrypt
-    {
-        findings
-            .warn(span, "`bcrypt_cost` is not used with `hash: argon2id`")
-            .hint("remove one of the two");
-    }
-    let min_length = raw.min_length.copied().unwrap_or(8);
-    PasswordPolicy {
-        min_length: usize::try_from(min_length).unwrap_or(usize::MAX),
-        complexity: raw.complexity.copied().unwrap_or(true),
-        hash,
-        bcrypt_cost: raw.bcrypt_cost.copied().unwrap_or(12),
     }
 }
 
@@ -383,20 +236,20 @@ fn default_tier(
         .map_or(quota::BUILT_IN, String::as_str);
     let is_known = tiers.contains_key(name) || matches!(config.tiers, Field::Invalid);
     if !is_known && !tiers.is_empty() {
-        let known = || tiers.keys().map(String::as_str);
-        let near = nearest(name, known());
-        let hint = near.map_or_else(|| one_of(known()), |near| format!("`{near}`"));
-        if let Some(span) = raw.default_tier.span() {
-            findings
-                .error(span, format!("the tier {} is not declared", shown(name)))
-                .hint(format!("declared: {hint}"));
+        let known = tiers.keys().map(String::as_str);
+        if let Some(given) = raw.default_tier.given() {
+            names::unknown("tier", given, known, findings);
         } else if let Some(span) = config.tiers.span() {
+            let hint = format!(
+                "declare it, or set `auth.default_tier` to {}",
+                names::some_of(known)
+            );
             findings
                 .error(
                     span,
                     "new accounts get the tier `free`, which is not declared here",
                 )
-                .hint(format!("declare it, or set `auth.default_tier` to {hint}"));
+                .hint(hint);
         }
     }
     name.to_owned()

@@ -5,9 +5,11 @@
 
 mod address;
 mod admin;
+mod anybody;
 mod assertion;
 mod auth;
 mod claim;
+mod cookie;
 mod cors;
 mod headers;
 mod limit;
@@ -16,6 +18,7 @@ mod match_headers;
 mod methods;
 mod names;
 mod owner;
+mod password;
 pub(super) mod pattern;
 mod quota;
 mod renewable;
@@ -68,7 +71,8 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     let tiers = quota::tiers(&raw.tiers, findings);
     let upstreams = upstream::upstreams(&raw.upstreams, findings);
     let cors = cors::cors(&raw.cors, findings);
-    let names = names::Names::new(raw, &tiers, cors.clone());
+    let auth = auth::auth(raw, &tiers, dir, findings);
+    let names = names::Names::new(raw, &tiers, &auth, cors.clone());
     let routes = route::routes(&raw.routes, &names, findings);
     upstream::warn_of_unused(&raw.upstreams, &raw.routes, findings);
     let listen = listen(&raw.listen, findings);
@@ -76,7 +80,6 @@ pub fn resolve(raw: &RawConfig, dir: &Path, findings: &mut Findings) -> Config {
     upstream::refuse_loops(&raw.upstreams, &listen, &admin, findings);
     let store = store::store(raw, dir, findings);
     store::check_keys(raw, &store, findings);
-    let auth = auth::auth(raw, &tiers, dir, findings);
     renewable::warn(&raw.routes, &routes, &auth, findings);
     unused_tiers::warn(&raw.tiers, &tiers, &auth.default_tier, &routes, findings);
     Config {

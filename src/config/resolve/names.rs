@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::super::cel::Expression;
-use super::super::checked::{Cors, Tier};
+use super::super::checked::{Auth, Cors, Tier};
 use super::super::decode::{At, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
 use super::super::raw::RawConfig;
 use super::route::path_options;
-use super::{headers, pattern, vouched};
+use super::{headers, pattern};
 
 /// What routes may refer to.
 pub struct Names<'a> {
@@ -23,10 +23,8 @@ pub struct Names<'a> {
     pub headers: headers::Taken,
     /// Of routes that say nothing of it.
     pub cors: Option<Arc<Cors>>,
-    /// People change their own accounts.
-    pub changes_itself: bool,
-    /// They make API keys for themselves.
-    pub makes_keys: bool,
+    /// Whom accounts are given to, and what people do with them.
+    pub auth: &'a Auth,
     /// Some route asks for paths to be read without regard to case.
     pub folds: bool,
     /// Those read so far, by what they say and the parameters that they may: many routes have the same.
@@ -36,10 +34,11 @@ pub struct Names<'a> {
 type ExpressionKey = (String, Option<Vec<String>>);
 
 impl<'a> Names<'a> {
-    /// `tiers` are the resolved ones.
+    /// `tiers` and `auth` are the resolved ones.
     pub fn new(
         raw: &'a RawConfig,
         tiers: &'a BTreeMap<String, Tier>,
+        auth: &'a Auth,
         cors: Option<Arc<Cors>>,
     ) -> Names<'a> {
         let upstreams = raw.upstreams.get().map(|u| u.names().collect::<Vec<_>>());
@@ -51,8 +50,7 @@ impl<'a> Names<'a> {
             upstreams,
             headers: headers::Taken::of(raw),
             cors,
-            changes_itself: vouched::changes_itself(raw),
-            makes_keys: vouched::makes_keys(raw),
+            auth,
             folds: raw.routes.get().is_some_and(|routes| {
                 let options = routes.0.iter().map(|at| path_options(&at.value));
                 options.into_iter().any(|options| options.case_insensitive)
@@ -78,6 +76,11 @@ impl<'a> Names<'a> {
         Ok(expressions.entry(key).or_insert(expression).clone())
     }
 
+    /// The rank of a tier that the file declares.
+    pub fn rank(&self, name: &str) -> Option<u32> {
+        self.tiers.get(name).map(|tier| tier.rank)
+    }
+
     /// The tier of a name; reports when the file declares none.
     pub fn tier(&self, name: &At<String>, findings: &mut Findings) -> Option<&Tier> {
         let tier = self.tiers.get(&name.value);
@@ -97,7 +100,8 @@ impl<'a> Names<'a> {
     }
 }
 
-fn unknown<'a>(
+/// Reports a name that is none of those that the file declares.
+pub(super) fn unknown<'a>(
     what: &str,
     name: &At<String>,
     known: impl Iterator<Item = &'a str>,
@@ -111,6 +115,11 @@ fn unknown<'a>(
     match near {
         Some(near) => finding.hint(format!("did you mean `{near}`?")),
         None if known.is_empty() => {}
-        None => finding.hint(format!("declared: {}", one_of(known.into_iter().take(12)))),
+        None => finding.hint(format!("declared: {}", some_of(known.into_iter()))),
     }
+}
+
+/// As many of the names as are worth reading.
+pub(super) fn some_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    one_of(names.take(12))
 }

@@ -112,7 +112,7 @@ fn name_of(segment: &Segment) -> Option<&str> {
 /// The segments of a path as ranges, each with whether it is the last.
 fn split(text: &str) -> Result<Vec<(std::ops::Range<usize>, bool)>, Fault> {
     if !text.starts_with('/') {
-        let hint = format!("write `/{}`", text.trim_start());
+        let hint = format!("write {}", shown(&format!("/{}", text.trim_start())));
         return fault("a path begins with `/`", 0..text.len(), hint);
     }
     refuse_longer(text, "path", LONGEST)?;

@@ -1,11 +1,11 @@
-//! Limits whose counters callers can leave behind.
+//! Limits and caps whose counters callers can leave behind.
 
-use super::super::checked::{Auth, AuthMode, Group, Limit, LimitKey, Route};
+use super::super::checked::{Auth, AuthMode, Limit, LimitKey, Route};
 use super::super::decode::{AtLeastOne, Field};
 use super::super::diagnose::Findings;
 use super::super::raw::RawRoute;
 
-/// Warns where a route has no limits but such as count by what callers can change.
+/// Warns where a route has no limits but such as count by what callers can change, or a cap that does.
 pub fn warn(
     raw: &Field<AtLeastOne<RawRoute>>,
     routes: &[Route],
@@ -17,49 +17,73 @@ pub fn warn(
         return;
     };
     for (raw, route) in raw.0.iter().zip(routes) {
-        let limits = route.limits.as_deref().unwrap_or_default();
-        let is_firm = |limit: &Limit| renewal(&limit.key, route.auth, auth).is_none();
-        if limits.iter().any(is_firm) {
-            continue;
-        }
-        let raw = raw.value.limits.get().map_or(&[][..], Vec::as_slice);
-        for (raw, limit) in raw.iter().zip(limits) {
-            if let (Some(key), Some((why, hint))) =
-                (raw.value.key.given(), renewal(&limit.key, route.auth, auth))
-            {
-                let message = format!("no limit of this route bounds its callers: {why}");
-                findings.warn(key.span, message).hint(hint);
-            }
+        warn_of_limits(&raw.value, route, auth, findings);
+        warn_of_cap(&raw.value, route, auth, findings);
+    }
+}
+
+fn warn_of_limits(raw: &RawRoute, route: &Route, auth: &Auth, findings: &mut Findings) {
+    let limits = route.limits.as_deref().unwrap_or_default();
+    let is_firm = |limit: &Limit| renewal(&limit.key, route.auth, auth).is_none();
+    if limits.iter().any(is_firm) {
+        return;
+    }
+    let raw = raw.limits.get().map_or(&[][..], Vec::as_slice);
+    for (raw, limit) in raw.iter().zip(limits) {
+        if let (Some(key), Some(Renewal { why, firm })) =
+            (raw.value.key.given(), renewal(&limit.key, route.auth, auth))
+        {
+            let message = format!("no limit of this route bounds its callers: {why}");
+            findings
+                .warn(key.span, message)
+                .hint(format!("add a limit by `{firm}` beside it"));
         }
     }
 }
 
-/// How a caller comes to another counter, and what to do about it.
-fn renewal(key: &LimitKey, mode: AuthMode, auth: &Auth) -> Option<(String, &'static str)> {
-    let by_user = "add a limit by `user` beside it";
+/// No limit beside it bounds how much is under way at once.
+fn warn_of_cap(raw: &RawRoute, route: &Route, auth: &Auth, findings: &mut Findings) {
+    let key = raw.concurrency.get().and_then(|raw| raw.key.given());
+    let cap = route.concurrency.as_ref();
+    let renewal = cap.and_then(|cap| renewal(&cap.key, route.auth, auth));
+    if let (Some(key), Some(Renewal { why, firm })) = (key, renewal) {
+        let message = format!("`concurrency` bounds no caller of this route: {why}");
+        findings
+            .warn(key.span, message)
+            .hint(format!("count by `{firm}`"));
+    }
+}
+
+/// How a caller comes to another counter.
+struct Renewal {
+    why: String,
+    /// The key that they stay with.
+    firm: &'static str,
+}
+
+fn renewal(key: &LimitKey, mode: AuthMode, auth: &Auth) -> Option<Renewal> {
     let is_known = mode != AuthMode::None;
-    let serves = |group| auth.serve.contains(&group);
+    let by_user = |why: &str| Renewal {
+        why: why.to_owned(),
+        firm: "user",
+    };
     match key {
-        LimitKey::Header(name) if mode != AuthMode::Required => Some((
-            format!("whoever sends another `{name}` has another budget"),
-            "add a limit by `ip` beside it",
-        )),
-        LimitKey::ApiKey if is_known && auth.api_keys.enabled && serves(Group::ApiKeys) => Some((
-            "users make API keys, and each has another budget".to_owned(),
-            by_user,
-        )),
-        LimitKey::Claim(name) if is_known => {
-            let why = match name.as_str() {
-                "sid" => "every login has another `sid`".to_owned(),
-                "exp" => "every token has another `exp`".to_owned(),
-                // Another application's accounts are changed there.
-                "username" | "email" | "name" if auth.users.is_none() && serves(Group::Users) => {
-                    format!("users change their `{name}`")
-                }
-                _ => return None,
-            };
-            Some((why, by_user))
+        LimitKey::Header(name) if mode != AuthMode::Required => Some(Renewal {
+            why: format!("whoever sends another `{name}` has another budget"),
+            firm: "ip",
+        }),
+        LimitKey::ApiKey if is_known && auth.lets_keys_be_made() => {
+            Some(by_user("users make API keys, and each has another budget"))
         }
+        LimitKey::Claim(name) if is_known => match name.as_str() {
+            "sid" => Some(by_user("every login has another `sid`")),
+            "exp" => Some(by_user("every token has another `exp`")),
+            // Another application's accounts are changed there.
+            "username" | "email" | "name" if auth.lets_accounts_change() => {
+                Some(by_user(&format!("users change their `{name}`")))
+            }
+            _ => None,
+        },
         _ => None,
     }
 }

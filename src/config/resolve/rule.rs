@@ -10,7 +10,7 @@ use super::names::Names;
 use super::owner;
 use super::pattern::Fault;
 use super::route::report;
-use super::{spelling, vouched};
+use super::{anybody, spelling, vouched};
 
 /// `pattern` is the route's, when it could be read: owners name its parameters.
 pub fn rule(
@@ -85,6 +85,7 @@ pub fn rule(
         cel: cel.map(|(_, expression)| expression),
     };
     vouched::warn(&rule, at.span, names, findings);
+    anybody::warn(&rule, at.span, names, findings);
     rule
 }
 

@@ -1,39 +1,45 @@
 -- Tells what one gateway has let through of these counters without asking, charges all of them or none, and
 -- answers whether it did and how they stand then. Counters as in settle.lua.
--- ARGV: 1 to charge, 0 to look; then for each key what a request takes, what was let through, what the gateway
--- believes was used up before that, and what the whole quota is; last the grace of a new server; all in microseconds. The last key tells since when
--- this server knows of gateways, as beat.lua sets it: after it has lost its counters they take some seconds to tell
--- it what they know, and until then the answer is -1.
+-- ARGV: 1 to charge, 0 to look; the grace of a new server; then for each counter what settle.lua has, what a request
+-- takes, and what the whole quota is; all in microseconds. The first key tells since when this server knows of
+-- gateways, as beat.lua sets it: after it has lost its counters they take some seconds to tell it what they know, and
+-- until then the answer is -1.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local since = tonumber(redis.call('HGET', KEYS[#KEYS], 't'))
-if not since or now - since * 1000 < tonumber(ARGV[#ARGV]) then
+local since = tonumber(redis.call('HGET', KEYS[1], 't'))
+if not since or now - since * 1000 < tonumber(ARGV[2]) then
   return { -1 }
 end
 local answer = { ARGV[1] == '1' and 1 or 0 }
-local times = {}
-for i = 1, #KEYS - 1 do
-  local key = KEYS[i]
-  local amount = tonumber(ARGV[4 * i - 2])
-  local used = tonumber(ARGV[4 * i - 1])
-  local believed = tonumber(ARGV[4 * i])
-  local whole = tonumber(ARGV[4 * i + 1])
-  local full = tonumber(redis.call('HGET', key, 't') or now + believed)
-  full = math.max(full, now)
-  full = math.max(full + used, now)
-  times[i] = full
+local counters = {}
+local at, arg = 2, 3
+while at <= #KEYS do
+  local key, used, believed, kin = KEYS[at], tonumber(ARGV[arg]), tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
+  local full = tonumber(redis.call('HGET', key, 't'))
+  if not full then
+    full = now + believed
+    for i = 1, kin do
+      local other = tonumber(redis.call('HGET', KEYS[at + i], 't') or 0)
+      full = math.max(full, now + (other - now) * ARGV[arg + 2 + i])
+    end
+  end
+  full = math.max(math.max(full, now) + used, now)
+  at, arg = at + 1 + kin, arg + 3 + kin
+  local amount, whole = tonumber(ARGV[arg]), tonumber(ARGV[arg + 1])
+  arg = arg + 2
+  counters[#counters + 1] = { key = key, full = full, amount = amount, is_told = used ~= 0 }
   if full + amount > now + whole then
     answer[1] = 0
   end
 end
-for i = 1, #KEYS - 1 do
-  local key, full = KEYS[i], times[i]
+for i, counter in ipairs(counters) do
+  local full = counter.full
   if answer[1] == 1 then
-    full = full + tonumber(ARGV[4 * i - 2])
+    full = full + counter.amount
   end
-  if answer[1] == 1 or tonumber(ARGV[4 * i - 1]) ~= 0 then
-    redis.call('HSET', key, 't', string.format('%.3f', full))
-    redis.call('PEXPIRE', key, math.ceil((full - now) / 1000) + 2000)
+  if answer[1] == 1 or counter.is_told then
+    redis.call('HSET', counter.key, 't', string.format('%.3f', full))
+    redis.call('PEXPIRE', counter.key, math.ceil((full - now) / 1000) + 2000)
   end
   answer[i + 1] = math.ceil(full - now)
 end

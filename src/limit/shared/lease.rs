@@ -78,6 +78,16 @@ pub(super) fn take_ahead(word: &AtomicU64) -> i32 {
     }
 }
 
+/// The counter's debt is told with all that was let through, unless it waits to be told by itself: whether it is.
+pub(super) fn tell_whole(word: &AtomicU64) -> bool {
+    let told = |lease: Lease| match lease.is_queued() {
+        true => lease,
+        // What was given back is told by itself: it is no part of the debt any more.
+        false => lease.with_untold(lease.untold().min(0)),
+    };
+    !update(word, told).is_queued()
+}
+
 /// Learns how many gateways are at the counter.
 pub(super) fn learn(word: &AtomicU64, share: Option<u32>, now: u64) {
     let share = u64::from(share.unwrap_or(0).min(MOST_SHARES)) << SHARE_AT;
@@ -152,6 +162,20 @@ mod tests {
         assert_eq!(note(&word, -1, worth), (2, false), "it is queued already");
         assert_eq!(take(&word), 2);
         assert_eq!(note(&word, -3, worth), (-3, true));
+    }
+
+    #[test]
+    fn what_waits_is_not_told_whole() {
+        let word = AtomicU64::new(0);
+        let never = |_: i32| false;
+        note(&word, 2, never);
+        assert!(tell_whole(&word));
+        assert_eq!(Lease::of(&word).untold(), 0);
+        note(&word, -1, never);
+        assert!(tell_whole(&word));
+        assert_eq!(note(&word, 4, always), (3, true));
+        assert!(!tell_whole(&word));
+        assert_eq!(take(&word), 3);
     }
 
     #[test]

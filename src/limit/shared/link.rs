@@ -63,6 +63,16 @@ pub(super) struct Told {
     pub(super) used: i64,
     /// What was used up before, as far as is known here.
     pub(super) believed: u64,
+    /// Other counters, of whose debt a part is taken over where this one is not known yet.
+    pub(super) kin: Vec<(String, f64)>,
+}
+
+/// A counter that is to be charged. Times are in nanoseconds.
+pub(super) struct Asked {
+    pub(super) told: Told,
+    /// What a request takes.
+    pub(super) amount: u64,
+    /// What there is in all.
     pub(super) whole: u64,
 }
 
@@ -122,23 +132,22 @@ impl Link {
     /// each owes then. `None` while Redis may not know what is used up.
     pub(super) async fn ask(
         &self,
-        counters: &[(u64, Told)],
+        counters: &[Asked],
         charge: bool,
     ) -> Result<Option<(bool, Vec<u64>)>, RedisError> {
         let mut call = cmd("EVALSHA");
         call.arg(self.scripts.ask.get_hash());
-        call.arg(counters.len() + 1);
-        for (_, told) in counters {
-            call.arg(&told.name);
+        call.arg(1 + keys(counters.iter().map(|asked| &asked.told)));
+        call.arg(SINCE);
+        for asked in counters {
+            asked.told.write_keys(&mut call);
         }
-        call.arg(SINCE).arg(u8::from(charge));
-        for (amount, counter) in counters {
-            call.arg(micros(signed(*amount)));
-            call.arg(micros(counter.used));
-            call.arg(micros(signed(counter.believed)));
-            call.arg(micros(signed(counter.whole)));
+        call.arg(u8::from(charge)).arg(GRACE.as_micros() as u64);
+        for asked in counters {
+            asked.told.write(&mut call);
+            call.arg(micros(signed(asked.amount)));
+            call.arg(micros(signed(asked.whole)));
         }
-        call.arg(GRACE.as_micros() as u64);
         let mut answer: Vec<i64> = self.call(call).await?;
         if answer == [-1] {
             return Ok(None);
@@ -162,11 +171,13 @@ impl Link {
         for page in counters.chunks(PAGE) {
             let mut call = cmd("EVALSHA");
             call.arg(self.scripts.settle.get_hash());
-            keys(&mut call, page.iter());
+            call.arg(keys(page.iter()));
+            for counter in page {
+                counter.write_keys(&mut call);
+            }
             call.arg(id).arg(u8::from(is_lost));
             for counter in page {
-                call.arg(micros(counter.used));
-                call.arg(micros(signed(counter.believed)));
+                counter.write(&mut call);
             }
             calls.add_command(call);
         }
@@ -242,11 +253,27 @@ pub(super) async fn within<T>(
     }
 }
 
-fn keys<'t>(call: &mut Cmd, counters: impl ExactSizeIterator<Item = &'t Told>) {
-    call.arg(counters.len());
-    for counter in counters {
-        call.arg(&counter.name);
+impl Told {
+    fn write_keys(&self, call: &mut Cmd) {
+        call.arg(&self.name);
+        for (name, _) in &self.kin {
+            call.arg(name);
+        }
     }
+
+    fn write(&self, call: &mut Cmd) {
+        call.arg(micros(self.used));
+        call.arg(micros(signed(self.believed)));
+        call.arg(self.kin.len());
+        for (_, part) in &self.kin {
+            call.arg(format!("{part:.12}"));
+        }
+    }
+}
+
+/// How many keys these counters are written with.
+fn keys<'t>(counters: impl Iterator<Item = &'t Told>) -> usize {
+    counters.map(|told| 1 + told.kin.len()).sum()
 }
 
 fn signed(nanos: u64) -> i64 {

@@ -6,6 +6,7 @@
 //! is exact: each request asks, for a few milliseconds at most. When Redis does not answer, each gateway holds
 //! the limit divided by the gateways that there were.
 
+mod ask;
 mod lease;
 mod link;
 mod queue;
@@ -13,16 +14,13 @@ mod run;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 use self::lease::Lease;
-use self::link::{Link, LinkError, Told, within};
+use self::link::{Link, LinkError, Told};
 use self::queue::{Dirty, Queue};
-use super::clock::Clock;
 use super::meter::{Denied, Quota, Standing};
 use super::pool::Charge;
 use super::slots::{Key, Slots};
@@ -31,13 +29,9 @@ use crate::telemetry::Metrics;
 
 /// Limits with a larger burst are large.
 const LARGE: u32 = 64;
-/// How long a request waits for Redis. Timers may be a millisecond late.
-const DEADLINE: Duration = Duration::from_millis(4);
 /// By how much what gateways believe of a counter may differ, in nanoseconds: whoever waits as told by one
 /// may ask another then.
 const SLACK: u64 = 20_000_000;
-/// So many requests in a row without an answer, and no more are asked.
-const MISSES: u32 = 3;
 
 /// The part of the limiter that talks to the other gateways. One for the process.
 pub struct Shared {
@@ -55,7 +49,8 @@ pub struct Shared {
     queue: Queue,
     /// Redis may have lost what was used up, and the gateways are telling it.
     is_new: AtomicBool,
-    /// When the Redis began that was told last what it had lost, see [`link::Beat::since`].
+    /// Since when the Redis that was told last what it had lost knows of gateways, see [`link::Beat::since`]; zero
+    /// before the first.
     recovered: AtomicI64,
     /// A request has found that Redis does not answer, and why.
     broken: Notify,
@@ -142,55 +137,6 @@ impl Shared {
         self.note(quota, key, -1, self.share(key, now), false);
     }
 
-    /// Asks whether all of these pass, and charges them if they do and `charge` says so: how each stands
-    /// then. `None` when there was no answer in time, and for what shares a counter here because there are too many:
-    /// made-up keys would fill Redis, which has no bound of its own.
-    pub(super) async fn ask(
-        &self,
-        asked: &[(&Quota, Key)],
-        charge: bool,
-        clock: &Clock,
-    ) -> Option<(bool, SmallVec<[u64; 2]>)> {
-        let link = self.link.load_full().filter(|_| self.is_trusted())?;
-        let begun = clock.now();
-        if !asked.iter().all(|(_, key)| self.slots.has_own(*key, begun)) {
-            return None;
-        }
-        let mut told = Vec::with_capacity(asked.len());
-        // What was let through without asking goes along, so that it is counted first.
-        let mut ahead: SmallVec<[(Dirty, i32); 2]> = SmallVec::new();
-        for (quota, key) in asked {
-            let lease = self.slots.lease(*key);
-            let untold = lease.map_or(0, |(_, lease)| lease::take_ahead(lease));
-            if let Some((number, _)) = lease.filter(|_| untold != 0) {
-                ahead.push((Dirty::of(quota, *key, number), untold));
-            }
-            let counter = self.told(*key, quota.amount(), quota.whole(), untold, begun);
-            told.push((quota.amount(), counter?));
-        }
-        match within(DEADLINE, link.ask(&told, charge)).await {
-            Ok(None) => {
-                self.is_new.store(true, Ordering::Relaxed);
-                self.put_back(ahead);
-                self.metrics.redis_missed();
-                None
-            }
-            Ok(Some((charged, owed))) => {
-                self.misses.store(0, Ordering::Relaxed);
-                let now = clock.now();
-                for ((_, key), owed) in asked.iter().zip(&owed) {
-                    self.slots.rebase(*key, now, owed.saturating_add(now));
-                }
-                Some((charged, owed.into()))
-            }
-            Err(error) => {
-                self.put_back(ahead);
-                self.missed(error);
-                None
-            }
-        }
-    }
-
     /// By how many the quota is divided here.
     fn share(&self, key: Key, now: u64) -> u32 {
         let replicas = self.replicas.load(Ordering::Relaxed);
@@ -203,14 +149,19 @@ impl Shared {
 
     /// What there is to tell of a counter: these requests, and what was used up before them as far as is known
     /// here, where each was charged for all who share.
-    fn told(&self, key: Key, amount: u64, whole: u64, requests: i32, now: u64) -> Option<Told> {
+    fn told(&self, key: Key, amount: u64, requests: i32, now: u64) -> Option<Told> {
         let charged = taken(requests, amount, self.share(key, now));
         let amount = i64::try_from(amount).unwrap_or(i64::MAX);
+        let believed = self.slots.owed(key, now).saturating_sub(charged);
         Some(Told {
             name: self.slots.name_of(key)?,
             used: i64::from(requests).saturating_mul(amount),
-            believed: self.slots.owed(key, now).saturating_sub(charged),
-            whole,
+            believed,
+            // Where something is known of the counter, that was taken over already.
+            kin: match believed {
+                0 => self.slots.kin(key),
+                _ => Vec::new(),
+            },
         })
     }
 
@@ -244,24 +195,19 @@ impl Shared {
     /// What was not told, as far as is known. It is told again; what was given back is not, because the
     /// answer alone may be what was lost.
     fn put_back(&self, untold: impl IntoIterator<Item = (Dirty, i32)>) {
-        for (dirty, requests) in untold {
+        self.note_again(untold.into_iter().filter(|(_, requests)| *requests > 0));
+    }
+
+    /// Notes so many requests more of each, which are told soon.
+    fn note_again(&self, noted: impl Iterator<Item = (Dirty, i32)>) {
+        for (dirty, requests) in noted {
             let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
                 continue;
             };
-            let (_, has_to_queue) = lease::note(lease, requests.max(0), |_| true);
+            let (_, has_to_queue) = lease::note(lease, requests, |_| true);
             if has_to_queue {
                 self.queue(dirty, lease);
             }
-        }
-    }
-
-    fn missed(&self, error: LinkError) {
-        self.metrics.redis_missed();
-        let misses = self.misses.fetch_add(1, Ordering::Relaxed) + 1;
-        if misses >= MISSES || matches!(error, LinkError::Redis(_)) {
-            self.link.store(None);
-            *self.fault() = Some(error);
-            self.broken.notify_one();
         }
     }
 
@@ -312,7 +258,7 @@ mod tests {
         let (_, lease) = shared.slots.lease(key).unwrap();
         assert_eq!(Lease::of(lease).untold(), 24);
         // None of it was used up before, as far as others are concerned.
-        let told = shared.told(key, quota.amount(), quota.whole(), 24, SECOND / 2);
+        let told = shared.told(key, quota.amount(), 24, SECOND / 2);
         assert_eq!(told.map(|told| told.believed), Some(0));
     }
 
@@ -357,7 +303,29 @@ mod tests {
             shared.put_back([(dirty, lease::take(lease))]);
             assert_eq!(Lease::of(lease).untold(), again);
         }
-        assert_eq!(shared.queue.take().len(), 1);
+        assert_eq!(shared.queue.take().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_a_late_answer_counts_is_taken_back() {
+        let (shared, quota, key) = one_of_three(50);
+        // Once without an answer, and once here.
+        shared.charge(&quota, key, 0).unwrap();
+        let (number, lease) = shared.slots.lease(key).unwrap();
+        let dirty = Dirty::of(&quota, key, number);
+        let late = |is_charged, told| {
+            let answer = async move { Ok(Some((is_charged, Vec::new()))) };
+            Arc::clone(&shared).hear_late(answer, [(dirty, told)].into_iter().collect())
+        };
+        late(true, 0).await;
+        assert_eq!(Lease::of(lease).untold(), 0);
+        shared.put_back([(dirty, 4)]);
+        late(false, 4).await;
+        assert_eq!(Lease::of(lease).untold(), 0);
+        late(true, -3).await;
+        assert_eq!(Lease::of(lease).untold(), -1);
+        late(false, 0).await;
+        assert_eq!(Lease::of(lease).untold(), -1);
     }
 
     #[test]

@@ -22,9 +22,8 @@ pub(super) struct Dirty {
     pub(super) key: Key,
     /// Of its slot.
     pub(super) number: usize,
-    /// Nanoseconds that a request takes, and that there are in all.
+    /// Nanoseconds that a request takes.
     pub(super) amount: u64,
-    pub(super) whole: u64,
 }
 
 impl Dirty {
@@ -33,7 +32,6 @@ impl Dirty {
             key,
             number,
             amount: quota.amount(),
-            whole: quota.whole(),
         }
     }
 }

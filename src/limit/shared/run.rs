@@ -1,23 +1,24 @@
 //! The exchange with Redis, in the background: what was let through is told, gateways are counted, and a
 //! connection that is of no use is replaced.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::Client;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::ask::DEADLINE;
 use super::link::{self, Beat, GRACE, Link, LinkError, Stands, within};
 use super::queue::Dirty;
-use super::{DEADLINE, Shared, lease, taken};
+use super::{Shared, lease, taken};
 use crate::config::checked::Redis;
 use crate::limit::clock::{Clock, nanos};
 
 /// How often gateways say that they live.
 const BEAT: Duration = Duration::from_secs(1);
-/// How long the exchange waits for an answer, of which no request knows: longer than a busy machine lets it wait.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// How long an answer is waited for that no request waits for: longer than a busy machine lets it wait.
+pub(super) const PATIENCE: Duration = Duration::from_millis(250);
 /// Answers in time that Redis has to give in a row before requests ask it.
 const PROOFS: usize = 3;
 /// How long it is left alone after a failure; longer each time that it fails soon again.
@@ -28,6 +29,13 @@ const SOON: Duration = Duration::from_secs(10);
 const PAGE: usize = 256;
 /// Counters that a Redis is told of that has lost them, those first of which most is used up.
 const MOST_RECOVERED: usize = 100_000;
+
+/// What the exchange does next.
+enum Turn {
+    Beat,
+    Tell,
+    Stop,
+}
 
 impl Shared {
     /// Exchanges with Redis for as long as it is polled. `tried` is called once it is known whether Redis
@@ -106,18 +114,19 @@ impl Shared {
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let outcome = tokio::select! {
-                _ = beat.tick() => {
-                    match within(PATIENCE, link.beat(&self.id)).await {
-                        Ok(beat) => self.heed(link, beat, clock).await,
-                        Err(error) => Err(error),
-                    }
-                }
-                () = self.queue.wait(), if self.is_trusted() => self.tell(link, false, clock).await,
-                () = self.broken.notified() => match self.fault().take() {
-                    Some(error) => Err(error),
-                    None => Ok(()),
+            // What is told is told to its end, or put back: only the waiting is given up for something else.
+            let turn = tokio::select! {
+                _ = beat.tick() => Turn::Beat,
+                () = self.queue.wait(), if self.is_trusted() => Turn::Tell,
+                () = self.broken.notified() => Turn::Stop,
+            };
+            let outcome = match turn {
+                Turn::Beat => match within(PATIENCE, link.beat(&self.id)).await {
+                    Ok(beat) => self.heed(link, beat, clock).await,
+                    Err(error) => Err(error),
                 },
+                Turn::Tell => self.tell(link, false, clock).await,
+                Turn::Stop => self.fault().take().map_or(Ok(()), Err),
             };
             if let Err(error) = outcome {
                 return error;
@@ -126,41 +135,45 @@ impl Shared {
     }
 
     /// Counts the gateways, and tells a Redis that may have lost its counters what they were. What was let through
-    /// since is told when all have done so.
+    /// since is told when all have had the time to do so.
     async fn heed(&self, link: &Link, beat: Beat, clock: &Clock) -> Result<(), LinkError> {
         self.count(beat.living);
-        if beat.is_new {
+        let last = self.recovered.load(Ordering::Relaxed);
+        // To a gateway that has just started a Redis that knows of others is none that has lost anything.
+        let is_other = last != beat.since && (last != 0 || beat.is_new);
+        if is_other || beat.is_new {
             self.is_new.store(true, Ordering::Relaxed);
             self.metrics.redis_is_up(false);
-            if self.recovered.swap(beat.since, Ordering::Relaxed) != beat.since {
-                self.recover(link, clock).await?;
-            }
+        }
+        if is_other {
+            self.recover(link, clock).await?;
+        }
+        // Not before: what broke off half-way is told again.
+        self.recovered.store(beat.since, Ordering::Relaxed);
+        if beat.is_new {
             return Ok(());
         }
         if self.is_new.load(Ordering::Relaxed) {
             self.tell(link, true, clock).await?;
             self.is_new.store(false, Ordering::Relaxed);
-            tracing::info!("Redis has been told what was used up");
         }
         self.metrics.redis_is_up(true);
         Ok(())
     }
 
     async fn recover(&self, link: &Link, clock: &Clock) -> Result<(), LinkError> {
-        let has_untold = |lease: &AtomicU64| lease::Lease::of(lease).untold() != 0;
         let least = nanos(GRACE);
         let known = self
             .slots
-            .known(clock.now(), least, MOST_RECOVERED, has_untold);
-        if known.is_empty() {
-            return Ok(());
-        }
-        tracing::warn!(
-            counters = known.len(),
-            "Redis knows nothing of what was used up: it is told, and limits are held by each gateway at its share meanwhile"
-        );
+            .known(clock.now(), least, MOST_RECOVERED, lease::tell_whole);
         for page in known.chunks(PAGE) {
             within(PATIENCE, link.recover(page)).await?;
+        }
+        if !known.is_empty() {
+            tracing::warn!(
+                counters = known.len(),
+                "Redis may have lost what was used up: it was told, and limits are held by each gateway at its share until all have done so"
+            );
         }
         Ok(())
     }
@@ -198,7 +211,7 @@ impl Shared {
                 continue;
             };
             let requests = lease::take(lease);
-            if let Some(counter) = self.told(dirty.key, dirty.amount, dirty.whole, requests, now) {
+            if let Some(counter) = self.told(dirty.key, dirty.amount, requests, now) {
                 kept.push((*dirty, requests));
                 told.push(counter);
             }
@@ -239,7 +252,7 @@ impl Shared {
 
     /// Gateways come at once, and go only when they are missing for a while: a Redis that has lost all does
     /// not give everybody everything.
-    pub(super) fn count(&self, living: u32) {
+    pub(in crate::limit) fn count(&self, living: u32) {
         let last = self.last_counts.lock();
         let mut last = last.unwrap_or_else(PoisonError::into_inner);
         last.rotate_left(1);

@@ -1,15 +1,18 @@
 -- Tells what one gateway has let through, and answers how the counters stand then.
 -- A counter is a hash: `t`, when it is full again, in microseconds of this server's clock, and for each gateway that was at
 -- it within the last second, when.
--- ARGV: the gateway's id; 1 where this server has lost what was used up before; then for each key what it has let
--- through, and what it believes that others and it had used up before that, both in microseconds.
+-- KEYS: for each counter its own, then those of its limit's counters under other quotas, of which one that is not
+-- here yet takes over a part.
+-- ARGV: the gateway's id; 1 where this server has lost what was used up before; then for each counter what the gateway
+-- has let through, and what it believes that others and it had used up before that, both in microseconds; how many
+-- other counters there are; and of each of these the part that is taken over.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local id, is_lost = ARGV[1], ARGV[2] == '1'
 local answer = {}
-for i, key in ipairs(KEYS) do
-  local used = tonumber(ARGV[2 * i + 1])
-  local believed = tonumber(ARGV[2 * i + 2])
+local at, arg = 1, 3
+while at <= #KEYS do
+  local key, used, believed, kin = KEYS[at], tonumber(ARGV[arg]), tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
   local full, others, known = nil, 0, false
   local all = redis.call('HGETALL', key)
   for j = 1, #all, 2 do
@@ -24,15 +27,19 @@ for i, key in ipairs(KEYS) do
     end
   end
   -- A counter that is gone while somebody remembers it was lost and not used up.
-  if is_lost then
+  if is_lost or not full then
     full = math.max(full or now, now + believed)
+    for i = 1, kin do
+      local other = tonumber(redis.call('HGET', KEYS[at + i], 't') or 0)
+      full = math.max(full, now + (other - now) * ARGV[arg + 2 + i])
+    end
   end
-  full = math.max(full or now + believed, now)
-  full = full + used
+  full = math.max(full, now) + used
   redis.call('HSET', key, 't', string.format('%.3f', full), id, string.format('%.0f', now))
   redis.call('PEXPIRE', key, math.max(math.ceil((full - now) / 1000), 0) + 2000)
-  answer[2 * i - 1] = math.max(math.ceil(full - now), 0)
+  answer[#answer + 1] = math.max(math.ceil(full - now), 0)
   -- One that has come just now does not know yet who else comes.
-  answer[2 * i] = known and others + 1 or 0
+  answer[#answer + 1] = known and others + 1 or 0
+  at, arg = at + 1 + kin, arg + 3 + kin
 end
 return answer

@@ -2,6 +2,7 @@
 //! as loosened.
 
 mod addresses;
+mod covers;
 mod default_tier;
 mod hosts;
 mod keys;

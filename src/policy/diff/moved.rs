@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 
 use super::pairs::Pairs;
 use super::rules::is_public;
@@ -31,15 +32,17 @@ pub struct Moved {
     found: BTreeMap<(End, End), Witness>,
     /// What is found when no route by regex takes anything.
     pub beside_regexes: BTreeSet<(End, End)>,
-    /// How many requests were put to both, and what that cost.
+    /// Of how many pairs requests were made.
+    pub pairs: usize,
+    /// How many requests were put to both, and what all that cost.
     pub asked: usize,
     cost: usize,
     /// There were more, which would have cost too much.
     is_cut: bool,
 }
 
-/// What asking may cost: some ten seconds. Each request costs so much, and one more for each regex that may have to
-/// look at it.
+/// What looking may cost: some ten seconds. A pair costs one, each request so much, and one more for each regex that
+/// may have to look at it.
 const MOST_COST: usize = 100_000_000;
 const COST: usize = 16;
 
@@ -49,57 +52,101 @@ pub fn find(old: &Stages, new: &Stages, pairs: &Pairs) -> Moved {
 }
 
 pub(super) fn find_within(most_cost: usize, old: &Stages, new: &Stages, pairs: &Pairs) -> Moved {
-    let mut moved = Moved::default();
     if pairs.are_all_unmoved() && old.endpoints == new.endpoints {
-        return moved;
+        return Moved::default();
     }
     let witnesses = Witnesses::of(&old.config, &new.config);
     let beside_regexes = witnesses
         .has_regexes
         .then(|| [old, new].map(regexes::table_without));
-    let mut try_out = |witness: Witness| {
-        if moved.cost >= most_cost {
-            moved.is_cut = true;
-            return;
+    let mut search = Search {
+        old,
+        new,
+        witnesses,
+        beside_regexes,
+        most_cost,
+        moved: Moved::default(),
+    };
+    // Broken off or not: what was found counts.
+    let _ = search.all();
+    search.moved
+}
+
+/// Requests being put to both files.
+struct Search<'s> {
+    old: &'s Stages,
+    new: &'s Stages,
+    witnesses: Witnesses<'s>,
+    /// The tables of both without regexes, where there are any.
+    beside_regexes: Option<[Table; 2]>,
+    most_cost: usize,
+    moved: Moved,
+}
+
+impl<'s> Search<'s> {
+    /// Breaks off when it has cost too much.
+    fn all(&mut self) -> ControlFlow<()> {
+        // What each route takes alone comes first: where it has to end early, that is told in any case.
+        let (old, new) = (self.old, self.new);
+        let [before, after] = framed(&old.config, &new.config);
+        let alone = before.iter().chain(&after).map(|route| (*route, *route));
+        let pairs = before.iter().flat_map(|a| after.iter().map(|b| (*a, *b)));
+        let mut seen = Seen::default();
+        for (a, b) in alone.chain(pairs) {
+            if seen.is_new(a, b) {
+                self.try_pair(|witnesses| witnesses.between(a.route, b.route))?;
+            }
         }
+        // What both serve moves nowhere.
+        let given_up = old.endpoints.iter().filter(|e| !new.endpoints.contains(e));
+        let taken_on = new.endpoints.iter().filter(|e| !old.endpoints.contains(e));
+        for endpoint in given_up.chain(taken_on) {
+            // Its parameters are segments like any other.
+            let path = endpoint.replace(['{', '}'], "");
+            self.try_pair(|witnesses| witnesses.at(&path).collect())?;
+            // Some routes take it by a host or by headers alone.
+            let endpoint = route::endpoint(endpoint);
+            for Framed { route, .. } in before.iter().chain(&after) {
+                self.try_pair(|witnesses| witnesses.at_endpoint(&endpoint, route))?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Makes the requests of two routes, or of an endpoint and a route, and puts them to both files.
+    fn try_pair(&mut self, make: impl FnOnce(&Witnesses<'s>) -> Vec<Witness>) -> ControlFlow<()> {
+        self.has_room()?;
+        self.moved.pairs += 1;
+        for witness in make(&self.witnesses) {
+            self.has_room()?;
+            self.put(witness);
+        }
+        self.moved.cost += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn has_room(&mut self) -> ControlFlow<()> {
+        if self.moved.cost < self.most_cost {
+            return ControlFlow::Continue(());
+        }
+        self.moved.is_cut = true;
+        ControlFlow::Break(())
+    }
+
+    fn put(&mut self, witness: Witness) {
+        let moved = &mut self.moved;
         moved.asked += 1;
-        moved.cost += COST + witnesses.regexes_at(&witness.path);
+        moved.cost += COST + self.witnesses.regexes_at(&witness.path);
         let ends = |old, new| Some((end(old, &witness)?, end(new, &witness)?));
-        if let Some([old, new]) = &beside_regexes
+        if let Some([old, new]) = &self.beside_regexes
             && let Some(ends) = ends(old, new)
         {
             moved.beside_regexes.insert(ends);
         }
-        if let Some(ends) = ends(&old.table, &new.table) {
+        if let Some(ends) = ends(&self.old.table, &self.new.table) {
             moved.found.entry(ends).or_insert(witness);
         }
-    };
-    // What each route takes alone comes first: where it has to end early, that is told in any case.
-    let [before, after] = framed(&old.config, &new.config);
-    let alone = before.iter().chain(&after).map(|route| (*route, *route));
-    let pairs = before.iter().flat_map(|a| after.iter().map(|b| (*a, *b)));
-    let mut seen = Seen::default();
-    for (a, b) in alone.chain(pairs) {
-        if seen.is_new(a, b) {
-            let between = witnesses.between(a.route, b.route);
-            between.into_iter().for_each(&mut try_out);
-        }
     }
-    // What both serve moves nowhere.
-    let given_up = old.endpoints.iter().filter(|e| !new.endpoints.contains(e));
-    let taken_on = new.endpoints.iter().filter(|e| !old.endpoints.contains(e));
-    for endpoint in given_up.chain(taken_on) {
-        // Its parameters are segments like any other.
-        let path = endpoint.replace(['{', '}'], "");
-        witnesses.at(&path).for_each(&mut try_out);
-        // Some routes take it by a host or by headers alone.
-        let endpoint = route::endpoint(endpoint);
-        for Framed { route, .. } in before.iter().chain(&after) {
-            let of_route = witnesses.at_endpoint(&endpoint, route);
-            of_route.into_iter().for_each(&mut try_out);
-        }
-    }
-    moved
 }
 
 impl Moved {

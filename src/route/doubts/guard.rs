@@ -33,25 +33,27 @@ impl Guard {
         }
     }
 
-    /// Who may use such a route.
+    /// Who may use such a route, which is looser than another: one with rules is none.
     pub(super) fn words(self) -> &'static str {
         match self {
             Guard::None => "which anybody may use",
             Guard::Network => "which anybody may use from some networks",
-            Guard::Identity => "which anybody may use who is signed in",
-            Guard::Rules => "which has rules of its own",
+            Guard::Identity | Guard::Rules => "which anybody may use who is signed in",
         }
     }
 }
 
-/// Whether a route is for some networks alone; one that keeps some out is for everybody else.
+/// Whether a route is for some networks alone; one that keeps some out is for everybody else, and in all of IPv4 or
+/// IPv6 is about everybody, too.
 fn names_networks(route: &Route) -> bool {
-    !route.ip.allow.is_empty()
+    let allow = &route.ip.allow;
+    !allow.is_empty() && allow.of_everybody().next().is_none()
 }
 
 /// Whether a route lets through whom another that comes before it would not, and nobody can have meant it.
 ///
-/// Callers without identity, or from anywhere: always. Callers whom `allow` would refuse, or from anywhere who
+/// Callers without identity, be it from some networks, where the other asks who is calling; and callers from anywhere,
+/// where the other asks from where and no more: always. Callers whom `allow` would refuse, or from anywhere who
 /// are signed in: where the other is about reading at most, or all methods. A route that names methods that write, with
 /// a rule for them, stands before a general one on purpose, as in "change your own posts, read everybody's".
 pub(super) fn is_looser(looser: &Route, guarded: &Route) -> bool {
@@ -60,10 +62,12 @@ pub(super) fn is_looser(looser: &Route, guarded: &Route) -> bool {
     match (Guard::of(guarded), Guard::of(looser)) {
         (Guard::None, _) => false,
         (_, Guard::None) => true,
+        (Guard::Identity | Guard::Rules, Guard::Network) => true,
         (Guard::Rules, Guard::Identity) => !names_writing,
-        (Guard::Identity, Guard::Identity) => {
+        (Guard::Network | Guard::Identity, Guard::Identity) => {
             names_networks(guarded) && !names_networks(looser) && !names_writing
         }
-        _ => false,
+        // Networks are not held against networks, nor rules against what they may ask.
+        (Guard::Network, Guard::Network) | (_, Guard::Rules) => false,
     }
 }

@@ -14,7 +14,7 @@ mod spellings;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 
 use http::Method;
@@ -26,7 +26,7 @@ use crate::config::checked::{PathRegex, Pattern, Route, Segment};
 use crate::config::{Config, Doubt};
 use examples::Example;
 use guard::{Guard, is_looser};
-use rewrites::Guarded;
+use rewrites::GuardedOfAll;
 
 /// Methods that change something: it matters where one of them gets past a guard.
 const UNSAFE: [Method; 4] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
@@ -76,8 +76,7 @@ struct Judge<'c> {
     routes: &'c [Route],
     /// Of each upstream the first that is the same backend.
     backends: Vec<usize>,
-    /// Of each backend.
-    guarded: HashMap<usize, Guarded>,
+    guarded: OnceCell<GuardedOfAll>,
     /// Some that routes name.
     hosts: Vec<String>,
     /// What it costs to try all regexes that stand behind the same segments.
@@ -108,7 +107,7 @@ impl<'c> Judge<'c> {
         Judge {
             table: Table::build(config, &[]),
             routes: &config.routes,
-            guarded: rewrites::guarded(&config.routes, &backends),
+            guarded: OnceCell::new(),
             backends,
             hosts,
             regexes,
@@ -120,6 +119,7 @@ impl<'c> Judge<'c> {
 
 impl Judge<'_> {
     fn judge(&self, index: usize, route: &Route) -> Vec<Said> {
+        self.spend_on_examples(route);
         let example = match self.reached(index, route) {
             Ok(example) => example,
             Err(said) => return vec![said],
@@ -210,6 +210,13 @@ impl Judge<'_> {
 
     fn spend(&self, tries: usize) {
         self.tries.set(self.tries.get().saturating_add(tries));
+    }
+
+    /// Examples of a regex are made by trying them.
+    fn spend_on_examples(&self, route: &Route) {
+        if let Pattern::Regex(regex) = &route.pattern {
+            self.spend(tries_of(regex).saturating_mul(examples::CHOICES));
+        }
     }
 
     /// What it costs to try all regexes that stand where the path leads.

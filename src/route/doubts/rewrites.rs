@@ -16,27 +16,36 @@ const TRIES_OF_A_SEARCH: usize = 8;
 /// route's index.
 pub(super) type Guarded = Vec<(String, usize)>;
 
-/// What is guarded of each backend, by the first of the upstreams that it is.
-pub(super) fn guarded(routes: &[Route], backends: &[usize]) -> HashMap<usize, Guarded> {
-    let mut all: HashMap<usize, Guarded> = HashMap::new();
-    for (index, route) in routes.iter().enumerate() {
-        if Guard::of(route) == Guard::None {
-            continue;
-        }
-        let (old, new) = (&route.rewrite.strip_prefix, &route.rewrite.set_prefix);
-        let examples = examples::of(route).take(MOST_EXAMPLES);
-        let paths = examples.filter_map(|example| exchange(&example.path, old, new));
-        let Some(backend) = backends.get(route.upstream) else {
-            continue;
-        };
-        let of_backend = all.entry(*backend).or_default();
-        of_backend.extend(paths.map(|path| (path, index)));
-    }
-    all.values_mut().for_each(|guarded| guarded.sort());
-    all
-}
+/// By the first of the upstreams that a backend is.
+pub(super) type GuardedOfAll = HashMap<usize, Guarded>;
 
 impl Judge<'_> {
+    /// What is guarded of each backend, as far as that does not take long; made when a route rewrites, as few do.
+    fn guarded(&self) -> &GuardedOfAll {
+        self.guarded.get_or_init(|| {
+            let mut all = GuardedOfAll::new();
+            for (index, route) in self.routes.iter().enumerate() {
+                if Guard::of(route) == Guard::None {
+                    continue;
+                }
+                self.spend_on_examples(route);
+                if self.is_spent() {
+                    break;
+                }
+                let (old, new) = (&route.rewrite.strip_prefix, &route.rewrite.set_prefix);
+                let examples = examples::of(route).take(MOST_EXAMPLES);
+                let paths = examples.filter_map(|example| exchange(&example.path, old, new));
+                let Some(backend) = self.backends.get(route.upstream) else {
+                    continue;
+                };
+                let of_backend = all.entry(*backend).or_default();
+                of_backend.extend(paths.map(|path| (path, index)));
+            }
+            all.values_mut().for_each(|guarded| guarded.sort());
+            all
+        })
+    }
+
     pub(super) fn rewrite_past_guard(&self, index: usize, route: &Route) -> Option<Said> {
         let rewrite = &route.rewrite;
         let is_same_path = rewrite.strip_prefix.is_empty() && rewrite.set_prefix.is_empty();
@@ -48,7 +57,7 @@ impl Judge<'_> {
             return self.host_past_guard(route, host?);
         }
         let own = examples::of(route).next()?;
-        let guarded = self.guarded.get(self.backends.get(route.upstream)?)?;
+        let guarded = self.guarded().get(self.backends.get(route.upstream)?)?;
         let first = guarded.partition_point(|(path, _)| *path < rewrite.set_prefix);
         let reached = guarded[first..].iter().take_while(|(path, _)| {
             self.spend(1);
@@ -88,7 +97,7 @@ impl Judge<'_> {
     /// What a route reaches by another host alone, of what is guarded for that host.
     fn host_past_guard(&self, route: &Route, host: &str) -> Option<Said> {
         let backend = self.backends.get(route.upstream)?;
-        let of_others = self.guarded.get(backend)?.iter().filter(|(_, other)| {
+        let of_others = self.guarded().get(backend)?.iter().filter(|(_, other)| {
             self.spend(1);
             !self.is_spent() && !self.routes[*other].hosts.is_empty()
         });

@@ -8,11 +8,15 @@ fn said(routes: &str) -> Vec<(String, String)> {
     said_within(MOST_TRIES, routes)
 }
 
-fn said_within(most_tries: usize, routes: &str) -> Vec<(String, String)> {
+fn config_of(routes: &str) -> Config {
     let text =
         format!("version: 1\nupstreams: {{ app: {{ targets: http://a }} }}\nroutes:\n{routes}");
     let loaded = config::parse(&text, "g.yaml".as_ref(), &|_| None);
-    let config = loaded.unwrap_or_else(|report| panic!("{report}")).config;
+    loaded.unwrap_or_else(|report| panic!("{report}")).config
+}
+
+fn said_within(most_tries: usize, routes: &str) -> Vec<(String, String)> {
+    let config = config_of(routes);
     let doubts = within(most_tries, &config).into_iter();
     doubts
         .map(|d| (config.routes[d.route].name.clone(), d.message))
@@ -258,6 +262,33 @@ fn large_regexes_and_routes_of_one_path_that_would_take_long_are_left_and_told()
 }
 
 #[test]
+fn examples_of_large_regexes_count_as_tries_and_are_not_made_for_nothing() {
+    let large = |n| {
+        format!(
+            "  - {{ name: r{n}, regex: '/x{n}/(a?b?c?.?){{50}}', auth: required, upstream: app }}\n"
+        )
+    };
+    let large: String = (0..20).map(large).collect();
+    let open = "  - { name: open, prefix: /open, rewrite: { strip_prefix: /open }, auth: none, upstream: app }\n";
+    let rewritten = format!("{open}{large}");
+    // Where nothing is rewritten, what a backend guards is asked by nobody.
+    for (routes, first, is_asked) in [(&large, "r0", false), (&rewritten, "open", true)] {
+        let config = config_of(routes);
+        let judge = Judge::new(&config, MOST_TRIES);
+        for (index, route) in config.routes.iter().enumerate() {
+            judge.judge(index, route);
+        }
+        assert_eq!(judge.guarded.get().is_some(), is_asked, "{first}");
+        let said = said_within(5_000, routes);
+        let [(route, message)] = said.as_slice() else {
+            panic!("{said:?}");
+        };
+        assert_eq!(route, first);
+        assert!(message.contains("not looked through"), "{message}");
+    }
+}
+
+#[test]
 fn rewrites_that_would_take_long_are_left_and_told() {
     let pair = |n| {
         format!(
@@ -365,7 +396,9 @@ fn networks_guard_too() {
         "with a slash at their end the paths of `inside` go to `rest`, which anybody may use who is signed in",
     );
     // It is no public one, and one that keeps some out is for everybody else.
-    let part = format!("name: part, path: /x/health, auth: none, {inside}");
+    let part = format!(
+        "name: part, path: /x/health, path_options: {{ trailing_slash: ignore }}, auth: none, {inside}"
+    );
     nothing(&[&part, "name: all, prefix: /x, auth: required"]);
     nothing(&[
         "name: banned, path: /banned, auth: none, ip: { deny: [10.0.0.0/8] }",

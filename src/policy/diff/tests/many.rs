@@ -26,6 +26,28 @@ fn twice_as_many_regexes_are_asked_about_twice_as_often() {
 }
 
 #[test]
+fn no_pair_is_looked_at_once_the_rest_would_take_too_long() {
+    let routes: Vec<String> = (0..60)
+        .map(|n| format!("name: r{n}, path: /x/{n}, auth: required"))
+        .collect();
+    let mut lines: Vec<&str> = routes.iter().map(String::as_str).collect();
+    let old = file(HEAD, &lines);
+    lines.push(REST);
+    let new = file(HEAD, &lines);
+    let pairs = Pairs::of(&old.config, &new.config);
+    let find = |most| moved::find_within(most, &old, &new, &pairs);
+    let all = find(usize::MAX);
+    assert_eq!((all.pairs, all.unasked()), (60 + 61 + 60 * 61, None));
+    let few = find(100);
+    assert!(few.pairs <= 10, "{}", few.pairs);
+    assert!(few.unasked().is_some());
+    // Pairs that have no request in common cost something, too.
+    let most = all.asked * 16 + 100;
+    let cut = find(most);
+    assert!(cut.pairs < all.pairs && cut.unasked().is_some());
+}
+
+#[test]
 fn what_was_not_asked_about_is_told_and_is_looser() {
     let (old, new) = files(20);
     let pairs = Pairs::of(&old.config, &new.config);
