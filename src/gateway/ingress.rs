@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Version};
 
-pub use super::connection::Connection;
+use super::connection::Connection;
 use crate::config::Config;
 use crate::forward::{self, Handshake};
 use crate::request::{Code, Peer, Refusal};

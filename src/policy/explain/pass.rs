@@ -15,7 +15,7 @@ use crate::config::checked::{AuthMode, Guard};
 use crate::forward::{self, Handshake, Outbound};
 use crate::gateway::Additions;
 use crate::gateway::cors;
-use crate::gateway::ingress::{self, Connection};
+use crate::gateway::{Connection, ingress};
 use crate::limit;
 use crate::policy::asked::Asked;
 use crate::policy::caller::{Caller, is_read};
