@@ -89,7 +89,7 @@ pub(super) struct Asked<'a> {
 
 impl Gateway {
     pub(super) fn new(config: &Config) -> Self {
-        Gateway::over(config, |slots, clock| Counters::new(slots, clock))
+        Gateway::over(config, Counters::new)
     }
 
     /// One of so many gateways, which hear nothing of each other.
