@@ -35,6 +35,16 @@ impl Replicas {
         replicas
     }
 
+    /// Three of which the first goes by the detour.
+    fn first_by(detour: &Detour, redis: &Redis, origin: &Origin) -> Replicas {
+        let settings = Settings::new(origin).routes(ROUTES);
+        let ways = [detour.address, redis.address, redis.address];
+        let gateways = ways.map(|way| settings.clone().top(&at(way)).start());
+        let replicas = Replicas(gateways.into());
+        replicas.share();
+        replicas
+    }
+
     /// Waits until all use Redis and know of each other.
     fn share(&self) {
         for gateway in &self.0 {
@@ -301,14 +311,7 @@ fn redis_down_and_told_by_one_that_comes_late() {
     };
     let origin = Origin::start();
     let detour = Detour::to(redis.address);
-    let settings = Settings::new(&origin).routes(ROUTES);
-    let by_detour = at(detour.address);
-    let replicas = Replicas(vec![
-        settings.clone().top(&by_detour).start(),
-        settings.clone().top(&redis.settings()).start(),
-        settings.top(&redis.settings()).start(),
-    ]);
-    replicas.share();
+    let replicas = Replicas::first_by(&detour, &redis, &origin);
     let used = replicas.passes(0, "/small", 40);
     assert!(used + replicas.misses(0) >= 30, "{used}");
     detour.late_by(Duration::from_millis(400));
@@ -333,14 +336,7 @@ fn redis_down_while_it_is_told() {
     };
     let origin = Origin::start();
     let detour = Detour::to(redis.address);
-    let settings = Settings::new(&origin).routes(ROUTES);
-    let by_detour = at(detour.address);
-    let replicas = Replicas(vec![
-        settings.clone().top(&by_detour).start(),
-        settings.clone().top(&redis.settings()).start(),
-        settings.top(&redis.settings()).start(),
-    ]);
-    replicas.share();
+    let replicas = Replicas::first_by(&detour, &redis, &origin);
     let passes = |gateway: usize| {
         let mut connection = replicas.0[gateway].connect();
         let keys = (0..200).map(|n| get("/each").header("X-Key", &n.to_string()));
