@@ -59,6 +59,15 @@ pub(super) struct Counted<'s> {
     lease: Option<&'s AtomicU64>,
 }
 
+/// A counter by what it is called where other gateways know it too.
+pub(super) struct Known<'s> {
+    pub(super) name: String,
+    /// Nanoseconds until it is full.
+    pub(super) owed: u64,
+    /// Where other gateways charge it too.
+    pub(super) lease: Option<&'s AtomicU64>,
+}
+
 impl Slots {
     #[expect(
         clippy::new_without_default,
@@ -209,6 +218,13 @@ impl Slots {
         settled(self.pool(key.owner).charge(key.id, now, 0, nothing, raise));
     }
 
+    /// Gives so many nanoseconds back.
+    pub(super) fn lower(&self, key: Key, now: u64, amount: u64) {
+        let nothing = || 0;
+        let lower = |before: Option<u64>| Ok(((), before.unwrap_or(0).saturating_sub(amount)));
+        settled(self.pool(key.owner).charge(key.id, now, 0, nothing, lower));
+    }
+
     /// What the counter is called where other gateways know it too; `None` for one that is not shared.
     pub(super) fn name_of(&self, key: Key) -> Option<String> {
         let (scope, value) = read(key.id.name)?;
@@ -227,31 +243,23 @@ impl Slots {
             return Vec::new();
         };
         let (span, kin) = self.scopes.kin(scope);
-        let named = kin.into_iter().filter_map(|(other, longer)| {
-            let part = span as f64 / longer.max(1) as f64;
+        let named = kin.into_iter().filter_map(|(other, other_span)| {
+            let part = span as f64 / other_span.max(1) as f64;
             Some((self.name(other, value)?, part.min(1.0)))
         });
         named.collect()
     }
 
-    /// The counters that owe more than so many nanoseconds, by what they are called where other gateways know them
-    /// too, with what they owe: at most so many, those that owe most. `is_asked` says of a counter's lease whether
-    /// it is one of them.
-    pub(super) fn known(
-        &self,
-        now: u64,
-        least: u64,
-        most: usize,
-        is_asked: impl Fn(&AtomicU64) -> bool,
-    ) -> Vec<(String, u64)> {
+    /// The counters that owe more than so many nanoseconds, with what they owe: at most so many, those that owe most.
+    pub(super) fn known(&self, now: u64, least: u64, most: usize) -> Vec<Known<'_>> {
         let mut found = Vec::new();
         for owner in Owner::ALL {
             self.each_live(owner, now.saturating_add(least), |counted| {
-                let is_told_apart = counted.lease.is_some_and(|lease| !is_asked(lease));
-                if counted.scope.is_shadow() || is_told_apart {
+                if counted.scope.is_shadow() {
                     return;
                 }
-                found.push((counted.full_at - now, counted.scope, counted.value));
+                let owed = counted.full_at - now;
+                found.push((owed, counted.scope, counted.value, counted.lease));
                 if found.len() >= most.saturating_mul(2) {
                     found.select_nth_unstable_by_key(most, |(owed, ..)| Reverse(*owed));
                     found.truncate(most);
@@ -260,10 +268,14 @@ impl Slots {
         }
         found.sort_unstable_by_key(|(owed, ..)| Reverse(*owed));
         found.truncate(most);
-        let named = found.into_iter();
-        named
-            .filter_map(|(owed, scope, value)| Some((self.name(scope, value)?, owed)))
-            .collect()
+        let known = found.into_iter().filter_map(|(owed, scope, value, lease)| {
+            Some(Known {
+                name: self.name(scope, value)?,
+                owed,
+                lease,
+            })
+        });
+        known.collect()
     }
 
     /// See [`Pool::lease`].
@@ -282,8 +294,13 @@ impl Slots {
     }
 
     /// Shows each counter of these owners that fills up after `later`, which is not before now.
-    pub(super) fn each_live(&self, owner: Owner, later: u64, mut show: impl FnMut(Counted<'_>)) {
-        self.pool(owner).each_live(later, |live: Live<'_>| {
+    pub(super) fn each_live<'s>(
+        &'s self,
+        owner: Owner,
+        later: u64,
+        mut show: impl FnMut(Counted<'s>),
+    ) {
+        self.pool(owner).each_live(later, |live: Live<'s>| {
             if let Some((scope, value)) = read(live.name) {
                 show(Counted {
                     scope,

@@ -382,3 +382,57 @@ fn redis_down_takes_nothing_away() {
         );
     }
 }
+
+#[test]
+fn redis_down_while_its_limits_are_asked_for() {
+    let Some(mut redis) = Redis::start_if_there() else {
+        return;
+    };
+    let origin = Origin::start();
+    let replicas = Replicas::start(&origin, &redis.settings());
+    let used = replicas.passes(0, "/small", 40);
+    assert!(used + replicas.misses(0) >= 30, "{used}");
+    redis.stop();
+    replicas.part();
+    // Who is refused meanwhile has nothing told of him but that.
+    assert_eq!(replicas.passes(0, "/small", 8), 0);
+    redis.run();
+    let (mut in_grace, mut after) = (0, 0);
+    eventually("Redis is used", || {
+        let passed = replicas.passes(1, "/small", 2) + replicas.passes(2, "/small", 2);
+        let is_up = |gateway: &Gateway| gateway.metric("portcullis_redis_up") == 1.0;
+        match replicas.0.iter().any(is_up) {
+            true => after += passed,
+            false => in_grace += passed,
+        }
+        replicas.0.iter().all(is_up).then_some(())
+    });
+    after += replicas.passes(1, "/small", 20) + replicas.passes(2, "/small", 20);
+    // A share at each, which know nothing of it, and no more once Redis is asked.
+    assert!(in_grace <= 20, "{in_grace} of two thirds of 30");
+    assert!(after <= 3, "{after} more than there were");
+}
+
+#[test]
+fn redis_down_frozen_charges_once() {
+    let Some(redis) = Redis::start_if_there() else {
+        return;
+    };
+    let origin = Origin::start();
+    let replicas = Replicas::start(&origin, &redis.settings());
+    redis.signal("STOP");
+    let used = replicas.passes(0, "/small", 10);
+    replicas.part();
+    redis.signal("CONT");
+    replicas.share();
+    let counted = || {
+        let keys = redis.keys().into_iter();
+        let owed = keys.filter(|(key, _)| key.contains("small"));
+        // Each request takes an hour.
+        owed.map(|(_, time)| (time - 2000 + 3_599_999) / 3_600_000)
+            .max()
+    };
+    eventually("each is counted once", || {
+        (counted() == Some(used as i64)).then_some(())
+    });
+}

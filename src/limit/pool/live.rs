@@ -19,7 +19,7 @@ pub(in crate::limit) struct Live<'p> {
 
 impl Pool {
     /// Shows each counter that fills up after `later`, which is not before now.
-    pub(in crate::limit) fn each_live(&self, later: u64, mut show: impl FnMut(Live<'_>)) {
+    pub(in crate::limit) fn each_live<'p>(&'p self, later: u64, mut show: impl FnMut(Live<'p>)) {
         let all = self.buckets * WAYS;
         let mut number = 0;
         while number < all {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use redis::RedisError;
 use smallvec::SmallVec;
 
-use super::link::{Asked, LinkError, within};
+use super::link::{Answer, Asked, LinkError, within};
 use super::queue::Dirty;
 use super::run::PATIENCE;
 use super::{Shared, lease};
@@ -51,26 +51,40 @@ impl Shared {
                 whole: quota.whole(),
             });
         }
-        let mut answer = Box::pin(async move { link.ask(&counters, charge).await });
+        let until = self.until(begun);
+        let mut answer = Box::pin(async move { link.ask(&counters, charge, until).await });
         match within(DEADLINE, &mut answer).await {
-            Ok(None) => {
+            Ok(Answer::Counted(charged, owed)) => {
+                self.misses.store(0, Ordering::Relaxed);
+                let now = clock.now();
+                for ((_, key), owed) in asked.iter().zip(&owed) {
+                    self.slots.rebase(*key, now, owed.saturating_add(now));
+                    if let Some((_, lease)) = self.slots.lease(*key) {
+                        lease::hear(lease);
+                    }
+                }
+                Some((charged, owed.into()))
+            }
+            Ok(Answer::IsNew) => {
                 self.is_new.store(true, Ordering::Relaxed);
                 self.put_back(ahead);
                 self.metrics.redis_missed();
                 None
             }
-            Ok(Some((charged, owed))) => {
-                self.misses.store(0, Ordering::Relaxed);
-                let now = clock.now();
-                for ((_, key), owed) in asked.iter().zip(&owed) {
-                    self.slots.rebase(*key, now, owed.saturating_add(now));
-                }
-                Some((charged, owed.into()))
+            Ok(Answer::IsLate) => {
+                self.put_back(ahead);
+                self.missed(LinkError::Late);
+                None
+            }
+            Err(LinkError::Late) => {
+                // As if it were counted there, until that is known: it is charged here now.
+                let once = i32::from(charge);
+                self.note_again(ahead.iter().map(|(dirty, _)| (*dirty, -once)));
+                tokio::spawn(Arc::clone(self).hear_late(answer, ahead, once));
+                self.missed(LinkError::Late);
+                None
             }
             Err(error) => {
-                if matches!(error, LinkError::Late) {
-                    tokio::spawn(Arc::clone(self).hear_late(answer, ahead.clone()));
-                }
                 self.put_back(ahead);
                 self.missed(error);
                 None
@@ -78,20 +92,24 @@ impl Shared {
         }
     }
 
-    /// Takes back what was told twice because the answer to the first time came too late for its request: what
-    /// went along was put back, and the request was charged here.
+    /// Notes what a request had told, and what it takes by itself, where the answer that came too late for it says
+    /// that it was not counted, or did not come at all.
     pub(super) async fn hear_late(
         self: Arc<Self>,
-        answer: impl Future<Output = Result<Option<(bool, Vec<u64>)>, RedisError>>,
+        answer: impl Future<Output = Result<Answer, RedisError>>,
         ahead: SmallVec<[(Dirty, i32); 2]>,
+        once: i32,
     ) {
-        let Ok(Some((is_charged, _))) = within(PATIENCE, answer).await else {
-            return;
+        let (is_told, is_charged) = match within(PATIENCE, answer).await {
+            Ok(Answer::Counted(is_charged, _)) => (true, is_charged),
+            _ => (false, false),
         };
-        let twice = ahead
-            .into_iter()
-            .map(|(dirty, untold)| (dirty, -untold.max(0) - i32::from(is_charged)));
-        self.note_again(twice.filter(|(_, requests)| *requests != 0));
+        if !is_charged {
+            self.note_again(ahead.iter().map(|(dirty, _)| (*dirty, once)));
+        }
+        if !is_told {
+            self.put_back(ahead);
+        }
     }
 
     fn missed(&self, error: LinkError) {

@@ -1,5 +1,5 @@
--- Says that a gateway lives, and answers how many do, since when this server knows of any, in milliseconds, and how
--- long ago that was. A server that has lost its counters has lost that, too; one that was started again, or took
+-- Says that a gateway lives, and answers how many do, since when this server knows of any, and what time it is, both
+-- in milliseconds. A server that has lost its counters has lost that, too; one that was started again, or took
 -- over from another, has them as they were some time before, and begins anew.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -13,4 +13,4 @@ if not since or since > now or redis.call('HGET', KEYS[2], 'run') ~= run then
   redis.call('HSET', KEYS[2], 't', string.format('%.0f', now), 'run', run)
 end
 redis.call('PEXPIRE', KEYS[2], 60000)
-return { redis.call('ZCARD', KEYS[1]), since, now - since }
+return { redis.call('ZCARD', KEYS[1]), since, now }

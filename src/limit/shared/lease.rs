@@ -10,12 +10,14 @@ const TIME_MASK: u64 = (1 << 15) - 1;
 const TICK: u32 = 28;
 /// Ticks that a share is good for: Redis forgets in a second who was at a counter.
 const LASTS: u64 = 4;
+const HEARD: u64 = 1 << 47;
 const QUEUED: u64 = 1 << 63;
 /// More gateways than that share a counter as if they were so many.
-pub(super) const MOST_SHARES: u32 = (1 << 16) - 1;
+pub(super) const MOST_SHARES: u32 = (1 << 15) - 1;
 
 /// Requests that were let through and not told (less those given back), how many gateways are at this counter
-/// (zero when that is not known), when that was learned, in ticks, and whether it waits to be told.
+/// (zero when that is not known), whether Redis has told how it stands, when the share was learned, in ticks, and
+/// whether it waits to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lease(u64);
 
@@ -35,7 +37,12 @@ impl Lease {
         (share > 0 && age <= LASTS).then_some(share)
     }
 
-    fn is_queued(self) -> bool {
+    /// Whether Redis has told how the counter stands.
+    pub(super) fn is_heard(self) -> bool {
+        self.0 & HEARD != 0
+    }
+
+    pub(super) fn is_queued(self) -> bool {
         self.0 & QUEUED != 0
     }
 
@@ -78,22 +85,26 @@ pub(super) fn take_ahead(word: &AtomicU64) -> i32 {
     }
 }
 
-/// The counter's debt is told with all that was let through, unless it waits to be told by itself: whether it is.
-pub(super) fn tell_whole(word: &AtomicU64) -> bool {
-    let told = |lease: Lease| match lease.is_queued() {
+/// The counter's debt is told, and all that was let through or given back is part of it: there is nothing to tell of it
+/// by itself, unless it waits for that.
+pub(super) fn tell_whole(word: &AtomicU64) {
+    update(word, |lease| match lease.is_queued() {
         true => lease,
-        // What was given back is told by itself: it is no part of the debt any more.
-        false => lease.with_untold(lease.untold().min(0)),
-    };
-    !update(word, told).is_queued()
+        false => lease.with_untold(0),
+    });
 }
 
-/// Learns how many gateways are at the counter.
+/// Redis has told how the counter stands.
+pub(super) fn hear(word: &AtomicU64) {
+    update(word, |lease| Lease(lease.0 | HEARD));
+}
+
+/// Learns how many gateways are at the counter, from whoever has told how it stands.
 pub(super) fn learn(word: &AtomicU64, share: Option<u32>, now: u64) {
     let share = u64::from(share.unwrap_or(0).min(MOST_SHARES)) << SHARE_AT;
     let time = ((now >> TICK) & TIME_MASK) << TIME_AT;
     let others = !(u64::from(MOST_SHARES) << SHARE_AT | TIME_MASK << TIME_AT);
-    update(word, |lease| Lease(lease.0 & others | share | time));
+    update(word, |lease| Lease(lease.0 & others | share | time | HEARD));
 }
 
 /// What was there before.
@@ -135,7 +146,7 @@ mod tests {
         assert_eq!(note(&word, 0, always), (4, true));
         assert_eq!(take(&word), 4);
         learn(&word, None, 0);
-        assert_eq!(word.into_inner(), 0);
+        assert_eq!(word.into_inner(), HEARD);
     }
 
     #[test]
@@ -168,14 +179,26 @@ mod tests {
     fn what_waits_is_not_told_whole() {
         let word = AtomicU64::new(0);
         let never = |_: i32| false;
-        note(&word, 2, never);
-        assert!(tell_whole(&word));
-        assert_eq!(Lease::of(&word).untold(), 0);
-        note(&word, -1, never);
-        assert!(tell_whole(&word));
-        assert_eq!(note(&word, 4, always), (3, true));
-        assert!(!tell_whole(&word));
-        assert_eq!(take(&word), 3);
+        for untold in [2, -1] {
+            note(&word, untold, never);
+            tell_whole(&word);
+            assert_eq!(Lease::of(&word).untold(), 0);
+        }
+        assert_eq!(note(&word, 4, always), (4, true));
+        tell_whole(&word);
+        assert_eq!(take(&word), 4);
+    }
+
+    #[test]
+    fn what_was_heard_once_is_known_from_then_on() {
+        for hear in [hear, |word: &AtomicU64| learn(word, None, 0)] {
+            let word = AtomicU64::new(0);
+            note(&word, 1, always);
+            assert!(!Lease::of(&word).is_heard());
+            hear(&word);
+            take(&word);
+            assert!(Lease::of(&word).is_heard());
+        }
     }
 
     #[test]

@@ -52,8 +52,21 @@ pub(super) struct Beat {
     pub(super) living: u32,
     /// When it first heard of any, in milliseconds since 1970 by its own clock.
     pub(super) since: i64,
+    /// What time it is by that clock.
+    pub(super) now: i64,
     /// Whether it may have lost what was used up before.
     pub(super) is_new: bool,
+}
+
+/// What Redis says to a request that asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Whether all was charged, and what each counter owes then, in nanoseconds.
+    Counted(bool, Vec<u64>),
+    /// It may not know what is used up.
+    IsNew,
+    /// It was asked too late to do anything.
+    IsLate,
 }
 
 /// A counter that is told of. Times are in nanoseconds.
@@ -129,12 +142,13 @@ impl Link {
     }
 
     /// Tells of the counters, and charges all of them what a request takes or none: whether it did, and what
-    /// each owes then. `None` while Redis may not know what is used up.
+    /// each owes then. Nothing is done after `until`, in microseconds since 1970 by the clock of Redis.
     pub(super) async fn ask(
         &self,
         counters: &[Asked],
         charge: bool,
-    ) -> Result<Option<(bool, Vec<u64>)>, RedisError> {
+        until: i64,
+    ) -> Result<Answer, RedisError> {
         let mut call = cmd("EVALSHA");
         call.arg(self.scripts.ask.get_hash());
         call.arg(1 + keys(counters.iter().map(|asked| &asked.told)));
@@ -143,29 +157,32 @@ impl Link {
             asked.told.write_keys(&mut call);
         }
         call.arg(u8::from(charge)).arg(GRACE.as_micros() as u64);
+        call.arg(until);
         for asked in counters {
             asked.told.write(&mut call);
             call.arg(micros(signed(asked.amount)));
             call.arg(micros(signed(asked.whole)));
         }
         let mut answer: Vec<i64> = self.call(call).await?;
-        if answer == [-1] {
-            return Ok(None);
-        }
-        if answer.len() != counters.len() + 1 {
-            return Err(unexpected());
+        match answer.as_slice() {
+            [-1] => return Ok(Answer::IsNew),
+            [-2] => return Ok(Answer::IsLate),
+            _ if answer.len() != counters.len() + 1 => return Err(unexpected()),
+            _ => {}
         }
         let charged = answer.remove(0) == 1;
-        Ok(Some((charged, answer.into_iter().map(nanos).collect())))
+        let owed = answer.into_iter().map(nanos);
+        Ok(Answer::Counted(charged, owed.collect()))
     }
 
-    /// Tells what was let through, and hears how the counters stand then. Redis may have lost what was used up
-    /// before, if `is_lost`.
+    /// Tells what was let through, and hears how the counters stand then, of as many as there was time for. Redis may
+    /// have lost what was used up before, if `is_lost`. Nothing is done after `until`, as in [`Link::ask`].
     pub(super) async fn settle(
         &self,
         id: &str,
         is_lost: bool,
         counters: &[Told],
+        until: i64,
     ) -> Result<Vec<Stands>, RedisError> {
         let mut calls = Pipeline::new();
         for page in counters.chunks(PAGE) {
@@ -175,7 +192,7 @@ impl Link {
             for counter in page {
                 counter.write_keys(&mut call);
             }
-            call.arg(id).arg(u8::from(is_lost));
+            call.arg(id).arg(u8::from(is_lost)).arg(until);
             for counter in page {
                 counter.write(&mut call);
             }
@@ -191,10 +208,7 @@ impl Link {
                 share: u32::try_from(stands[1]).ok().filter(|share| *share > 0),
             })
             .collect();
-        match stands.len() == counters.len() {
-            true => Ok(stands),
-            false => Err(unexpected()),
-        }
+        Ok(stands)
     }
 
     /// Tells what is used up of counters, in nanoseconds, to a Redis that may have lost them.
@@ -221,11 +235,12 @@ impl Link {
         let mut call = cmd("EVALSHA");
         call.arg(self.scripts.beat.get_hash());
         call.arg(2).arg(REPLICAS).arg(SINCE).arg(id);
-        let (living, since, age): (u32, i64, i64) = self.call(call).await?;
-        let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
+        let (living, since, now): (u32, i64, i64) = self.call(call).await?;
+        let age = Duration::from_millis(u64::try_from(now - since).unwrap_or(0));
         Ok(Beat {
             living,
             since,
+            now,
             is_new: age < GRACE,
         })
     }

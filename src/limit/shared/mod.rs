@@ -14,6 +14,7 @@ mod run;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
@@ -32,6 +33,8 @@ const LARGE: u32 = 64;
 /// By how much what gateways believe of a counter may differ, in nanoseconds: whoever waits as told by one
 /// may ask another then.
 const SLACK: u64 = 20_000_000;
+/// How long Redis may take to do what it is told: half as long as an answer is waited for.
+const IN_TIME: Duration = Duration::from_millis(125);
 
 /// The part of the limiter that talks to the other gateways. One for the process.
 pub struct Shared {
@@ -52,6 +55,8 @@ pub struct Shared {
     /// Since when the Redis that was told last what it had lost knows of gateways, see [`link::Beat::since`]; zero
     /// before the first.
     recovered: AtomicI64,
+    /// What the clock of Redis was ahead of this process's at the last heartbeat, in microseconds.
+    ahead: AtomicI64,
     /// A request has found that Redis does not answer, and why.
     broken: Notify,
     fault: Mutex<Option<LinkError>>,
@@ -71,6 +76,7 @@ impl Shared {
             queue: Queue::default(),
             is_new: AtomicBool::new(false),
             recovered: AtomicI64::new(0),
+            ahead: AtomicI64::new(0),
             broken: Notify::new(),
             fault: Mutex::default(),
         })
@@ -134,7 +140,16 @@ impl Shared {
 
     /// Gives back what was charged there.
     pub(super) fn give_back(&self, quota: &Quota, key: Key, now: u64) {
+        self.slots.lower(key, now, quota.amount());
         self.note(quota, key, -1, self.share(key, now), false);
+    }
+
+    /// Until when Redis may do what it is told now, by its own clock: later nobody would hear of it.
+    fn until(&self, now: u64) -> i64 {
+        let micros = i64::try_from(now / 1000).unwrap_or(i64::MAX);
+        micros
+            .saturating_add(self.ahead.load(Ordering::Relaxed))
+            .saturating_add(IN_TIME.as_micros() as i64)
     }
 
     /// By how many the quota is divided here.
@@ -152,15 +167,16 @@ impl Shared {
     fn told(&self, key: Key, amount: u64, requests: i32, now: u64) -> Option<Told> {
         let charged = taken(requests, amount, self.share(key, now));
         let amount = i64::try_from(amount).unwrap_or(i64::MAX);
-        let believed = self.slots.owed(key, now).saturating_sub(charged);
+        let lease = self.slots.lease(key);
+        let is_heard = lease.is_some_and(|(_, lease)| Lease::of(lease).is_heard());
         Some(Told {
             name: self.slots.name_of(key)?,
             used: i64::from(requests).saturating_mul(amount),
-            believed,
-            // Where something is known of the counter, that was taken over already.
-            kin: match believed {
-                0 => self.slots.kin(key),
-                _ => Vec::new(),
+            believed: self.slots.owed(key, now).saturating_sub(charged),
+            // Once it has told how the counter stands, that was taken over.
+            kin: match is_heard {
+                false => self.slots.kin(key),
+                true => Vec::new(),
             },
         })
     }
@@ -307,25 +323,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_late_answer_counts_is_taken_back() {
+    async fn what_is_asked_is_counted_once_whenever_the_answer_comes() {
+        use self::link::Answer::{self, Counted, IsLate, IsNew};
         let (shared, quota, key) = one_of_three(50);
-        // Once without an answer, and once here.
-        shared.charge(&quota, key, 0).unwrap();
+        shared.slots.raise(key, 0, 1);
         let (number, lease) = shared.slots.lease(key).unwrap();
         let dirty = Dirty::of(&quota, key, number);
-        let late = |is_charged, told| {
-            let answer = async move { Ok(Some((is_charged, Vec::new()))) };
-            Arc::clone(&shared).hear_late(answer, [(dirty, told)].into_iter().collect())
+        // One was told along; the request itself counts as told there, and was charged here.
+        let late = |answer: Option<Answer>| {
+            lease::take(lease);
+            lease::note(lease, 0, |_| false);
+            let answer = async {
+                match answer {
+                    Some(answer) => Ok(answer),
+                    None => std::future::pending().await,
+                }
+            };
+            Arc::clone(&shared).hear_late(answer, [(dirty, 1)].into_iter().collect(), 1)
         };
-        late(true, 0).await;
-        assert_eq!(Lease::of(lease).untold(), 0);
-        shared.put_back([(dirty, 4)]);
-        late(false, 4).await;
-        assert_eq!(Lease::of(lease).untold(), 0);
-        late(true, -3).await;
-        assert_eq!(Lease::of(lease).untold(), -1);
-        late(false, 0).await;
-        assert_eq!(Lease::of(lease).untold(), -1);
+        for (answer, untold) in [
+            (Some(Counted(true, Vec::new())), 0),
+            (Some(Counted(false, Vec::new())), 1),
+            (Some(IsNew), 2),
+            (Some(IsLate), 2),
+            (None, 2),
+        ] {
+            late(answer.clone()).await;
+            assert_eq!(Lease::of(lease).untold(), untold, "{answer:?}");
+        }
     }
 
     #[test]

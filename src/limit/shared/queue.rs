@@ -78,6 +78,12 @@ impl Queue {
         (0..SHARDS).all(|shard| self.shard(shard).is_empty())
     }
 
+    /// All that waits, and goes on waiting.
+    pub(super) fn waiting(&self) -> Vec<Dirty> {
+        let shards = (0..SHARDS).map(|shard| self.shard(shard).clone());
+        shards.flatten().collect()
+    }
+
     /// All that waits.
     pub(super) fn take(&self) -> Vec<Dirty> {
         let shards = (0..SHARDS).map(|shard| std::mem::take(&mut *self.shard(shard)));

@@ -14,6 +14,7 @@ use super::queue::Dirty;
 use super::{Shared, lease, taken};
 use crate::config::checked::Redis;
 use crate::limit::clock::{Clock, nanos};
+use crate::limit::slots::Known;
 
 /// How often gateways say that they live.
 const BEAT: Duration = Duration::from_secs(1);
@@ -29,6 +30,23 @@ const SOON: Duration = Duration::from_secs(10);
 const PAGE: usize = 256;
 /// Counters that a Redis is told of that has lost them, those first of which most is used up.
 const MOST_RECOVERED: usize = 100_000;
+
+/// When the next heartbeat is due in the middle of something.
+struct Pace(Instant);
+
+impl Pace {
+    fn new() -> Self {
+        Pace(Instant::now())
+    }
+
+    fn is_due(&mut self) -> bool {
+        let is_due = self.0.elapsed() > BEAT;
+        if is_due {
+            self.0 = Instant::now();
+        }
+        is_due
+    }
+}
 
 /// What the exchange does next.
 enum Turn {
@@ -138,6 +156,9 @@ impl Shared {
     /// since is told when all have had the time to do so.
     async fn heed(&self, link: &Link, beat: Beat, clock: &Clock) -> Result<(), LinkError> {
         self.count(beat.living);
+        let here = i64::try_from(clock.now() / 1000).unwrap_or(i64::MAX);
+        let there = beat.now.saturating_mul(1000);
+        self.ahead.store(there - here, Ordering::Relaxed);
         let last = self.recovered.load(Ordering::Relaxed);
         // To a gateway that has just started a Redis that knows of others is none that has lost anything.
         let is_other = last != beat.since && (last != 0 || beat.is_new);
@@ -162,12 +183,31 @@ impl Shared {
     }
 
     async fn recover(&self, link: &Link, clock: &Clock) -> Result<(), LinkError> {
-        let least = nanos(GRACE);
-        let known = self
-            .slots
-            .known(clock.now(), least, MOST_RECOVERED, lease::tell_whole);
+        let (now, least) = (clock.now(), nanos(GRACE));
+        let mut known = Vec::new();
+        for Known { name, owed, lease } in self.slots.known(now, least, MOST_RECOVERED) {
+            match lease {
+                Some(lease) if lease::Lease::of(lease).is_queued() => {}
+                lease => {
+                    // A hundredth of the burst at most, which is told as what all gateways took.
+                    lease.into_iter().for_each(lease::tell_whole);
+                    known.push((name, owed));
+                }
+            }
+        }
+        // What waits to be told is told when all have had the time for this; what was used up before it is told now.
+        for dirty in self.queue.waiting() {
+            let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
+                continue;
+            };
+            let untold = lease::Lease::of(lease).untold();
+            let told = self.told(dirty.key, dirty.amount, untold, now);
+            known.extend(told.map(|told| (told.name, told.believed)));
+        }
+        let mut pace = Pace::new();
         for page in known.chunks(PAGE) {
             within(PATIENCE, link.recover(page)).await?;
+            self.keep_up(link, &mut pace).await?;
         }
         if !known.is_empty() {
             tracing::warn!(
@@ -182,8 +222,13 @@ impl Shared {
     async fn tell(&self, link: &Link, is_lost: bool, clock: &Clock) -> Result<(), LinkError> {
         let waiting = self.queue.take();
         let mut pages = waiting.chunks(PAGE);
+        let mut pace = Pace::new();
         while let Some(page) = pages.next() {
-            if let Err(error) = self.tell_page(link, is_lost, page, clock).await {
+            let mut outcome = self.tell_page(link, is_lost, page, clock).await;
+            if outcome.is_ok() {
+                outcome = self.keep_up(link, &mut pace).await;
+            }
+            if let Err(error) = outcome {
                 // Whatever was let through is told when somebody answers again.
                 for dirty in pages.flatten() {
                     if let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) {
@@ -192,6 +237,17 @@ impl Shared {
                 }
                 return Err(error);
             }
+        }
+        Ok(())
+    }
+
+    /// Says within a long telling that this gateway lives, and ends it when requests have found Redis to be of no use.
+    async fn keep_up(&self, link: &Link, pace: &mut Pace) -> Result<(), LinkError> {
+        if let Some(error) = self.fault().take() {
+            return Err(error);
+        }
+        if pace.is_due() {
+            within(PATIENCE, link.beat(&self.id)).await?;
         }
         Ok(())
     }
@@ -219,13 +275,21 @@ impl Shared {
         if told.is_empty() {
             return Ok(());
         }
-        match within(PATIENCE, link.settle(&self.id, is_lost, &told)).await {
+        let until = self.until(now);
+        match within(PATIENCE, link.settle(&self.id, is_lost, &told, until)).await {
             Ok(stands) => {
                 let now = clock.now();
+                // Of the rest Redis was told too late.
+                let untold = kept.split_off(stands.len().min(kept.len()));
                 for ((dirty, _), stands) in kept.iter().zip(stands) {
                     self.hear(dirty, stands, now);
                 }
-                Ok(())
+                let is_late = !untold.is_empty();
+                self.put_back(untold);
+                match is_late {
+                    true => Err(LinkError::Late),
+                    false => Ok(()),
+                }
             }
             Err(error) => {
                 self.put_back(kept);

@@ -61,12 +61,12 @@ fn of_what_is_known_the_counters_that_owe_most_are_named() {
         owe(scope.in_shadow(), n, 1000);
     }
     let owed = |least, most| {
-        let known = slots.known(5, least, most, |_| true).into_iter();
-        known.map(|(_, owed)| owed).collect::<Vec<_>>()
+        let known = slots.known(5, least, most).into_iter();
+        known.map(|known| known.owed).collect::<Vec<_>>()
     };
     assert_eq!(owed(170, 100), [200, 190, 180]);
     assert_eq!(owed(0, 4), [200, 190, 180, 170]);
-    let (name, _) = slots.known(5, 0, 1, |_| true).remove(0);
+    let Known { name, .. } = slots.known(5, 0, 1).remove(0);
     let id = uuid::Uuid::from_u128(20);
     assert_eq!(name, format!("portcullis:1000:route:a:b:user:{id}"));
 }
