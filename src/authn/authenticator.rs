@@ -150,7 +150,9 @@ impl Authenticator {
             return true;
         };
         let is_new_token = token.is_some_and(|token| self.known.peek(token).is_none());
-        let is_new_key = key.is_some_and(|(keys, key)| !keys.remembers(key));
+        // As to `identify`, what is no key of ours is nothing beside a token.
+        let counts = |key: &str| token.is_none() || id_of(key).is_some();
+        let is_new_key = key.is_some_and(|(keys, key)| counts(key) && !keys.remembers(key));
         is_new_token || is_new_key
     }
 
