@@ -111,6 +111,8 @@ impl Shared {
 
     /// A connection that has shown that it answers in time, and knows what was let through without it.
     async fn open(&self, client: &Client, clock: &Clock) -> Result<Link, LinkError> {
+        // Of the connection before.
+        self.fault().take();
         let link = Link::open(client).await?;
         let mut last = within(DEADLINE, link.beat(&self.id)).await?;
         for _ in 1..PROOFS {
@@ -122,7 +124,7 @@ impl Shared {
             self.tell(&link, false, clock).await?;
         }
         self.misses.store(0, Ordering::Relaxed);
-        // Of the connection before.
+        // Requests that were under way may have found fault with the connection before until now.
         self.fault().take();
         Ok(link)
     }
