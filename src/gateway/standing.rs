@@ -12,9 +12,9 @@ use super::connection::Connection;
 use super::cors;
 use super::ingress;
 use super::worker::Current;
-use crate::authn::{Expiry, Identified, Listener, Principal, bearer};
+use crate::authn::{Expiry, Identified, Listener, bearer};
 use crate::authz::{self, Decision};
-use crate::config::checked::{AuthMode, Route};
+use crate::config::checked::Route;
 use crate::forward::{Asker, Handshake};
 use crate::limit;
 use crate::request::{Code, Facts, Refusal};
@@ -86,13 +86,13 @@ impl Standing {
         listener.is_some_and(|listener| !authenticator.still_stands(listener))
     }
 
-    /// Whether it is to be decided on, and nobody is at it. Whoever is told so has to.
-    pub fn awaits_decision(&self, current: &Rc<Current>) -> bool {
+    /// Takes over the decision on it, if one is due and nobody has it. Whoever gets it has to make it.
+    pub fn take_decision(&self, current: &Rc<Current>) -> bool {
         let stands = Rc::ptr_eq(&self.stands_by.borrow(), current);
         !stands && !self.is_being_decided.replace(true)
     }
 
-    /// Whether the rules in force refuse the request. What can't be told now is asked the next time.
+    /// Whether the rules in force refuse the request. What can't be told for now is asked the next time.
     pub async fn is_refused(&self, connection: &Connection, current: &Rc<Current>) -> bool {
         let outcome = match &self.asked {
             Asked::Head(head) => decide(connection, current, head).await,
@@ -104,7 +104,7 @@ impl Standing {
                 self.stands_by.replace(Rc::clone(current));
                 false
             }
-            Err(refusal) => !refusal.code().status().is_server_error(),
+            Err(refusal) => !refusal.is_for_now() && refusal.code() != Code::Unavailable,
         }
     }
 
@@ -154,10 +154,8 @@ async fn decide(
         cors::check_handshake(config, &additions, &facts)?;
     }
     limit::check_address(&snapshot.limits, &matched, &facts)?;
-    let identified = match route.auth {
-        AuthMode::None => Ok(Principal::Anonymous),
-        mode => snapshot.authenticator.identify(mode, &head.headers).await,
-    };
+    let authenticator = &snapshot.authenticator;
+    let identified = authenticator.identify(route.auth, &head.headers).await;
     let principal = Identified::of(identified, route.shadow)?.principal;
     match authz::decide(&snapshot.policies, matched, principal, &facts)? {
         Decision::Permit(_) => Ok(()),
