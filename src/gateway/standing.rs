@@ -5,14 +5,15 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{Response, StatusCode, header};
 
 use super::additions::Additions;
+use super::asked::{Asked, EVENT_STREAM};
 use super::connection::Connection;
 use super::cors;
 use super::ingress;
 use super::worker::Current;
-use crate::authn::{Expiry, Identified, Listener, bearer};
+use crate::authn::{Identified, Listener};
 use crate::authz::{self, Decision};
 use crate::config::checked::Route;
 use crate::forward::{Asker, Handshake};
@@ -20,46 +21,20 @@ use crate::limit;
 use crate::request::{Code, Facts, Refusal};
 use crate::route::{self, Matched};
 
-const EVENT_STREAM: &[u8] = b"text/event-stream";
-
 /// A request that was let in, and whose answer goes on.
 pub struct Standing {
     /// Whoever the route refuses once the credential has ended.
     listener: RefCell<Option<Listener>>,
-    asked: Asked,
+    /// What it asked for.
+    head: Parts,
+    /// None of its headers was left out.
+    is_whole: bool,
     let_in_by: Rc<Current>,
     /// The index of the route there.
     route: usize,
     /// The newest rules that would let it in.
     stands_by: RefCell<Rc<Current>>,
     is_being_decided: Cell<bool>,
-}
-
-/// What is kept of a request in case that its answer goes on.
-pub enum Asked {
-    /// Of one that asks for that.
-    Head(Box<Parts>),
-    /// Of any other, for which a copy of the head would be too much.
-    Credential(Option<HeaderValue>),
-}
-
-impl Asked {
-    /// Looks at what every request brings: the head is copied for few.
-    pub fn of(head: &Parts) -> Self {
-        let is_handshake = Handshake::is_among(&head.extensions);
-        if !is_handshake && !accepts_events(&head.headers) {
-            return Asked::Credential(head.headers.get(header::AUTHORIZATION).cloned());
-        }
-        let (mut kept, ()) = Request::new(()).into_parts();
-        kept.method.clone_from(&head.method);
-        kept.uri.clone_from(&head.uri);
-        kept.version = head.version;
-        kept.headers.clone_from(&head.headers);
-        if is_handshake {
-            kept.extensions.insert(Handshake);
-        }
-        Asked::Head(Box::new(kept))
-    }
 }
 
 impl Standing {
@@ -69,9 +44,11 @@ impl Standing {
         asked: Asked,
         listener: Option<Listener>,
     ) -> Self {
+        let (head, is_whole) = asked.into_head();
         Standing {
             listener: RefCell::new(listener),
-            asked,
+            head,
+            is_whole,
             let_in_by: Rc::clone(let_in_by),
             route,
             stands_by: RefCell::new(Rc::clone(let_in_by)),
@@ -94,9 +71,10 @@ impl Standing {
 
     /// Whether the rules in force refuse the request. What can't be told for now is asked the next time.
     pub async fn is_refused(&self, connection: &Connection, current: &Rc<Current>) -> bool {
-        let outcome = match &self.asked {
-            Asked::Head(head) => decide(connection, current, head).await,
-            Asked::Credential(credential) => self.compare(current, credential.as_ref()),
+        let outcome = decide(connection, current, &self.head).await;
+        let outcome = match self.is_known_to(current) {
+            true => outcome,
+            false => outcome.and_then(|()| self.compare(current)),
         };
         self.is_being_decided.set(false);
         match outcome {
@@ -108,25 +86,24 @@ impl Standing {
         }
     }
 
-    /// Without the head nobody can say whether other rules would let the request in; but the same ones would.
-    fn compare(&self, current: &Current, credential: Option<&HeaderValue>) -> Result<(), Refusal> {
-        let config = &current.snapshot.config;
+    /// Whether all is known that the stages go by now.
+    fn is_known_to(&self, current: &Current) -> bool {
+        let before = &self.let_in_by.snapshot.deciding_headers;
+        self.is_whole || before.include(&current.snapshot.deciding_headers)
+    }
+
+    /// Where a header decides now that was not kept, only the route that let the request in is known to take it.
+    fn compare(&self, current: &Current) -> Result<(), Refusal> {
         let before = self.let_in_by.snapshot.config.routes.get(self.route);
         let is_same = before.is_some_and(|before| {
-            let now = config.routes.iter().find(|route| route.name == before.name);
+            let mut now = current.snapshot.config.routes.iter();
+            let now = now.find(|route| route.name == before.name);
             now.is_some_and(|now| admit_the_same(before, now))
         });
-        if !is_same {
-            return Err(refused("the route admits others now"));
+        match is_same {
+            true => Ok(()),
+            false => Err(refused("the route admits others now")),
         }
-        // An API key needs none of the gateway's keys.
-        if let (Some(_), Some(value)) = (&*self.listener.borrow(), credential) {
-            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value.clone())]);
-            let token = bearer(&headers)?.unwrap_or_default();
-            let authenticator = &current.snapshot.authenticator;
-            authenticator.verify(token, Expiry::Enforced)?;
-        }
-        Ok(())
     }
 }
 
@@ -173,7 +150,7 @@ fn route_of<'r>(routes: &'r [Route], matched: &Matched) -> Option<(usize, &'r Ro
 
 /// Whether two routes take the same requests and let the same of them pass.
 fn admit_the_same(one: &Route, other: &Route) -> bool {
-    let guards = |route: &Route| (route.auth, route.shadow);
+    let guards = |route: &Route| (route.auth, route.shadow.auth, route.shadow.allow);
     guards(one) == guards(other)
         && one.allow == other.allow
         && one.ip == other.ip
@@ -196,13 +173,6 @@ pub fn goes_on<B>(response: &Response<B>) -> bool {
     }
     let value = response.headers().get(header::CONTENT_TYPE);
     value.is_some_and(|value| is_event_stream(value.as_bytes()))
-}
-
-/// As every `EventSource` does.
-fn accepts_events(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(header::ACCEPT).iter();
-    let mut types = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    types.any(is_event_stream)
 }
 
 /// A media type, whatever its parameters.

@@ -171,28 +171,119 @@ fn a_reload_ends_what_it_would_refuse_and_nothing_else() {
         .iter()
         .map(|path| (socket(path), stream(path)))
         .collect();
-    // Not asked for as such, so that it goes by what its own route says.
-    let unasked = |path: &str| Stream::open(&gateway, &by(get(path), path));
-    let (tightened, as_before) = (unasked("/roles"), unasked("/posts/1"));
+    // Not asked for as such, so that not all of the head was kept.
+    let unasked = |path: &&str| Stream::open(&gateway, &by(get(*path), path));
+    let unasked_ended: Vec<_> = ending.iter().map(unasked).collect();
+    let unasked_others: Vec<_> = staying.iter().map(unasked).collect();
 
     gateway.reconfigure(|settings| settings.routes(&routes(&after)));
     for (path, socket, stream) in ended {
         has_ended(&gateway, socket.connection, &socket.response, path);
         has_ended(&gateway, stream.connection, &stream.response, path);
     }
-    has_ended(
-        &gateway,
-        tightened.connection,
-        &tightened.response,
-        "unasked",
-    );
+    for (path, stream) in ending.iter().zip(unasked_ended) {
+        has_ended(&gateway, stream.connection, &stream.response, path);
+    }
     gate.open();
     for (mut socket, stream) in others {
         socket.echo("still here");
         socket.close();
         stream.goes_on();
     }
-    as_before.goes_on();
+    unasked_others.into_iter().for_each(Stream::goes_on);
+}
+
+/// Streams that nobody has asked for as such, by their paths.
+fn unasked(gateway: &Gateway, requests: Vec<Request>) -> Vec<Stream> {
+    let open = |request: &Request| Stream::open(gateway, request);
+    requests.iter().map(open).collect()
+}
+
+#[test]
+fn of_streams_that_were_not_asked_for_those_end_that_would_be_refused() {
+    let gate = Gate::default();
+    let origin = backend(&gate);
+    let before = r#"
+        - { name: ranked, prefix: /ranked, auth: required, allow: [{ min_tier: pro }], upstream: app }
+        - { name: behind, prefix: /behind, auth: none, ip: { allow: [10.0.0.0/8] }, upstream: app }
+        - { name: beta, prefix: /beta, headers: { X-Beta: "1" }, auth: none, upstream: app }
+        - { name: alpha, prefix: /beta, auth: required, allow: [{ superuser: true }], upstream: app }
+        - { name: team, prefix: /team, auth: required, allow: [{ cel: "request.headers['x-team'] == 'a'" }], upstream: app }
+        - { name: wider, prefix: /wider, auth: required, allow: [{ tiers: [free] }], upstream: app }
+        - { name: tried, prefix: /tried, auth: none, limits: [{ name: few, key: route, rate: 9/h }], shadow: [limits], upstream: app }
+    "#;
+    let after = before
+        .replace(
+            "allow: [{ tiers: [free] }]",
+            "allow: [{ tiers: [free, pro] }]",
+        )
+        .replace("shadow: [limits], ", "");
+    let mut gateway = Settings::new(&origin)
+        .top("trusted_proxies: [127.0.0.0/8]")
+        .tiers("free: { rank: 1 }\npro: { rank: 1 }")
+        .routes(before)
+        .start();
+    let alice = gateway.user("alice", &[]).access;
+    let key = gateway.cli(&["apikey", "create", "alice", "--name", "ci", "--json"], "");
+    let key: serde_json::Value = serde_json::from_str(&key.stdout).unwrap();
+    let key = key["key"].as_str().unwrap();
+    let ending = vec![
+        get("/ranked").bearer(&alice),
+        get("/ranked").header("X-API-Key", key),
+        get("/behind").header("X-Forwarded-For", "10.1.2.3"),
+    ];
+    let staying = vec![
+        get("/beta").header("X-Beta", "1"),
+        get("/team").header("X-Team", "a").header("X-API-Key", key),
+        get("/wider").bearer(&alice),
+        get("/tried"),
+    ];
+    let (ending, staying) = (unasked(&gateway, ending), unasked(&gateway, staying));
+
+    gateway.reconfigure(|settings| {
+        let settings = settings.tiers("free: { rank: 0 }\npro: { rank: 1 }");
+        settings
+            .top("trusted_proxies: [10.9.0.0/16]")
+            .routes(&after)
+    });
+    for stream in ending {
+        has_ended(&gateway, stream.connection, &stream.response, "refused");
+    }
+    gate.open();
+    staying.into_iter().for_each(Stream::goes_on);
+}
+
+#[test]
+fn where_a_header_decides_that_was_not_kept_the_route_counts_too() {
+    let gate = Gate::default();
+    let origin = backend(&gate);
+    let routes = |below: &str, tried: &str| {
+        format!(
+            "
+             - {{ name: below, prefix: /a/below, auth: none, {below} upstream: app }}
+             - {{ name: a, prefix: /a, auth: optional, upstream: app }}
+             - {{ name: ranked, prefix: /ranked, auth: required, allow: [{{ min_tier: pro }}], upstream: app }}
+             - {{ name: tried, prefix: /tried, auth: none, limits: [{{ name: few, key: route, rate: 9/h }}], {tried} upstream: app }}
+             - {{ name: rest, prefix: /, auth: none, upstream: app }}"
+        )
+    };
+    let mut gateway = Settings::new(&origin)
+        .tiers("free: { rank: 1 }\npro: { rank: 1 }")
+        .routes(&routes("", "shadow: [limits],"))
+        .start();
+    let alice = gateway.user("alice", &[]).access;
+    let ending = vec![get("/a/below/1"), get("/ranked").bearer(&alice)];
+    let staying = vec![get("/a"), get("/tried"), get("/elsewhere")];
+    let (ending, staying) = (unasked(&gateway, ending), unasked(&gateway, staying));
+    gateway.reconfigure(|settings| {
+        let settings = settings.tiers("free: { rank: 0 }\npro: { rank: 1 }");
+        settings.routes(&routes("headers: { X-Beta: \"1\" },", ""))
+    });
+    for stream in ending {
+        has_ended(&gateway, stream.connection, &stream.response, "refused");
+    }
+    gate.open();
+    staying.into_iter().for_each(Stream::goes_on);
 }
 
 #[test]
