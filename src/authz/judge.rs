@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use http::header;
 
-use super::owners::{Owners, Question};
+use super::owners::{Owners, Question, Unknown};
 use super::spelling::Spelling;
 use super::variables::Told;
 use crate::authn::{Claim, User};
@@ -31,7 +31,7 @@ pub enum Outcome {
     /// The first key that does not hold.
     Fails(Key),
     /// The first key that can't be told whether it holds, and why not: the rule lets nobody pass.
-    Untold(Key, String),
+    Untold(Key, Unknown),
 }
 
 /// A key of a rule, as the file has it.
@@ -120,8 +120,8 @@ impl Compiled {
             return Outcome::Holds;
         };
         let Some(target) = look_up.target.fill(|name| self.value(case, name)) else {
-            let why = "a parameter is no plain segment".to_owned();
-            return Outcome::Untold(Key::Owner, why);
+            let unknown = Unknown::because("a parameter is no plain segment");
+            return Outcome::Untold(Key::Owner, unknown);
         };
         let question = Question {
             upstream: self.upstream,
@@ -139,7 +139,7 @@ impl Compiled {
                 Outcome::Holds
             }
             Ok(_) => Outcome::Fails(Key::Owner),
-            Err(why) => Outcome::Untold(Key::Owner, why),
+            Err(unknown) => Outcome::Untold(Key::Owner, unknown),
         }
     }
 
@@ -196,7 +196,7 @@ impl Compiled {
         match expression.evaluate(&Told { case, rule: self }) {
             Ok(true) => Outcome::Holds,
             Ok(false) => Outcome::Fails(Key::Cel),
-            Err(why) => Outcome::Untold(Key::Cel, why),
+            Err(why) => Outcome::Untold(Key::Cel, Unknown::because(why)),
         }
     }
 

@@ -9,5 +9,5 @@ mod tests;
 mod variables;
 
 pub use judge::{Key, Outcome};
-pub use owners::{Asking, Owners, Question};
+pub use owners::{Asking, Owners, Question, Unknown};
 pub use policy::{Decision, Permit, Policies, decide, explain};

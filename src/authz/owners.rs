@@ -15,8 +15,27 @@ pub trait Owners {
     /// The text or whole number that an upstream has.
     ///
     /// # Errors
-    /// Why it is not known, for the log.
-    fn look_up(&self, question: Question<'_>) -> impl Future<Output = Result<String, String>>;
+    /// When it is not known.
+    fn look_up(&self, question: Question<'_>) -> impl Future<Output = Result<String, Unknown>>;
+}
+
+/// Why something is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unknown {
+    /// For the log.
+    pub why: String,
+    /// It could not be asked for, and may be known in a moment.
+    pub is_for_now: bool,
+}
+
+impl Unknown {
+    /// As long as everything stays as it is.
+    pub fn because(why: impl Into<String>) -> Self {
+        Unknown {
+            why: why.into(),
+            is_for_now: false,
+        }
+    }
 }
 
 /// What an upstream is asked.
@@ -58,21 +77,25 @@ impl Asking<'_> {
     /// Lets the request through when one of the rules holds that are left, or when they are in shadow.
     ///
     /// # Errors
-    /// `forbidden`, also when it can't be told.
+    /// `forbidden`, also when it can't be told; one that can't be told for now says so.
     pub async fn ask(self, facts: &Facts<'_>, owners: &impl Owners) -> Result<Permit, Refusal> {
-        let mut untold = self.untold;
+        let (mut untold, mut is_for_now) = (self.untold, false);
         if let Some(case) = self.policies.case(&self.matched, &self.principal, facts) {
             for rule in self.left {
                 match rule.ask(&case, owners).await {
                     Outcome::Holds => return Ok(Permit::new(self.matched, self.principal)),
                     Outcome::Fails(_) => {}
-                    Outcome::Untold(key, why) => {
-                        untold.get_or_insert_with(|| format!("{}: {why}", key.as_str()));
+                    Outcome::Untold(key, unknown) => {
+                        is_for_now |= unknown.is_for_now;
+                        untold.get_or_insert_with(|| format!("{}: {}", key.as_str(), unknown.why));
                     }
                 }
             }
         }
-        let refusal = forbidden(untold);
+        let refusal = match is_for_now {
+            true => forbidden(untold).for_now(),
+            false => forbidden(untold),
+        };
         Permit::in_spite_of(refusal, self.is_shadow, self.matched, self.principal)
     }
 }

@@ -152,8 +152,8 @@ impl Policies {
                 Outcome::Holds if rule.asks() => left.push(rule),
                 Outcome::Holds => return Judged::Pass,
                 Outcome::Fails(_) => {}
-                Outcome::Untold(key, why) => {
-                    untold.get_or_insert_with(|| format!("{}: {why}", key.as_str()));
+                Outcome::Untold(key, unknown) => {
+                    untold.get_or_insert_with(|| format!("{}: {}", key.as_str(), unknown.why));
                 }
             }
         }

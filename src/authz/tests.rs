@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::Request;
 use serde_json::json;
 
-use super::{Decision, Key, Outcome, Owners, Policies, Question, decide, explain};
+use super::{Decision, Key, Outcome, Owners, Policies, Question, Unknown, decide, explain};
 use crate::authn::sample::claims;
 use crate::authn::{Claims, Principal, User};
 use crate::config::Plans;
@@ -31,12 +31,12 @@ struct Upstream {
 }
 
 impl Owners for Upstream {
-    async fn look_up(&self, question: Question<'_>) -> Result<String, String> {
+    async fn look_up(&self, question: Question<'_>) -> Result<String, Unknown> {
         let asked = format!("{}#{}", question.target, question.field);
         let said = self.says.get(asked.as_str()).copied();
         self.was_asked.borrow_mut().push(asked);
         let said = said.unwrap_or(Err("nothing"));
-        said.map(str::to_owned).map_err(str::to_owned)
+        said.map(str::to_owned).map_err(Unknown::because)
     }
 }
 
@@ -375,7 +375,7 @@ fn an_expression_without_a_value_lets_nobody_pass() {
         let [Outcome::Untold(Key::Cel, told)] = outcomes.as_slice() else {
             panic!("{source}: {outcomes:?}");
         };
-        assert!(told.contains(why), "{source}: {told}");
+        assert!(told.why.contains(why), "{source}: {told:?}");
         // Another rule may still hold.
         let rules = [cel(source), cel("user.tier == 'free'")];
         assert_eq!(ask(&rules, &caller, PATH), "allowed", "{source}");
@@ -439,7 +439,7 @@ fn owners_are_told_by_the_upstream() {
         let expected = match (said, answer) {
             (_, "allowed") => Outcome::Holds,
             (Ok(_), _) => Outcome::Fails(Key::Owner),
-            (Err(why), _) => Outcome::Untold(Key::Owner, why.into()),
+            (Err(why), _) => Outcome::Untold(Key::Owner, Unknown::because(why)),
         };
         assert_eq!(outcomes, [expected]);
     }
@@ -506,8 +506,8 @@ fn what_is_no_plain_segment_is_not_asked_about() {
         let rules = std::slice::from_ref(&rule);
         let (told, outcomes, was_asked) = asking(rules, &caller(|_| {}), &path, &[]);
         assert_eq!((told, was_asked.len()), ("forbidden", 0), "{id}");
-        let why = "a parameter is no plain segment".to_owned();
-        assert_eq!(outcomes, [Outcome::Untold(Key::Owner, why)]);
+        let unknown = Unknown::because("a parameter is no plain segment");
+        assert_eq!(outcomes, [Outcome::Untold(Key::Owner, unknown)]);
     }
 }
 

@@ -18,7 +18,9 @@ use crate::config::checked;
 use crate::forward::{
     ASSERTION_TYPE, AssertionClaims, Assertions, Directory, LookUps, Sign, Upstreams,
 };
-use crate::gateway::{ApiBody, ApiRequestBody, AuthApi, AuthApiFuture, RouteNames, Snapshot};
+use crate::gateway::{
+    ApiBody, ApiRequestBody, AuthApi, AuthApiFuture, DecidingHeaders, RouteNames, Snapshot,
+};
 use crate::limit::{Clock, Counters, Limits, Slots};
 use crate::request::{Code, Refusal};
 use crate::route::Table;
@@ -121,6 +123,7 @@ impl Parts {
             limits,
             authenticator: Arc::clone(&self.authenticator),
             routes: routes.collect(),
+            deciding_headers: DecidingHeaders::of(&config),
             upstreams: Arc::new(upstreams),
             // Upstreams of another configuration may say something else.
             look_ups: Arc::new(LookUps::of(&config)),
@@ -144,6 +147,7 @@ impl Parts {
             limits,
             authenticator: Arc::clone(&snapshot.authenticator),
             routes: Arc::clone(&snapshot.routes),
+            deciding_headers: snapshot.deciding_headers.clone(),
             upstreams: Arc::clone(&snapshot.upstreams),
             look_ups: Arc::clone(&snapshot.look_ups),
             assertions: snapshot.assertions.clone(),

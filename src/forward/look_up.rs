@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode, header};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::time::{Instant as Moment, timeout_at};
 
 use super::deliver;
 use super::exchange::{Balanced, Upstream, Upstreams, WorkerPools};
-use crate::authz::{Owners, Question};
+use crate::authz::{Owners, Question, Unknown};
 use crate::config::Config;
 use crate::config::checked::{JsonPointer, NoValue};
 use crate::single_flight::{Flight, Flights, Lost};
@@ -54,7 +54,34 @@ pub struct LookUps {
 type Memory<T> = Cache<Box<str>, Known<T>, ByBytes>;
 
 /// A body or what stands in it, or why there is none.
-type Answer<T> = Result<T, Arc<str>>;
+type Answer<T> = Result<T, Missing>;
+
+/// Why there is no answer.
+#[derive(Debug, Clone)]
+struct Missing {
+    why: Arc<str>,
+    /// The upstream could not be asked, or would have answered at another time.
+    is_for_now: bool,
+}
+
+impl Missing {
+    fn for_now(why: impl Into<Arc<str>>) -> Self {
+        Missing {
+            why: why.into(),
+            is_for_now: true,
+        }
+    }
+}
+
+/// What the upstream has answered, it will answer again.
+impl<W: Into<Arc<str>>> From<W> for Missing {
+    fn from(why: W) -> Self {
+        Missing {
+            why: why.into(),
+            is_for_now: false,
+        }
+    }
+}
 
 #[derive(Clone)]
 struct Known<T> {
@@ -69,7 +96,7 @@ impl<T: AsRef<[u8]>> Weighter<Box<str>, Known<T>> for ByBytes {
     fn weight(&self, key: &Box<str>, known: &Known<T>) -> u64 {
         let answer = match &known.answer {
             Ok(found) => found.as_ref().len(),
-            Err(why) => why.len(),
+            Err(missing) => missing.why.len(),
         };
         key.len() as u64 + answer as u64 + ENTRY_BYTES
     }
@@ -121,7 +148,7 @@ impl<'a> Asker<'a> {
     }
 
     /// The upstream's answer, of whoever asks first.
-    async fn ask(&self, key: &str, question: &Question<'_>) -> Result<Known<Bytes>, Arc<str>> {
+    async fn ask(&self, key: &str, question: &Question<'_>) -> Answer<Known<Bytes>> {
         let target = question.target.parse::<PathAndQuery>();
         let target = target.map_err(|_| "has no target that can be sent")?;
         let index = question.upstream;
@@ -147,7 +174,7 @@ impl<'a> Asker<'a> {
                     fetch(&pools, upstream, host.as_ref(), target).await
                 };
                 let asked = tokio::time::timeout(PATIENCE, asked).await;
-                let known = look_ups.known(asked.unwrap_or_else(|_| Err(LATE.into())));
+                let known = look_ups.known(asked.unwrap_or_else(|_| Err(Missing::for_now(LATE))));
                 look_ups
                     .answers
                     .insert((&**flight.key()).into(), known.clone());
@@ -156,8 +183,8 @@ impl<'a> Asker<'a> {
         };
         let shared = flights.share(key, known, start).await;
         shared.map_err(|lost| match lost {
-            Lost::Full => "has to wait for too many others".into(),
-            Lost::BrokeOff => "broke off".into(),
+            Lost::Full => Missing::for_now("has to wait for too many others"),
+            Lost::BrokeOff => Missing::for_now("broke off"),
         })
     }
 }
@@ -165,10 +192,13 @@ impl<'a> Asker<'a> {
 const LATE: &str = "was not answered in time";
 
 impl Owners for Asker<'_> {
-    async fn look_up(&self, question: Question<'_>) -> Result<String, String> {
+    async fn look_up(&self, question: Question<'_>) -> Result<String, Unknown> {
         let found = timeout_at(self.until, self.found(&question)).await;
-        let found = found.unwrap_or_else(|_| Err(LATE.into()));
-        found.map_err(|why| format!("GET {} {why}", question.target))
+        let found = found.unwrap_or_else(|_| Err(Missing::for_now(LATE)));
+        found.map_err(|missing| Unknown {
+            why: format!("GET {} {}", question.target, missing.why),
+            is_for_now: missing.is_for_now,
+        })
     }
 }
 
@@ -210,11 +240,15 @@ async fn fetch(
     let response = deliver::ask(pools, upstream, host, target, PATIENCE).await;
     let response = response.map_err(|refusal| {
         let cause = refusal.cause().unwrap_or(refusal.code().as_str());
-        Arc::from(format!("failed: {cause}"))
+        Missing::for_now(format!("failed: {cause}"))
     })?;
-    if response.status() != StatusCode::OK {
-        let status = response.status().as_u16();
-        return Err(format!("was answered with {status}").into());
+    let status = response.status();
+    if status != StatusCode::OK {
+        let why = format!("was answered with {}", status.as_u16());
+        return Err(match is_of_the_moment(status) {
+            true => Missing::for_now(why),
+            false => why.into(),
+        });
     }
     // Nothing was asked for that would have to be unpacked.
     let mut codings = response.headers().get_all(header::CONTENT_ENCODING).iter();
@@ -222,13 +256,29 @@ async fn fetch(
         return Err("was answered in a content coding".into());
     }
     let body = Limited::new(response.into_body(), LARGEST).collect().await;
-    let body = body.map_err(|error| Arc::from(format!("was not answered whole: {error}")))?;
+    let body = body.map_err(|error| {
+        let why = format!("was not answered whole: {error}");
+        match error.is::<LengthLimitError>() {
+            true => Missing::from(why),
+            false => Missing::for_now(why),
+        }
+    })?;
     let body = body.to_bytes();
     // JSON is in UTF-8 (RFC 8259, section 8.1), also where nobody looks.
     match std::str::from_utf8(&body) {
         Ok(_) => Ok(body),
         Err(_) => Err("was answered with no UTF-8".into()),
     }
+}
+
+/// Whether it says how the upstream fares, and nothing of what it was asked.
+fn is_of_the_moment(status: StatusCode) -> bool {
+    let is_told_later = [
+        StatusCode::REQUEST_TIMEOUT,
+        StatusCode::TOO_EARLY,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
+    status.is_server_error() || is_told_later.contains(&status)
 }
 
 impl LookUps {

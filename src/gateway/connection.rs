@@ -78,22 +78,22 @@ impl Connection {
             .is_some_and(|s| s.outlives_its_caller(current))
     }
 
-    /// The event stream or tunnel under way, if other rules are in force by now than those that let it in. Whoever
-    /// asks decides on it, and nobody else until that is done.
-    pub fn to_decide_on(&self, current: &Rc<Current>) -> Option<Rc<Standing>> {
+    /// Takes over the decision on the event stream or tunnel under way, if other rules are in force by now than
+    /// those that let it in. Nobody else gets it until [`Connection::is_refused`] has made it.
+    pub fn take_decision(&self, current: &Rc<Current>) -> Option<Rc<Standing>> {
         let standing = self.standing.borrow();
         let standing = standing.as_ref()?;
-        standing
-            .awaits_decision(current)
-            .then(|| Rc::clone(standing))
+        standing.take_decision(current).then(|| Rc::clone(standing))
     }
 
     /// Whether what is under way would be refused by the rules in force now.
     pub async fn is_refused(&self, standing: &Rc<Standing>, current: &Rc<Current>) -> bool {
-        let is_refused = standing.is_refused(self, current).await;
         // It may have ended meanwhile, and another request have come.
-        let under_way = self.standing.borrow();
-        is_refused && under_way.as_ref().is_some_and(|s| Rc::ptr_eq(s, standing))
+        let is_under_way = || {
+            let under_way = self.standing.borrow();
+            under_way.as_ref().is_some_and(|s| Rc::ptr_eq(s, standing))
+        };
+        is_under_way() && standing.is_refused(self, current).await && is_under_way()
     }
 
     /// Takes a handshake, whatever comes of it, for the last request.

@@ -10,10 +10,11 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
+use super::asked::Asked;
 use super::body::{ApiRequestBody, Body};
 use super::connection::Connection;
 use super::ingress;
-use super::standing::{Asked, Standing, goes_on};
+use super::standing::{Standing, goes_on};
 use super::tunnel::Tunnel;
 use super::worker::{Current, Worker};
 use crate::authn::{Identified, Listener, Noted, Principal, User};
@@ -165,7 +166,8 @@ impl Ledger {
             Principal::Anonymous => "anonymous",
         };
         inner.user = principal.user().map(Arc::clone);
-        inner.asked = Some(Asked::of(head));
+        let deciding = &inner.current.snapshot.deciding_headers;
+        inner.asked = Some(Asked::of(head, deciding));
         if let Some(refusal) = would_refuse {
             self.refused_in_shadow(Guard::Auth, &refusal);
         }

@@ -1,6 +1,7 @@
 //! The pipeline: the one place where a request goes through all stages, in order.
 
 mod additions;
+mod asked;
 mod body;
 mod connection;
 pub mod cors;
@@ -15,6 +16,7 @@ mod tunnel;
 mod worker;
 
 pub use additions::Additions;
+pub use asked::DecidingHeaders;
 pub use body::{ApiBody, ApiRequestBody, Body};
 pub use connection::Connection;
 pub use handle::handle;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::{Request, Response};
 
+use super::asked::DecidingHeaders;
 use super::body::{ApiBody, ApiRequestBody};
 use crate::authn::Authenticator;
 use crate::authz::Policies;
@@ -33,6 +34,7 @@ pub struct Snapshot {
     pub auth_api: AuthApi,
     /// Of the routes, by their index.
     pub routes: Arc<[RouteNames]>,
+    pub deciding_headers: DecidingHeaders,
     /// `None` when the access log is off.
     pub access_log: Option<AccessLog>,
 }

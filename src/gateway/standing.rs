@@ -5,61 +5,36 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{Response, StatusCode, header};
 
 use super::additions::Additions;
+use super::asked::{Asked, EVENT_STREAM};
 use super::connection::Connection;
 use super::cors;
 use super::ingress;
 use super::worker::Current;
-use crate::authn::{Expiry, Identified, Listener, Principal, bearer};
+use crate::authn::{Identified, Listener};
 use crate::authz::{self, Decision};
-use crate::config::checked::{AuthMode, Route};
+use crate::config::checked::Route;
 use crate::forward::{Asker, Handshake};
 use crate::limit;
 use crate::request::{Code, Facts, Refusal};
 use crate::route::{self, Matched};
 
-const EVENT_STREAM: &[u8] = b"text/event-stream";
-
 /// A request that was let in, and whose answer goes on.
 pub struct Standing {
     /// Whoever the route refuses once the credential has ended.
     listener: RefCell<Option<Listener>>,
-    asked: Asked,
+    /// What it asked for.
+    head: Parts,
+    /// None of its headers was left out.
+    is_whole: bool,
     let_in_by: Rc<Current>,
     /// The index of the route there.
     route: usize,
     /// The newest rules that would let it in.
     stands_by: RefCell<Rc<Current>>,
     is_being_decided: Cell<bool>,
-}
-
-/// What is kept of a request in case that its answer goes on.
-pub enum Asked {
-    /// Of one that asks for that.
-    Head(Box<Parts>),
-    /// Of any other, for which a copy of the head would be too much.
-    Credential(Option<HeaderValue>),
-}
-
-impl Asked {
-    /// Looks at what every request brings: the head is copied for few.
-    pub fn of(head: &Parts) -> Self {
-        let is_handshake = Handshake::is_among(&head.extensions);
-        if !is_handshake && !accepts_events(&head.headers) {
-            return Asked::Credential(head.headers.get(header::AUTHORIZATION).cloned());
-        }
-        let (mut kept, ()) = Request::new(()).into_parts();
-        kept.method.clone_from(&head.method);
-        kept.uri.clone_from(&head.uri);
-        kept.version = head.version;
-        kept.headers.clone_from(&head.headers);
-        if is_handshake {
-            kept.extensions.insert(Handshake);
-        }
-        Asked::Head(Box::new(kept))
-    }
 }
 
 impl Standing {
@@ -69,9 +44,11 @@ impl Standing {
         asked: Asked,
         listener: Option<Listener>,
     ) -> Self {
+        let (head, is_whole) = asked.into_head();
         Standing {
             listener: RefCell::new(listener),
-            asked,
+            head,
+            is_whole,
             let_in_by: Rc::clone(let_in_by),
             route,
             stands_by: RefCell::new(Rc::clone(let_in_by)),
@@ -86,17 +63,18 @@ impl Standing {
         listener.is_some_and(|listener| !authenticator.still_stands(listener))
     }
 
-    /// Whether it is to be decided on, and nobody is at it. Whoever is told so has to.
-    pub fn awaits_decision(&self, current: &Rc<Current>) -> bool {
+    /// Takes over the decision on it, if one is due and nobody has it. Whoever gets it has to make it.
+    pub fn take_decision(&self, current: &Rc<Current>) -> bool {
         let stands = Rc::ptr_eq(&self.stands_by.borrow(), current);
         !stands && !self.is_being_decided.replace(true)
     }
 
-    /// Whether the rules in force refuse the request. What can't be told now is asked the next time.
+    /// Whether the rules in force refuse the request. What can't be told for now is asked the next time.
     pub async fn is_refused(&self, connection: &Connection, current: &Rc<Current>) -> bool {
-        let outcome = match &self.asked {
-            Asked::Head(head) => decide(connection, current, head).await,
-            Asked::Credential(credential) => self.compare(current, credential.as_ref()),
+        let outcome = decide(connection, current, &self.head).await;
+        let outcome = match self.is_known_to(current) {
+            true => outcome,
+            false => outcome.and_then(|()| self.compare(current)),
         };
         self.is_being_decided.set(false);
         match outcome {
@@ -104,29 +82,28 @@ impl Standing {
                 self.stands_by.replace(Rc::clone(current));
                 false
             }
-            Err(refusal) => !refusal.code().status().is_server_error(),
+            Err(refusal) => !refusal.is_for_now() && refusal.code() != Code::Unavailable,
         }
     }
 
-    /// Without the head nobody can say whether other rules would let the request in; but the same ones would.
-    fn compare(&self, current: &Current, credential: Option<&HeaderValue>) -> Result<(), Refusal> {
-        let config = &current.snapshot.config;
+    /// Whether all is known that the stages go by now.
+    fn is_known_to(&self, current: &Current) -> bool {
+        let before = &self.let_in_by.snapshot.deciding_headers;
+        self.is_whole || before.include(&current.snapshot.deciding_headers)
+    }
+
+    /// Where a header decides now that was not kept, only the route that let the request in is known to take it.
+    fn compare(&self, current: &Current) -> Result<(), Refusal> {
         let before = self.let_in_by.snapshot.config.routes.get(self.route);
         let is_same = before.is_some_and(|before| {
-            let now = config.routes.iter().find(|route| route.name == before.name);
+            let mut now = current.snapshot.config.routes.iter();
+            let now = now.find(|route| route.name == before.name);
             now.is_some_and(|now| admit_the_same(before, now))
         });
-        if !is_same {
-            return Err(refused("the route admits others now"));
+        match is_same {
+            true => Ok(()),
+            false => Err(refused("the route admits others now")),
         }
-        // An API key needs none of the gateway's keys.
-        if let (Some(_), Some(value)) = (&*self.listener.borrow(), credential) {
-            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value.clone())]);
-            let token = bearer(&headers)?.unwrap_or_default();
-            let authenticator = &current.snapshot.authenticator;
-            authenticator.verify(token, Expiry::Enforced)?;
-        }
-        Ok(())
     }
 }
 
@@ -154,10 +131,8 @@ async fn decide(
         cors::check_handshake(config, &additions, &facts)?;
     }
     limit::check_address(&snapshot.limits, &matched, &facts)?;
-    let identified = match route.auth {
-        AuthMode::None => Ok(Principal::Anonymous),
-        mode => snapshot.authenticator.identify(mode, &head.headers).await,
-    };
+    let authenticator = &snapshot.authenticator;
+    let identified = authenticator.identify(route.auth, &head.headers).await;
     let principal = Identified::of(identified, route.shadow)?.principal;
     match authz::decide(&snapshot.policies, matched, principal, &facts)? {
         Decision::Permit(_) => Ok(()),
@@ -175,7 +150,7 @@ fn route_of<'r>(routes: &'r [Route], matched: &Matched) -> Option<(usize, &'r Ro
 
 /// Whether two routes take the same requests and let the same of them pass.
 fn admit_the_same(one: &Route, other: &Route) -> bool {
-    let guards = |route: &Route| (route.auth, route.shadow);
+    let guards = |route: &Route| (route.auth, route.shadow.auth, route.shadow.allow);
     guards(one) == guards(other)
         && one.allow == other.allow
         && one.ip == other.ip
@@ -198,13 +173,6 @@ pub fn goes_on<B>(response: &Response<B>) -> bool {
     }
     let value = response.headers().get(header::CONTENT_TYPE);
     value.is_some_and(|value| is_event_stream(value.as_bytes()))
-}
-
-/// As every `EventSource` does.
-fn accepts_events(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(header::ACCEPT).iter();
-    let mut types = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    types.any(is_event_stream)
 }
 
 /// A media type, whatever its parameters.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::gateway::{Connection, Worker};
 
@@ -18,12 +18,16 @@ const OUTLIVED: &str =
 const REFUSED: &str =
     "the configuration or the signing keys were replaced, and the request would be refused now";
 
+/// Event streams and tunnels that are decided on at once. Some have to ask upstreams, which have requests to serve
+/// and of which all workers ask.
+const DECIDING: usize = 16;
+
 /// The open connections of one worker.
-#[derive(Default)]
 pub struct Open {
     connections: RefCell<HashMap<u64, Rc<Signal>>>,
     next: Cell<u64>,
     emptied: Notify,
+    deciding: Rc<Semaphore>,
 }
 
 /// How one connection hears that it has to finish.
@@ -47,6 +51,17 @@ pub struct Place {
     open: Rc<Open>,
     number: u64,
     pub signal: Rc<Signal>,
+}
+
+impl Default for Open {
+    fn default() -> Self {
+        Open {
+            connections: RefCell::default(),
+            next: Cell::default(),
+            emptied: Notify::default(),
+            deciding: Rc::new(Semaphore::new(DECIDING)),
+        }
+    }
 }
 
 impl Open {
@@ -82,7 +97,7 @@ impl Open {
     /// sending a head, and those whose event stream or tunnel goes to somebody who may not listen any more, by what
     /// was published or by the configuration that has come since. Has the others
     /// look whether their client is still there.
-    pub fn close_stale(&self, limit: Duration, worker: &Worker) {
+    pub fn close_stale(&self, limit: Duration, worker: &Rc<Worker>) {
         let now = Instant::now();
         let current = worker.current();
         for signal in self.connections.borrow().values() {
@@ -94,12 +109,14 @@ impl Open {
                 signal.tell(Order::Close);
             } else if connection.outlives_its_caller(&current) {
                 signal.close(OUTLIVED);
-            } else if let Some(standing) = connection.to_decide_on(&current) {
+            } else if let Some(standing) = connection.take_decision(&current) {
                 let (signal, connection) = (Rc::clone(signal), Rc::clone(connection));
-                let current = Rc::clone(&current);
-                // One by one, so that requests are served between them; and some have to ask.
+                let (worker, deciding) = (Rc::clone(worker), Rc::clone(&self.deciding));
+                // Tasks of their own, so that requests are served between them.
                 tokio::task::spawn_local(async move {
-                    if connection.is_refused(&standing, &current).await {
+                    // Only one that is closed gives none, and nobody closes it.
+                    let _turn = deciding.acquire().await;
+                    if connection.is_refused(&standing, &worker.current()).await {
                         signal.close(REFUSED);
                     }
                 });

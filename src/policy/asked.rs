@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::header::{HOST, HeaderName, HeaderValue};
 use http::{Method, Request, Uri};
 
-use crate::authz::{Owners, Question};
+use crate::authz::{Owners, Question, Unknown};
 use crate::config::checked::JsonPointer;
 use crate::config::policy_test::{DEFAULT_HOST, STRANGER, TestRequest};
 
@@ -150,7 +150,7 @@ impl Asked {
 
 /// No upstream is asked: what is not stated is not known.
 impl Owners for Asked {
-    async fn look_up(&self, question: Question<'_>) -> Result<String, String> {
+    async fn look_up(&self, question: Question<'_>) -> Result<String, Unknown> {
         let mut by_field = self.look_ups.iter();
         let by_field = by_field.find(|(field, _)| field == question.field);
         let mut by_target = self.owners.iter();
@@ -159,7 +159,9 @@ impl Owners for Asked {
         let stated = stated.or(by_field.map(|(_, value)| value));
         stated.cloned().ok_or_else(|| {
             let Question { target, field, .. } = question;
-            format!("GET {target} was not asked, and what it has at `{field}` is not stated")
+            Unknown::because(format!(
+                "GET {target} was not asked, and what it has at `{field}` is not stated"
+            ))
         })
     }
 }

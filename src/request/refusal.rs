@@ -179,6 +179,7 @@ struct Inner {
     headers: Vec<(HeaderName, HeaderValue)>,
     limit: Option<Box<str>>,
     close: bool,
+    is_for_now: bool,
     shape: Shape,
 }
 
@@ -194,6 +195,7 @@ impl Refusal {
             headers: Vec::new(),
             limit: None,
             close: false,
+            is_for_now: false,
             shape: Shape::default(),
         }))
     }
@@ -243,6 +245,13 @@ impl Refusal {
     #[must_use]
     pub fn closing(mut self) -> Self {
         self.0.close = true;
+        self
+    }
+
+    /// What it goes by could not be asked for: the next time it may be another.
+    #[must_use]
+    pub fn for_now(mut self) -> Self {
+        self.0.is_for_now = true;
         self
     }
 
@@ -321,6 +330,10 @@ impl Refusal {
 
     pub fn limit(&self) -> Option<&str> {
         self.0.limit.as_deref()
+    }
+
+    pub fn is_for_now(&self) -> bool {
+        self.0.is_for_now
     }
 
     pub fn closes(&self) -> bool {

@@ -1,11 +1,14 @@
 //! WebSockets and event streams that were let in by rules or keys which a reload replaces.
 
-use crate::harness::Gate;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
 use crate::harness::client::{Connection, Request, get};
 use crate::harness::gateway::{Gateway, Settings};
 use crate::harness::origin::{Exchange, Origin};
 use crate::harness::response::Response;
 use crate::harness::websocket::{self, Socket, handshake};
+use crate::harness::{Gate, eventually};
 
 const CAUSE: &str =
     "the configuration or the signing keys were replaced, and the request would be refused now";
@@ -168,28 +171,119 @@ fn a_reload_ends_what_it_would_refuse_and_nothing_else() {
         .iter()
         .map(|path| (socket(path), stream(path)))
         .collect();
-    // Not asked for as such, so that it goes by what its own route says.
-    let unasked = |path: &str| Stream::open(&gateway, &by(get(path), path));
-    let (tightened, as_before) = (unasked("/roles"), unasked("/posts/1"));
+    // Not asked for as such, so that not all of the head was kept.
+    let unasked = |path: &&str| Stream::open(&gateway, &by(get(*path), path));
+    let unasked_ended: Vec<_> = ending.iter().map(unasked).collect();
+    let unasked_others: Vec<_> = staying.iter().map(unasked).collect();
 
     gateway.reconfigure(|settings| settings.routes(&routes(&after)));
     for (path, socket, stream) in ended {
         has_ended(&gateway, socket.connection, &socket.response, path);
         has_ended(&gateway, stream.connection, &stream.response, path);
     }
-    has_ended(
-        &gateway,
-        tightened.connection,
-        &tightened.response,
-        "unasked",
-    );
+    for (path, stream) in ending.iter().zip(unasked_ended) {
+        has_ended(&gateway, stream.connection, &stream.response, path);
+    }
     gate.open();
     for (mut socket, stream) in others {
         socket.echo("still here");
         socket.close();
         stream.goes_on();
     }
-    as_before.goes_on();
+    unasked_others.into_iter().for_each(Stream::goes_on);
+}
+
+/// Streams that nobody has asked for as such, by their paths.
+fn unasked(gateway: &Gateway, requests: Vec<Request>) -> Vec<Stream> {
+    let open = |request: &Request| Stream::open(gateway, request);
+    requests.iter().map(open).collect()
+}
+
+#[test]
+fn of_streams_that_were_not_asked_for_those_end_that_would_be_refused() {
+    let gate = Gate::default();
+    let origin = backend(&gate);
+    let before = r#"
+        - { name: ranked, prefix: /ranked, auth: required, allow: [{ min_tier: pro }], upstream: app }
+        - { name: behind, prefix: /behind, auth: none, ip: { allow: [10.0.0.0/8] }, upstream: app }
+        - { name: beta, prefix: /beta, headers: { X-Beta: "1" }, auth: none, upstream: app }
+        - { name: alpha, prefix: /beta, auth: required, allow: [{ superuser: true }], upstream: app }
+        - { name: team, prefix: /team, auth: required, allow: [{ cel: "request.headers['x-team'] == 'a'" }], upstream: app }
+        - { name: wider, prefix: /wider, auth: required, allow: [{ tiers: [free] }], upstream: app }
+        - { name: tried, prefix: /tried, auth: none, limits: [{ name: few, key: route, rate: 9/h }], shadow: [limits], upstream: app }
+    "#;
+    let after = before
+        .replace(
+            "allow: [{ tiers: [free] }]",
+            "allow: [{ tiers: [free, pro] }]",
+        )
+        .replace("shadow: [limits], ", "");
+    let mut gateway = Settings::new(&origin)
+        .top("trusted_proxies: [127.0.0.0/8]")
+        .tiers("free: { rank: 1 }\npro: { rank: 1 }")
+        .routes(before)
+        .start();
+    let alice = gateway.user("alice", &[]).access;
+    let key = gateway.cli(&["apikey", "create", "alice", "--name", "ci", "--json"], "");
+    let key: serde_json::Value = serde_json::from_str(&key.stdout).unwrap();
+    let key = key["key"].as_str().unwrap();
+    let ending = vec![
+        get("/ranked").bearer(&alice),
+        get("/ranked").header("X-API-Key", key),
+        get("/behind").header("X-Forwarded-For", "10.1.2.3"),
+    ];
+    let staying = vec![
+        get("/beta").header("X-Beta", "1"),
+        get("/team").header("X-Team", "a").header("X-API-Key", key),
+        get("/wider").bearer(&alice),
+        get("/tried"),
+    ];
+    let (ending, staying) = (unasked(&gateway, ending), unasked(&gateway, staying));
+
+    gateway.reconfigure(|settings| {
+        let settings = settings.tiers("free: { rank: 0 }\npro: { rank: 1 }");
+        settings
+            .top("trusted_proxies: [10.9.0.0/16]")
+            .routes(&after)
+    });
+    for stream in ending {
+        has_ended(&gateway, stream.connection, &stream.response, "refused");
+    }
+    gate.open();
+    staying.into_iter().for_each(Stream::goes_on);
+}
+
+#[test]
+fn where_a_header_decides_that_was_not_kept_the_route_counts_too() {
+    let gate = Gate::default();
+    let origin = backend(&gate);
+    let routes = |below: &str, tried: &str| {
+        format!(
+            "
+             - {{ name: below, prefix: /a/below, auth: none, {below} upstream: app }}
+             - {{ name: a, prefix: /a, auth: optional, upstream: app }}
+             - {{ name: ranked, prefix: /ranked, auth: required, allow: [{{ min_tier: pro }}], upstream: app }}
+             - {{ name: tried, prefix: /tried, auth: none, limits: [{{ name: few, key: route, rate: 9/h }}], {tried} upstream: app }}
+             - {{ name: rest, prefix: /, auth: none, upstream: app }}"
+        )
+    };
+    let mut gateway = Settings::new(&origin)
+        .tiers("free: { rank: 1 }\npro: { rank: 1 }")
+        .routes(&routes("", "shadow: [limits],"))
+        .start();
+    let alice = gateway.user("alice", &[]).access;
+    let ending = vec![get("/a/below/1"), get("/ranked").bearer(&alice)];
+    let staying = vec![get("/a"), get("/tried"), get("/elsewhere")];
+    let (ending, staying) = (unasked(&gateway, ending), unasked(&gateway, staying));
+    gateway.reconfigure(|settings| {
+        let settings = settings.tiers("free: { rank: 0 }\npro: { rank: 1 }");
+        settings.routes(&routes("headers: { X-Beta: \"1\" },", ""))
+    });
+    for stream in ending {
+        has_ended(&gateway, stream.connection, &stream.response, "refused");
+    }
+    gate.open();
+    staying.into_iter().for_each(Stream::goes_on);
 }
 
 #[test]
@@ -209,4 +303,113 @@ fn a_route_that_is_gone_has_no_streams() {
     has_ended(&gateway, stream.connection, &stream.response, "stream");
     kept.echo("still here");
     gate.open();
+}
+
+const POSTS: &str = "- { name: posts, path: '/posts/{id}', auth: required, allow: [{ owner: { lookup: \"GET /api/{id}\", field: /by, equals: \"{user.username}\" } }], upstream: app }";
+
+/// The same and one more, so that a reload has something to take.
+fn posts_and_more() -> String {
+    format!("{POSTS}\n- {{ name: more, prefix: /more, auth: none, upstream: app }}")
+}
+
+/// What an upstream answers to look-ups that it does not answer with `alice`, by the post.
+type Says = Arc<Mutex<BTreeMap<&'static str, (u16, &'static str)>>>;
+
+#[test]
+fn a_reload_ends_no_stream_about_which_the_upstream_could_not_be_asked() {
+    let says = Says::default();
+    let answers = Arc::clone(&says);
+    let origin = Origin::with(move |exchange: &mut Exchange| {
+        if exchange.request().header("upgrade").is_some() {
+            return websocket::echo(exchange);
+        }
+        let target = exchange.request().target();
+        let said = answers.lock().unwrap().get(target.as_str()).copied();
+        let (status, body) = said.unwrap_or((200, r#"{"by":"alice"}"#));
+        exchange.respond(
+            status,
+            "Content-Type: application/json\r\n",
+            body.as_bytes(),
+        )
+    });
+    let mut gateway = Settings::new(&origin).routes(POSTS).start();
+    let alice = gateway.user("alice", &[]).access;
+    let open = |path: &str| Socket::open(&gateway, &handshake(path).bearer(&alice));
+    let (mut unknown, gone) = (open("/posts/1"), open("/posts/2"));
+    unknown.echo("its owner is known");
+    *says.lock().unwrap() = [("/api/1", (500, "")), ("/api/2", (404, ""))].into();
+    let asked = || {
+        let mut received = origin.requests();
+        received.retain(|received| received.target() == "/api/1");
+        received.len()
+    };
+    let before = asked();
+
+    gateway.reconfigure(|settings| settings.routes(&posts_and_more()));
+    has_ended(&gateway, gone.connection, &gone.response, "gone");
+    eventually("it is asked again", || {
+        (asked() >= before + 2).then_some(())
+    });
+    unknown.echo("nobody can tell");
+    *says.lock().unwrap() = [("/api/1", (200, r#"{"by":"bob"}"#))].into();
+    has_ended(&gateway, unknown.connection, &unknown.response, "bob's");
+}
+
+#[test]
+fn a_reload_asks_of_few_streams_at_a_time() {
+    const SOCKETS: usize = 60;
+    // Of each of two workers.
+    const AT_ONCE: usize = 2 * 16;
+    #[derive(Default)]
+    struct Count {
+        is_held: bool,
+        now: usize,
+        most: usize,
+        all: usize,
+    }
+    let gate = Gate::default();
+    let count = Arc::new(Mutex::new(Count::default()));
+    let (behind, counted) = (gate.clone(), Arc::clone(&count));
+    let origin = Origin::with(move |exchange: &mut Exchange| {
+        if exchange.request().header("upgrade").is_some() {
+            return websocket::echo(exchange);
+        }
+        let is_held = {
+            let mut count = counted.lock().unwrap();
+            count.now += 1;
+            count.most = count.most.max(count.now);
+            count.is_held
+        };
+        if is_held {
+            behind.pass();
+        }
+        {
+            let mut count = counted.lock().unwrap();
+            count.now -= 1;
+            count.all += 1;
+        }
+        let body = br#"{"by":"alice"}"#;
+        exchange.respond(200, "Content-Type: application/json\r\n", body)
+    });
+    let mut gateway = Settings::new(&origin).routes(POSTS).start();
+    let alice = gateway.user("alice", &[]).access;
+    let open = |id| Socket::open(&gateway, &handshake(&format!("/posts/{id}")).bearer(&alice));
+    let mut sockets: Vec<_> = (0..SOCKETS).map(open).collect();
+    *count.lock().unwrap() = Count {
+        is_held: true,
+        ..Count::default()
+    };
+
+    gateway.reconfigure(|settings| settings.routes(&posts_and_more()));
+    eventually("so many are asked about", || {
+        (count.lock().unwrap().now >= AT_ONCE).then_some(())
+    });
+    gate.open();
+    eventually("the others are, too", || {
+        (count.lock().unwrap().all >= SOCKETS).then_some(())
+    });
+    assert_eq!(count.lock().unwrap().most, AT_ONCE);
+    for socket in &mut sockets {
+        socket.echo("still here");
+    }
 }

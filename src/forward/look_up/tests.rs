@@ -103,6 +103,16 @@ impl Scene {
     }
 
     async fn ask(&self, upstream: usize, target: &str, field: &str) -> Result<String, String> {
+        let found = self.ask_whether_for_now(upstream, target, field).await;
+        found.map_err(|unknown| unknown.why)
+    }
+
+    async fn ask_whether_for_now(
+        &self,
+        upstream: usize,
+        target: &str,
+        field: &str,
+    ) -> Result<String, Unknown> {
         let field: JsonPointer = field.parse().unwrap();
         let asked = Asker::new(&self.look_ups, &self.upstreams, &self.pools);
         let question = Question {
@@ -347,5 +357,42 @@ fn no_more_than_so_many_are_under_way() {
         assert_eq!(scene.origins[0].times_asked(), 0);
         // Another upstream has room of its own.
         assert!(scene.ask(1, "/posts/7", "/by").await.is_ok());
+    });
+}
+
+#[test]
+fn what_the_upstream_may_answer_in_a_moment_is_unknown_for_now() {
+    run(async |scene| {
+        let is_for_now = async |target: &str| {
+            let told = scene.ask_whether_for_now(0, target, "/by").await;
+            told.unwrap_err().is_for_now
+        };
+        let origin = &scene.origins[0];
+        for (status, expected) in [
+            (500, true),
+            (503, true),
+            (429, true),
+            (404, false),
+            (403, false),
+            (302, false),
+        ] {
+            origin.says(status, b"{}");
+            let target = format!("/{status}");
+            assert_eq!(is_for_now(&target).await, expected, "{status}");
+            assert_eq!(is_for_now(&target).await, expected, "{status}, remembered");
+        }
+        origin.says(200, b"{}");
+        assert!(!is_for_now("/without").await);
+        origin.says(200, &[b'x'; LARGEST + 1]);
+        assert!(!is_for_now("/large").await);
+        origin.is_mute.set(true);
+        assert!(is_for_now("/mute").await);
+        let flights = RefCell::new(Vec::new());
+        for nth in 0..UNDER_WAY {
+            let begin = |flight| flights.borrow_mut().push(flight);
+            let begun = scene.look_ups.flights[0].begin(&format!("0  /{nth}"), || None, begin);
+            assert!(begun.is_ok());
+        }
+        assert!(is_for_now("/full").await);
     });
 }

@@ -12,7 +12,7 @@ use super::headers::Choosing;
 use super::record::Record;
 use super::then::Then;
 use crate::authn::Principal;
-use crate::authz::{self, Decision, Key, Outcome, Owners, Question};
+use crate::authz::{self, Decision, Key, Outcome, Owners, Question, Unknown};
 use crate::config::cel::{Expression, RequestField, Variable};
 use crate::config::checked::{AuthMode, OwnerField, Route, Rule, UserField};
 use crate::forward::{self, Handshake};
@@ -293,8 +293,9 @@ fn preflight(files: &Files<'_>, facts: &Facts<'_>) -> Option<usize> {
 struct Unasked;
 
 impl Owners for Unasked {
-    async fn look_up(&self, question: Question<'_>) -> Result<String, String> {
-        Err(format!("GET {} is not asked", question.target))
+    async fn look_up(&self, question: Question<'_>) -> Result<String, Unknown> {
+        let why = format!("GET {} is not asked", question.target);
+        Err(Unknown::because(why))
     }
 }
 

@@ -47,10 +47,10 @@ impl Judged<'_> {
         let (key, why) = match outcome {
             Outcome::Holds => return None,
             Outcome::Fails(key) => (key, self.why_not(key)),
-            Outcome::Untold(key, why) => (
-                key,
-                format!("{}, which has no value: {why}", self.wants(key)),
-            ),
+            Outcome::Untold(key, unknown) => {
+                let wants = self.wants(key);
+                (key, format!("{wants}, which has no value: {}", unknown.why))
+            }
         };
         Some((key, why))
     }

@@ -1,0 +1,122 @@
+//! What is kept of a request in case that its answer goes on: what those stages go by that say who may pass.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
+use smallvec::SmallVec;
+
+use crate::config::Config;
+use crate::config::cel::{Expression, Variable};
+use crate::forward::Handshake;
+
+pub(super) const EVENT_STREAM: &[u8] = b"text/event-stream";
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The headers that those stages go by under one configuration.
+#[derive(Clone)]
+pub struct DecidingHeaders(Arc<[HeaderName]>);
+
+impl DecidingHeaders {
+    pub fn of(config: &Config) -> Self {
+        let mut names = vec![header::HOST, header::AUTHORIZATION, X_FORWARDED_FOR];
+        let api_keys = &config.auth.api_keys;
+        if api_keys.enabled {
+            names.push(api_keys.header.clone());
+        }
+        for route in &config.routes {
+            names.extend(route.headers.iter().map(|header| header.name.clone()));
+            let expressions = route.allow.iter().filter_map(|rule| rule.cel.as_ref());
+            let variables = expressions.flat_map(Expression::variables);
+            names.extend(variables.filter_map(|variable| match variable {
+                Variable::Header(name) => Some(name.clone()),
+                _ => None,
+            }));
+        }
+        names.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        names.dedup();
+        DecidingHeaders(names.into())
+    }
+
+    /// Whether whoever has these has the others.
+    pub(super) fn include(&self, others: &DecidingHeaders) -> bool {
+        Arc::ptr_eq(&self.0, &others.0) || others.0.iter().all(|name| self.0.contains(name))
+    }
+
+    fn among(&self, headers: &HeaderMap) -> Lines {
+        let mut lines = Lines::new();
+        for name in &*self.0 {
+            let values = headers.get_all(name).iter();
+            lines.extend(values.map(|value| (name.clone(), value.clone())));
+        }
+        lines
+    }
+}
+
+/// So many as most requests have, in place.
+type Lines = SmallVec<[(HeaderName, HeaderValue); 3]>;
+
+/// A request's head, or as much of it as is cheap to keep of every request.
+pub struct Asked {
+    method: Method,
+    uri: Uri,
+    version: Version,
+    is_handshake: bool,
+    headers: Headers,
+}
+
+enum Headers {
+    /// Of a request that asks for an answer that goes on.
+    All(HeaderMap),
+    /// Of any other, for which a copy of all would be too much.
+    Deciding(Lines),
+}
+
+impl Asked {
+    pub fn of(head: &Parts, deciding: &DecidingHeaders) -> Self {
+        let is_handshake = Handshake::is_among(&head.extensions);
+        let headers = match is_handshake || accepts_events(&head.headers) {
+            true => Headers::All(head.headers.clone()),
+            false => Headers::Deciding(deciding.among(&head.headers)),
+        };
+        Asked {
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            version: head.version,
+            is_handshake,
+            headers,
+        }
+    }
+
+    /// As the stages take it, and whether all headers are there.
+    pub(super) fn into_head(self) -> (Parts, bool) {
+        let (mut head, ()) = Request::new(()).into_parts();
+        (head.method, head.uri, head.version) = (self.method, self.uri, self.version);
+        if self.is_handshake {
+            head.extensions.insert(Handshake);
+        }
+        match self.headers {
+            Headers::All(headers) => {
+                head.headers = headers;
+                (head, true)
+            }
+            Headers::Deciding(lines) => {
+                for (name, value) in lines {
+                    head.headers.append(name, value);
+                }
+                (head, false)
+            }
+        }
+    }
+}
+
+/// As every `EventSource` does, and in its spelling: of others enough is kept.
+fn accepts_events(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(header::ACCEPT).iter();
+    lines.any(|line| {
+        line.as_bytes()
+            .windows(EVENT_STREAM.len())
+            .any(|part| part == EVENT_STREAM)
+    })
+}
