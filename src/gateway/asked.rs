@@ -102,9 +102,7 @@ impl Asked {
                 (head, true)
             }
             Headers::Deciding(lines) => {
-                for (name, value) in lines {
-                    head.headers.append(name, value);
-                }
+                head.headers = HeaderMap::from_iter(lines);
                 (head, false)
             }
         }
