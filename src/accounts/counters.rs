@@ -43,13 +43,19 @@ impl Accounts {
         Ok(())
     }
 
-    /// Puts back the counters that were written.
+    /// Puts back the counters that were written, or as many of them as can be read.
     pub async fn restore_counters(&self, keeper: &Keeper) -> Result<(), StoreError> {
+        let restored = self.restore_pages(keeper).await;
+        // Also before an error, or what others wrote would take up the room for what is to be written here.
+        keeper.remember();
+        restored
+    }
+
+    async fn restore_pages(&self, keeper: &Keeper) -> Result<(), StoreError> {
         let mut last = (String::new(), String::new());
         loop {
             let page = self.users.store.counters((&last.0, &last.1)).await?;
             let Some(end) = page.last() else {
-                keeper.remember();
                 return Ok(());
             };
             last = (end.scope.clone(), end.value.clone());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jsonwebtoken::{DecodingKey, Validation};
 use tokio::sync::watch;
 
-use super::testing::{StoppedClock, config_for, new_user};
+use super::testing::{Application, StoppedClock, config_for, new_user};
 use super::*;
 use crate::authn::{ACCESS_TOKEN_TYPE, Claims, Found, KEY_MEMORY};
 use crate::config::Secret;
@@ -793,6 +793,26 @@ async fn counters_of_limits_are_there_after_a_restart_until_they_are_full() {
     assert_eq!(after.changed(later, usize::MAX), kept);
     let left = again.users.store.counters(("", "")).await.unwrap();
     assert_eq!(left.len() as u128, USERS / 2, "the others are removed");
+}
+
+#[tokio::test]
+async fn what_was_put_back_before_an_error_is_written_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let (accounts, _) = open(&config, &StoppedClock::new()).await;
+    let today = accounts.now();
+    let before = keeper();
+    before.restore((0..11_000).map(|n| counter(n, today + 3_600_000)), today);
+    accounts.keep_counters(&before).await.unwrap();
+    // The last one is no text, and so not on the first page.
+    let store = Application::Sqlite(folder.path().join("portcullis.db"));
+    store.run("INSERT INTO limit_counters VALUES ('z', CAST(x'ff' AS TEXT), 1)");
+
+    let after = keeper();
+    assert!(accounts.restore_counters(&after).await.is_err());
+    assert_eq!(after.changed(today, usize::MAX), []);
+    after.forget();
+    assert_eq!(after.changed(today, usize::MAX).len(), 10_000);
 }
 
 #[tokio::test]
