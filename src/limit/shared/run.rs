@@ -204,6 +204,7 @@ impl Shared {
             };
             let untold = lease::Lease::of(lease).untold();
             let told = self.told(dirty.key, dirty.amount, untold, now);
+            let told = told.filter(|told| told.believed > least);
             known.extend(told.map(|told| (told.name, told.believed)));
         }
         let mut pace = Pace::new();
