@@ -118,3 +118,62 @@ fn accepts_events(headers: &HeaderMap) -> bool {
             .any(|part| part == EVENT_STREAM)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::sample;
+
+    fn kept(lines: &[(&str, &str)]) -> (Vec<String>, bool) {
+        let mut request = Request::builder().method("POST").uri("/a?b=c");
+        for (name, value) in lines {
+            request = request.header(*name, *value);
+        }
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let deciding = DecidingHeaders::of(&sample::config(Vec::new()));
+        let (head, is_whole) = Asked::of(&head, &deciding).into_head();
+        assert_eq!(
+            (head.method.as_str(), head.uri.to_string()),
+            ("POST", "/a?b=c".into())
+        );
+        let lines = head.headers.iter();
+        let lines = lines.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
+        (lines.collect(), is_whole)
+    }
+
+    #[test]
+    fn of_most_requests_the_deciding_headers_are_kept_line_by_line() {
+        let (mut lines, is_whole) = kept(&[
+            ("x-forwarded-for", "1.2.3.4"),
+            ("cookie", "a=b"),
+            ("host", "a.example"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("accept", "text/html, */*"),
+            ("authorization", "Bearer x"),
+        ]);
+        // The names come in no order, the lines of one name in theirs.
+        lines.sort_by_key(|line| line.split(':').next().map(str::to_owned));
+        assert_eq!(
+            (lines, is_whole),
+            (
+                vec![
+                    "authorization: Bearer x".to_owned(),
+                    "host: a.example".to_owned(),
+                    "x-forwarded-for: 1.2.3.4".to_owned(),
+                    "x-forwarded-for: 10.0.0.1".to_owned(),
+                ],
+                false
+            )
+        );
+    }
+
+    #[test]
+    fn of_one_that_asks_for_a_stream_all_are() {
+        let all = [
+            ("cookie", "a=b"),
+            ("accept", "application/json, text/event-stream;q=1"),
+        ];
+        let (lines, is_whole) = kept(&all);
+        assert_eq!((lines.len(), is_whole), (2, true));
+    }
+}
