@@ -798,7 +798,8 @@ async fn counters_of_limits_are_there_after_a_restart_until_they_are_full() {
 #[tokio::test]
 async fn what_was_put_back_before_an_error_is_written_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    let config = config(folder.path());
+    // SQLite alone takes a text that is none.
+    let config = super::testing::config(folder.path());
     let (accounts, _) = open(&config, &StoppedClock::new()).await;
     let today = accounts.now();
     let before = keeper();

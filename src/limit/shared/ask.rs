@@ -67,20 +67,17 @@ impl Shared {
             }
             Ok(Answer::IsNew) => {
                 self.is_new.store(true, Ordering::Relaxed);
-                self.put_back(ahead);
+                self.note_again(ahead);
                 self.metrics.redis_missed();
                 None
             }
             Ok(Answer::IsLate) => {
-                self.put_back(ahead);
+                self.note_again(ahead);
                 self.missed(LinkError::Late);
                 None
             }
             Err(LinkError::Late) => {
-                // As if it were counted there, until that is known: it is charged here now.
-                let once = i32::from(charge);
-                self.note_again(ahead.iter().map(|(dirty, _)| (*dirty, -once)));
-                tokio::spawn(Arc::clone(self).hear_late(answer, ahead, once));
+                tokio::spawn(Arc::clone(self).hear_late(answer, ahead));
                 self.missed(LinkError::Late);
                 None
             }
@@ -92,23 +89,22 @@ impl Shared {
         }
     }
 
-    /// Notes what a request had told, and what it takes by itself, where the answer that came too late for it says
-    /// that it was not counted, or did not come at all.
+    /// Goes on waiting for an answer that came too late for its request, which is charged here: if it was charged there
+    /// as well, that is taken back. What went along is told again unless it was counted.
     pub(super) async fn hear_late(
         self: Arc<Self>,
         answer: impl Future<Output = Result<Answer, RedisError>>,
         ahead: SmallVec<[(Dirty, i32); 2]>,
-        once: i32,
     ) {
-        let (is_told, is_charged) = match within(PATIENCE, answer).await {
-            Ok(Answer::Counted(is_charged, _)) => (true, is_charged),
-            _ => (false, false),
-        };
-        if !is_charged {
-            self.note_again(ahead.iter().map(|(dirty, _)| (*dirty, once)));
-        }
-        if !is_told {
-            self.put_back(ahead);
+        match within(PATIENCE, answer).await {
+            Ok(Answer::Counted(is_charged, _)) => {
+                let twice = ahead
+                    .iter()
+                    .map(|(dirty, _)| (*dirty, -i32::from(is_charged)));
+                self.note_again(twice);
+            }
+            Ok(Answer::IsNew | Answer::IsLate) => self.note_again(ahead),
+            Err(_) => self.put_back(ahead),
         }
     }
 

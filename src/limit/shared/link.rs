@@ -1,6 +1,6 @@
 //! The connection to Redis, and what is said over it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{
@@ -18,6 +18,9 @@ const SINCE: &str = "portcullis:since";
 /// How long a Redis that has just heard of gateways is not believed to know what is used up: all of them tell it
 /// meanwhile. Longer than the pause between two heartbeats, and between two tries to reach it.
 pub(super) const GRACE: Duration = Duration::from_secs(4);
+/// How long requests do not ask it: all tell it what they let through meanwhile at their first heartbeat after the
+/// grace.
+const TRUST: Duration = Duration::from_millis(5500);
 
 /// Counters that one call of the script tells of: Redis does nothing else meanwhile.
 const PAGE: usize = 32;
@@ -54,8 +57,12 @@ pub(super) struct Beat {
     pub(super) since: i64,
     /// What time it is by that clock.
     pub(super) now: i64,
-    /// Whether it may have lost what was used up before.
+    /// Whether it may have lost what was used up before, and is being told.
     pub(super) is_new: bool,
+    /// Whether all have told it what they let through meanwhile, too.
+    pub(super) is_told: bool,
+    /// How long the answer took.
+    pub(super) took: Duration,
 }
 
 /// What Redis says to a request that asks.
@@ -96,6 +103,15 @@ pub(super) struct Stands {
     pub(super) owed: u64,
     /// How many gateways are at it; `None` when that is not known yet.
     pub(super) share: Option<u32>,
+}
+
+impl Stands {
+    fn of(pair: &[i64]) -> Self {
+        Stands {
+            owed: nanos(pair[0]),
+            share: u32::try_from(pair[1]).ok().filter(|share| *share > 0),
+        }
+    }
 }
 
 /// Who connects to this address.
@@ -156,7 +172,7 @@ impl Link {
         for asked in counters {
             asked.told.write_keys(&mut call);
         }
-        call.arg(u8::from(charge)).arg(GRACE.as_micros() as u64);
+        call.arg(u8::from(charge)).arg(TRUST.as_micros() as u64);
         call.arg(until);
         for asked in counters {
             asked.told.write(&mut call);
@@ -175,7 +191,7 @@ impl Link {
         Ok(Answer::Counted(charged, owed.collect()))
     }
 
-    /// Tells what was let through, and hears how the counters stand then, of as many as there was time for. Redis may
+    /// Tells what was let through, and hears how each counter stands then; `None` where it was too late. Redis may
     /// have lost what was used up before, if `is_lost`. Nothing is done after `until`, as in [`Link::ask`].
     pub(super) async fn settle(
         &self,
@@ -183,7 +199,7 @@ impl Link {
         is_lost: bool,
         counters: &[Told],
         until: i64,
-    ) -> Result<Vec<Stands>, RedisError> {
+    ) -> Result<Vec<Option<Stands>>, RedisError> {
         let mut calls = Pipeline::new();
         for page in counters.chunks(PAGE) {
             let mut call = cmd("EVALSHA");
@@ -200,14 +216,20 @@ impl Link {
         }
         let mut connection = self.connection.clone();
         let answers: Vec<Vec<i64>> = calls.query_async(&mut connection).await?;
-        let stands: Vec<Stands> = answers
-            .iter()
-            .flat_map(|answer| answer.chunks_exact(2))
-            .map(|stands| Stands {
-                owed: nanos(stands[0]),
-                share: u32::try_from(stands[1]).ok().filter(|share| *share > 0),
-            })
-            .collect();
+        let pages = counters.chunks(PAGE).zip(&answers);
+        let mut stands = Vec::with_capacity(counters.len());
+        for (page, answer) in pages {
+            match answer.len() {
+                0 => stands.extend(page.iter().map(|_| None)),
+                told if told == 2 * page.len() => {
+                    stands.extend(answer.chunks_exact(2).map(|pair| Some(Stands::of(pair))));
+                }
+                _ => return Err(unexpected()),
+            }
+        }
+        if stands.len() != counters.len() {
+            return Err(unexpected());
+        }
         Ok(stands)
     }
 
@@ -235,6 +257,7 @@ impl Link {
         let mut call = cmd("EVALSHA");
         call.arg(self.scripts.beat.get_hash());
         call.arg(2).arg(REPLICAS).arg(SINCE).arg(id);
+        let asked = Instant::now();
         let (living, since, now): (u32, i64, i64) = self.call(call).await?;
         let age = Duration::from_millis(u64::try_from(now - since).unwrap_or(0));
         Ok(Beat {
@@ -242,6 +265,8 @@ impl Link {
             since,
             now,
             is_new: age < GRACE,
+            is_told: age >= TRUST,
+            took: asked.elapsed(),
         })
     }
 

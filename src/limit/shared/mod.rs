@@ -56,7 +56,7 @@ pub struct Shared {
     /// before the first.
     recovered: AtomicI64,
     /// What the clock of Redis was ahead of this process's at the last heartbeat, in microseconds.
-    ahead: AtomicI64,
+    clock_ahead: AtomicI64,
     /// A request has found that Redis does not answer, and why.
     broken: Notify,
     fault: Mutex<Option<LinkError>>,
@@ -76,7 +76,7 @@ impl Shared {
             queue: Queue::default(),
             is_new: AtomicBool::new(false),
             recovered: AtomicI64::new(0),
-            ahead: AtomicI64::new(0),
+            clock_ahead: AtomicI64::new(0),
             broken: Notify::new(),
             fault: Mutex::default(),
         })
@@ -148,7 +148,7 @@ impl Shared {
     fn until(&self, now: u64) -> i64 {
         let micros = i64::try_from(now / 1000).unwrap_or(i64::MAX);
         micros
-            .saturating_add(self.ahead.load(Ordering::Relaxed))
+            .saturating_add(self.clock_ahead.load(Ordering::Relaxed))
             .saturating_add(IN_TIME.as_micros() as i64)
     }
 
@@ -208,14 +208,15 @@ impl Shared {
         }
     }
 
-    /// What was not told, as far as is known. It is told again; what was given back is not, because the
-    /// answer alone may be what was lost.
+    /// What may not have been told. It is told again; what was given back is not, because the answer alone may be
+    /// what was lost.
     fn put_back(&self, untold: impl IntoIterator<Item = (Dirty, i32)>) {
         self.note_again(untold.into_iter().filter(|(_, requests)| *requests > 0));
     }
 
     /// Notes so many requests more of each, which are told soon.
-    fn note_again(&self, noted: impl Iterator<Item = (Dirty, i32)>) {
+    fn note_again(&self, noted: impl IntoIterator<Item = (Dirty, i32)>) {
+        let noted = noted.into_iter().filter(|(_, requests)| *requests != 0);
         for (dirty, requests) in noted {
             let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
                 continue;
@@ -329,27 +330,30 @@ mod tests {
         shared.slots.raise(key, 0, 1);
         let (number, lease) = shared.slots.lease(key).unwrap();
         let dirty = Dirty::of(&quota, key, number);
-        // One was told along; the request itself counts as told there, and was charged here.
-        let late = |answer: Option<Answer>| {
+        // One was told along, and one given back; the request itself is charged here meanwhile.
+        let late = |answer: Option<Answer>, told| {
             lease::take(lease);
-            lease::note(lease, 0, |_| false);
+            lease::note(lease, 1, |_| false);
             let answer = async {
                 match answer {
                     Some(answer) => Ok(answer),
                     None => std::future::pending().await,
                 }
             };
-            Arc::clone(&shared).hear_late(answer, [(dirty, 1)].into_iter().collect(), 1)
+            Arc::clone(&shared).hear_late(answer, [(dirty, told)].into_iter().collect())
         };
-        for (answer, untold) in [
-            (Some(Counted(true, Vec::new())), 0),
-            (Some(Counted(false, Vec::new())), 1),
-            (Some(IsNew), 2),
-            (Some(IsLate), 2),
-            (None, 2),
+        for (answer, told, untold) in [
+            (Some(Counted(true, Vec::new())), 2, 0),
+            (Some(Counted(false, Vec::new())), 2, 1),
+            (Some(IsNew), 2, 3),
+            (Some(IsLate), 2, 3),
+            (Some(IsLate), -1, 0),
+            (None, 2, 3),
+            // It may be known there.
+            (None, -1, 1),
         ] {
-            late(answer.clone()).await;
-            assert_eq!(Lease::of(lease).untold(), untold, "{answer:?}");
+            late(answer.clone(), told).await;
+            assert_eq!(Lease::of(lease).untold(), untold, "{answer:?} of {told}");
         }
     }
 

@@ -7,7 +7,8 @@ for i, key in ipairs(KEYS) do
   local full = tonumber(redis.call('HGET', key, 't') or 0)
   if full < now + believed then
     redis.call('HSET', key, 't', string.format('%.3f', now + believed))
-    redis.call('PEXPIRE', key, math.ceil(believed / 1000) + 2000)
+    local kept = tonumber(redis.call('HGET', key, 'k') or 0)
+    redis.call('PEXPIRE', key, math.ceil(math.max(believed, kept - now) / 1000) + 2000)
   end
 end
 return #KEYS

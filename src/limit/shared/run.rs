@@ -16,6 +16,8 @@ use crate::config::checked::Redis;
 use crate::limit::clock::{Clock, nanos};
 use crate::limit::slots::Known;
 
+/// A heartbeat that took longer does not tell what time it is.
+const SOON_ANSWERED: Duration = Duration::from_millis(20);
 /// How often gateways say that they live.
 const BEAT: Duration = Duration::from_secs(1);
 /// How long an answer is waited for that no request waits for: longer than a busy machine lets it wait.
@@ -158,9 +160,7 @@ impl Shared {
     /// since is told when all have had the time to do so.
     async fn heed(&self, link: &Link, beat: Beat, clock: &Clock) -> Result<(), LinkError> {
         self.count(beat.living);
-        let here = i64::try_from(clock.now() / 1000).unwrap_or(i64::MAX);
-        let there = beat.now.saturating_mul(1000);
-        self.ahead.store(there - here, Ordering::Relaxed);
+        self.set_clock(beat, clock);
         let last = self.recovered.load(Ordering::Relaxed);
         // To a gateway that has just started a Redis that knows of others is none that has lost anything.
         let is_other = last != beat.since && (last != 0 || beat.is_new);
@@ -178,10 +178,27 @@ impl Shared {
         }
         if self.is_new.load(Ordering::Relaxed) {
             self.tell(link, true, clock).await?;
+            if !beat.is_told {
+                return Ok(());
+            }
             self.is_new.store(false, Ordering::Relaxed);
         }
         self.metrics.redis_is_up(true);
         Ok(())
+    }
+
+    /// Learns by how much the clock of Redis is ahead, of a heartbeat that did not take long: of others nobody knows
+    /// which part of the way took how long.
+    fn set_clock(&self, beat: Beat, clock: &Clock) {
+        let is_known = self.clock_ahead.load(Ordering::Relaxed) != 0;
+        if beat.took > SOON_ANSWERED && is_known {
+            return;
+        }
+        let half_way = nanos(beat.took) / 2;
+        let here = clock.now().saturating_sub(half_way) / 1000;
+        let here = i64::try_from(here).unwrap_or(i64::MAX);
+        let ahead = beat.now.saturating_mul(1000) - here;
+        self.clock_ahead.store(ahead, Ordering::Relaxed);
     }
 
     async fn recover(&self, link: &Link, clock: &Clock) -> Result<(), LinkError> {
@@ -250,7 +267,8 @@ impl Shared {
             return Err(error);
         }
         if pace.is_due() {
-            within(PATIENCE, link.beat(&self.id)).await?;
+            let beat = within(PATIENCE, link.beat(&self.id)).await?;
+            self.count(beat.living);
         }
         Ok(())
     }
@@ -282,17 +300,18 @@ impl Shared {
         match within(PATIENCE, link.settle(&self.id, is_lost, &told, until)).await {
             Ok(stands) => {
                 let now = clock.now();
-                // Of the rest Redis was told too late.
-                let untold = kept.split_off(stands.len().min(kept.len()));
-                for ((dirty, _), stands) in kept.iter().zip(stands) {
-                    self.hear(dirty, stands, now);
+                let mut late = Vec::new();
+                for ((dirty, requests), stands) in kept.into_iter().zip(stands) {
+                    match stands {
+                        Some(stands) => self.hear(&dirty, stands, now),
+                        None => late.push((dirty, requests)),
+                    }
                 }
-                let is_late = !untold.is_empty();
-                self.put_back(untold);
-                match is_late {
-                    true => Err(LinkError::Late),
-                    false => Ok(()),
+                if late.is_empty() {
+                    return Ok(());
                 }
+                self.note_again(late);
+                Err(LinkError::Late)
             }
             Err(error) => {
                 self.put_back(kept);
