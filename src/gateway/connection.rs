@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::header::HeaderValue;
+use tokio::sync::Semaphore;
 
 use super::standing::Standing;
 use super::tunnel::Tunnel;
@@ -86,14 +87,19 @@ impl Connection {
         standing.take_decision(current).then(|| Rc::clone(standing))
     }
 
-    /// Whether what is under way would be refused by the rules in force now.
-    pub async fn is_refused(&self, standing: &Rc<Standing>, current: &Rc<Current>) -> bool {
+    /// Whether what is under way would be refused by these rules. Whoever has to ask an upstream takes a turn.
+    pub async fn is_refused(
+        &self,
+        standing: &Rc<Standing>,
+        current: &Rc<Current>,
+        turns: &Semaphore,
+    ) -> bool {
         // It may have ended meanwhile, and another request have come.
         let is_under_way = || {
             let under_way = self.standing.borrow();
             under_way.as_ref().is_some_and(|s| Rc::ptr_eq(s, standing))
         };
-        is_under_way() && standing.is_refused(self, current).await && is_under_way()
+        is_under_way() && standing.is_refused(self, current, turns).await && is_under_way()
     }
 
     /// Takes a handshake, whatever comes of it, for the last request.

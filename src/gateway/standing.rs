@@ -3,9 +3,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use http::request::Parts;
 use http::{Response, StatusCode, header};
+use tokio::sync::Semaphore;
 
 use super::additions::Additions;
 use super::asked::{Asked, EVENT_STREAM};
@@ -21,6 +23,9 @@ use crate::limit;
 use crate::request::{Code, Facts, Refusal};
 use crate::route::{self, Matched};
 
+/// For how long it may be unknown whether the rules in force refuse a request, and its answer goes on.
+const LONGEST_UNDECIDED: Duration = Duration::from_secs(60);
+
 /// A request that was let in, and whose answer goes on.
 pub struct Standing {
     /// Whoever the route refuses once the credential has ended.
@@ -35,6 +40,8 @@ pub struct Standing {
     /// The newest rules that would let it in.
     stands_by: RefCell<Rc<Current>>,
     is_being_decided: Cell<bool>,
+    /// Since when that can't be told.
+    undecided_since: Cell<Option<Instant>>,
 }
 
 impl Standing {
@@ -53,6 +60,7 @@ impl Standing {
             route,
             stands_by: RefCell::new(Rc::clone(let_in_by)),
             is_being_decided: Cell::new(false),
+            undecided_since: Cell::new(None),
         }
     }
 
@@ -70,8 +78,13 @@ impl Standing {
     }
 
     /// Whether the rules in force refuse the request. What can't be told for now is asked the next time.
-    pub async fn is_refused(&self, connection: &Connection, current: &Rc<Current>) -> bool {
-        let outcome = decide(connection, current, &self.head).await;
+    pub async fn is_refused(
+        &self,
+        connection: &Connection,
+        current: &Rc<Current>,
+        turns: &Semaphore,
+    ) -> bool {
+        let outcome = decide(connection, current, &self.head, turns).await;
         let outcome = match self.is_known_to(current) {
             true => outcome,
             false => outcome.and_then(|()| self.compare(current)),
@@ -80,9 +93,15 @@ impl Standing {
         match outcome {
             Ok(()) => {
                 self.stands_by.replace(Rc::clone(current));
+                self.undecided_since.set(None);
                 false
             }
-            Err(refusal) => !refusal.is_for_now() && refusal.code() != Code::Unavailable,
+            Err(refusal) if refusal.is_for_now() || refusal.code() == Code::Unavailable => {
+                let since = self.undecided_since.get().unwrap_or_else(Instant::now);
+                self.undecided_since.set(Some(since));
+                since.elapsed() > LONGEST_UNDECIDED
+            }
+            Err(_) => true,
         }
     }
 
@@ -112,6 +131,7 @@ async fn decide(
     connection: &Connection,
     current: &Rc<Current>,
     head: &Parts,
+    turns: &Semaphore,
 ) -> Result<(), Refusal> {
     let snapshot = &current.snapshot;
     let config = &snapshot.config;
@@ -138,6 +158,8 @@ async fn decide(
         Decision::Permit(_) => Ok(()),
         Decision::Asks(asking) => {
             let owners = Asker::new(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
+            // Only what is closed gives none, and nobody closes it.
+            let _turn = turns.acquire().await;
             asking.ask(&facts, &owners).await.map(drop)
         }
     }

@@ -18,16 +18,16 @@ const OUTLIVED: &str =
 const REFUSED: &str =
     "the configuration or the signing keys were replaced, and the request would be refused now";
 
-/// Event streams and tunnels that are decided on at once. Some have to ask upstreams, which have requests to serve
-/// and of which all workers ask.
-const DECIDING: usize = 16;
+/// Event streams and tunnels about which upstreams are asked at once, which have requests to serve and of which all
+/// workers ask.
+const ASKING: usize = 16;
 
 /// The open connections of one worker.
 pub struct Open {
     connections: RefCell<HashMap<u64, Rc<Signal>>>,
     next: Cell<u64>,
     emptied: Notify,
-    deciding: Rc<Semaphore>,
+    asking: Rc<Semaphore>,
 }
 
 /// How one connection hears that it has to finish.
@@ -59,7 +59,7 @@ impl Default for Open {
             connections: RefCell::default(),
             next: Cell::default(),
             emptied: Notify::default(),
-            deciding: Rc::new(Semaphore::new(DECIDING)),
+            asking: Rc::new(Semaphore::new(ASKING)),
         }
     }
 }
@@ -97,7 +97,7 @@ impl Open {
     /// sending a head, and those whose event stream or tunnel goes to somebody who may not listen any more, by what
     /// was published or by the configuration that has come since. Has the others
     /// look whether their client is still there.
-    pub fn close_stale(&self, limit: Duration, worker: &Rc<Worker>) {
+    pub fn close_stale(&self, limit: Duration, worker: &Worker) {
         let now = Instant::now();
         let current = worker.current();
         for signal in self.connections.borrow().values() {
@@ -111,13 +111,13 @@ impl Open {
                 signal.close(OUTLIVED);
             } else if let Some(standing) = connection.take_decision(&current) {
                 let (signal, connection) = (Rc::clone(signal), Rc::clone(connection));
-                let (worker, deciding) = (Rc::clone(worker), Rc::clone(&self.deciding));
+                let (current, asking) = (Rc::clone(&current), Rc::clone(&self.asking));
                 // Tasks of their own, so that requests are served between them.
                 tokio::task::spawn_local(async move {
-                    // Only one that is closed gives none, and nobody closes it.
-                    let _turn = deciding.acquire().await;
-                    if connection.is_refused(&standing, &worker.current()).await {
+                    if connection.is_refused(&standing, &current, &asking).await {
                         signal.close(REFUSED);
+                    } else if connection.shall_look() {
+                        signal.wake();
                     }
                 });
             } else if connection.shall_look() {
