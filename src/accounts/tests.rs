@@ -748,7 +748,7 @@ async fn the_file_s_tier_counts_when_the_store_has_one_of_its_name() {
 
 fn keeper() -> Keeper {
     let (clock, _hands) = limit::Clock::manual();
-    Keeper::new(Arc::new(Slots::with_capacity(32_768)), clock)
+    limit::Counters::new(Slots::with_capacity(32_768), clock).keeper()
 }
 
 fn counter(user: u128, full_at: Millis) -> Kept {

@@ -9,7 +9,7 @@ use super::meter::{Denied, Standing};
 use super::policy::Policy;
 use super::pool::Charge;
 use super::shared::Shared;
-use super::slots::{Key, Slots};
+use super::slots::{Counted, Key, Slots};
 use crate::config::checked::{Rate, Redis};
 use crate::telemetry::Metrics;
 
@@ -71,7 +71,7 @@ impl Counters {
     }
 
     pub fn keeper(&self) -> Keeper {
-        Keeper::new(Arc::clone(&self.slots), self.clock.clone())
+        Keeper::of(self.clone())
     }
 
     /// See [`Policy::new`].
@@ -104,10 +104,21 @@ impl Counters {
         }
     }
 
+    /// Nanoseconds that a counter owes for what was let through: here it may owe more, see [`Shared::overrated`].
+    pub(super) fn owed(&self, counted: &Counted<'_>, now: u64) -> u64 {
+        let owed = counted.full_at.saturating_sub(now);
+        let (Some(shared), Some(lease)) = (&self.shared, counted.lease) else {
+            return owed;
+        };
+        let key = self.slots.key(counted.scope, counted.value);
+        let whole = self.slots.span(counted.scope).saturating_mul(1_000_000);
+        owed.saturating_sub(shared.overrated(key, whole, lease, now))
+    }
+
     /// Whether the other gateways are asked before this is charged.
     pub(super) fn asks(&self, policy: &Policy) -> bool {
         let shared = self.shared.as_ref();
-        shared.is_some_and(|shared| shared.asks(&policy.rate) && shared.is_up())
+        shared.is_some_and(|shared| shared.asks(&policy.quota) && shared.is_up())
     }
 
     /// Charges one counter alone, where it has to be.

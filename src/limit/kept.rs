@@ -3,11 +3,10 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::clock::Clock;
-use super::slots::{Counted, Owner, Slots};
+use super::counters::Counters;
+use super::slots::{Counted, Owner};
 
 /// A counter that is full again sooner is not worth a write: a minute's quota never is, a day's soon is.
 const WORTH: u64 = 60 * 1_000_000_000;
@@ -35,8 +34,7 @@ const STRANGERS: &[Owner] = &[Owner::Address, Owner::Header];
 
 /// Takes counters out of the slots and puts them back.
 pub struct Keeper {
-    slots: Arc<Slots>,
-    clock: Clock,
+    counters: Counters,
     most_of_strangers: usize,
 }
 
@@ -49,10 +47,9 @@ struct Places {
 }
 
 impl Keeper {
-    pub fn new(slots: Arc<Slots>, clock: Clock) -> Self {
+    pub(super) fn of(counters: Counters) -> Self {
         Keeper {
-            slots,
-            clock,
+            counters,
             most_of_strangers: MOST_OF_STRANGERS,
         }
     }
@@ -62,7 +59,7 @@ impl Keeper {
     ///
     /// What is given out counts as written down; see [`Keeper::forget`] for when it could not be.
     pub fn changed(&self, today: i64, most: usize) -> Vec<Kept> {
-        let now = self.clock.now();
+        let (slots, now) = (&self.counters.slots, self.counters.clock.now());
         let mut all = Vec::new();
         let for_all = Places {
             free: usize::MAX,
@@ -74,22 +71,24 @@ impl Keeper {
         ] {
             let (mut taken, mut new) = (0, 0);
             let mut take = |counted: Counted<'_>| {
+                let owed = self.counters.owed(&counted, now);
+                let full_at = now + owed;
                 let noted = counted.noted.load(Ordering::Relaxed);
                 let is_new = noted <= now;
-                let has_place = !is_new || (new < places.free && counted.full_at >= places.since);
-                let is_written = noted & !OWN == counted.full_at & !OWN;
-                if is_written || taken == most || !has_place {
+                let has_place = !is_new || (new < places.free && full_at >= places.since);
+                let is_written = noted & !OWN == full_at & !OWN;
+                if owed <= WORTH || is_written || taken == most || !has_place {
                     return;
                 }
-                let Some(scope) = self.slots.write_scope(counted.scope) else {
+                let Some(scope) = slots.write_scope(counted.scope) else {
                     return;
                 };
                 let own = if is_new { OWN } else { noted & OWN };
-                let note = (counted.full_at & !OWN) | own;
+                let note = (full_at & !OWN) | own;
                 counted.noted.store(note, Ordering::Relaxed);
                 taken += 1;
                 new += usize::from(is_new);
-                let owed = (counted.full_at - now).div_ceil(MILLISECOND);
+                let owed = owed.div_ceil(MILLISECOND);
                 all.push(Kept {
                     scope,
                     value: counted.value.to_string(),
@@ -97,7 +96,7 @@ impl Keeper {
                 });
             };
             for owner in owners {
-                self.slots.each_live(*owner, now + WORTH, &mut take);
+                slots.each_live(*owner, now + WORTH, &mut take);
             }
         }
         // Gateways that write at the same time then never wait for each other in a circle.
@@ -113,12 +112,13 @@ impl Keeper {
         // The first one to give way is on top.
         let mut new = BinaryHeap::new();
         for owner in STRANGERS {
-            self.slots.each_live(*owner, now, |counted| {
+            self.counters.slots.each_live(*owner, now, |counted| {
+                let full_at = now + self.counters.owed(&counted, now);
                 let noted = counted.noted.load(Ordering::Relaxed);
                 if noted > now {
                     written += usize::from(noted & OWN == OWN);
-                } else if counted.full_at > now + WORTH && !counted.scope.is_shadow() {
-                    new.push(Reverse(counted.full_at));
+                } else if full_at > now + WORTH && !counted.scope.is_shadow() {
+                    new.push(Reverse(full_at));
                     if new.len() > most {
                         new.pop();
                     }
@@ -137,10 +137,10 @@ impl Keeper {
 
     /// Takes nothing as written down any more.
     pub fn forget(&self) {
-        let now = self.clock.now();
+        let now = self.counters.clock.now();
         // What has a place in the store keeps it, and is written again there.
         self.note(|counted, noted| match noted > now {
-            true => ((counted.full_at & !OWN) - 2) | (noted & OWN),
+            true => (counted.full_at & !OWN).saturating_sub(2) | (noted & OWN),
             false => 0,
         });
     }
@@ -153,7 +153,8 @@ impl Keeper {
 
     fn note(&self, until: impl Fn(&Counted<'_>, u64) -> u64) {
         for owner in Owner::ALL {
-            self.slots.each_live(owner, self.clock.now(), |counted| {
+            let Counters { slots, clock, .. } = &self.counters;
+            slots.each_live(owner, clock.now(), |counted| {
                 let noted = counted.noted.load(Ordering::Relaxed);
                 counted
                     .noted
@@ -164,7 +165,7 @@ impl Keeper {
 
     /// Puts back what was written down. What is not understood, or is full by now, is left out.
     pub fn restore(&self, kept: impl IntoIterator<Item = Kept>, today: i64) {
-        let now = self.clock.now();
+        let (slots, now) = (&self.counters.slots, self.counters.clock.now());
         for Kept {
             scope,
             value,
@@ -172,11 +173,11 @@ impl Keeper {
         } in kept
         {
             let owed = u64::try_from(full_at.saturating_sub(today)).unwrap_or(0);
-            let scope = self.slots.read_scope(&scope);
+            let scope = slots.read_scope(&scope);
             if let (Some(scope), Ok(value), 1..) = (scope, value.parse(), owed) {
-                let key = self.slots.key(scope, value);
+                let key = slots.key(scope, value);
                 let until = now.saturating_add(owed.saturating_mul(MILLISECOND));
-                self.slots.raise(key, now, until);
+                slots.raise(key, now, until);
             }
         }
     }

@@ -82,7 +82,7 @@ impl Limits {
             let live = Live {
                 scope: counted.scope,
                 value: counted.value,
-                owed: counted.full_at.saturating_sub(now),
+                owed: self.counters.owed(&counted, now),
             };
             // By what a caller of no tier has: this is only for the order.
             let whole = *wholes.entry(live.scope).or_insert_with(|| {

@@ -91,7 +91,7 @@ impl Quota {
     /// at once: what is owed for that is not forgiven.
     pub(super) fn shared(self) -> Self {
         Quota {
-            overdraft: self.whole.saturating_mul(MOST_IN_A_HURRY).min(LONGEST),
+            overdraft: overdraft(self.whole),
             ..self
         }
     }
@@ -125,14 +125,19 @@ impl Quota {
         self.whole
     }
 
-    /// The same in milliseconds, rounded up: quotas of one limit that have the same share their counters.
+    /// Requests that pass at once.
+    pub(super) fn requests(&self) -> u64 {
+        self.whole / self.amount
+    }
+
+    /// The whole in milliseconds, rounded up: quotas of one limit that have the same share their counters.
     pub(super) fn span(&self) -> u64 {
         self.whole.div_ceil(MILLISECOND)
     }
 
     /// Whether less than half is left.
     pub(super) fn is_half_empty(&self, standing: &Standing) -> bool {
-        u64::from(standing.remaining) < self.whole / self.amount / 2
+        u64::from(standing.remaining) < self.requests() / 2
     }
 
     /// Charges a request to a counter. `now` is in nanoseconds since the start.
@@ -218,6 +223,11 @@ impl Quota {
             Ok(((), full_at.unwrap_or(0).min(used_up)))
         }));
     }
+}
+
+/// Nanoseconds that may be owed beyond the whole of a quota where several gateways charge it.
+pub(super) fn overdraft(whole: u64) -> u64 {
+    whole.saturating_mul(MOST_IN_A_HURRY).min(LONGEST)
 }
 
 fn cells(interval: u64, burst: NonZeroU32) -> Cells {

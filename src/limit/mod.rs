@@ -2,7 +2,7 @@
 //! authentication ([`admit`]); budgets by user and tier after it ([`take`]), which gives out a [`Ticket`].
 //!
 //! All workers share one set of counters ([`Slots`]), so a limit holds exactly however many there
-//! are. A counter belongs to (route, limit, value) and never to a quota: it outlives reloads, and a
+//! are. A counter belongs to a value of a limit, for quotas of one length: it outlives reloads, and a
 //! caller whose tier changes goes on with what is used up. All limits of a route must pass, and when
 //! one refuses the others get back what they were charged.
 

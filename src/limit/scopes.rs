@@ -45,7 +45,8 @@ pub(super) struct Made {
     pub(super) span: u64,
 }
 
-/// Quotas of one limit that newcomers go on from, the newest: rates that are set from outside may change often.
+/// Quotas of one limit that newcomers go on from, those that were asked for last: rates that are set from outside may
+/// change often.
 const MOST_KIN: usize = 32;
 
 /// Every limit that there was. Configurations come from people, so this stays small.
@@ -60,8 +61,15 @@ struct Known {
 }
 
 impl Known {
+    /// Whether the scope is the one of its limit that was asked for last.
+    fn is_newest(&self, limit: &str, number: u32) -> bool {
+        let kin = self.by_limit.get(limit);
+        kin.and_then(|kin| kin.last()) == Some(&number)
+    }
+
     fn join(&mut self, limit: String, number: u32) {
         let kin = self.by_limit.entry(limit).or_default();
+        kin.retain(|other| *other != number);
         kin.push(number);
         if kin.len() > MOST_KIN {
             kin.remove(0);
@@ -79,22 +87,31 @@ impl Scopes {
             limit: limit.to_owned(),
             span,
         };
-        if let Some(number) = self.known().numbers.get(&made) {
-            return Scope(*number);
+        {
+            let known = self.known();
+            let number = known.numbers.get(&made).copied();
+            if let Some(number) = number.filter(|number| known.is_newest(limit, *number)) {
+                return Scope(number);
+            }
         }
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let next = u32::try_from(known.all.len()).unwrap_or(u32::MAX) & !SHADOW;
         let number = *known.numbers.entry(made.clone()).or_insert(next);
         if number == next {
             known.all.push(made.clone());
-            known.join(made.limit, number);
         }
+        known.join(made.limit, number);
         Scope(number)
     }
 
     /// `None` for a scope in shadow, whose counters nobody has to find again.
     pub(super) fn get(&self, scope: Scope) -> Option<Made> {
         self.known().all.get(scope.0 as usize).cloned()
+    }
+
+    /// Milliseconds that counters of the scope take to fill up, in shadow or not.
+    pub(super) fn span(&self, scope: Scope) -> u64 {
+        self.known().span(scope.in_force().0)
     }
 
     /// The span of a scope, and the other scopes of its limit with theirs. In shadow they are in shadow, too.
@@ -145,7 +162,21 @@ mod tests {
         assert_eq!(spans, (2..=MOST_KIN as u64).rev().collect::<Vec<_>>());
         // One that does not count itself goes by the others all the same.
         let (span, kin) = scopes.kin(scopes.of("a", 500));
-        assert_eq!((span, kin.len()), (500, MOST_KIN));
+        assert_eq!((span, kin.len()), (500, MOST_KIN - 1));
+    }
+
+    #[test]
+    fn a_quota_that_comes_back_is_new_again() {
+        let scopes = Scopes::default();
+        let first = scopes.of("a", 1);
+        for span in 2..=MOST_KIN as u64 {
+            scopes.of("a", span);
+        }
+        assert_eq!(scopes.of("a", 1), first);
+        let last = scopes.of("a", 1000);
+        let (_, kin) = scopes.kin(last);
+        assert_eq!(kin.len(), MOST_KIN - 1);
+        assert!(kin.contains(&(first, 1)));
     }
 
     #[test]

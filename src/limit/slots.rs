@@ -56,14 +56,13 @@ pub(super) struct Counted<'s> {
     /// What of that was written down.
     pub(super) noted: &'s AtomicU64,
     /// Where other gateways charge it too.
-    lease: Option<&'s AtomicU64>,
+    pub(super) lease: Option<&'s AtomicU64>,
 }
 
 /// A counter by what it is called where other gateways know it too.
 pub(super) struct Known<'s> {
     pub(super) name: String,
-    /// Nanoseconds until it is full.
-    pub(super) owed: u64,
+    pub(super) key: Key,
     /// Where other gateways charge it too.
     pub(super) lease: Option<&'s AtomicU64>,
 }
@@ -250,7 +249,7 @@ impl Slots {
         named.collect()
     }
 
-    /// The counters that owe more than so many nanoseconds, with what they owe: at most so many, those that owe most.
+    /// The counters that owe more than so many nanoseconds: at most so many, those that owe most first.
     pub(super) fn known(&self, now: u64, least: u64, most: usize) -> Vec<Known<'_>> {
         let mut found = Vec::new();
         for owner in Owner::ALL {
@@ -268,14 +267,34 @@ impl Slots {
         }
         found.sort_unstable_by_key(|(owed, ..)| Reverse(*owed));
         found.truncate(most);
-        let known = found.into_iter().filter_map(|(owed, scope, value, lease)| {
+        let known = found.into_iter().filter_map(|(_, scope, value, lease)| {
             Some(Known {
                 name: self.name(scope, value)?,
-                owed,
+                key: self.key(scope, value),
                 lease,
             })
         });
         known.collect()
+    }
+
+    /// Shows the counters that are not full and that other gateways charge too: the span of their limit's quota in
+    /// milliseconds, and their keys, numbers and leases.
+    pub(super) fn each_lease(&self, now: u64, mut show: impl FnMut(u64, Key, usize, &AtomicU64)) {
+        for owner in Owner::ALL {
+            self.each_live(owner, now, |counted| {
+                let key = self.key(counted.scope, counted.value);
+                if !counted.scope.is_shadow()
+                    && let Some((number, lease)) = self.lease(key)
+                {
+                    show(self.span(counted.scope), key, number, lease);
+                }
+            });
+        }
+    }
+
+    /// Milliseconds that counters of the scope take to fill up from nothing.
+    pub(super) fn span(&self, scope: Scope) -> u64 {
+        self.scopes.span(scope)
     }
 
     /// See [`Pool::lease`].

@@ -235,34 +235,72 @@ fn a_quota_of_another_length_goes_on_with_what_was_used_at_another_gateway() {
     }
 }
 
+/// What of so many requests to one gateway passed, and what it decided alone while they were sent.
+fn passes_at(gateway: &Gateway, requests: usize) -> usize {
+    let gateway = std::slice::from_ref(gateway);
+    let before = misses(gateway);
+    let passed = burst(gateway, requests, "/", None);
+    passed + (misses(gateway) - before) as usize
+}
+
 #[test]
 fn a_quota_of_another_length_goes_its_own_way_once_it_has_begun() {
     let Some(redis) = Redis::start_if_there() else {
         return;
     };
     let (origin, keys) = (Origin::start(), tempfile::tempdir().unwrap());
-    let with = |rate: &str| {
-        let limits = format!("{{ name: a, key: ip, rate: {rate} }}");
-        settings(&origin, &keys, &limits)
+    let with = |name: &str, rate: &str| {
+        let limits = format!("{{ name: {name}, key: ip, rate: {rate} }}");
+        settings(&origin, &keys, &limits).top(&redis.settings())
     };
-    let mut gateways = replicas(2, redis.address, &with("20/d"));
-    let used = burst(&gateways[..1], 20, "/", None);
-    assert_exact(used, 20, &gateways);
-    for gateway in &mut gateways {
-        gateway.reconfigure(|_| with("4/s").top(&redis.settings()));
-    }
-    // Full after a second, though a day's quota owes for hours, and full again after it was forgotten.
-    for round in 0..2 {
-        for gateway in &gateways {
-            eventually("it passes", || {
-                (gateway.send(&get("/")).status == 200).then_some(())
-            });
+    let mut gateways = replicas(3, redis.address, &with("a", "20/d"));
+    let change = |gateways: &mut [Gateway], name: &str, rate: &str| {
+        for gateway in gateways {
+            gateway.reconfigure(|_| with(name, rate));
         }
+    };
+    let pass = |gateway: &Gateway| {
+        eventually("it passes", || {
+            (gateway.send(&get("/")).status == 200).then_some(())
+        });
+    };
+    // One of which every request asks, and one of which Redis is told in the background.
+    for (name, slow, fast, count) in [
+        ("a", "20/d", "12/s", 20),
+        ("b", "100/d", "40/s, burst: 80", 100),
+    ] {
+        change(&mut gateways, name, slow);
+        let mut used = 0;
+        eventually("nearly all of it is used", || {
+            used += burst(&gateways[..1], 20, "/", None);
+            (used >= count - 3).then_some(())
+        });
+        change(&mut gateways, name, fast);
+        // Full after two seconds, though a day's quota owes for hours.
+        gateways[..2].iter().for_each(pass);
         // Longer than a counter is kept that is full.
-        std::thread::sleep(Duration::from_millis(3_500));
-        let passed = burst(&gateways, 2, "/", None);
-        let slack = misses(&gateways) as usize;
-        assert!(passed + slack >= 4, "{round}: {passed}");
+        let forgotten = Duration::from_millis(4_500);
+        std::thread::sleep(forgotten);
+        // The third knows only from the others that it has begun.
+        for gateway in gateways.iter().rev() {
+            assert!(passes_at(gateway, 1) >= 1, "{name}");
+            let key = format!(":route:all:{name}:");
+            eventually("Redis is told", || {
+                let keys = redis.keys();
+                let told = keys.iter().filter(|(name, _)| name.contains(&key));
+                (told.count() == 2).then_some(())
+            });
+            assert!(passes_at(gateway, 1) >= 1, "{name} goes on");
+        }
+        // Of a Redis that has lost it, too, those that have heard of it know that it has begun.
+        redis.forget();
+        std::thread::sleep(forgotten);
+        for gateway in &gateways[..2] {
+            eventually("Redis is trusted", || {
+                (gateway.metric("portcullis_redis_up") == 1.0).then_some(())
+            });
+            assert!(passes_at(gateway, 1) >= 1, "{name} goes on");
+        }
     }
 }
 
@@ -501,4 +539,34 @@ fn a_gateway_that_ends_leaves_its_share_to_the_others() {
     let log = gone.stderr().join("\n");
     let untold = usize::from(log.contains("Redis is of no use"));
     assert!((86..=89 + untold).contains(&passed), "{passed}: {log}");
+}
+
+#[test]
+fn what_costs_much_is_exact_however_large_the_burst() {
+    let Some(redis) = Redis::start_if_there() else {
+        return;
+    };
+    let (origin, keys) = (Origin::start(), tempfile::tempdir().unwrap());
+    let limits = "{ name: a, key: ip, rate: 100/d, cost: 50 }";
+    let gateways = replicas(3, redis.address, &settings(&origin, &keys, limits));
+    assert_exact(burst(&gateways, 3, "/", None), 2, &gateways);
+}
+
+#[test]
+fn what_a_gateway_has_not_told_yet_it_tells_when_it_ends() {
+    let Some(redis) = Redis::start_if_there() else {
+        return;
+    };
+    let (origin, keys) = (Origin::start(), tempfile::tempdir().unwrap());
+    let limits = "{ name: a, key: ip, rate: 1/h, burst: 1000 }";
+    let mut gateways = replicas(1, redis.address, &settings(&origin, &keys, limits));
+    // Less than a hundredth.
+    assert_eq!(burst(&gateways, 5, "/", None), 5);
+    assert_eq!(redis.keys().len(), 2);
+    let mut gateway = gateways.remove(0);
+    gateway.signal("TERM");
+    assert!(gateway.wait_for_exit().success());
+    let hours = |(_, time): (String, i64)| (time + 1_800_000) / 3_600_000;
+    let owed = redis.keys().into_iter().map(hours).max();
+    assert_eq!(owed, Some(5));
 }

@@ -442,6 +442,12 @@ impl Gateway {
         self.signal("TERM");
         let status = self.wait_for_exit();
         assert!(status.success(), "{status}");
+        self.start_again()
+    }
+
+    /// Starts another process on the files of one that has ended.
+    #[track_caller]
+    pub fn start_again(self) -> Gateway {
         let next = Gateway::spawn_in(Arc::clone(&self.dir), self.settings.clone());
         next.until_ready()
             .unwrap_or_else(|words| panic!("the gateway did not start again:\n{words}"))
@@ -452,9 +458,7 @@ impl Gateway {
     pub fn crash_and_restart(mut self) -> Gateway {
         self.signal("KILL");
         self.wait_for_exit();
-        let next = Gateway::spawn_in(Arc::clone(&self.dir), self.settings.clone());
-        next.until_ready()
-            .unwrap_or_else(|words| panic!("the gateway did not start again:\n{words}"))
+        self.start_again()
     }
 
     /// There is room on the disk again.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::super::clock::Hands;
+use super::super::clock::{Clock, Hands};
 use super::super::pool::settled;
+use super::super::slots::Slots;
 use super::super::value::{Network, Value};
 use super::*;
 
@@ -15,15 +16,13 @@ const SPAN: u64 = 86_400_000;
 
 fn keeper() -> (Keeper, Hands) {
     let (clock, hands) = Clock::manual();
-    (
-        Keeper::new(Arc::new(Slots::with_capacity(64)), clock),
-        hands,
-    )
+    let counters = Counters::new(Slots::with_capacity(64), clock);
+    (counters.keeper(), hands)
 }
 
 /// Has the counter owe so many seconds more.
 fn owe(keeper: &Keeper, value: Value, seconds: u64) {
-    let (slots, now) = (&keeper.slots, keeper.clock.now());
+    let (slots, now) = (&keeper.counters.slots, keeper.counters.clock.now());
     let key = slots.key(slots.scope("route a b", SPAN), value);
     let amount = seconds * SECOND;
     settled(slots.charge(key, now, amount, |full_at| {
@@ -33,7 +32,7 @@ fn owe(keeper: &Keeper, value: Value, seconds: u64) {
 
 /// What of it a request would find, in seconds.
 fn owed(keeper: &Keeper, value: Value) -> u64 {
-    let (slots, now) = (&keeper.slots, keeper.clock.now());
+    let (slots, now) = (&keeper.counters.slots, keeper.counters.clock.now());
     let key = slots.key(slots.scope("route a b", SPAN), value);
     let ((), charge) = slots
         .charge(key, now, 0, |full_at| {

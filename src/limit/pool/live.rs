@@ -44,7 +44,8 @@ impl Pool {
         let after = Word(state.load(Ordering::Relaxed));
         // Another key that has taken it meanwhile has moved the generation.
         let is_same = after != Word::BUSY && after.generation() == word.generation();
-        is_same.then(|| Live {
+        // It may owe less by now.
+        (is_same && after.time() > later).then(|| Live {
             name,
             full_at: after.time(),
             noted: self.names.noted(number),

@@ -1,14 +1,16 @@
 //! Small limits: a request asks Redis, which knows what all gateways have let through, and waits for a few
 //! milliseconds at most.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use redis::RedisError;
 use smallvec::SmallVec;
+use tokio::runtime::Handle;
 
-use super::link::{Answer, Asked, LinkError, within};
+use super::link::{Answer, Asked, Hindrance, LinkError, Phase, within};
 use super::queue::Dirty;
 use super::run::PATIENCE;
 use super::{Shared, lease};
@@ -20,6 +22,43 @@ use crate::limit::slots::Key;
 pub(super) const DEADLINE: Duration = Duration::from_millis(4);
 /// So many requests in a row without an answer, and no more are asked.
 const MISSES: u32 = 3;
+
+/// What goes along with a request that asks.
+pub(super) struct Along {
+    pub(super) dirty: Dirty,
+    /// What was let through without asking, so that it is counted first; in the counter's units, as what is next.
+    pub(super) untold: i32,
+    /// What the request takes itself.
+    pub(super) once: i32,
+}
+
+pub(super) type Alongs = SmallVec<[Along; 2]>;
+pub(super) type Asking = Pin<Box<dyn Future<Output = Result<Answer, RedisError>> + Send>>;
+
+/// What has to be made good when a request asks no more, also because its client has left: what went along is told again
+/// unless Redis has counted it.
+pub(super) struct Pending<'s> {
+    pub(super) shared: &'s Arc<Shared>,
+    pub(super) along: Alongs,
+    /// Once it was sent.
+    pub(super) asking: Option<Asking>,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        let along = std::mem::take(&mut self.along);
+        let Some(asking) = self.asking.take() else {
+            return self.shared.note_again(untold(along));
+        };
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(Arc::clone(self.shared).hear_late(asking, along));
+        }
+    }
+}
+
+fn untold(along: Alongs) -> impl Iterator<Item = (Dirty, i32)> {
+    along.into_iter().map(|along| (along.dirty, along.untold))
+}
 
 impl Shared {
     /// Asks whether all of these pass, and charges them if they do and `charge` says so: how each stands
@@ -37,74 +76,84 @@ impl Shared {
             return None;
         }
         let mut counters = Vec::with_capacity(asked.len());
-        // What was let through without asking goes along, so that it is counted first.
-        let mut ahead: SmallVec<[(Dirty, i32); 2]> = SmallVec::new();
+        let mut pending = Pending {
+            shared: self,
+            along: Alongs::new(),
+            asking: None,
+        };
         for (quota, key) in asked {
-            let lease = self.slots.lease(*key);
-            let untold = lease.map_or(0, |(_, lease)| lease::take_ahead(lease));
-            if let Some((number, _)) = lease {
-                ahead.push((Dirty::of(quota, *key, number), untold));
-            }
+            let (number, lease) = self.slots.lease(*key)?;
+            let dirty = Dirty::of(quota.span(), *key, number);
+            let along = Along {
+                untold: lease::take_ahead(lease),
+                once: dirty.unit().of_nanos(quota.amount()),
+                dirty,
+            };
+            let told = self.told(&dirty, along.untold, begun);
+            pending.along.push(along);
             counters.push(Asked {
-                told: self.told(*key, quota.amount(), untold, begun)?,
+                told: told?,
                 amount: quota.amount(),
-                whole: quota.whole(),
             });
         }
-        let until = self.until(begun);
-        let mut answer = Box::pin(async move { link.ask(&counters, charge, until).await });
-        match within(DEADLINE, &mut answer).await {
+        let shared = Arc::clone(self);
+        let asking = pending.asking.insert(Box::pin(async move {
+            link.ask(shared.call(begun), &counters, charge).await
+        }));
+        let answer = within(DEADLINE, asking).await;
+        if !matches!(answer, Err(LinkError::Late)) {
+            pending.asking = None;
+        }
+        match answer {
             Ok(Answer::Counted(charged, owed)) => {
                 self.misses.store(0, Ordering::Relaxed);
                 let now = clock.now();
-                for ((_, key), owed) in asked.iter().zip(&owed) {
-                    self.slots.rebase(*key, now, owed.saturating_add(now));
-                    if let Some((_, lease)) = self.slots.lease(*key) {
-                        lease::hear(lease);
-                    }
+                for (along, owed) in pending.along.drain(..).zip(&owed) {
+                    self.hear(&along.dirty, *owed, now);
                 }
                 Some((charged, owed.into()))
             }
-            Ok(Answer::IsNew) => {
-                self.is_new.store(true, Ordering::Relaxed);
-                self.note_again(ahead);
+            Ok(Answer::Not(Hindrance::IsNew)) => {
+                self.set_phase(Phase::New);
                 self.metrics.redis_missed();
                 None
             }
-            Ok(Answer::IsLate) => {
-                self.note_again(ahead);
-                self.missed(LinkError::Late);
-                None
-            }
-            Err(LinkError::Late) => {
-                tokio::spawn(Arc::clone(self).hear_late(answer, ahead));
+            Ok(Answer::Not(Hindrance::IsLate)) => {
                 self.missed(LinkError::Late);
                 None
             }
             Err(error) => {
-                self.put_back(ahead);
+                if !matches!(error, LinkError::Late) {
+                    self.put_back(untold(std::mem::take(&mut pending.along)));
+                }
                 self.missed(error);
                 None
             }
         }
     }
 
-    /// Goes on waiting for an answer that came too late for its request, which is charged here: if it was charged there
-    /// as well, that is taken back. What went along is told again unless it was counted.
+    fn hear(&self, dirty: &Dirty, owed: u64, now: u64) {
+        if let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) {
+            lease::hear(lease);
+        }
+        self.take_over(dirty, owed, now);
+    }
+
+    /// Goes on waiting for an answer that came too late for its request. If it was charged there, that is taken back:
+    /// it is charged here, or was not served.
     pub(super) async fn hear_late(
         self: Arc<Self>,
         answer: impl Future<Output = Result<Answer, RedisError>>,
-        ahead: SmallVec<[(Dirty, i32); 2]>,
+        along: Alongs,
     ) {
         match within(PATIENCE, answer).await {
-            Ok(Answer::Counted(is_charged, _)) => {
-                let twice = ahead
-                    .iter()
-                    .map(|(dirty, _)| (*dirty, -i32::from(is_charged)));
+            Ok(Answer::Counted(true, _)) => {
+                let twice = along.iter().map(|along| (along.dirty, -along.once));
                 self.note_again(twice);
             }
-            Ok(Answer::IsNew | Answer::IsLate) => self.note_again(ahead),
-            Err(_) => self.put_back(ahead),
+            Ok(Answer::Counted(false, _)) => {}
+            Ok(Answer::Not(_)) => self.note_again(untold(along)),
+            Err(_) => self.put_back(untold(along)),
         }
     }
 

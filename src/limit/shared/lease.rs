@@ -15,7 +15,33 @@ const QUEUED: u64 = 1 << 63;
 /// More gateways than that share a counter as if they were so many.
 pub(super) const MOST_SHARES: u32 = (1 << 15) - 1;
 
-/// Requests that were let through and not told (less those given back), how many gateways are at this counter
+/// What time owed is counted in where it waits to be told: the smallest that has room for the whole of a quota. To a
+/// quota of ten million requests it makes no more than half a percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unit(u32);
+
+impl Unit {
+    /// For quotas that fill up in so many nanoseconds.
+    pub(super) fn of(span: u64) -> Unit {
+        let bits = u64::BITS - span.leading_zeros();
+        Unit(bits.saturating_sub(i32::BITS - 1))
+    }
+
+    /// So many nanoseconds, to the nearest, and never nothing for something.
+    pub(super) fn of_nanos(self, nanos: u64) -> i32 {
+        let half = (1 << self.0) / 2;
+        let units = nanos.saturating_add(half) >> self.0;
+        i32::try_from(units)
+            .unwrap_or(i32::MAX)
+            .max(i32::from(nanos > 0))
+    }
+
+    pub(super) fn nanos(self, units: i32) -> i64 {
+        i64::from(units).saturating_mul(1 << self.0)
+    }
+}
+
+/// What was let through and not told (less what was given back), in [`Unit`]s, how many gateways are at this counter
 /// (zero when that is not known), whether Redis has told how it stands, when the share was learned, in ticks, and
 /// whether it waits to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,11 +77,11 @@ impl Lease {
     }
 }
 
-/// Notes requests that are to be told: how many those are now, and whether the counter has to be queued for
-/// them. It waits until they are `worth` that.
-pub(super) fn note(word: &AtomicU64, requests: i32, worth: impl Fn(i32) -> bool) -> (i32, bool) {
+/// Notes what is to be told: how much that is now, and whether the counter has to be queued for it. It waits until it is
+/// `worth` that.
+pub(super) fn note(word: &AtomicU64, units: i32, worth: impl Fn(i32) -> bool) -> (i32, bool) {
     let noted = |lease: Lease| {
-        let untold = lease.untold().saturating_add(requests);
+        let untold = lease.untold().saturating_add(units);
         let next = lease.with_untold(untold);
         match worth(untold) {
             true => Lease(next.0 | QUEUED),
@@ -125,6 +151,26 @@ mod tests {
 
     fn always(_: i32) -> bool {
         true
+    }
+
+    #[test]
+    fn a_unit_has_room_for_a_whole_quota_and_makes_little_difference() {
+        let (second, year) = (1_000_000_000, 366 * 86_400_000_000_000);
+        for span in [1, 999, second, 60 * second, year] {
+            let unit = Unit::of(span);
+            let whole = unit.of_nanos(span);
+            assert!(whole < i32::MAX, "{span}");
+            for requests in [1, 7, 64, 1000, 10_000_000] {
+                let amount = span / requests;
+                let told = unit.nanos(unit.of_nanos(amount));
+                let off = told.abs_diff(amount.cast_signed());
+                assert!(off <= amount / 200, "{span} of {requests}: {told}");
+            }
+            assert_eq!(unit.nanos(-3), -unit.nanos(3));
+        }
+        assert_eq!(Unit::of(year).of_nanos(1), 1);
+        assert_eq!(Unit::of(1).of_nanos(u64::MAX), i32::MAX);
+        assert_eq!(Unit::of(u64::MAX).nanos(i32::MIN), i64::MIN);
     }
 
     #[test]

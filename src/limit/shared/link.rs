@@ -1,11 +1,12 @@
 //! The connection to Redis, and what is said over it.
 
+use std::iter;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo as _, Pipeline, RedisError,
-    Script, cmd,
+    RedisResult, Script, cmd,
 };
 
 /// How long a connection may take, with all that is exchanged at its beginning.
@@ -15,11 +16,11 @@ const BUFFERED: usize = 1024;
 const REPLICAS: &str = "portcullis:replicas";
 /// When Redis first heard of gateways, which it forgets when it forgets their counters.
 const SINCE: &str = "portcullis:since";
-/// How long a Redis that has just heard of gateways is not believed to know what is used up: all of them tell it
-/// meanwhile. Longer than the pause between two heartbeats, and between two tries to reach it.
+/// How long a Redis that has just heard of gateways is only told what was used up before: all of them do so meanwhile.
+/// Longer than the pause between two heartbeats, and between two tries to reach it.
 pub(super) const GRACE: Duration = Duration::from_secs(4);
-/// How long requests do not ask it: all tell it what they let through meanwhile at their first heartbeat after the
-/// grace.
+/// How long it is not believed to know what is used up: all of them tell it meanwhile what they let through since,
+/// from their first heartbeat after the grace on.
 const TRUST: Duration = Duration::from_millis(5500);
 
 /// Counters that one call of the script tells of: Redis does nothing else meanwhile.
@@ -30,6 +31,8 @@ const PAGE: usize = 32;
 pub(super) enum LinkError {
     #[error("no answer in time")]
     Late,
+    #[error("it has lost what was used up")]
+    IsNew,
     #[error(transparent)]
     Redis(#[from] RedisError),
 }
@@ -55,14 +58,43 @@ pub(super) struct Beat {
     pub(super) living: u32,
     /// When it first heard of any, in milliseconds since 1970 by its own clock.
     pub(super) since: i64,
-    /// What time it is by that clock.
+    /// What time it is by that clock, in microseconds.
     pub(super) now: i64,
-    /// Whether it may have lost what was used up before, and is being told.
-    pub(super) is_new: bool,
-    /// Whether all have told it what they let through meanwhile, too.
-    pub(super) is_told: bool,
     /// How long the answer took.
     pub(super) took: Duration,
+}
+
+/// How far a Redis may be believed that may have lost what was used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// It is being told what was used up before.
+    New,
+    /// It is told what is let through, and does not know it of all gateways yet.
+    Told,
+    /// It knows all.
+    Trusted,
+}
+
+impl Beat {
+    pub(super) fn phase(&self) -> Phase {
+        let age = (self.now / 1000).saturating_sub(self.since);
+        let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
+        match age {
+            _ if age < GRACE => Phase::New,
+            _ if age < TRUST => Phase::Told,
+            _ => Phase::Trusted,
+        }
+    }
+}
+
+/// What a call goes by beside its counters.
+pub(super) struct Call<'a> {
+    /// The gateway.
+    pub(super) id: &'a str,
+    /// See [`Beat::since`], as far as this gateway has heard.
+    pub(super) since: i64,
+    /// After which nothing is done, in microseconds since 1970 by the clock of Redis.
+    pub(super) until: i64,
 }
 
 /// What Redis says to a request that asks.
@@ -70,10 +102,36 @@ pub(super) struct Beat {
 pub(super) enum Answer {
     /// Whether all was charged, and what each counter owes then, in nanoseconds.
     Counted(bool, Vec<u64>),
-    /// It may not know what is used up.
+    /// Nothing was done.
+    Not(Hindrance),
+}
+
+/// Why Redis does nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hindrance {
+    /// It has lost what was used up, and this gateway has not heard of that yet.
     IsNew,
-    /// It was asked too late to do anything.
+    /// It was told too late.
     IsLate,
+}
+
+impl Hindrance {
+    fn of(answer: &[i64]) -> Option<Hindrance> {
+        match answer {
+            [-1] => Some(Hindrance::IsNew),
+            [-2] => Some(Hindrance::IsLate),
+            _ => None,
+        }
+    }
+}
+
+impl From<Hindrance> for LinkError {
+    fn from(hindrance: Hindrance) -> Self {
+        match hindrance {
+            Hindrance::IsNew => LinkError::IsNew,
+            Hindrance::IsLate => LinkError::Late,
+        }
+    }
 }
 
 /// A counter that is told of. Times are in nanoseconds.
@@ -83,6 +141,10 @@ pub(super) struct Told {
     pub(super) used: i64,
     /// What was used up before, as far as is known here.
     pub(super) believed: u64,
+    /// What there is in all.
+    pub(super) whole: u64,
+    /// More than that is never owed.
+    pub(super) most: u64,
     /// Other counters, of whose debt a part is taken over where this one is not known yet.
     pub(super) kin: Vec<(String, f64)>,
 }
@@ -92,8 +154,6 @@ pub(super) struct Asked {
     pub(super) told: Told,
     /// What a request takes.
     pub(super) amount: u64,
-    /// What there is in all.
-    pub(super) whole: u64,
 }
 
 /// How a counter stands.
@@ -111,6 +171,40 @@ impl Stands {
             owed: nanos(pair[0]),
             share: u32::try_from(pair[1]).ok().filter(|share| *share > 0),
         }
+    }
+}
+
+/// What Redis says to a telling.
+#[derive(Debug)]
+pub(super) struct Settled {
+    /// Of each counter; `None` where nothing was done.
+    pub(super) stands: Vec<Option<Stands>>,
+    /// Why nothing was done of some.
+    pub(super) fault: Option<LinkError>,
+}
+
+impl Settled {
+    /// Of so many counters, by the answers page by page. `None` for answers of another form.
+    fn of(counters: usize, pages: Vec<RedisResult<Vec<i64>>>) -> Option<Settled> {
+        let mut settled = Settled {
+            stands: Vec::with_capacity(counters),
+            fault: None,
+        };
+        for page in pages {
+            let asked = PAGE.min(counters - settled.stands.len());
+            let fault = match page {
+                Ok(answer) if answer.len() == 2 * asked => {
+                    let stands = answer.chunks_exact(2).map(|pair| Some(Stands::of(pair)));
+                    settled.stands.extend(stands);
+                    continue;
+                }
+                Ok(answer) => Hindrance::of(&answer)?.into(),
+                Err(error) => LinkError::Redis(error),
+            };
+            settled.stands.extend(iter::repeat_n(None, asked));
+            settled.fault = Some(fault);
+        }
+        (settled.stands.len() == counters).then_some(settled)
     }
 }
 
@@ -135,8 +229,14 @@ impl Link {
                 .get_multiplexed_async_connection_with_config(&config)
                 .await?;
             let scripts = Scripts {
-                ask: Script::new(include_str!("ask.lua")),
-                settle: Script::new(include_str!("settle.lua")),
+                ask: Script::new(concat!(
+                    include_str!("counter.lua"),
+                    include_str!("ask.lua")
+                )),
+                settle: Script::new(concat!(
+                    include_str!("counter.lua"),
+                    include_str!("settle.lua")
+                )),
                 beat: Script::new(include_str!("beat.lua")),
                 recover: Script::new(include_str!("recover.lua")),
             };
@@ -158,79 +258,51 @@ impl Link {
     }
 
     /// Tells of the counters, and charges all of them what a request takes or none: whether it did, and what
-    /// each owes then. Nothing is done after `until`, in microseconds since 1970 by the clock of Redis.
+    /// each owes then.
     pub(super) async fn ask(
         &self,
+        about: Call<'_>,
         counters: &[Asked],
         charge: bool,
-        until: i64,
     ) -> Result<Answer, RedisError> {
-        let mut call = cmd("EVALSHA");
-        call.arg(self.scripts.ask.get_hash());
-        call.arg(1 + keys(counters.iter().map(|asked| &asked.told)));
-        call.arg(SINCE);
-        for asked in counters {
-            asked.told.write_keys(&mut call);
-        }
-        call.arg(u8::from(charge)).arg(TRUST.as_micros() as u64);
-        call.arg(until);
+        let told = counters.iter().map(|asked| &asked.told);
+        let mut call = about.begin(&self.scripts.ask, told);
+        call.arg(u8::from(charge));
         for asked in counters {
             asked.told.write(&mut call);
             call.arg(micros(signed(asked.amount)));
-            call.arg(micros(signed(asked.whole)));
         }
         let mut answer: Vec<i64> = self.call(call).await?;
-        match answer.as_slice() {
-            [-1] => return Ok(Answer::IsNew),
-            [-2] => return Ok(Answer::IsLate),
-            _ if answer.len() != counters.len() + 1 => return Err(unexpected()),
-            _ => {}
+        if let Some(hindrance) = Hindrance::of(&answer) {
+            return Ok(Answer::Not(hindrance));
+        }
+        if answer.len() != counters.len() + 1 {
+            return Err(unexpected());
         }
         let charged = answer.remove(0) == 1;
         let owed = answer.into_iter().map(nanos);
         Ok(Answer::Counted(charged, owed.collect()))
     }
 
-    /// Tells what was let through, and hears how each counter stands then; `None` where it was too late. Redis may
-    /// have lost what was used up before, if `is_lost`. Nothing is done after `until`, as in [`Link::ask`].
+    /// Tells what was let through, and hears how each counter stands then.
     pub(super) async fn settle(
         &self,
-        id: &str,
-        is_lost: bool,
+        about: &Call<'_>,
         counters: &[Told],
-        until: i64,
-    ) -> Result<Vec<Option<Stands>>, RedisError> {
+    ) -> Result<Settled, RedisError> {
         let mut calls = Pipeline::new();
+        // Of one that fails the others are done all the same.
+        calls.ignore_errors();
         for page in counters.chunks(PAGE) {
-            let mut call = cmd("EVALSHA");
-            call.arg(self.scripts.settle.get_hash());
-            call.arg(keys(page.iter()));
-            for counter in page {
-                counter.write_keys(&mut call);
-            }
-            call.arg(id).arg(u8::from(is_lost)).arg(until);
+            let mut call = about.begin(&self.scripts.settle, page.iter());
             for counter in page {
                 counter.write(&mut call);
             }
             calls.add_command(call);
         }
         let mut connection = self.connection.clone();
-        let answers: Vec<Vec<i64>> = calls.query_async(&mut connection).await?;
-        let pages = counters.chunks(PAGE).zip(&answers);
-        let mut stands = Vec::with_capacity(counters.len());
-        for (page, answer) in pages {
-            match answer.len() {
-                0 => stands.extend(page.iter().map(|_| None)),
-                told if told == 2 * page.len() => {
-                    stands.extend(answer.chunks_exact(2).map(|pair| Some(Stands::of(pair))));
-                }
-                _ => return Err(unexpected()),
-            }
-        }
-        if stands.len() != counters.len() {
-            return Err(unexpected());
-        }
-        Ok(stands)
+        let answers: Vec<RedisResult<Vec<i64>>> = calls.query_async(&mut connection).await?;
+        Settled::of(counters.len(), answers).ok_or_else(unexpected)
     }
 
     /// Tells what is used up of counters, in nanoseconds, to a Redis that may have lost them.
@@ -258,14 +330,11 @@ impl Link {
         call.arg(self.scripts.beat.get_hash());
         call.arg(2).arg(REPLICAS).arg(SINCE).arg(id);
         let asked = Instant::now();
-        let (living, since, now): (u32, i64, i64) = self.call(call).await?;
-        let age = Duration::from_millis(u64::try_from(now - since).unwrap_or(0));
+        let (living, since, now) = self.call(call).await?;
         Ok(Beat {
             living,
             since,
             now,
-            is_new: age < GRACE,
-            is_told: age >= TRUST,
             took: asked.elapsed(),
         })
     }
@@ -303,7 +372,9 @@ impl Told {
 
     fn write(&self, call: &mut Cmd) {
         call.arg(micros(self.used));
-        call.arg(micros(signed(self.believed)));
+        for nanos in [self.believed, self.whole, self.most] {
+            call.arg(micros(signed(nanos)));
+        }
         call.arg(self.kin.len());
         for (_, part) in &self.kin {
             call.arg(format!("{part:.12}"));
@@ -311,9 +382,18 @@ impl Told {
     }
 }
 
-/// How many keys these counters are written with.
-fn keys<'t>(counters: impl Iterator<Item = &'t Told>) -> usize {
-    counters.map(|told| 1 + told.kin.len()).sum()
+impl Call<'_> {
+    /// A call of a script that tells of these counters, as far as all such scripts are alike.
+    fn begin<'t>(&self, script: &Script, counters: impl Iterator<Item = &'t Told> + Clone) -> Cmd {
+        let keys: usize = counters.clone().map(|told| 1 + told.kin.len()).sum();
+        let mut call = cmd("EVALSHA");
+        call.arg(script.get_hash()).arg(1 + keys).arg(SINCE);
+        for told in counters {
+            told.write_keys(&mut call);
+        }
+        call.arg(self.since).arg(self.until).arg(self.id);
+        call
+    }
 }
 
 fn signed(nanos: u64) -> i64 {
@@ -336,21 +416,4 @@ fn unexpected() -> RedisError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_told_to_the_nanosecond() {
-        for (nanos, text) in [
-            (0, "0.000"),
-            (1, "0.001"),
-            (1_234_567, "1234.567"),
-            (-1_500, "-1.500"),
-            (-20, "-0.020"),
-        ] {
-            assert_eq!(micros(nanos), text);
-        }
-        assert_eq!(nanos(7), 7000);
-        assert_eq!(nanos(-7), 0);
-    }
-}
+mod tests;

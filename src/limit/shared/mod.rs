@@ -12,29 +12,29 @@ mod link;
 mod queue;
 mod run;
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
-use self::lease::Lease;
-use self::link::{Link, LinkError, Told};
+use self::lease::{Lease, Unit};
+use self::link::{Call, Link, LinkError, Phase, Told};
 use self::queue::{Dirty, Queue};
-use super::meter::{Denied, Quota, Standing};
+use self::run::PATIENCE;
+use super::meter::{Denied, Quota, Standing, overdraft};
 use super::pool::Charge;
 use super::slots::{Key, Slots};
-use crate::config::checked::Rate;
 use crate::telemetry::Metrics;
 
-/// Limits with a larger burst are large.
-const LARGE: u32 = 64;
+/// Limits are large that let more requests pass at once.
+const LARGE: u64 = 64;
 /// By how much what gateways believe of a counter may differ, in nanoseconds: whoever waits as told by one
 /// may ask another then.
 const SLACK: u64 = 20_000_000;
-/// How long Redis may take to do what it is told: half as long as an answer is waited for.
-const IN_TIME: Duration = Duration::from_millis(125);
+/// How long Redis may take to do what it is told, in microseconds: half as long as an answer is waited for.
+const IN_TIME: i64 = PATIENCE.as_micros() as i64 / 2;
 
 /// The part of the limiter that talks to the other gateways. One for the process.
 pub struct Shared {
@@ -50,8 +50,11 @@ pub struct Shared {
     /// What the last heartbeats found.
     last_counts: Mutex<[u32; 3]>,
     queue: Queue,
-    /// Redis may have lost what was used up, and the gateways are telling it.
-    is_new: AtomicBool,
+    /// A [`Phase`].
+    phase: AtomicU8,
+    /// Counters whose debt has been told and is kept here as if each gateway had let through as much, until Redis knows
+    /// what the others did; by the number of their slot.
+    overrated: Mutex<HashMap<usize, Dirty>>,
     /// Since when the Redis that was told last what it had lost knows of gateways, see [`link::Beat::since`]; zero
     /// before the first.
     recovered: AtomicI64,
@@ -74,7 +77,8 @@ impl Shared {
             replicas: AtomicU32::new(1),
             last_counts: Mutex::new([1; 3]),
             queue: Queue::default(),
-            is_new: AtomicBool::new(false),
+            phase: AtomicU8::new(Phase::Trusted as u8),
+            overrated: Mutex::default(),
             recovered: AtomicI64::new(0),
             clock_ahead: AtomicI64::new(0),
             broken: Notify::new(),
@@ -83,8 +87,8 @@ impl Shared {
     }
 
     /// Whether requests ask before they are charged.
-    pub(super) fn asks(&self, rate: &Rate) -> bool {
-        rate.burst.get() <= LARGE
+    pub(super) fn asks(&self, quota: &Quota) -> bool {
+        quota.requests() <= LARGE
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -93,7 +97,18 @@ impl Shared {
 
     /// Whether Redis knows what all gateways let through, as far as this one can tell.
     fn is_trusted(&self) -> bool {
-        self.is_up() && !self.is_new.load(Ordering::Relaxed)
+        self.is_up() && self.phase() == Phase::Trusted
+    }
+
+    fn phase(&self) -> Phase {
+        let phases = [Phase::New, Phase::Told, Phase::Trusted];
+        let now = self.phase.load(Ordering::Relaxed);
+        let is_now = |phase: &Phase| *phase as u8 == now;
+        phases.into_iter().find(is_now).unwrap_or(Phase::New)
+    }
+
+    fn replicas(&self) -> u32 {
+        self.replicas.load(Ordering::Relaxed)
     }
 
     /// Charges a counter here, by this gateway's share of the quota.
@@ -108,17 +123,17 @@ impl Shared {
         let (standing, charge) = mine.charge(&self.slots, key, now).map_err(|denied| {
             // Told only to learn whether others are still there.
             if share > 1 {
-                self.note(quota, key, 0, share, true);
+                self.note(quota, key, |_| 0, true);
             }
             denied.later(SLACK)
         })?;
         let is_short = share > 1 && mine.is_half_empty(&standing);
-        let untold = self.note(quota, key, 1, share, is_short);
+        let untold = self.note(quota, key, |amount| amount, is_short);
         if share == 1 || !self.is_trusted() {
             return Ok((standing, charge));
         }
         // What is left wherever the caller goes, and not only what this gateway may give of it.
-        let ahead = taken(untold, quota.amount(), share - 1);
+        let ahead = untold.saturating_mul(u64::from(share - 1));
         Ok((
             quota.left_of(standing.full_in.saturating_sub(ahead)),
             charge,
@@ -135,26 +150,29 @@ impl Shared {
     /// Gives back what was charged here.
     pub(super) fn refund(&self, quota: &Quota, key: Key, charge: &Charge, now: u64) {
         self.slots.refund(key, charge, now);
-        self.note(quota, key, -1, self.share(key, now), false);
+        self.note(quota, key, |amount| -amount, false);
     }
 
     /// Gives back what was charged there.
     pub(super) fn give_back(&self, quota: &Quota, key: Key, now: u64) {
         self.slots.lower(key, now, quota.amount());
-        self.note(quota, key, -1, self.share(key, now), false);
+        self.note(quota, key, |amount| -amount, false);
     }
 
-    /// Until when Redis may do what it is told now, by its own clock: later nobody would hear of it.
-    fn until(&self, now: u64) -> i64 {
+    /// What Redis is told now goes by its own clock: later than that nobody would hear of it.
+    fn call(&self, now: u64) -> Call<'_> {
         let micros = i64::try_from(now / 1000).unwrap_or(i64::MAX);
-        micros
-            .saturating_add(self.clock_ahead.load(Ordering::Relaxed))
-            .saturating_add(IN_TIME.as_micros() as i64)
+        let there = micros.saturating_add(self.clock_ahead.load(Ordering::Relaxed));
+        Call {
+            id: &self.id,
+            since: self.recovered.load(Ordering::Relaxed),
+            until: there.saturating_add(IN_TIME),
+        }
     }
 
     /// By how many the quota is divided here.
     fn share(&self, key: Key, now: u64) -> u32 {
-        let replicas = self.replicas.load(Ordering::Relaxed);
+        let replicas = self.replicas();
         if replicas == 1 || !self.is_trusted() {
             return replicas;
         }
@@ -162,17 +180,26 @@ impl Shared {
         lease.and_then(|lease| lease.share(now)).unwrap_or(replicas)
     }
 
-    /// What there is to tell of a counter: these requests, and what was used up before them as far as is known
-    /// here, where each was charged for all who share.
-    fn told(&self, key: Key, amount: u64, requests: i32, now: u64) -> Option<Told> {
-        let charged = taken(requests, amount, self.share(key, now));
-        let amount = i64::try_from(amount).unwrap_or(i64::MAX);
+    /// By how much a counter here owes more than was let through, because what is untold was charged for all who share.
+    pub(super) fn overrated(&self, key: Key, whole: u64, lease: &AtomicU64, now: u64) -> u64 {
+        let untold = Unit::of(whole).nanos(Lease::of(lease).untold());
+        debt(untold).saturating_mul(u64::from(self.share(key, now) - 1))
+    }
+
+    /// What there is to tell of a counter: that much, in its units, and what was used up before, as far as is known
+    /// here.
+    fn told(&self, dirty: &Dirty, untold: i32, now: u64) -> Option<Told> {
+        let Dirty { key, whole, .. } = *dirty;
+        let used = dirty.unit().nanos(untold);
+        let charged = debt(used).saturating_mul(self.share(key, now).into());
         let lease = self.slots.lease(key);
         let is_heard = lease.is_some_and(|(_, lease)| Lease::of(lease).is_heard());
         Some(Told {
             name: self.slots.name_of(key)?,
-            used: i64::from(requests).saturating_mul(amount),
+            used,
             believed: self.slots.owed(key, now).saturating_sub(charged),
+            whole,
+            most: whole.saturating_add(overdraft(whole)),
             // Once it has told how the counter stands, that was taken over.
             kin: match is_heard {
                 false => self.slots.kin(key),
@@ -181,25 +208,55 @@ impl Shared {
         })
     }
 
-    /// How many requests are noted now. They are told when it is urgent, or when the gateways that share the
-    /// counter may together have let through a hundredth of the burst that they have not told of.
-    fn note(&self, quota: &Quota, key: Key, requests: i32, share: u32, is_urgent: bool) -> i32 {
+    /// Takes over what Redis says a counter owes, and adds what was let through meanwhile.
+    fn take_over(&self, dirty: &Dirty, owed: u64, now: u64) {
+        let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
+            return;
+        };
+        if self.phase() != Phase::Trusted {
+            self.lock_overrated().insert(dirty.number, *dirty);
+        }
+        let mut untold = Lease::of(lease).untold();
+        loop {
+            let charged = debt(dirty.unit().nanos(untold));
+            let charged = charged.saturating_mul(self.share(dirty.key, now).into());
+            let mut owed = owed.saturating_add(charged);
+            if self.phase() != Phase::Trusted {
+                // The others may not have told yet what they let through.
+                owed = owed.max(self.slots.owed(dirty.key, now));
+            }
+            self.slots.rebase(dirty.key, now, now.saturating_add(owed));
+            // A request may have been charged before that, and noted after.
+            let seen = Lease::of(lease).untold();
+            if seen == untold {
+                return;
+            }
+            untold = seen;
+        }
+    }
+
+    /// Notes that so much of what a request takes is to be told: nanoseconds that are untold now. They are told when it is
+    /// urgent, or when the gateways may together have let through a hundredth of the quota that they have not told of.
+    fn note(&self, quota: &Quota, key: Key, of: impl Fn(i32) -> i32, is_urgent: bool) -> u64 {
         let Some((number, lease)) = self.slots.lease(key) else {
             return 0;
         };
-        let burst = quota.whole() / quota.amount();
-        let is_worth = |untold: i32| {
-            let all = u64::from(untold.unsigned_abs()) * u64::from(share);
-            is_urgent || all.saturating_mul(100) >= burst
-        };
-        let (untold, has_to_queue) = lease::note(lease, requests, is_worth);
+        let dirty = Dirty::of(quota.span(), key, number);
+        let unit = dirty.unit();
+        // A little less than a hundredth, for what rounding takes.
+        let gateways = u64::from(self.replicas()) * 101;
+        let whole = u64::from(unit.of_nanos(quota.whole()).unsigned_abs());
+        let is_worth =
+            |untold: i32| is_urgent || u64::from(untold.unsigned_abs()) * gateways >= whole;
+        let units = of(unit.of_nanos(quota.amount()));
+        let (untold, has_to_queue) = lease::note(lease, units, is_worth);
         if has_to_queue {
-            self.queue(Dirty::of(quota, key, number), lease);
+            self.queue(dirty, lease);
         }
         if is_urgent {
             self.queue.hurry();
         }
-        untold
+        debt(unit.nanos(untold))
     }
 
     fn queue(&self, dirty: Dirty, lease: &AtomicU64) {
@@ -211,21 +268,29 @@ impl Shared {
     /// What may not have been told. It is told again; what was given back is not, because the answer alone may be
     /// what was lost.
     fn put_back(&self, untold: impl IntoIterator<Item = (Dirty, i32)>) {
-        self.note_again(untold.into_iter().filter(|(_, requests)| *requests > 0));
+        self.note_again(untold.into_iter().filter(|(_, units)| *units > 0));
     }
 
-    /// Notes so many requests more of each, which are told soon.
+    /// Notes so much more of each, which is told soon.
     fn note_again(&self, noted: impl IntoIterator<Item = (Dirty, i32)>) {
-        let noted = noted.into_iter().filter(|(_, requests)| *requests != 0);
-        for (dirty, requests) in noted {
-            let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
-                continue;
-            };
-            let (_, has_to_queue) = lease::note(lease, requests, |_| true);
-            if has_to_queue {
-                self.queue(dirty, lease);
-            }
+        for (dirty, units) in noted.into_iter().filter(|(_, units)| *units != 0) {
+            self.queue_again(dirty, units);
         }
+    }
+
+    fn queue_again(&self, dirty: Dirty, units: i32) {
+        let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
+            return;
+        };
+        let (_, has_to_queue) = lease::note(lease, units, |_| true);
+        if has_to_queue {
+            self.queue(dirty, lease);
+        }
+    }
+
+    fn lock_overrated(&self) -> MutexGuard<'_, HashMap<usize, Dirty>> {
+        let overrated = self.overrated.lock();
+        overrated.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn fault(&self) -> MutexGuard<'_, Option<LinkError>> {
@@ -233,158 +298,10 @@ impl Shared {
     }
 }
 
-/// Nanoseconds that so many requests take of a counter, each for so many gateways.
-fn taken(requests: i32, amount: u64, shares: u32) -> u64 {
-    let requests = u64::try_from(requests).unwrap_or(0);
-    requests
-        .saturating_mul(amount)
-        .saturating_mul(shares.into())
+/// What was given back is no debt.
+fn debt(nanos: i64) -> u64 {
+    u64::try_from(nanos).unwrap_or(0)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use super::super::tests::rate;
-    use super::super::value::Value;
-    use super::*;
-
-    const SECOND: u64 = 1_000_000_000;
-
-    /// One of three gateways, with a counter and a quota of so many a second and at once.
-    fn one_of_three(count: u32) -> (Arc<Shared>, Quota, Key) {
-        let slots = Arc::new(Slots::with_capacity(8).with_leases());
-        let key = slots.key(slots.scope("a", 1000), Value::Everyone);
-        let shared = Shared::new(slots, Arc::default());
-        shared.count(3);
-        let quota = Quota::new(&rate(count, 1, count), NonZeroU32::MIN).shared();
-        (shared, quota, key)
-    }
-
-    fn passes(shared: &Shared, quota: &Quota, key: Key, now: u64) -> usize {
-        (0..)
-            .take_while(|_| shared.charge(quota, key, now).is_ok())
-            .count()
-    }
-
-    #[test]
-    fn alone_a_gateway_holds_its_share() {
-        let (shared, quota, key) = one_of_three(50);
-        assert_eq!(passes(&shared, &quota, key, 0), 16);
-        assert_eq!(passes(&shared, &quota, key, SECOND / 2), 8);
-        let (_, lease) = shared.slots.lease(key).unwrap();
-        assert_eq!(Lease::of(lease).untold(), 24);
-        // None of it was used up before, as far as others are concerned.
-        let told = shared.told(key, quota.amount(), 24, SECOND / 2);
-        assert_eq!(told.map(|told| told.believed), Some(0));
-    }
-
-    #[test]
-    fn gateways_come_at_once_and_go_when_they_are_missing_for_long() {
-        let (shared, ..) = one_of_three(1);
-        let replicas = || shared.replicas.load(Ordering::Relaxed);
-        for (living, counted) in [(1, 3), (1, 3), (1, 1), (5, 5), (0, 5), (0, 5), (0, 1)] {
-            shared.count(living);
-            assert_eq!(replicas(), counted, "{living}");
-        }
-    }
-
-    #[test]
-    fn what_gateways_let_through_in_a_hurry_is_owed_until_it_is_paid() {
-        let (shared, quota, key) = one_of_three(50);
-        shared.slots.rebase(key, 0, SECOND * 3 / 2);
-        let (_, lease) = shared.slots.lease(key).unwrap();
-        lease::learn(lease, Some(1), 0);
-        shared.count(1);
-        shared.count(1);
-        shared.count(1);
-        let denied = shared.charge(&quota, key, 0).unwrap_err();
-        assert_eq!(denied.wait, SECOND / 2 + quota.amount() + SLACK);
-        assert!(shared.charge(&quota, key, SECOND / 2).is_err());
-        assert!(shared.charge(&quota, key, denied.wait).is_ok());
-        // What was owed under a slower quota is none of that.
-        shared.slots.rebase(key, SECOND, SECOND * 1000);
-        let denied = shared.charge(&quota, key, SECOND).unwrap_err();
-        assert_eq!(denied.wait, quota.amount() + SLACK);
-    }
-
-    #[test]
-    fn what_was_not_told_is_queued_again_and_what_was_given_back_is_not_told_twice() {
-        let (shared, quota, key) = one_of_three(50);
-        shared.charge(&quota, key, 0).unwrap();
-        let (number, lease) = shared.slots.lease(key).unwrap();
-        let dirty = Dirty::of(&quota, key, number);
-        for (noted, again) in [(0, 1), (2, 3), (-5, 0)] {
-            shared.note(&quota, key, noted, 3, false);
-            assert_eq!(shared.queue.take().len(), 1);
-            shared.put_back([(dirty, lease::take(lease))]);
-            assert_eq!(Lease::of(lease).untold(), again);
-        }
-        assert_eq!(shared.queue.take().len(), 0);
-    }
-
-    #[tokio::test]
-    async fn what_is_asked_is_counted_once_whenever_the_answer_comes() {
-        use self::link::Answer::{self, Counted, IsLate, IsNew};
-        let (shared, quota, key) = one_of_three(50);
-        shared.slots.raise(key, 0, 1);
-        let (number, lease) = shared.slots.lease(key).unwrap();
-        let dirty = Dirty::of(&quota, key, number);
-        // One was told along, and one given back; the request itself is charged here meanwhile.
-        let late = |answer: Option<Answer>, told| {
-            lease::take(lease);
-            lease::note(lease, 1, |_| false);
-            let answer = async {
-                match answer {
-                    Some(answer) => Ok(answer),
-                    None => std::future::pending().await,
-                }
-            };
-            Arc::clone(&shared).hear_late(answer, [(dirty, told)].into_iter().collect())
-        };
-        for (answer, told, untold) in [
-            (Some(Counted(true, Vec::new())), 2, 0),
-            (Some(Counted(false, Vec::new())), 2, 1),
-            (Some(IsNew), 2, 3),
-            (Some(IsLate), 2, 3),
-            (Some(IsLate), -1, 0),
-            (None, 2, 3),
-            // It may be known there.
-            (None, -1, 1),
-        ] {
-            late(answer.clone(), told).await;
-            assert_eq!(Lease::of(lease).untold(), untold, "{answer:?} of {told}");
-        }
-    }
-
-    #[test]
-    fn of_a_large_quota_a_hundredth_is_told_at_a_time_and_the_last_half_at_once() {
-        let (shared, quota, key) = one_of_three(3000);
-        let charge = |times| (0..times).all(|_| shared.charge(&quota, key, 0).is_ok());
-        assert!(charge(9));
-        assert_eq!(shared.queue.take().len(), 0);
-        assert!(charge(1));
-        assert_eq!(shared.queue.take().len(), 1);
-        let (_, lease) = shared.slots.lease(key).unwrap();
-        assert_eq!(lease::take(lease), 10);
-        // Half of its share.
-        assert!(charge(490));
-        shared.queue.take();
-        lease::take(lease);
-        assert!(charge(1));
-        assert_eq!(shared.queue.take().len(), 1);
-    }
-
-    #[test]
-    fn a_refund_is_told_like_a_request() {
-        let (shared, quota, key) = one_of_three(50);
-        let (_, charge) = shared.charge(&quota, key, 0).unwrap();
-        shared.refund(&quota, key, &charge, 0);
-        let (_, lease) = shared.slots.lease(key).unwrap();
-        assert_eq!(Lease::of(lease).untold(), 0);
-        shared.give_back(&quota, key, 0);
-        assert_eq!(Lease::of(lease).untold(), -1);
-        assert_eq!(shared.queue.take().len(), 1, "it is queued once");
-        assert_eq!(passes(&shared, &quota, key, 0), 16);
-    }
-}
+mod tests;

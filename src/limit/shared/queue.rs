@@ -6,9 +6,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::limit::meter::Quota;
+use super::lease::Unit;
 use crate::limit::slots::Key;
 
+/// In nanoseconds.
+const MILLISECOND: u64 = 1_000_000;
 const SHARDS: usize = 16;
 /// Counters that wait in a shard at most; more wait for their next request.
 const ROOM: usize = 4096;
@@ -22,17 +24,22 @@ pub(super) struct Dirty {
     pub(super) key: Key,
     /// Of its slot.
     pub(super) number: usize,
-    /// Nanoseconds that a request takes.
-    pub(super) amount: u64,
+    /// Nanoseconds that there are in all.
+    pub(super) whole: u64,
 }
 
 impl Dirty {
-    pub(super) fn of(quota: &Quota, key: Key, number: usize) -> Dirty {
+    /// The counter of a quota of that span, see [`Quota::span`](crate::limit::meter::Quota::span).
+    pub(super) fn of(span: u64, key: Key, number: usize) -> Dirty {
         Dirty {
             key,
             number,
-            amount: quota.amount(),
+            whole: span.saturating_mul(MILLISECOND),
         }
+    }
+
+    pub(super) fn unit(&self) -> Unit {
+        Unit::of(self.whole)
     }
 }
 

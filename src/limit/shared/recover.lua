@@ -1,10 +1,14 @@
--- Tells a server that has lost its counters what one gateway knows of them. Counters as in settle.lua.
+-- Tells a server that has lost its counters what one gateway knows of them. Counters as in counter.lua.
 -- ARGV: for each key what is used up, as far as the gateway knows, in microseconds.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 for i, key in ipairs(KEYS) do
   local believed = tonumber(ARGV[i])
-  local full = tonumber(redis.call('HGET', key, 't') or 0)
+  local full = redis.pcall('HGET', key, 't')
+  if type(full) == 'table' then
+    redis.call('DEL', key)
+  end
+  full = type(full) == 'string' and tonumber(full) or 0
   if full < now + believed then
     redis.call('HSET', key, 't', string.format('%.3f', now + believed))
     local kept = tonumber(redis.call('HGET', key, 'k') or 0)

@@ -6,12 +6,13 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::Client;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval_at, sleep, timeout};
 
 use super::ask::DEADLINE;
-use super::link::{self, Beat, GRACE, Link, LinkError, Stands, within};
+use super::lease::Lease;
+use super::link::{self, Beat, GRACE, Link, LinkError, Phase, Settled, Stands, within};
 use super::queue::Dirty;
-use super::{Shared, lease, taken};
+use super::{Shared, lease};
 use crate::config::checked::Redis;
 use crate::limit::clock::{Clock, nanos};
 use crate::limit::slots::Known;
@@ -32,6 +33,33 @@ const SOON: Duration = Duration::from_secs(10);
 const PAGE: usize = 256;
 /// Counters that a Redis is told of that has lost them, those first of which most is used up.
 const MOST_RECOVERED: usize = 100_000;
+
+/// How long the last telling of a gateway that ends may take.
+const LAST: Duration = Duration::from_secs(5);
+
+/// What is left of a telling: whatever ends it, the rest waits on.
+pub(super) struct Rest<'s> {
+    pub(super) shared: &'s Shared,
+    pub(super) waiting: Vec<Dirty>,
+}
+
+impl Rest<'_> {
+    pub(super) fn next_page(&mut self) -> Option<Vec<Dirty>> {
+        let left = self.waiting.len().saturating_sub(PAGE);
+        let page = self.waiting.split_off(left);
+        (!page.is_empty()).then_some(page)
+    }
+}
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        for dirty in self.waiting.drain(..) {
+            if let Some(lease) = self.shared.slots.lease_at(dirty.key, dirty.number) {
+                self.shared.queue(dirty, lease);
+            }
+        }
+    }
+}
 
 /// When the next heartbeat is due in the middle of something.
 struct Pace(Instant);
@@ -120,10 +148,11 @@ impl Shared {
         for _ in 1..PROOFS {
             last = within(DEADLINE, link.beat(&self.id)).await?;
         }
-        // One count, however often it was asked: the others come back to a Redis that has lost all when they do.
+        self.set_clock(last, true, clock);
+        // One count, however often it was asked: the others come back when they do.
         self.heed(&link, last, clock).await?;
-        if !last.is_new {
-            self.tell(&link, false, clock).await?;
+        if self.phase() != Phase::New {
+            self.tell(&link, clock).await?;
         }
         self.misses.store(0, Ordering::Relaxed);
         // Requests that were under way may have found fault with the connection before until now.
@@ -133,84 +162,98 @@ impl Shared {
 
     /// Why it came to an end.
     async fn exchange(&self, link: &Link, clock: &Clock) -> LinkError {
-        let mut beat = interval(BEAT);
+        let mut beat = interval_at(tokio::time::Instant::now() + BEAT, BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // What is told is told to its end, or put back: only the waiting is given up for something else.
             let turn = tokio::select! {
                 _ = beat.tick() => Turn::Beat,
-                () = self.queue.wait(), if self.is_trusted() => Turn::Tell,
+                () = self.queue.wait(), if self.phase() != Phase::New => Turn::Tell,
                 () = self.broken.notified() => Turn::Stop,
             };
             let outcome = match turn {
                 Turn::Beat => match within(PATIENCE, link.beat(&self.id)).await {
-                    Ok(beat) => self.heed(link, beat, clock).await,
+                    Ok(beat) => {
+                        self.set_clock(beat, false, clock);
+                        self.heed(link, beat, clock).await
+                    }
                     Err(error) => Err(error),
                 },
-                Turn::Tell => self.tell(link, false, clock).await,
+                Turn::Tell => self.tell(link, clock).await,
                 Turn::Stop => self.fault().take().map_or(Ok(()), Err),
             };
-            if let Err(error) = outcome {
-                return error;
+            match outcome {
+                Ok(()) => {}
+                Err(LinkError::IsNew) => {
+                    self.set_phase(Phase::New);
+                    beat.reset_immediately();
+                }
+                Err(error) => return error,
             }
         }
     }
 
     /// Counts the gateways, and tells a Redis that may have lost its counters what they were. What was let through
-    /// since is told when all have had the time to do so.
+    /// since is told when all have had the time to do so, and it is believed when all have had the time for that.
     async fn heed(&self, link: &Link, beat: Beat, clock: &Clock) -> Result<(), LinkError> {
-        self.count(beat.living);
-        self.set_clock(beat, clock);
+        let phase = beat.phase();
+        self.count(match phase {
+            Phase::Trusted => beat.living,
+            // The others come back when they do.
+            _ => beat.living.max(self.replicas()),
+        });
         let last = self.recovered.load(Ordering::Relaxed);
-        // To a gateway that has just started a Redis that knows of others is none that has lost anything.
-        let is_other = last != beat.since && (last != 0 || beat.is_new);
-        if is_other || beat.is_new {
-            self.is_new.store(true, Ordering::Relaxed);
-            self.metrics.redis_is_up(false);
-        }
-        if is_other {
-            self.recover(link, clock).await?;
-        }
-        // Not before: what broke off half-way is told again.
-        self.recovered.store(beat.since, Ordering::Relaxed);
-        if beat.is_new {
-            return Ok(());
-        }
-        if self.is_new.load(Ordering::Relaxed) {
-            self.tell(link, true, clock).await?;
-            if !beat.is_told {
-                return Ok(());
+        if last != beat.since {
+            // A gateway that has just started knows only what it kept, which that Redis may have lost before.
+            if last != 0 {
+                self.set_phase(Phase::New);
             }
-            self.is_new.store(false, Ordering::Relaxed);
+            self.recover(link, clock).await?;
+            // Not before: what broke off half-way is told again.
+            self.recovered.store(beat.since, Ordering::Relaxed);
         }
-        self.metrics.redis_is_up(true);
+        if phase != Phase::New && self.phase() != Phase::Trusted {
+            self.tell(link, clock).await?;
+        }
+        self.set_phase(phase);
         Ok(())
     }
 
+    /// Counters that are not believed any more to owe what the others might have let through are told of again, to hear
+    /// what they do owe.
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+        self.metrics.redis_is_up(phase == Phase::Trusted);
+        if phase == Phase::Trusted {
+            let overrated = std::mem::take(&mut *self.lock_overrated());
+            for dirty in overrated.into_values() {
+                self.queue_again(dirty, 0);
+            }
+        }
+    }
+
     /// Learns by how much the clock of Redis is ahead, of a heartbeat that did not take long: of others nobody knows
-    /// which part of the way took how long.
-    fn set_clock(&self, beat: Beat, clock: &Clock) {
-        let is_known = self.clock_ahead.load(Ordering::Relaxed) != 0;
-        if beat.took > SOON_ANSWERED && is_known {
+    /// which part of the way took how long. Of a new connection there is only the first.
+    pub(super) fn set_clock(&self, beat: Beat, is_first: bool, clock: &Clock) {
+        if beat.took > SOON_ANSWERED && !is_first {
             return;
         }
-        let half_way = nanos(beat.took) / 2;
-        let here = clock.now().saturating_sub(half_way) / 1000;
-        let here = i64::try_from(here).unwrap_or(i64::MAX);
-        let ahead = beat.now.saturating_mul(1000) - here;
+        let micros = |nanos: u64| i64::try_from(nanos / 1000).unwrap_or(i64::MAX);
+        let here = micros(clock.now()) - micros(nanos(beat.took) / 2);
+        let ahead = beat.now.saturating_sub(here);
         self.clock_ahead.store(ahead, Ordering::Relaxed);
     }
 
     async fn recover(&self, link: &Link, clock: &Clock) -> Result<(), LinkError> {
         let (now, least) = (clock.now(), nanos(GRACE));
         let mut known = Vec::new();
-        for Known { name, owed, lease } in self.slots.known(now, least, MOST_RECOVERED) {
+        for Known { name, key, lease } in self.slots.known(now, least, MOST_RECOVERED) {
             match lease {
-                Some(lease) if lease::Lease::of(lease).is_queued() => {}
+                Some(lease) if Lease::of(lease).is_queued() => {}
                 lease => {
-                    // A hundredth of the burst at most, which is told as what all gateways took.
+                    // A hundredth of the quota at most, which is told as what all gateways took.
                     lease.into_iter().for_each(lease::tell_whole);
-                    known.push((name, owed));
+                    known.push((name, self.slots.owed(key, now)));
                 }
             }
         }
@@ -219,8 +262,7 @@ impl Shared {
             let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
                 continue;
             };
-            let untold = lease::Lease::of(lease).untold();
-            let told = self.told(dirty.key, dirty.amount, untold, now);
+            let told = self.told(&dirty, Lease::of(lease).untold(), now);
             let told = told.filter(|told| told.believed > least);
             known.extend(told.map(|told| (told.name, told.believed)));
         }
@@ -229,7 +271,7 @@ impl Shared {
             within(PATIENCE, link.recover(page)).await?;
             self.keep_up(link, &mut pace).await?;
         }
-        if !known.is_empty() {
+        if !known.is_empty() && self.recovered.load(Ordering::Relaxed) != 0 {
             tracing::warn!(
                 counters = known.len(),
                 "Redis may have lost what was used up: it was told, and limits are held by each gateway at its share until all have done so"
@@ -238,25 +280,16 @@ impl Shared {
         Ok(())
     }
 
-    /// Tells all that waits, to a Redis that may have lost what was used up before, if `is_lost`.
-    async fn tell(&self, link: &Link, is_lost: bool, clock: &Clock) -> Result<(), LinkError> {
-        let waiting = self.queue.take();
-        let mut pages = waiting.chunks(PAGE);
+    /// Tells all that waits.
+    async fn tell(&self, link: &Link, clock: &Clock) -> Result<(), LinkError> {
+        let mut rest = Rest {
+            shared: self,
+            waiting: self.queue.take(),
+        };
         let mut pace = Pace::new();
-        while let Some(page) = pages.next() {
-            let mut outcome = self.tell_page(link, is_lost, page, clock).await;
-            if outcome.is_ok() {
-                outcome = self.keep_up(link, &mut pace).await;
-            }
-            if let Err(error) = outcome {
-                // Whatever was let through is told when somebody answers again.
-                for dirty in pages.flatten() {
-                    if let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) {
-                        self.queue(*dirty, lease);
-                    }
-                }
-                return Err(error);
-            }
+        while let Some(page) = rest.next_page() {
+            self.tell_page(link, &page, clock).await?;
+            self.keep_up(link, &mut pace).await?;
         }
         Ok(())
     }
@@ -273,13 +306,7 @@ impl Shared {
         Ok(())
     }
 
-    async fn tell_page(
-        &self,
-        link: &Link,
-        is_lost: bool,
-        page: &[Dirty],
-        clock: &Clock,
-    ) -> Result<(), LinkError> {
+    async fn tell_page(&self, link: &Link, page: &[Dirty], clock: &Clock) -> Result<(), LinkError> {
         let now = clock.now();
         let (mut kept, mut told) = (Vec::new(), Vec::new());
         for dirty in page {
@@ -287,53 +314,38 @@ impl Shared {
             let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
                 continue;
             };
-            let requests = lease::take(lease);
-            if let Some(counter) = self.told(dirty.key, dirty.amount, requests, now) {
-                kept.push((*dirty, requests));
+            let untold = lease::take(lease);
+            if let Some(counter) = self.told(dirty, untold, now) {
+                kept.push((*dirty, untold));
                 told.push(counter);
             }
         }
         if told.is_empty() {
             return Ok(());
         }
-        let until = self.until(now);
-        match within(PATIENCE, link.settle(&self.id, is_lost, &told, until)).await {
-            Ok(stands) => {
-                let now = clock.now();
-                let mut late = Vec::new();
-                for ((dirty, requests), stands) in kept.into_iter().zip(stands) {
-                    match stands {
-                        Some(stands) => self.hear(&dirty, stands, now),
-                        None => late.push((dirty, requests)),
-                    }
-                }
-                if late.is_empty() {
-                    return Ok(());
-                }
-                self.note_again(late);
-                Err(LinkError::Late)
-            }
+        let settled = within(PATIENCE, link.settle(&self.call(now), &told)).await;
+        let Settled { stands, fault } = match settled {
+            Ok(settled) => settled,
             Err(error) => {
                 self.put_back(kept);
-                Err(error)
+                return Err(error);
+            }
+        };
+        let now = clock.now();
+        for ((dirty, untold), stands) in kept.into_iter().zip(stands) {
+            match stands {
+                Some(stands) => self.learn(&dirty, stands, now),
+                None => self.queue_again(dirty, untold),
             }
         }
+        fault.map_or(Ok(()), Err)
     }
 
-    /// Takes over how a counter stands, and adds what was let through meanwhile.
-    fn hear(&self, dirty: &Dirty, stands: Stands, now: u64) {
-        let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
-            return;
-        };
-        lease::learn(lease, stands.share, now);
-        let untold = lease::Lease::of(lease).untold();
-        let ahead = taken(untold, dirty.amount, self.share(dirty.key, now));
-        let mut owed = stands.owed.saturating_add(ahead);
-        if !self.is_trusted() {
-            // The others may not have told yet what they let through while Redis was away, or before it lost that.
-            owed = owed.max(self.slots.owed(dirty.key, now));
+    fn learn(&self, dirty: &Dirty, stands: Stands, now: u64) {
+        if let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) {
+            lease::learn(lease, stands.share, now);
         }
-        self.slots.rebase(dirty.key, now, now.saturating_add(owed));
+        self.take_over(dirty, stands.owed, now);
     }
 
     /// Gateways come at once, and go only when they are missing for a while: a Redis that has lost all does
@@ -357,10 +369,16 @@ impl Shared {
 
     /// Tells the rest, and that this gateway is gone. Called when no request is served any more.
     pub async fn leave(&self, clock: &Clock) {
-        if let Some(link) = self.link.load_full() {
-            let is_new = self.is_new.load(Ordering::Relaxed);
-            let _ = self.tell(&link, is_new, clock).await;
-            let _ = within(PATIENCE, link.leave(&self.id)).await;
-        }
+        let Some(link) = self.link.load_full() else {
+            return;
+        };
+        self.slots
+            .each_lease(clock.now(), |span, key, number, lease| {
+                if Lease::of(lease).untold() != 0 {
+                    self.queue_again(Dirty::of(span, key, number), 0);
+                }
+            });
+        let _ = timeout(LAST, self.tell(&link, clock)).await;
+        let _ = within(PATIENCE, link.leave(&self.id)).await;
     }
 }

@@ -49,6 +49,20 @@ fn counters_that_are_not_full_are_shown_with_their_names() {
 }
 
 #[test]
+fn what_is_given_back_is_owed_no_more() {
+    let slots = Slots::with_capacity(8);
+    let key = slots.key(slots.scope("a", 1000), Value::Everyone);
+    slots.raise(key, 5, 105);
+    slots.lower(key, 5, 30);
+    assert_eq!(slots.owed(key, 5), 70);
+    slots.lower(key, 5, 1000);
+    assert_eq!(slots.owed(key, 5), 0);
+    // It is full, and not more than that.
+    slots.raise(key, 5, 6);
+    assert_eq!(slots.owed(key, 5), 1);
+}
+
+#[test]
 fn of_what_is_known_the_counters_that_owe_most_are_named() {
     let slots = Slots::with_capacity(64);
     let scope = slots.scope("route a b", 1000);
@@ -62,7 +76,9 @@ fn of_what_is_known_the_counters_that_owe_most_are_named() {
     }
     let owed = |least, most| {
         let known = slots.known(5, least, most).into_iter();
-        known.map(|known| known.owed).collect::<Vec<_>>()
+        known
+            .map(|known| slots.owed(known.key, 5))
+            .collect::<Vec<_>>()
     };
     assert_eq!(owed(170, 100), [200, 190, 180]);
     assert_eq!(owed(0, 4), [200, 190, 180, 170]);
