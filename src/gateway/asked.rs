@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use crate::config::Config;
 use crate::config::cel::{Expression, Variable};
+use crate::config::checked::Route;
 use crate::forward::Handshake;
 
 pub(super) const EVENT_STREAM: &[u8] = b"text/event-stream";
@@ -26,22 +27,21 @@ impl DecidingHeaders {
             names.push(api_keys.header.clone());
         }
         for route in &config.routes {
-            names.extend(route.headers.iter().map(|header| header.name.clone()));
-            let expressions = route.allow.iter().filter_map(|rule| rule.cel.as_ref());
-            let variables = expressions.flat_map(Expression::variables);
-            names.extend(variables.filter_map(|variable| match variable {
-                Variable::Header(name) => Some(name.clone()),
-                _ => None,
-            }));
+            let of_route = chosen_by(route).chain(asked_by(route));
+            names.extend(of_route.cloned());
         }
         names.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
         names.dedup();
         DecidingHeaders(names.into())
     }
 
-    /// Whether whoever has these has the others.
-    pub(super) fn include(&self, others: &DecidingHeaders) -> bool {
-        Arc::ptr_eq(&self.0, &others.0) || others.0.iter().all(|name| self.0.contains(name))
+    /// Those that are not among the others, in the order of their names.
+    pub(super) fn beyond(&self, others: &DecidingHeaders) -> Vec<HeaderName> {
+        if Arc::ptr_eq(&self.0, &others.0) {
+            return Vec::new();
+        }
+        let is_new = |name: &&HeaderName| !is_among(name, &others.0);
+        self.0.iter().filter(is_new).cloned().collect()
     }
 
     fn among(&self, headers: &HeaderMap) -> Lines {
@@ -52,6 +52,27 @@ impl DecidingHeaders {
         }
         lines
     }
+}
+
+/// The names of the headers that a route is for.
+pub(super) fn chosen_by(route: &Route) -> impl Iterator<Item = &HeaderName> {
+    route.headers.iter().map(|header| &header.name)
+}
+
+/// The names of the headers that a route's rules go by.
+pub(super) fn asked_by(route: &Route) -> impl Iterator<Item = &HeaderName> {
+    let expressions = route.allow.iter().filter_map(|rule| rule.cel.as_ref());
+    let variables = expressions.flat_map(Expression::variables);
+    variables.filter_map(|variable| match variable {
+        Variable::Header(name) => Some(name),
+        _ => None,
+    })
+}
+
+/// Whether a name is one of some that are in order.
+pub(super) fn is_among(name: &HeaderName, sorted: &[HeaderName]) -> bool {
+    let place = sorted.binary_search_by(|other| other.as_str().cmp(name.as_str()));
+    place.is_ok()
 }
 
 /// So many as most requests have, in place.

@@ -293,13 +293,12 @@ impl Ledger {
         let inner = &mut *self.0;
         inner.entry.decision = decision;
         inner.entry.status = response.status().as_u16();
-        if let (Some(route), Some(_)) = (inner.index, &inner.asked)
-            && goes_on(response)
+        if goes_on(response)
             && let Some(asked) = inner.asked.take()
         {
             let user = inner.user.clone().filter(|_| inner.needs_identity);
             let listener = user.map(Listener::from);
-            let standing = Standing::new(&inner.current, route, asked, listener);
+            let standing = Standing::new(&inner.current, asked, listener);
             inner.connection.standing.replace(Some(Rc::new(standing)));
         }
         let headers = response.headers_mut();

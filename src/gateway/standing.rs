@@ -6,11 +6,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use http::{Response, StatusCode, header};
+use http::{HeaderName, Response, StatusCode, header};
 use tokio::sync::Semaphore;
 
 use super::additions::Additions;
-use super::asked::{Asked, EVENT_STREAM};
+use super::asked::{Asked, EVENT_STREAM, asked_by, chosen_by, is_among};
 use super::connection::Connection;
 use super::cors;
 use super::ingress;
@@ -26,6 +26,9 @@ use crate::route::{self, Matched};
 /// For how long it may be unknown whether the rules in force refuse a request, and its answer goes on.
 const LONGEST_UNDECIDED: Duration = Duration::from_secs(60);
 
+/// So many routes are asked about, of which each takes the request or not by headers that are not known.
+const MOST_ROUTES: usize = 16;
+
 /// A request that was let in, and whose answer goes on.
 pub struct Standing {
     /// Whoever the route refuses once the credential has ended.
@@ -35,8 +38,6 @@ pub struct Standing {
     /// None of its headers was left out.
     is_whole: bool,
     let_in_by: Rc<Current>,
-    /// The index of the route there.
-    route: usize,
     /// The newest rules that would let it in.
     stands_by: RefCell<Rc<Current>>,
     is_being_decided: Cell<bool>,
@@ -45,19 +46,13 @@ pub struct Standing {
 }
 
 impl Standing {
-    pub fn new(
-        let_in_by: &Rc<Current>,
-        route: usize,
-        asked: Asked,
-        listener: Option<Listener>,
-    ) -> Self {
+    pub fn new(let_in_by: &Rc<Current>, asked: Asked, listener: Option<Listener>) -> Self {
         let (head, is_whole) = asked.into_head();
         Standing {
             listener: RefCell::new(listener),
             head,
             is_whole,
             let_in_by: Rc::clone(let_in_by),
-            route,
             stands_by: RefCell::new(Rc::clone(let_in_by)),
             is_being_decided: Cell::new(false),
             undecided_since: Cell::new(None),
@@ -84,11 +79,8 @@ impl Standing {
         current: &Rc<Current>,
         turns: &Semaphore,
     ) -> bool {
-        let outcome = decide(connection, current, &self.head, turns).await;
-        let outcome = match self.is_known_to(current) {
-            true => outcome,
-            false => outcome.and_then(|()| self.compare(current)),
-        };
+        let unknown = self.unknown_to(current);
+        let outcome = decide(connection, current, &self.head, &unknown, turns).await;
         self.is_being_decided.set(false);
         match outcome {
             Ok(()) => {
@@ -96,7 +88,7 @@ impl Standing {
                 self.undecided_since.set(None);
                 false
             }
-            Err(refusal) if refusal.is_for_now() || refusal.code() == Code::Unavailable => {
+            Err(refusal) if is_undecided(&refusal) => {
                 let since = self.undecided_since.get().unwrap_or_else(Instant::now);
                 self.undecided_since.set(Some(since));
                 since.elapsed() > LONGEST_UNDECIDED
@@ -105,32 +97,25 @@ impl Standing {
         }
     }
 
-    /// Whether all is known that the stages go by now.
-    fn is_known_to(&self, current: &Current) -> bool {
-        let before = &self.let_in_by.snapshot.deciding_headers;
-        self.is_whole || before.include(&current.snapshot.deciding_headers)
-    }
-
-    /// Where a header decides now that was not kept, only the route that let the request in is known to take it.
-    fn compare(&self, current: &Current) -> Result<(), Refusal> {
-        let before = self.let_in_by.snapshot.config.routes.get(self.route);
-        let is_same = before.is_some_and(|before| {
-            let mut now = current.snapshot.config.routes.iter();
-            let now = now.find(|route| route.name == before.name);
-            now.is_some_and(|now| admit_the_same(before, now))
-        });
-        match is_same {
-            true => Ok(()),
-            false => Err(refused("the route admits others now")),
+    /// Headers that the stages go by now and that were not kept, in the order of their names.
+    fn unknown_to(&self, current: &Current) -> Vec<HeaderName> {
+        match self.is_whole {
+            true => Vec::new(),
+            false => {
+                let kept = &self.let_in_by.snapshot.deciding_headers;
+                current.snapshot.deciding_headers.beyond(kept)
+            }
         }
     }
 }
 
-/// Has a request pass the stages again that say who may pass. It was counted when it came.
+/// Has a request pass the stages again that say who may pass. It was counted when it came. Where a header is not known
+/// by which routes are chosen, each of those that may take it has to let it pass.
 async fn decide(
     connection: &Connection,
     current: &Rc<Current>,
     head: &Parts,
+    unknown: &[HeaderName],
     turns: &Semaphore,
 ) -> Result<(), Refusal> {
     let snapshot = &current.snapshot;
@@ -142,25 +127,60 @@ async fn decide(
         host: ingress::host(&head.headers),
         peer: &peer,
     };
-    let matched = route::find(&snapshot.table, &facts)?;
-    let Some((index, route)) = route_of(&config.routes, &matched) else {
-        return Err(refused("it would be one for the auth API now"));
-    };
-    if Handshake::is_among(&head.extensions) {
-        let additions = Additions::of(config, Some(index), &head.headers, peer.is_trusted);
-        cors::check_handshake(config, &additions, &facts)?;
+    let mut passed: Vec<usize> = Vec::new();
+    // One that refuses counts, whatever another can't tell for now.
+    let mut outcome = Ok(());
+    loop {
+        let method = &head.method;
+        let matched = route::find_next(&snapshot.table, &facts, method, unknown, &passed)?;
+        let Some((index, route)) = route_of(&config.routes, &matched) else {
+            return Err(refused("it would be one for the auth API now"));
+        };
+        match pass(current, matched, (index, route), &facts, unknown, turns).await {
+            Err(refusal) if is_undecided(&refusal) => outcome = Err(refusal),
+            passes => passes?,
+        }
+        // Whatever the others are, it is for this one if not for one before it.
+        if !chosen_by(route).any(|name| is_among(name, unknown)) {
+            return outcome;
+        }
+        if passed.len() == MOST_ROUTES {
+            return Err(refused("one of many routes would take it now"));
+        }
+        passed.push(index);
     }
-    limit::check_address(&snapshot.limits, &matched, &facts)?;
+}
+
+/// Has it pass by one route.
+async fn pass(
+    current: &Rc<Current>,
+    matched: Matched,
+    (index, route): (usize, &Route),
+    facts: &Facts<'_>,
+    unknown: &[HeaderName],
+    turns: &Semaphore,
+) -> Result<(), Refusal> {
+    let snapshot = &current.snapshot;
+    let (config, head) = (&snapshot.config, facts.head);
+    if Handshake::is_among(&head.extensions) {
+        let is_trusted = facts.peer.is_trusted;
+        let additions = Additions::of(config, Some(index), &head.headers, is_trusted);
+        cors::check_handshake(config, &additions, facts)?;
+    }
+    limit::check_address(&snapshot.limits, &matched, facts)?;
+    if !route.shadow.allow && asked_by(route).any(|name| is_among(name, unknown)) {
+        return Err(refused("a rule goes by a header that was not kept"));
+    }
     let authenticator = &snapshot.authenticator;
     let identified = authenticator.identify(route.auth, &head.headers).await;
     let principal = Identified::of(identified, route.shadow)?.principal;
-    match authz::decide(&snapshot.policies, matched, principal, &facts)? {
+    match authz::decide(&snapshot.policies, matched, principal, facts)? {
         Decision::Permit(_) => Ok(()),
         Decision::Asks(asking) => {
             let owners = Asker::new(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
             // Only what is closed gives none, and nobody closes it.
             let _turn = turns.acquire().await;
-            asking.ask(&facts, &owners).await.map(drop)
+            asking.ask(facts, &owners).await.map(drop)
         }
     }
 }
@@ -170,17 +190,9 @@ fn route_of<'r>(routes: &'r [Route], matched: &Matched) -> Option<(usize, &'r Ro
     Some((index, routes.get(index)?))
 }
 
-/// Whether two routes take the same requests and let the same of them pass.
-fn admit_the_same(one: &Route, other: &Route) -> bool {
-    let guards = |route: &Route| (route.auth, route.shadow.auth, route.shadow.allow);
-    guards(one) == guards(other)
-        && one.allow == other.allow
-        && one.ip == other.ip
-        && one.pattern == other.pattern
-        && one.path_options == other.path_options
-        && one.methods == other.methods
-        && one.hosts == other.hosts
-        && one.headers == other.headers
+/// What it goes by could not be asked for.
+fn is_undecided(refusal: &Refusal) -> bool {
+    refusal.is_for_now() || refusal.code() == Code::Unavailable
 }
 
 fn refused(why: &'static str) -> Refusal {

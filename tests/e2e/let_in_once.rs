@@ -253,13 +253,15 @@ fn of_streams_that_were_not_asked_for_those_end_that_would_be_refused() {
     staying.into_iter().for_each(Stream::goes_on);
 }
 
+/// Headers that no file named when the streams began are not known of those that were not asked for.
 #[test]
-fn where_a_header_decides_that_was_not_kept_the_route_counts_too() {
+fn where_a_header_decides_that_was_not_kept_every_route_that_may_take_it_counts() {
     let gate = Gate::default();
     let origin = backend(&gate);
-    let routes = |below: &str, tried: &str| {
+    let routes = |below: &str, tried: &str, new: &str| {
         format!(
             "
+             {new}
              - {{ name: below, prefix: /a/below, auth: none, {below} upstream: app }}
              - {{ name: a, prefix: /a, auth: optional, upstream: app }}
              - {{ name: ranked, prefix: /ranked, auth: required, allow: [{{ min_tier: pro }}], upstream: app }}
@@ -267,20 +269,57 @@ fn where_a_header_decides_that_was_not_kept_the_route_counts_too() {
              - {{ name: rest, prefix: /, auth: none, upstream: app }}"
         )
     };
+    const NEW: &str = r#"
+             - { name: guarded, prefix: /guarded, headers: { X-Beta: "1" }, auth: required, upstream: app }
+             - { name: second, prefix: /second, headers: { X-Beta: "1", X-Gamma: "1" }, auth: none, upstream: app }
+             - { name: behind, prefix: /second, headers: { X-Gamma: "1" }, auth: required, upstream: app }
+             - { name: written, prefix: /written, methods: [POST], headers: { X-Beta: "1" }, auth: required, upstream: app }
+             - { name: ruled, prefix: /ruled, auth: optional, allow: [{ cel: '!("x-team" in request.headers)' }], upstream: app }
+             - { name: tried-rule, prefix: /shadow, auth: optional, allow: [{ cel: '"x-team" in request.headers' }], shadow: [allow], upstream: app }
+             - { name: only, prefix: /only, headers: { X-Beta: "1" }, auth: none, upstream: app }
+             - { name: not-else, prefix: /only, auth: none, ip: { deny: [127.0.0.0/8] }, upstream: app }"#;
+    let many = |prefix: &str, count: usize| {
+        let route = |n: usize| {
+            format!(
+                "\n             - {{ name: {prefix}-{n}, prefix: /{prefix}, headers: {{ X-Beta: '{n}' }}, auth: none, upstream: app }}"
+            )
+        };
+        (0..count).map(route).collect::<String>()
+    };
+    let new = NEW.to_owned() + &many("some", 16) + &many("many", 17);
     let mut gateway = Settings::new(&origin)
         .tiers("free: { rank: 1 }\npro: { rank: 1 }")
-        .routes(&routes("", "shadow: [limits],"))
+        .routes(&routes("", "shadow: [limits],", ""))
         .start();
     let alice = gateway.user("alice", &[]).access;
-    let ending = vec![get("/a/below/1"), get("/ranked").bearer(&alice)];
-    let staying = vec![get("/a"), get("/tried"), get("/elsewhere")];
+    let ending = vec![
+        get("/ranked").bearer(&alice),
+        get("/guarded").header("X-Beta", "1"),
+        get("/guarded"),
+        get("/second"),
+        get("/ruled").header("X-Team", "a"),
+        get("/only").header("X-Beta", "1"),
+        get("/many"),
+    ];
+    let staying = vec![
+        get("/a/below/1"),
+        get("/a"),
+        get("/tried"),
+        get("/elsewhere"),
+        get("/guarded").bearer(&alice),
+        get("/guarded").header("Accept", EVENTS),
+        get("/written"),
+        get("/shadow"),
+        get("/some"),
+    ];
     let (ending, staying) = (unasked(&gateway, ending), unasked(&gateway, staying));
     gateway.reconfigure(|settings| {
         let settings = settings.tiers("free: { rank: 0 }\npro: { rank: 1 }");
-        settings.routes(&routes("headers: { X-Beta: \"1\" },", ""))
+        settings.routes(&routes("headers: { X-Beta: \"1\" },", "", &new))
     });
-    for stream in ending {
-        has_ended(&gateway, stream.connection, &stream.response, "refused");
+    for (at, stream) in ending.into_iter().enumerate() {
+        let what = format!("refused: {at}");
+        has_ended(&gateway, stream.connection, &stream.response, &what);
     }
     gate.open();
     staying.into_iter().for_each(Stream::goes_on);
