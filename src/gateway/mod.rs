@@ -16,7 +16,7 @@ mod tunnel;
 mod worker;
 
 pub use additions::Additions;
-pub use asked::DecidingHeaders;
+pub use asked::{Asked, DecidingHeaders};
 pub use body::{ApiBody, ApiRequestBody, Body};
 pub use connection::Connection;
 pub use handle::handle;

@@ -47,7 +47,7 @@ pub struct Standing {
 
 impl Standing {
     pub fn new(let_in_by: &Rc<Current>, asked: Asked, listener: Option<Listener>) -> Self {
-        let (head, is_whole) = asked.into_head();
+        let (head, is_whole) = asked.into_head(&let_in_by.snapshot.deciding_headers);
         Standing {
             listener: RefCell::new(listener),
             head,
