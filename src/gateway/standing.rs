@@ -26,6 +26,9 @@ use crate::route::{self, Matched};
 /// For how long it may be unknown whether the rules in force refuse a request, and its answer goes on.
 const LONGEST_UNDECIDED: Duration = Duration::from_secs(60);
 
+/// How long it waits to be asked about, until it is tried again: the time that a look-up may take.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
 /// So many routes are asked about, of which each takes the request or not by headers that are not known.
 const MOST_ROUTES: usize = 16;
 
@@ -177,12 +180,26 @@ async fn pass(
     match authz::decide(&snapshot.policies, matched, principal, facts)? {
         Decision::Permit(_) => Ok(()),
         Decision::Asks(asking) => {
-            let owners = Asker::new(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
-            // Only what is closed gives none, and nobody closes it.
-            let _turn = turns.acquire().await;
-            asking.ask(facts, &owners).await.map(drop)
+            let ask = async {
+                let owners = Asker::new(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
+                asking.ask(facts, &owners).await.map(drop)
+            };
+            in_turn(turns, LONGEST_WAIT, ask).await
         }
     }
+}
+
+/// Asks when its turn comes. Where that takes too long, nothing was asked.
+async fn in_turn(
+    turns: &Semaphore,
+    longest_wait: Duration,
+    ask: impl Future<Output = Result<(), Refusal>>,
+) -> Result<(), Refusal> {
+    // Only what is closed gives none, and nobody closes it.
+    let Ok(_turn) = tokio::time::timeout(longest_wait, turns.acquire()).await else {
+        return Err(refused("too many others are asked about").for_now());
+    };
+    ask.await
 }
 
 fn route_of<'r>(routes: &'r [Route], matched: &Matched) -> Option<(usize, &'r Route)> {
@@ -213,4 +230,42 @@ pub fn goes_on<B>(response: &Response<B>) -> bool {
 fn is_event_stream(media_type: &[u8]) -> bool {
     let name = media_type.split(|byte| *byte == b';').next();
     name.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(EVENT_STREAM))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn so_many_are_asked_about_at_once_as_there_are_turns() {
+        let turns = Semaphore::new(2);
+        let (now, most) = (Cell::new(0), Cell::new(0));
+        let ask = || async {
+            now.set(now.get() + 1);
+            most.set(most.get().max(now.get()));
+            tokio::task::yield_now().await;
+            now.set(now.get() - 1);
+            Ok(())
+        };
+        let one = || in_turn(&turns, LONGEST_UNDECIDED, ask());
+        let (a, b, c, d, e) = tokio::join!(one(), one(), one(), one(), one());
+        assert!([a, b, c, d, e].iter().all(Result::is_ok));
+        assert_eq!(most.get(), 2);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_too_long_for_a_turn_asks_nothing_and_knows_nothing() {
+        let turns = Semaphore::new(1);
+        let is_asked = Cell::new(false);
+        let ask = || async {
+            is_asked.set(true);
+            Ok(())
+        };
+        let held = turns.acquire().await.unwrap();
+        let outcome = in_turn(&turns, Duration::ZERO, ask()).await;
+        assert!(is_undecided(&outcome.unwrap_err()) && !is_asked.get());
+        drop(held);
+        assert!(in_turn(&turns, Duration::ZERO, ask()).await.is_ok());
+        assert!(is_asked.get());
+    }
 }

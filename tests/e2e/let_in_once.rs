@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use crate::harness::client::{Connection, Request, get};
 use crate::harness::gateway::{Gateway, Settings};
@@ -399,6 +400,8 @@ fn a_reload_asks_of_few_streams_at_a_time() {
     const SOCKETS: usize = 60;
     // Of each of two workers.
     const AT_ONCE: usize = 2 * 16;
+    /// For how long a look-up waits for its answer. When it is given up, the origin does not know.
+    const PATIENCE: Duration = Duration::from_secs(2);
     #[derive(Default)]
     struct Count {
         is_held: bool,
@@ -439,15 +442,20 @@ fn a_reload_asks_of_few_streams_at_a_time() {
         ..Count::default()
     };
 
+    let begun = Instant::now();
     gateway.reconfigure(|settings| settings.routes(&posts_and_more()));
     eventually("so many are asked about", || {
         (count.lock().unwrap().now >= AT_ONCE).then_some(())
     });
+    let most = count.lock().unwrap().most;
+    // Else some may have been given up, and others asked about in their place.
+    if begun.elapsed() < PATIENCE {
+        assert_eq!(most, AT_ONCE);
+    }
     gate.open();
     eventually("the others are, too", || {
         (count.lock().unwrap().all >= SOCKETS).then_some(())
     });
-    assert_eq!(count.lock().unwrap().most, AT_ONCE);
     for socket in &mut sockets {
         socket.echo("still here");
     }
