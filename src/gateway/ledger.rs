@@ -14,10 +14,10 @@ use super::asked::Asked;
 use super::body::{ApiRequestBody, Body};
 use super::connection::Connection;
 use super::ingress;
-use super::standing::{Standing, goes_on};
+use super::standing::{Standing, goes_on, listener};
 use super::tunnel::Tunnel;
 use super::worker::{Current, Worker};
-use crate::authn::{Identified, Listener, Noted, Principal, User};
+use crate::authn::{Identified, Noted, Principal, User};
 use crate::authz::Permit;
 use crate::config::checked::Guard;
 use crate::forward::{Trace, X_REQUEST_ID};
@@ -44,8 +44,6 @@ struct Inner {
     index: Option<usize>,
     /// What the request asked for, as far as it is needed later.
     asked: Option<Asked>,
-    /// The route refuses this caller once its credential has ended.
-    needs_identity: bool,
     user: Option<Arc<User>>,
     /// Free again with the last byte.
     seat: Option<Seat>,
@@ -81,7 +79,6 @@ impl Ledger {
             route: Label::NONE,
             index: None,
             asked: None,
-            needs_identity: false,
             user: None,
             seat: None,
             trace: Trace::default(),
@@ -121,11 +118,6 @@ impl Ledger {
             inner.route = name.label;
             inner.entry.route = Some(name.text.clone());
             inner.entry.upstream.clone_from(&name.upstream);
-        }
-        if let Some(route) = inner.current.snapshot.config.routes.get(index) {
-            // With `auth` in shadow the caller would go on as nobody, whom no rule lets pass.
-            let has_rules = !route.allow.is_empty() && !route.shadow.allow;
-            inner.needs_identity = !route.shadow.auth || has_rules;
         }
     }
 
@@ -296,8 +288,9 @@ impl Ledger {
         if goes_on(response)
             && let Some(asked) = inner.asked.take()
         {
-            let user = inner.user.clone().filter(|_| inner.needs_identity);
-            let listener = user.map(Listener::from);
+            let routes = &inner.current.snapshot.config.routes;
+            let route = inner.index.and_then(|index| routes.get(index));
+            let listener = route.and_then(|route| listener(route, inner.user.as_ref()));
             let standing = Standing::new(&inner.current, asked, listener);
             inner.connection.standing.replace(Some(Rc::new(standing)));
         }

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
@@ -15,7 +16,7 @@ use super::connection::Connection;
 use super::cors;
 use super::ingress;
 use super::worker::Current;
-use crate::authn::{Identified, Listener};
+use crate::authn::{Identified, Listener, User};
 use crate::authz::{self, Decision};
 use crate::config::checked::Route;
 use crate::forward::{Asker, Handshake};
@@ -34,7 +35,7 @@ const MOST_ROUTES: usize = 16;
 
 /// A request that was let in, and whose answer goes on.
 pub struct Standing {
-    /// Whoever the route refuses once the credential has ended.
+    /// Whoever the route refuses once the credential has ended, by the rules that it stands by.
     listener: RefCell<Option<Listener>>,
     /// What it asked for.
     head: Parts,
@@ -86,7 +87,8 @@ impl Standing {
         let outcome = decide(connection, current, &self.head, &unknown, turns).await;
         self.is_being_decided.set(false);
         match outcome {
-            Ok(()) => {
+            Ok(listener) => {
+                self.listener.replace(listener);
                 self.stands_by.replace(Rc::clone(current));
                 self.undecided_since.set(None);
                 false
@@ -113,14 +115,15 @@ impl Standing {
 }
 
 /// Has a request pass the stages again that say who may pass. It was counted when it came. Where a header is not known
-/// by which routes are chosen, each of those that may take it has to let it pass.
+/// by which routes are chosen, each of those that may take it has to let it pass. Gives whoever one of them refuses once
+/// the credential has ended.
 async fn decide(
     connection: &Connection,
     current: &Rc<Current>,
     head: &Parts,
     unknown: &[HeaderName],
     turns: &Semaphore,
-) -> Result<(), Refusal> {
+) -> Result<Option<Listener>, Refusal> {
     let snapshot = &current.snapshot;
     let config = &snapshot.config;
     let (peer, told) = ingress::peer(connection, config, &head.headers);
@@ -131,6 +134,7 @@ async fn decide(
         peer: &peer,
     };
     let mut passed: Vec<usize> = Vec::new();
+    let mut listener = None;
     // One that refuses counts, whatever another can't tell for now.
     let mut outcome = Ok(());
     loop {
@@ -141,11 +145,11 @@ async fn decide(
         };
         match pass(current, matched, (index, route), &facts, unknown, turns).await {
             Err(refusal) if is_undecided(&refusal) => outcome = Err(refusal),
-            passes => passes?,
+            passes => listener = passes?.or(listener),
         }
         // Whatever the others are, it is for this one if not for one before it.
         if !chosen_by(route).any(|name| is_among(name, unknown)) {
-            return outcome;
+            return outcome.map(|()| listener);
         }
         if passed.len() == MOST_ROUTES {
             return Err(refused("one of many routes would take it now"));
@@ -154,7 +158,7 @@ async fn decide(
     }
 }
 
-/// Has it pass by one route.
+/// Has it pass by one route. Gives whoever that refuses once the credential has ended.
 async fn pass(
     current: &Rc<Current>,
     matched: Matched,
@@ -162,7 +166,7 @@ async fn pass(
     facts: &Facts<'_>,
     unknown: &[HeaderName],
     turns: &Semaphore,
-) -> Result<(), Refusal> {
+) -> Result<Option<Listener>, Refusal> {
     let snapshot = &current.snapshot;
     let (config, head) = (&snapshot.config, facts.head);
     if Handshake::is_among(&head.extensions) {
@@ -177,16 +181,26 @@ async fn pass(
     let authenticator = &snapshot.authenticator;
     let identified = authenticator.identify(route.auth, &head.headers).await;
     let principal = Identified::of(identified, route.shadow)?.principal;
+    let listener = listener(route, principal.user());
     match authz::decide(&snapshot.policies, matched, principal, facts)? {
-        Decision::Permit(_) => Ok(()),
+        Decision::Permit(_) => {}
         Decision::Asks(asking) => {
             let ask = async {
                 let owners = Asker::new(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
                 asking.ask(facts, &owners).await.map(drop)
             };
-            in_turn(turns, LONGEST_WAIT, ask).await
+            in_turn(turns, LONGEST_WAIT, ask).await?;
         }
     }
+    Ok(listener)
+}
+
+/// The caller, if the route refuses one whose credential has ended.
+pub fn listener(route: &Route, user: Option<&Arc<User>>) -> Option<Listener> {
+    // With `auth` in shadow the caller would go on as nobody, whom no rule lets pass.
+    let has_rules = !route.allow.is_empty() && !route.shadow.allow;
+    let user = user.filter(|_| !route.shadow.auth || has_rules);
+    user.cloned().map(Listener::from)
 }
 
 /// Asks when its turn comes. Where that takes too long, nothing was asked.
