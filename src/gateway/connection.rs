@@ -79,12 +79,19 @@ impl Connection {
             .is_some_and(|s| s.outlives_its_caller(current))
     }
 
+    /// Whether nobody could tell in time if the rules in force refuse what is under way.
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        let standing = self.standing.borrow();
+        standing.as_ref().is_some_and(|s| s.is_overdue(now))
+    }
+
     /// Takes over the decision on the event stream or tunnel under way, if other rules are in force by now than
     /// those that let it in. Nobody else gets it until [`Connection::is_refused`] has made it.
-    pub fn take_decision(&self, current: &Rc<Current>) -> Option<Rc<Standing>> {
+    pub fn take_decision(&self, current: &Current, now: Instant) -> Option<Rc<Standing>> {
         let standing = self.standing.borrow();
         let standing = standing.as_ref()?;
-        standing.take_decision(current).then(|| Rc::clone(standing))
+        let is_taken = standing.take_decision(current, now);
+        is_taken.then(|| Rc::clone(standing))
     }
 
     /// Whether what is under way would be refused by these rules. Whoever has to ask an upstream takes a turn.

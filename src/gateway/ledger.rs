@@ -291,7 +291,7 @@ impl Ledger {
             let routes = &inner.current.snapshot.config.routes;
             let route = inner.index.and_then(|index| routes.get(index));
             let listener = route.and_then(|route| listener(route, inner.user.as_ref()));
-            let standing = Standing::new(&inner.current, asked, listener);
+            let standing = Standing::new(&inner.current.snapshot, asked, listener);
             inner.connection.standing.replace(Some(Rc::new(standing)));
         }
         let headers = response.headers_mut();

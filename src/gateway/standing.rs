@@ -11,10 +11,12 @@ use http::{HeaderName, Response, StatusCode, header};
 use tokio::sync::Semaphore;
 
 use super::additions::Additions;
-use super::asked::{Asked, EVENT_STREAM, asked_by, chosen_by, is_among};
+use super::asked::{Asked, DecidingHeaders, EVENT_STREAM, asked_by, chosen_by, is_among};
 use super::connection::Connection;
 use super::cors;
+use super::due::Due;
 use super::ingress;
+use super::snapshot::{RuleSet, Snapshot};
 use super::worker::Current;
 use crate::authn::{Identified, Listener, User};
 use crate::authz::{self, Decision};
@@ -23,9 +25,6 @@ use crate::forward::{Asker, Handshake};
 use crate::limit;
 use crate::request::{Code, Facts, Refusal};
 use crate::route::{self, Matched};
-
-/// For how long it may be unknown whether the rules in force refuse a request, and its answer goes on.
-const LONGEST_UNDECIDED: Duration = Duration::from_secs(60);
 
 /// How long it waits to be asked about, until it is tried again: the time that a look-up may take.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -41,25 +40,23 @@ pub struct Standing {
     head: Parts,
     /// None of its headers was left out.
     is_whole: bool,
-    let_in_by: Rc<Current>,
-    /// The newest rules that would let it in.
-    stands_by: RefCell<Rc<Current>>,
+    /// The headers that were kept if any was left out.
+    kept: DecidingHeaders,
+    due: Due<RuleSet>,
     is_being_decided: Cell<bool>,
-    /// Since when that can't be told.
-    undecided_since: Cell<Option<Instant>>,
 }
 
 impl Standing {
-    pub fn new(let_in_by: &Rc<Current>, asked: Asked, listener: Option<Listener>) -> Self {
-        let (head, is_whole) = asked.into_head(&let_in_by.snapshot.deciding_headers);
+    pub fn new(let_in_by: &Snapshot, asked: Asked, listener: Option<Listener>) -> Self {
+        let kept = let_in_by.deciding_headers.clone();
+        let (head, is_whole) = asked.into_head(&kept);
         Standing {
             listener: RefCell::new(listener),
             head,
             is_whole,
-            let_in_by: Rc::clone(let_in_by),
-            stands_by: RefCell::new(Rc::clone(let_in_by)),
+            kept,
+            due: Due::new(let_in_by.rules.clone()),
             is_being_decided: Cell::new(false),
-            undecided_since: Cell::new(None),
         }
     }
 
@@ -71,9 +68,14 @@ impl Standing {
     }
 
     /// Takes over the decision on it, if one is due and nobody has it. Whoever gets it has to make it.
-    pub fn take_decision(&self, current: &Rc<Current>) -> bool {
-        let stands = Rc::ptr_eq(&self.stands_by.borrow(), current);
-        !stands && !self.is_being_decided.replace(true)
+    pub fn take_decision(&self, current: &Current, now: Instant) -> bool {
+        let is_due = self.due.is_due(&current.snapshot.rules, now);
+        is_due && !self.is_being_decided.replace(true)
+    }
+
+    /// Whether it was not decided in time, because nobody could tell, or never came to it.
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        self.due.is_overdue(now)
     }
 
     /// Whether the rules in force refuse the request. What can't be told for now is asked the next time.
@@ -89,16 +91,10 @@ impl Standing {
         match outcome {
             Ok(listener) => {
                 self.listener.replace(listener);
-                self.stands_by.replace(Rc::clone(current));
-                self.undecided_since.set(None);
+                self.due.stands_by(current.snapshot.rules.clone());
                 false
             }
-            Err(refusal) if is_undecided(&refusal) => {
-                let since = self.undecided_since.get().unwrap_or_else(Instant::now);
-                self.undecided_since.set(Some(since));
-                since.elapsed() > LONGEST_UNDECIDED
-            }
-            Err(_) => true,
+            Err(refusal) => !is_undecided(&refusal),
         }
     }
 
@@ -106,10 +102,7 @@ impl Standing {
     fn unknown_to(&self, current: &Current) -> Vec<HeaderName> {
         match self.is_whole {
             true => Vec::new(),
-            false => {
-                let kept = &self.let_in_by.snapshot.deciding_headers;
-                current.snapshot.deciding_headers.beyond(kept)
-            }
+            false => current.snapshot.deciding_headers.beyond(&self.kept),
         }
     }
 }
@@ -261,7 +254,7 @@ mod tests {
             now.set(now.get() - 1);
             Ok(())
         };
-        let one = || in_turn(&turns, LONGEST_UNDECIDED, ask());
+        let one = || in_turn(&turns, LONGEST_WAIT, ask());
         let (a, b, c, d, e) = tokio::join!(one(), one(), one(), one(), one());
         assert!([a, b, c, d, e].iter().all(Result::is_ok));
         assert_eq!(most.get(), 2);

@@ -17,6 +17,7 @@ const OUTLIVED: &str =
     "the caller's session, token or API key had ended, or its tier or roles were others";
 const REFUSED: &str =
     "the configuration or the signing keys were replaced, and the request would be refused now";
+const UNDECIDED: &str = "the configuration or the signing keys were replaced, and for a minute nobody could tell whether the request would be refused now";
 
 /// Event streams and tunnels about which upstreams are asked at once, which have requests to serve and of which all
 /// workers ask.
@@ -109,7 +110,9 @@ impl Open {
                 signal.tell(Order::Close);
             } else if connection.outlives_its_caller(&current) {
                 signal.close(OUTLIVED);
-            } else if let Some(standing) = connection.take_decision(&current) {
+            } else if connection.is_overdue(now) {
+                signal.close(UNDECIDED);
+            } else if let Some(standing) = connection.take_decision(&current, now) {
                 let (signal, connection) = (Rc::clone(signal), Rc::clone(connection));
                 let (current, asking) = (Rc::clone(&current), Rc::clone(&self.asking));
                 // Tasks of their own, so that requests are served between them.
