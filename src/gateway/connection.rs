@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::standing::Standing;
 use super::tunnel::Tunnel;
-use super::worker::Current;
+use super::worker::{Current, Worker};
 use crate::forward::Hop;
 use crate::request::{Code, Refusal};
 
@@ -85,28 +85,26 @@ impl Connection {
         standing.as_ref().is_some_and(|s| s.is_overdue(now))
     }
 
-    /// Takes over the decision on the event stream or tunnel under way, if other rules are in force by now than
-    /// those that let it in. Nobody else gets it until [`Connection::is_refused`] has made it.
-    pub fn take_decision(&self, current: &Current, now: Instant) -> Option<Rc<Standing>> {
+    /// Whether what is under way has to be decided on anew, because other rules are in force by now than those that
+    /// it stands by.
+    pub fn is_due(&self, current: &Current, now: Instant) -> bool {
         let standing = self.standing.borrow();
-        let standing = standing.as_ref()?;
-        let is_taken = standing.take_decision(current, now);
-        is_taken.then(|| Rc::clone(standing))
+        standing.as_ref().is_some_and(|s| s.is_due(current, now))
     }
 
-    /// Whether what is under way would be refused by these rules. Whoever has to ask an upstream takes a turn.
-    pub async fn is_refused(
-        &self,
-        standing: &Rc<Standing>,
-        current: &Rc<Current>,
-        turns: &Semaphore,
-    ) -> bool {
-        // It may have ended meanwhile, and another request have come.
-        let is_under_way = || {
-            let under_way = self.standing.borrow();
-            under_way.as_ref().is_some_and(|s| Rc::ptr_eq(s, standing))
-        };
-        is_under_way() && standing.is_refused(self, current, turns).await && is_under_way()
+    /// Has it decided on, if that is still due, and calls `refuse` where it would be refused now.
+    pub fn decide(
+        self: &Rc<Self>,
+        worker: &Rc<Worker>,
+        turns: &Rc<Semaphore>,
+        refuse: impl FnOnce() + 'static,
+    ) {
+        let standing = self.standing.borrow();
+        if let Some(standing) = &*standing
+            && standing.is_due(&worker.current(), Instant::now())
+        {
+            standing.decide(self, worker, turns, refuse);
+        }
     }
 
     /// Takes a handshake, whatever comes of it, for the last request.

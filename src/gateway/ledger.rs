@@ -319,7 +319,9 @@ impl Drop for Inner {
         let now = Instant::now();
         self.connection.busy.set(self.connection.busy.get() - 1);
         self.connection.unused_since.set(now);
-        self.connection.standing.take();
+        if let Some(standing) = self.connection.standing.take() {
+            standing.end();
+        }
         // Before it is counted as ended: where nothing is under way, every seat is free.
         self.seat.take();
         self.entry.duration = now.duration_since(self.started);

@@ -1,7 +1,7 @@
 //! What an event stream or a tunnel was let in by, for as long as it is under way: whether its caller may still be
 //! believed, and whether the rules that have come since would let the same request in.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use http::request::Parts;
 use http::{HeaderName, Response, StatusCode, header};
 use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
 use super::additions::Additions;
 use super::asked::{Asked, DecidingHeaders, EVENT_STREAM, asked_by, chosen_by, is_among};
@@ -17,7 +18,7 @@ use super::cors;
 use super::due::Due;
 use super::ingress;
 use super::snapshot::{RuleSet, Snapshot};
-use super::worker::Current;
+use super::worker::{Current, Worker};
 use crate::authn::{Identified, Listener, User};
 use crate::authz::{self, Decision};
 use crate::config::checked::Route;
@@ -43,7 +44,8 @@ pub struct Standing {
     /// The headers that were kept if any was left out.
     kept: DecidingHeaders,
     due: Due<RuleSet>,
-    is_being_decided: Cell<bool>,
+    /// The decision under way, and by what it is made.
+    deciding: RefCell<Option<(RuleSet, AbortHandle)>>,
 }
 
 impl Standing {
@@ -56,7 +58,7 @@ impl Standing {
             is_whole,
             kept,
             due: Due::new(let_in_by.rules.clone()),
-            is_being_decided: Cell::new(false),
+            deciding: RefCell::new(None),
         }
     }
 
@@ -67,10 +69,12 @@ impl Standing {
         listener.is_some_and(|listener| !authenticator.still_stands(listener))
     }
 
-    /// Takes over the decision on it, if one is due and nobody has it. Whoever gets it has to make it.
-    pub fn take_decision(&self, current: &Current, now: Instant) -> bool {
-        let is_due = self.due.is_due(&current.snapshot.rules, now);
-        is_due && !self.is_being_decided.replace(true)
+    /// Whether other rules are in force than those that it stands by, and it is not being decided on by them.
+    pub fn is_due(&self, current: &Current, now: Instant) -> bool {
+        let in_force = &current.snapshot.rules;
+        let deciding = self.deciding.borrow();
+        let is_being_decided = deciding.as_ref().is_some_and(|(by, _)| by == in_force);
+        self.due.is_due(in_force, now) && !is_being_decided
     }
 
     /// Whether it was not decided in time, because nobody could tell, or never came to it.
@@ -78,24 +82,46 @@ impl Standing {
         self.due.is_overdue(now)
     }
 
-    /// Whether the rules in force refuse the request. What can't be told for now is asked the next time.
-    pub async fn is_refused(
-        &self,
-        connection: &Connection,
-        current: &Rc<Current>,
-        turns: &Semaphore,
-    ) -> bool {
-        let unknown = self.unknown_to(current);
-        let outcome = decide(connection, current, &self.head, &unknown, turns).await;
-        self.is_being_decided.set(false);
-        match outcome {
-            Ok(listener) => {
-                self.listener.replace(listener);
-                self.due.stands_by(current.snapshot.rules.clone());
-                false
+    /// Has it decided on by the rules in force, and calls `refuse` if they refuse the request. What can't be told for
+    /// now is due again. A decision by older rules is given up, wherever it is.
+    pub(super) fn decide(
+        self: &Rc<Self>,
+        connection: &Rc<Connection>,
+        worker: &Rc<Worker>,
+        turns: &Rc<Semaphore>,
+        refuse: impl FnOnce() + 'static,
+    ) {
+        let current = worker.current();
+        let rules = current.snapshot.rules.clone();
+        let (standing, connection) = (Rc::clone(self), Rc::clone(connection));
+        let (worker, turns) = (Rc::clone(worker), Rc::clone(turns));
+        let deciding = tokio::task::spawn_local(async move {
+            let unknown = standing.unknown_to(&current);
+            let outcome = decide(&connection, &current, &standing.head, &unknown, &turns).await;
+            let rules = &current.snapshot.rules;
+            // Others may have come meanwhile, by which it is decided on next.
+            if *rules != worker.current().snapshot.rules {
+                return;
             }
-            Err(refusal) => !is_undecided(&refusal),
-        }
+            standing.deciding.take();
+            match outcome {
+                Ok(listener) => {
+                    standing.listener.replace(listener);
+                    standing.due.stands_by(rules.clone());
+                }
+                Err(refusal) if is_undecided(&refusal) => {}
+                Err(_) => refuse(),
+            }
+        });
+        let older = self
+            .deciding
+            .replace(Some((rules, deciding.abort_handle())));
+        give_up(older);
+    }
+
+    /// Nothing is left to be decided on.
+    pub(super) fn end(&self) {
+        give_up(self.deciding.take());
     }
 
     /// Headers that the stages go by now and that were not kept, in the order of their names.
@@ -104,6 +130,12 @@ impl Standing {
             true => Vec::new(),
             false => current.snapshot.deciding_headers.beyond(&self.kept),
         }
+    }
+}
+
+fn give_up(deciding: Option<(RuleSet, AbortHandle)>) {
+    if let Some((_, task)) = deciding {
+        task.abort();
     }
 }
 
@@ -241,6 +273,8 @@ fn is_event_stream(media_type: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[tokio::test]

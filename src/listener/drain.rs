@@ -98,7 +98,7 @@ impl Open {
     /// sending a head, and those whose event stream or tunnel goes to somebody who may not listen any more, by what
     /// was published or by the configuration that has come since. Has the others
     /// look whether their client is still there.
-    pub fn close_stale(&self, limit: Duration, worker: &Worker) {
+    pub fn close_stale(&self, limit: Duration, worker: &Rc<Worker>) {
         let now = Instant::now();
         let current = worker.current();
         for signal in self.connections.borrow().values() {
@@ -112,19 +112,14 @@ impl Open {
                 signal.close(OUTLIVED);
             } else if connection.is_overdue(now) {
                 signal.close(UNDECIDED);
-            } else if let Some(standing) = connection.take_decision(&current, now) {
-                let (signal, connection) = (Rc::clone(signal), Rc::clone(connection));
-                let (current, asking) = (Rc::clone(&current), Rc::clone(&self.asking));
-                // Tasks of their own, so that requests are served between them.
-                tokio::task::spawn_local(async move {
-                    if connection.is_refused(&standing, &current, &asking).await {
-                        signal.close(REFUSED);
-                    } else if connection.shall_look() {
-                        signal.wake();
-                    }
-                });
-            } else if connection.shall_look() {
-                signal.wake();
+            } else {
+                if connection.is_due(&current, now) {
+                    let signal = Rc::clone(signal);
+                    connection.decide(worker, &self.asking, move || signal.close(REFUSED));
+                }
+                if connection.shall_look() {
+                    signal.wake();
+                }
             }
         }
     }

@@ -125,3 +125,89 @@ fn a_reload_asks_of_few_streams_at_a_time() {
         socket.echo("still here");
     }
 }
+
+/// Echoes to WebSockets, and says that all is alice's, where the path is held once the gate is open. Below `/later/`
+/// there are events that do not end.
+fn holding(gate: &Gate, held: &'static str) -> Origin {
+    let gate = gate.clone();
+    Origin::with(move |exchange: &mut Exchange| {
+        if exchange.request().header("upgrade").is_some() {
+            return websocket::echo(exchange);
+        }
+        let target = exchange.request().target();
+        if target.starts_with("/later/") {
+            exchange.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n")?;
+            exchange.send("Transfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n")?;
+            return exchange.wait_for_close();
+        }
+        if target.starts_with(held) {
+            gate.pass();
+        }
+        let body = br#"{"by":"alice"}"#;
+        exchange.respond(200, "Content-Type: application/json\r\n", body)
+    })
+}
+
+/// How often an origin was asked who owns what.
+fn asked(origin: &Origin, path: &str) -> usize {
+    let received = origin.requests();
+    let about = |target: String| target.starts_with(path);
+    received.iter().filter(|r| about(r.target())).count()
+}
+
+const MARKER: &str = "- { name: marker, prefix: /marker, auth: required, upstream: app }";
+
+#[test]
+fn rules_that_are_no_longer_in_force_end_nothing() {
+    const SOCKETS: usize = 4;
+    let gate = Gate::default();
+    let origin = holding(&gate, "/api/held/");
+    // Nothing says whose a post is there.
+    let tightened = POSTS
+        .replace("/api/{id}", "/api/held/{id}")
+        .replace("/by", "/none");
+    let reverted = format!("{POSTS}\n{MARKER}");
+    let mut gateway = Settings::new(&origin).routes(POSTS).start();
+    let alice = gateway.user("alice", &[]).access;
+    let open = |id| Socket::open(&gateway, &handshake(&format!("/posts/{id}")).bearer(&alice));
+    let mut sockets: Vec<_> = (0..SOCKETS).map(open).collect();
+    let asked_before = asked(&origin, "/api/");
+
+    gateway.reconfigure(|settings| settings.routes(&tightened));
+    eventually("all are asked about", || {
+        (asked(&origin, "/api/held/") >= SOCKETS).then_some(())
+    });
+    gateway.reconfigure(|settings| settings.routes(&reverted));
+    gate.open();
+    eventually("all are asked about again", || {
+        let again = asked(&origin, "/api/") - asked(&origin, "/api/held/");
+        (again >= asked_before + SOCKETS).then_some(())
+    });
+    for socket in &mut sockets {
+        socket.echo("still here");
+    }
+}
+
+#[test]
+fn rules_in_force_wait_for_no_look_up_of_older_ones() {
+    let gate = Gate::default();
+    let origin = holding(&gate, "/api/held/");
+    let held = POSTS.replace("/api/{id}", "/api/held/{id}");
+    let denied = held.replace(
+        "auth: required",
+        "auth: required, ip: { deny: [127.0.0.0/8] }",
+    );
+    let mut gateway = Settings::new(&origin).routes(POSTS).start();
+    let alice = gateway.user("alice", &[]).access;
+    let open = |id| Socket::open(&gateway, &handshake(&format!("/posts/{id}")).bearer(&alice));
+    let sockets: Vec<_> = (0..40).map(open).collect();
+    gateway.reconfigure(|settings| settings.routes(&held));
+    eventually("one is asked about", || {
+        (asked(&origin, "/api/held/") > 0).then_some(())
+    });
+    gateway.reconfigure(|settings| settings.routes(&denied));
+    for socket in sockets {
+        has_ended(&gateway, socket.connection, &socket.response, "denied");
+    }
+    gate.open();
+}
