@@ -11,6 +11,7 @@ use http::{HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant as Moment, timeout_at};
 
 use super::deliver;
@@ -31,6 +32,8 @@ const FAILURE_REMEMBERED: Duration = Duration::from_secs(1);
 /// that is slow holds up no other.
 const RUNNING: usize = 64;
 const UNDER_WAY: usize = 1024;
+/// Of those that run, how many may be for streams that a reload has decided on anew: requests find room beside them.
+const IN_TURN: usize = RUNNING / 4;
 /// Bytes that remembered answers may take, about how many that is, and what one takes beside its text.
 const MEMORY_BYTES: u64 = 16 << 20;
 const FOUND_BYTES: u64 = 8 << 20;
@@ -49,6 +52,8 @@ pub struct LookUps {
     found: Memory<String>,
     /// Of the upstreams, by their index.
     flights: Box<[Arc<Flights<Known<Bytes>>>]>,
+    /// The same, for whoever asks in turn.
+    turns: Box<[Semaphore]>,
 }
 
 type Memory<T> = Cache<Box<str>, Known<T>, ByBytes>;
@@ -107,7 +112,8 @@ pub struct Asker<'a> {
     look_ups: &'a Arc<LookUps>,
     upstreams: &'a Arc<Upstreams>,
     pools: &'a WorkerPools,
-    until: Moment,
+    /// `None` for one that asks in turn.
+    until: Option<Moment>,
 }
 
 impl<'a> Asker<'a> {
@@ -117,12 +123,24 @@ impl<'a> Asker<'a> {
         upstreams: &'a Arc<Upstreams>,
         pools: &'a WorkerPools,
     ) -> Self {
-        let until = Moment::now() + PATIENCE;
+        Asker {
+            until: Some(Moment::now() + PATIENCE),
+            ..Asker::in_turn(look_ups, upstreams, pools)
+        }
+    }
+
+    /// One of many that nobody waits for: whatever is not remembered waits for its turn at the upstream, with which
+    /// its time begins.
+    pub fn in_turn(
+        look_ups: &'a Arc<LookUps>,
+        upstreams: &'a Arc<Upstreams>,
+        pools: &'a WorkerPools,
+    ) -> Self {
         Asker {
             look_ups,
             upstreams,
             pools,
-            until,
+            until: None,
         }
     }
 
@@ -152,9 +170,10 @@ impl<'a> Asker<'a> {
         let target = question.target.parse::<PathAndQuery>();
         let target = target.map_err(|_| "has no target that can be sent")?;
         let index = question.upstream;
-        let (Some(pools), Some(flights)) = (
+        let (Some(pools), Some(flights), Some(turns)) = (
             self.pools.upstreams.get(index),
             self.look_ups.flights.get(index),
+            self.look_ups.turns.get(index),
         ) else {
             return Err("has no upstream".into());
         };
@@ -181,11 +200,18 @@ impl<'a> Asker<'a> {
                 flight.end(known);
             });
         };
-        let shared = flights.share(key, known, start).await;
-        shared.map_err(|lost| match lost {
-            Lost::Full => Missing::for_now("has to wait for too many others"),
-            Lost::BrokeOff => Missing::for_now("broke off"),
-        })
+        let (_turn, until) = match self.until {
+            Some(until) => (None, until),
+            // Never closed, so there is always a turn.
+            None => (turns.acquire().await.ok(), Moment::now() + PATIENCE),
+        };
+        match timeout_at(until, flights.share(key, known, start)).await {
+            Ok(shared) => shared.map_err(|lost| match lost {
+                Lost::Full => Missing::for_now("has to wait for too many others"),
+                Lost::BrokeOff => Missing::for_now("broke off"),
+            }),
+            Err(_) => Err(Missing::for_now(LATE)),
+        }
     }
 }
 
@@ -193,8 +219,7 @@ const LATE: &str = "was not answered in time";
 
 impl Owners for Asker<'_> {
     async fn look_up(&self, question: Question<'_>) -> Result<String, Unknown> {
-        let found = timeout_at(self.until, self.found(&question)).await;
-        let found = found.unwrap_or_else(|_| Err(Missing::for_now(LATE)));
+        let found = self.found(&question).await;
         found.map_err(|missing| Unknown {
             why: format!("GET {} {}", question.target, missing.why),
             is_for_now: missing.is_for_now,
@@ -293,8 +318,10 @@ impl LookUps {
             answers: Cache::with_weighter(MEMORY_ENTRIES, MEMORY_BYTES, ByBytes),
             found: Cache::with_weighter(MEMORY_ENTRIES, FOUND_BYTES, ByBytes),
             flights: upstreams
+                .clone()
                 .map(|_| Flights::new(RUNNING, UNDER_WAY))
                 .collect(),
+            turns: upstreams.map(|_| Semaphore::new(IN_TURN)).collect(),
         }
     }
 

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::header::HeaderValue;
-use tokio::sync::Semaphore;
 
 use super::standing::Standing;
 use super::tunnel::Tunnel;
@@ -93,17 +92,12 @@ impl Connection {
     }
 
     /// Has it decided on, if that is still due, and calls `refuse` where it would be refused now.
-    pub fn decide(
-        self: &Rc<Self>,
-        worker: &Rc<Worker>,
-        turns: &Rc<Semaphore>,
-        refuse: impl FnOnce() + 'static,
-    ) {
+    pub fn decide(self: &Rc<Self>, worker: &Rc<Worker>, refuse: impl FnOnce() + 'static) {
         let standing = self.standing.borrow();
         if let Some(standing) = &*standing
             && standing.is_due(&worker.current(), Instant::now())
         {
-            standing.decide(self, worker, turns, refuse);
+            standing.decide(self, worker, refuse);
         }
     }
 

@@ -4,11 +4,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::request::Parts;
 use http::{HeaderName, Response, StatusCode, header};
-use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use super::additions::Additions;
@@ -26,9 +25,6 @@ use crate::forward::{Asker, Handshake};
 use crate::limit;
 use crate::request::{Code, Facts, Refusal};
 use crate::route::{self, Matched};
-
-/// How long it waits to be asked about, until it is tried again: the time that a look-up may take.
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// So many routes are asked about, of which each takes the request or not by headers that are not known.
 const MOST_ROUTES: usize = 16;
@@ -88,16 +84,15 @@ impl Standing {
         self: &Rc<Self>,
         connection: &Rc<Connection>,
         worker: &Rc<Worker>,
-        turns: &Rc<Semaphore>,
         refuse: impl FnOnce() + 'static,
     ) {
         let current = worker.current();
         let rules = current.snapshot.rules.clone();
         let (standing, connection) = (Rc::clone(self), Rc::clone(connection));
-        let (worker, turns) = (Rc::clone(worker), Rc::clone(turns));
+        let worker = Rc::clone(worker);
         let deciding = tokio::task::spawn_local(async move {
             let unknown = standing.unknown_to(&current);
-            let outcome = decide(&connection, &current, &standing.head, &unknown, &turns).await;
+            let outcome = decide(&connection, &current, &standing.head, &unknown).await;
             let rules = &current.snapshot.rules;
             // Others may have come meanwhile, by which it is decided on next.
             if *rules != worker.current().snapshot.rules {
@@ -147,7 +142,6 @@ async fn decide(
     current: &Rc<Current>,
     head: &Parts,
     unknown: &[HeaderName],
-    turns: &Semaphore,
 ) -> Result<Option<Listener>, Refusal> {
     let snapshot = &current.snapshot;
     let config = &snapshot.config;
@@ -168,7 +162,7 @@ async fn decide(
         let Some((index, route)) = route_of(&config.routes, &matched) else {
             return Err(refused("it would be one for the auth API now"));
         };
-        match pass(current, matched, (index, route), &facts, unknown, turns).await {
+        match pass(current, matched, (index, route), &facts, unknown).await {
             Err(refusal) if is_undecided(&refusal) => outcome = Err(refusal),
             passes => listener = passes?.or(listener),
         }
@@ -190,7 +184,6 @@ async fn pass(
     (index, route): (usize, &Route),
     facts: &Facts<'_>,
     unknown: &[HeaderName],
-    turns: &Semaphore,
 ) -> Result<Option<Listener>, Refusal> {
     let snapshot = &current.snapshot;
     let (config, head) = (&snapshot.config, facts.head);
@@ -210,11 +203,8 @@ async fn pass(
     match authz::decide(&snapshot.policies, matched, principal, facts)? {
         Decision::Permit(_) => {}
         Decision::Asks(asking) => {
-            let ask = async {
-                let owners = Asker::new(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
-                asking.ask(facts, &owners).await.map(drop)
-            };
-            in_turn(turns, LONGEST_WAIT, ask).await?;
+            let owners = Asker::in_turn(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
+            asking.ask(facts, &owners).await?;
         }
     }
     Ok(listener)
@@ -226,19 +216,6 @@ pub fn listener(route: &Route, user: Option<&Arc<User>>) -> Option<Listener> {
     let has_rules = !route.allow.is_empty() && !route.shadow.allow;
     let user = user.filter(|_| !route.shadow.auth || has_rules);
     user.cloned().map(Listener::from)
-}
-
-/// Asks when its turn comes. Where that takes too long, nothing was asked.
-async fn in_turn(
-    turns: &Semaphore,
-    longest_wait: Duration,
-    ask: impl Future<Output = Result<(), Refusal>>,
-) -> Result<(), Refusal> {
-    // Only what is closed gives none, and nobody closes it.
-    let Ok(_turn) = tokio::time::timeout(longest_wait, turns.acquire()).await else {
-        return Err(refused("too many others are asked about").for_now());
-    };
-    ask.await
 }
 
 fn route_of<'r>(routes: &'r [Route], matched: &Matched) -> Option<(usize, &'r Route)> {
@@ -269,44 +246,4 @@ pub fn goes_on<B>(response: &Response<B>) -> bool {
 fn is_event_stream(media_type: &[u8]) -> bool {
     let name = media_type.split(|byte| *byte == b';').next();
     name.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(EVENT_STREAM))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn so_many_are_asked_about_at_once_as_there_are_turns() {
-        let turns = Semaphore::new(2);
-        let (now, most) = (Cell::new(0), Cell::new(0));
-        let ask = || async {
-            now.set(now.get() + 1);
-            most.set(most.get().max(now.get()));
-            tokio::task::yield_now().await;
-            now.set(now.get() - 1);
-            Ok(())
-        };
-        let one = || in_turn(&turns, LONGEST_WAIT, ask());
-        let (a, b, c, d, e) = tokio::join!(one(), one(), one(), one(), one());
-        assert!([a, b, c, d, e].iter().all(Result::is_ok));
-        assert_eq!(most.get(), 2);
-    }
-
-    #[tokio::test]
-    async fn whoever_waits_too_long_for_a_turn_asks_nothing_and_knows_nothing() {
-        let turns = Semaphore::new(1);
-        let is_asked = Cell::new(false);
-        let ask = || async {
-            is_asked.set(true);
-            Ok(())
-        };
-        let held = turns.acquire().await.unwrap();
-        let outcome = in_turn(&turns, Duration::ZERO, ask()).await;
-        assert!(is_undecided(&outcome.unwrap_err()) && !is_asked.get());
-        drop(held);
-        assert!(in_turn(&turns, Duration::ZERO, ask()).await.is_ok());
-        assert!(is_asked.get());
-    }
 }

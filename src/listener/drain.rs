@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use crate::gateway::{Connection, Worker};
 
@@ -19,16 +19,12 @@ const REFUSED: &str =
     "the configuration or the signing keys were replaced, and the request would be refused now";
 const UNDECIDED: &str = "the configuration or the signing keys were replaced, and for a minute nobody could tell whether the request would be refused now";
 
-/// Event streams and tunnels about which upstreams are asked at once, which have requests to serve and of which all
-/// workers ask.
-const ASKING: usize = 16;
-
 /// The open connections of one worker.
+#[derive(Default)]
 pub struct Open {
     connections: RefCell<HashMap<u64, Rc<Signal>>>,
     next: Cell<u64>,
     emptied: Notify,
-    asking: Rc<Semaphore>,
 }
 
 /// How one connection hears that it has to finish.
@@ -52,17 +48,6 @@ pub struct Place {
     open: Rc<Open>,
     number: u64,
     pub signal: Rc<Signal>,
-}
-
-impl Default for Open {
-    fn default() -> Self {
-        Open {
-            connections: RefCell::default(),
-            next: Cell::default(),
-            emptied: Notify::default(),
-            asking: Rc::new(Semaphore::new(ASKING)),
-        }
-    }
 }
 
 impl Open {
@@ -115,7 +100,7 @@ impl Open {
             } else {
                 if connection.is_due(&current, now) {
                     let signal = Rc::clone(signal);
-                    connection.decide(worker, &self.asking, move || signal.close(REFUSED));
+                    connection.decide(worker, move || signal.close(REFUSED));
                 }
                 if connection.shall_look() {
                     signal.wake();

@@ -63,8 +63,7 @@ fn a_reload_ends_no_stream_about_which_the_upstream_could_not_be_asked() {
 #[test]
 fn a_reload_asks_of_few_streams_at_a_time() {
     const SOCKETS: usize = 60;
-    // Of each of two workers.
-    const AT_ONCE: usize = 2 * 16;
+    const AT_ONCE: usize = 16;
     /// For how long a look-up waits for its answer. When it is given up, the origin does not know.
     const PATIENCE: Duration = Duration::from_secs(2);
     #[derive(Default)]
@@ -208,6 +207,31 @@ fn rules_in_force_wait_for_no_look_up_of_older_ones() {
     gateway.reconfigure(|settings| settings.routes(&denied));
     for socket in sockets {
         has_ended(&gateway, socket.connection, &socket.response, "denied");
+    }
+    gate.open();
+}
+
+#[test]
+fn an_upstream_that_hangs_delays_no_decision_on_streams_of_another() {
+    let gate = Gate::default();
+    let (origin, other) = (holding(&gate, "/api/held/"), holding(&gate, "/none"));
+    let of_other = "- { name: notes, path: '/notes/{id}', auth: required, allow: [{ owner: { lookup: \"GET /api/{id}\", field: /by, equals: \"{user.username}\" } }], upstream: other }";
+    let held = POSTS.replace("/api/{id}", "/api/held/{id}");
+    let mut gateway = Settings::new(&origin)
+        .more_upstreams(&format!("other:\n  targets: [ \"{}\" ]", other.url()))
+        .routes(&format!("{POSTS}\n{of_other}"))
+        .start();
+    let alice = gateway.user("alice", &[]).access;
+    let open = |path: String| Socket::open(&gateway, &handshake(&path).bearer(&alice));
+    let mut hanging: Vec<_> = (0..60).map(|id| open(format!("/posts/{id}"))).collect();
+    let refused: Vec<_> = (0..4).map(|id| open(format!("/notes/{id}"))).collect();
+    let of_nobody = of_other.replace("/by", "/none");
+    gateway.reconfigure(|settings| settings.routes(&format!("{held}\n{of_nobody}")));
+    for socket in refused {
+        has_ended(&gateway, socket.connection, &socket.response, "refused");
+    }
+    for socket in &mut hanging {
+        socket.echo("nobody can tell");
     }
     gate.open();
 }
