@@ -74,6 +74,11 @@ impl Asking<'_> {
         &self.principal
     }
 
+    /// Whether the request passes, whatever the answer.
+    pub fn is_shadow(&self) -> bool {
+        self.is_shadow
+    }
+
     /// Lets the request through when one of the rules holds that are left, or when they are in shadow.
     ///
     /// # Errors

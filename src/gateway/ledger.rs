@@ -285,8 +285,9 @@ impl Ledger {
         let inner = &mut *self.0;
         inner.entry.decision = decision;
         inner.entry.status = response.status().as_u16();
-        if goes_on(response)
-            && let Some(asked) = inner.asked.take()
+        // Of a response that does not go on, nothing of it is needed any more.
+        if let Some(asked) = inner.asked.take()
+            && goes_on(response)
         {
             let routes = &inner.current.snapshot.config.routes;
             let route = inner.index.and_then(|index| routes.get(index));

@@ -19,7 +19,7 @@ use super::ingress;
 use super::snapshot::{RuleSet, Snapshot};
 use super::worker::{Current, Worker};
 use crate::authn::{Identified, Listener, User};
-use crate::authz::{self, Decision};
+use crate::authz::{self, Asking, Decision};
 use crate::config::checked::Route;
 use crate::forward::{Asker, Handshake};
 use crate::limit;
@@ -153,7 +153,7 @@ async fn decide(
         peer: &peer,
     };
     let mut passed: Vec<usize> = Vec::new();
-    let mut listener = None;
+    let (mut asking, mut listener) = (Vec::new(), None);
     // One that refuses counts, whatever another can't tell for now.
     let mut outcome = Ok(());
     loop {
@@ -162,30 +162,43 @@ async fn decide(
         let Some((index, route)) = route_of(&config.routes, &matched) else {
             return Err(refused("it would be one for the auth API now"));
         };
-        match pass(current, matched, (index, route), &facts, unknown).await {
+        match pass(snapshot, matched, (index, route), &facts, unknown).await {
             Err(refusal) if is_undecided(&refusal) => outcome = Err(refusal),
-            passes => listener = passes?.or(listener),
+            passes => {
+                let (of_route, asks) = passes?;
+                asking.extend(asks);
+                listener = of_route.or(listener);
+            }
         }
         // Whatever the others are, it is for this one if not for one before it.
         if !chosen_by(route).any(|name| is_among(name, unknown)) {
-            return outcome.map(|()| listener);
+            break;
         }
         if passed.len() == MOST_ROUTES {
             return Err(refused("one of many routes would take it now"));
         }
         passed.push(index);
     }
+    // Last, so that no upstream is asked about what is refused anyway.
+    let owners = Asker::in_turn(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
+    for asking in asking {
+        match asking.ask(&facts, &owners).await {
+            Err(refusal) if is_undecided(&refusal) => outcome = Err(refusal),
+            asked => drop(asked?),
+        }
+    }
+    outcome.map(|()| listener)
 }
 
-/// Has it pass by one route. Gives whoever that refuses once the credential has ended.
-async fn pass(
-    current: &Rc<Current>,
+/// Has it pass by one route, as far as no upstream has to be asked. Gives whoever that refuses once the credential has
+/// ended, and what is left to be asked.
+async fn pass<'s>(
+    snapshot: &'s Snapshot,
     matched: Matched,
     (index, route): (usize, &Route),
     facts: &Facts<'_>,
     unknown: &[HeaderName],
-) -> Result<Option<Listener>, Refusal> {
-    let snapshot = &current.snapshot;
+) -> Result<(Option<Listener>, Option<Asking<'s>>), Refusal> {
     let (config, head) = (&snapshot.config, facts.head);
     if Handshake::is_among(&head.extensions) {
         let is_trusted = facts.peer.is_trusted;
@@ -200,14 +213,13 @@ async fn pass(
     let identified = authenticator.identify(route.auth, &head.headers).await;
     let principal = Identified::of(identified, route.shadow)?.principal;
     let listener = listener(route, principal.user());
-    match authz::decide(&snapshot.policies, matched, principal, facts)? {
-        Decision::Permit(_) => {}
-        Decision::Asks(asking) => {
-            let owners = Asker::in_turn(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
-            asking.ask(facts, &owners).await?;
-        }
-    }
-    Ok(listener)
+    Ok(
+        match authz::decide(&snapshot.policies, matched, principal, facts)? {
+            // In shadow it passes, whatever the answer.
+            Decision::Asks(asking) if !asking.is_shadow() => (listener, Some(asking)),
+            Decision::Asks(_) | Decision::Permit(_) => (listener, None),
+        },
+    )
 }
 
 /// The caller, if the route refuses one whose credential has ended.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::has_ended;
-use crate::harness::gateway::Settings;
+use super::{OUTLIVED, has_ended, has_ended_for, unasked};
+use crate::harness::client::{get, post};
+use crate::harness::gateway::{Gateway, Settings};
 use crate::harness::origin::{Exchange, Origin};
 use crate::harness::websocket::{self, Socket, handshake};
 use crate::harness::{Gate, eventually};
@@ -154,6 +155,18 @@ fn asked(origin: &Origin, path: &str) -> usize {
     received.iter().filter(|r| about(r.target())).count()
 }
 
+/// Who listens to what ends with the session: by then the worker has looked through all that it has.
+#[track_caller]
+fn has_looked(gateway: &Gateway) {
+    let token = gateway.login("marker").access;
+    let marker = Socket::open(gateway, &handshake("/marker").bearer(&token));
+    gateway
+        .send(&post("/api/v1/logout").bearer(&token))
+        .expect(200);
+    let (connection, response) = (marker.connection, &marker.response);
+    has_ended_for(gateway, connection, response, OUTLIVED, "marker");
+}
+
 const MARKER: &str = "- { name: marker, prefix: /marker, auth: required, upstream: app }";
 
 #[test]
@@ -234,4 +247,30 @@ fn an_upstream_that_hangs_delays_no_decision_on_streams_of_another() {
         socket.echo("nobody can tell");
     }
     gate.open();
+}
+
+#[test]
+fn nobody_is_asked_about_what_is_refused_or_let_stay_anyway() {
+    const LATER: &str = "- { name: later, path: '/later/{id}', headers: { X-Beta: \"1\" }, auth: required, allow: [{ owner: { lookup: \"GET /api/later/{id}\", field: /by, equals: \"{user.username}\" } }], upstream: app }";
+    let gate = Gate::default();
+    let origin = holding(&gate, "/none");
+    let rest = "- { name: rest, prefix: /, auth: none, upstream: app }";
+    let before = format!("{MARKER}\n{POSTS}\n{rest}");
+    let tried = POSTS.replace("auth: required", "auth: required, shadow: [allow]");
+    let denied = rest.replace("auth: none", "auth: none, ip: { deny: [127.0.0.0/8] }");
+    let mut gateway = Settings::new(&origin).workers(1).routes(&before).start();
+    let alice = gateway.user("alice", &[]).access;
+    gateway.user_add("marker", &[]);
+    let mut stays = Socket::open(&gateway, &handshake("/posts/1").bearer(&alice));
+    let before = asked(&origin, "/api/");
+    let ends = unasked(&gateway, vec![get("/later/1").bearer(&alice)]);
+
+    gateway.reconfigure(|settings| settings.routes(&[MARKER, &tried, LATER, &denied].join("\n")));
+    for stream in ends {
+        has_ended(&gateway, stream.connection, &stream.response, "denied");
+    }
+    has_looked(&gateway);
+    has_looked(&gateway);
+    stays.echo("still here");
+    assert_eq!(asked(&origin, "/api/"), before);
 }
