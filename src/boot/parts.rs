@@ -143,7 +143,11 @@ impl Parts {
     pub fn with_plans(&self, snapshot: &Snapshot) -> Snapshot {
         let (policies, limits) = self.planned(&snapshot.config);
         Snapshot {
-            rules: RuleSet::default(),
+            // A limit rule is no reason to decide anew on streams, nor to ask upstreams about them.
+            rules: match policies.are_as(&snapshot.policies) {
+                true => snapshot.rules.clone(),
+                false => RuleSet::default(),
+            },
             table: Arc::clone(&snapshot.table),
             policies,
             limits,

@@ -274,3 +274,49 @@ fn nobody_is_asked_about_what_is_refused_or_let_stay_anyway() {
     stays.echo("still here");
     assert_eq!(asked(&origin, "/api/"), before);
 }
+
+#[test]
+fn of_what_changes_in_the_store_only_a_tiers_rank_has_streams_decided_on_anew() {
+    let gate = Gate::default();
+    let origin = holding(&gate, "/none");
+    let ranked = "- { name: ranked, prefix: /ranked, auth: required, allow: [{ min_tier: pro }], upstream: app }";
+    let gateway = Settings::new(&origin)
+        .workers(1)
+        .routes(&[MARKER, POSTS, ranked].join("\n"))
+        .start();
+    let tier = |arguments: &[&str]| {
+        let output = gateway.cli(&[&["tier"], arguments].concat(), "");
+        assert_eq!(output.code, 0, "{output:?}");
+    };
+    tier(&["add", "gold", "--rank", "1"]);
+    let alice = gateway.user("alice", &["--tier", "gold"]).access;
+    gateway.user_add("marker", &[]);
+    eventually("the rank", || {
+        (gateway.send(&get("/ranked").bearer(&alice)).status == 200).then_some(())
+    });
+    let mut posts = Socket::open(&gateway, &handshake("/posts/1").bearer(&alice));
+    let ranked = Socket::open(&gateway, &handshake("/ranked").bearer(&alice));
+    // Until no answer is remembered that would save a look-up.
+    for _ in 0..5 {
+        has_looked(&gateway);
+    }
+    let before = asked(&origin, "/api/");
+
+    let limit = "limit add gold calls --route posts --limit 500 --period 60";
+    tier(&limit.split(' ').collect::<Vec<_>>());
+    eventually("the rule", || {
+        let response = gateway.send(&get("/posts/none").bearer(&alice));
+        response.header("ratelimit-policy").is_some().then_some(())
+    });
+    let by_requests = asked(&origin, "/api/none");
+    has_looked(&gateway);
+    has_looked(&gateway);
+    assert_eq!(asked(&origin, "/api/") - by_requests, before);
+
+    tier(&["set", "gold", "--rank", "0"]);
+    has_ended(&gateway, ranked.connection, &ranked.response, "rank");
+    eventually("it is asked about again", || {
+        (asked(&origin, "/api/1") > before).then_some(())
+    });
+    posts.echo("still here");
+}
