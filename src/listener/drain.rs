@@ -19,6 +19,9 @@ const REFUSED: &str =
     "the configuration or the signing keys were replaced, and the request would be refused now";
 const UNDECIDED: &str = "the configuration or the signing keys were replaced, and for a minute nobody could tell whether the request would be refused now";
 
+/// Decisions that are begun without a look at what else there is to do.
+const FEW: usize = 8;
+
 /// The open connections of one worker.
 #[derive(Default)]
 pub struct Open {
@@ -86,6 +89,7 @@ impl Open {
     pub fn close_stale(&self, limit: Duration, worker: &Rc<Worker>) {
         let now = Instant::now();
         let current = worker.current();
+        let mut due = Vec::new();
         for signal in self.connections.borrow().values() {
             let connection = signal.connection.borrow();
             let Some(connection) = &*connection else {
@@ -99,13 +103,15 @@ impl Open {
                 signal.close(UNDECIDED);
             } else {
                 if connection.is_due(&current, now) {
-                    let signal = Rc::clone(signal);
-                    connection.decide(worker, move || signal.close(REFUSED));
+                    due.push((Rc::clone(signal), Rc::clone(connection)));
                 }
                 if connection.shall_look() {
                     signal.wake();
                 }
             }
+        }
+        if !due.is_empty() {
+            tokio::task::spawn_local(decide(due, Rc::clone(worker)));
         }
     }
 
@@ -114,6 +120,17 @@ impl Open {
         while !self.connections.borrow().is_empty() {
             self.emptied.notified().await;
         }
+    }
+}
+
+/// Decides on few at a time, so that requests are served between them.
+async fn decide(due: Vec<(Rc<Signal>, Rc<Connection>)>, worker: Rc<Worker>) {
+    for few in due.chunks(FEW) {
+        for (signal, connection) in few {
+            let signal = Rc::clone(signal);
+            connection.decide(&worker, move || signal.close(REFUSED));
+        }
+        tokio::task::yield_now().await;
     }
 }
 
