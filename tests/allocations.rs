@@ -9,7 +9,7 @@ use std::cell::Cell;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue};
 use many::Gateway;
-use portcullis::gateway::{Asked, DecidingHeaders};
+use portcullis::gateway::{DecidingHeaders, Kept};
 
 /// The system's allocator, which counts what each thread asks of it.
 struct Counting;
@@ -125,7 +125,7 @@ fn nor_does_what_is_kept_of_a_request_that_may_be_answered_by_a_stream() {
             let value = HeaderValue::from_maybe_shared(received.clone());
             head.headers.append(name, value.unwrap());
         }
-        let keep = || drop(std::hint::black_box(Asked::of(&head, &deciding)));
+        let keep = || drop(std::hint::black_box(Kept::of(&head, &deciding)));
         keep();
         let before = ASKED.get();
         (0..100).for_each(|_| keep());

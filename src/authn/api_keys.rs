@@ -373,6 +373,7 @@ fn unavailable() -> Refusal {
         "The API key can't be looked up now; try again.",
     )
     .retry_after(1)
+    .for_now()
 }
 
 #[cfg(test)]

@@ -97,10 +97,10 @@ impl Asking<'_> {
                 }
             }
         }
-        let refusal = match is_for_now {
-            true => forbidden(untold).for_now(),
-            false => forbidden(untold),
-        };
+        let mut refusal = forbidden(untold);
+        if is_for_now {
+            refusal = refusal.for_now();
+        }
         Permit::in_spite_of(refusal, self.is_shadow, self.matched, self.principal)
     }
 }

@@ -70,20 +70,18 @@ struct Missing {
 }
 
 impl Missing {
+    /// It would be the same at another time.
+    fn for_good(why: impl Into<Arc<str>>) -> Self {
+        Missing {
+            why: why.into(),
+            is_for_now: false,
+        }
+    }
+
     fn for_now(why: impl Into<Arc<str>>) -> Self {
         Missing {
             why: why.into(),
             is_for_now: true,
-        }
-    }
-}
-
-/// What the upstream has answered, it will answer again.
-impl<W: Into<Arc<str>>> From<W> for Missing {
-    fn from(why: W) -> Self {
-        Missing {
-            why: why.into(),
-            is_for_now: false,
         }
     }
 }
@@ -168,14 +166,14 @@ impl<'a> Asker<'a> {
     /// The upstream's answer, of whoever asks first.
     async fn ask(&self, key: &str, question: &Question<'_>) -> Answer<Known<Bytes>> {
         let target = question.target.parse::<PathAndQuery>();
-        let target = target.map_err(|_| "has no target that can be sent")?;
+        let target = target.map_err(|_| Missing::for_good("has no target that can be sent"))?;
         let index = question.upstream;
         let (Some(pools), Some(flights), Some(turns)) = (
             self.pools.upstreams.get(index),
             self.look_ups.flights.get(index),
             self.look_ups.turns.get(index),
         ) else {
-            return Err("has no upstream".into());
+            return Err(Missing::for_good("has no upstream"));
         };
         let known = || {
             let now = (self.look_ups.clock)();
@@ -188,7 +186,8 @@ impl<'a> Asker<'a> {
             // It goes on when the client leaves: others may wait for it.
             tokio::task::spawn_local(async move {
                 let asked = async {
-                    let upstream = upstreams.get(index).ok_or("has no upstream")?;
+                    let upstream = upstreams.get(index);
+                    let upstream = upstream.ok_or(Missing::for_good("has no upstream"))?;
                     let _turn = flight.turn().await;
                     fetch(&pools, upstream, host.as_ref(), target).await
                 };
@@ -229,12 +228,14 @@ impl Owners for Asker<'_> {
 
 fn find(field: &JsonPointer, body: &[u8]) -> Answer<String> {
     let found = field.find(body);
-    found.map_err(|why| match why {
-        NoValue::NoJson => "was answered with no JSON".into(),
-        NoValue::Absent => format!("was answered without `{field}`").into(),
-        NoValue::Other => {
-            format!("was answered with neither text nor a whole number at `{field}`").into()
-        }
+    found.map_err(|why| {
+        Missing::for_good(match why {
+            NoValue::NoJson => "was answered with no JSON".to_owned(),
+            NoValue::Absent => format!("was answered without `{field}`"),
+            NoValue::Other => {
+                format!("was answered with neither text nor a whole number at `{field}`")
+            }
+        })
     })
 }
 
@@ -272,19 +273,19 @@ async fn fetch(
         let why = format!("was answered with {}", status.as_u16());
         return Err(match is_of_the_moment(status) {
             true => Missing::for_now(why),
-            false => why.into(),
+            false => Missing::for_good(why),
         });
     }
     // Nothing was asked for that would have to be unpacked.
     let mut codings = response.headers().get_all(header::CONTENT_ENCODING).iter();
     if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err("was answered in a content coding".into());
+        return Err(Missing::for_good("was answered in a content coding"));
     }
     let body = Limited::new(response.into_body(), LARGEST).collect().await;
     let body = body.map_err(|error| {
         let why = format!("was not answered whole: {error}");
         match error.is::<LengthLimitError>() {
-            true => Missing::from(why),
+            true => Missing::for_good(why),
             false => Missing::for_now(why),
         }
     })?;
@@ -292,7 +293,7 @@ async fn fetch(
     // JSON is in UTF-8 (RFC 8259, section 8.1), also where nobody looks.
     match std::str::from_utf8(&body) {
         Ok(_) => Ok(body),
-        Err(_) => Err("was answered with no UTF-8".into()),
+        Err(_) => Err(Missing::for_good("was answered with no UTF-8")),
     }
 }
 

@@ -10,10 +10,10 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
-use super::asked::Asked;
 use super::body::{ApiRequestBody, Body};
 use super::connection::Connection;
 use super::ingress;
+use super::kept::Kept;
 use super::standing::{Standing, goes_on, listener};
 use super::tunnel::Tunnel;
 use super::worker::{Current, Worker};
@@ -43,7 +43,7 @@ struct Inner {
     /// Its index in the configuration.
     index: Option<usize>,
     /// What the request asked for, as far as it is needed later.
-    asked: Option<Asked>,
+    kept: Option<Kept>,
     user: Option<Arc<User>>,
     /// Free again with the last byte.
     seat: Option<Seat>,
@@ -78,7 +78,7 @@ impl Ledger {
             shook_hands: None,
             route: Label::NONE,
             index: None,
-            asked: None,
+            kept: None,
             user: None,
             seat: None,
             trace: Trace::default(),
@@ -159,7 +159,7 @@ impl Ledger {
         };
         inner.user = principal.user().map(Arc::clone);
         let deciding = &inner.current.snapshot.deciding_headers;
-        inner.asked = Some(Asked::of(head, deciding));
+        inner.kept = Some(Kept::of(head, deciding));
         if let Some(refusal) = would_refuse {
             self.refused_in_shadow(Guard::Auth, &refusal);
         }
@@ -286,13 +286,13 @@ impl Ledger {
         inner.entry.decision = decision;
         inner.entry.status = response.status().as_u16();
         // Of a response that does not go on, nothing of it is needed any more.
-        if let Some(asked) = inner.asked.take()
+        if let Some(kept) = inner.kept.take()
             && goes_on(response)
         {
             let routes = &inner.current.snapshot.config.routes;
             let route = inner.index.and_then(|index| routes.get(index));
             let listener = route.and_then(|route| listener(route, inner.user.as_ref()));
-            let standing = Standing::new(&inner.current.snapshot, asked, listener);
+            let standing = Standing::new(&inner.current.snapshot, kept, listener);
             inner.connection.standing.replace(Some(Rc::new(standing)));
         }
         let headers = response.headers_mut();

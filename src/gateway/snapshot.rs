@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::{Request, Response};
 
-use super::asked::DecidingHeaders;
 use super::body::{ApiBody, ApiRequestBody};
+use super::kept::DecidingHeaders;
 use crate::authn::Authenticator;
 use crate::authz::Policies;
 use crate::config::Config;

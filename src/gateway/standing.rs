@@ -11,11 +11,11 @@ use http::{HeaderName, Response, StatusCode, header};
 use tokio::task::AbortHandle;
 
 use super::additions::Additions;
-use super::asked::{Asked, DecidingHeaders, EVENT_STREAM, asked_by, chosen_by, is_among};
 use super::connection::Connection;
 use super::cors;
 use super::due::Due;
 use super::ingress;
+use super::kept::{DecidingHeaders, EVENT_STREAM, Kept, asked_by, chosen_by, is_among};
 use super::snapshot::{RuleSet, Snapshot};
 use super::worker::{Current, Worker};
 use crate::authn::{Identified, Listener, User};
@@ -38,21 +38,21 @@ pub struct Standing {
     /// None of its headers was left out.
     is_whole: bool,
     /// The headers that were kept if any was left out.
-    kept: DecidingHeaders,
+    kept_by: DecidingHeaders,
     due: Due<RuleSet>,
     /// The decision under way, and by what it is made.
     deciding: RefCell<Option<(RuleSet, AbortHandle)>>,
 }
 
 impl Standing {
-    pub fn new(let_in_by: &Snapshot, asked: Asked, listener: Option<Listener>) -> Self {
-        let kept = let_in_by.deciding_headers.clone();
-        let (head, is_whole) = asked.into_head(&kept);
+    pub fn new(let_in_by: &Snapshot, kept: Kept, listener: Option<Listener>) -> Self {
+        let kept_by = let_in_by.deciding_headers.clone();
+        let (head, is_whole) = kept.into_head(&kept_by);
         Standing {
             listener: RefCell::new(listener),
             head,
             is_whole,
-            kept,
+            kept_by,
             due: Due::new(let_in_by.rules.clone()),
             deciding: RefCell::new(None),
         }
@@ -104,7 +104,7 @@ impl Standing {
                     standing.listener.replace(listener);
                     standing.due.stands_by(rules.clone());
                 }
-                Err(refusal) if is_undecided(&refusal) => {}
+                Err(refusal) if refusal.is_for_now() => {}
                 Err(_) => refuse(),
             }
         });
@@ -123,7 +123,7 @@ impl Standing {
     fn unknown_to(&self, current: &Current) -> Vec<HeaderName> {
         match self.is_whole {
             true => Vec::new(),
-            false => current.snapshot.deciding_headers.beyond(&self.kept),
+            false => current.snapshot.deciding_headers.beyond(&self.kept_by),
         }
     }
 }
@@ -163,7 +163,7 @@ async fn decide(
             return Err(refused("it would be one for the auth API now"));
         };
         match pass(snapshot, matched, (index, route), &facts, unknown).await {
-            Err(refusal) if is_undecided(&refusal) => outcome = Err(refusal),
+            Err(refusal) if refusal.is_for_now() => outcome = Err(refusal),
             passes => {
                 let (of_route, asks) = passes?;
                 asking.extend(asks);
@@ -183,7 +183,7 @@ async fn decide(
     let owners = Asker::in_turn(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
     for asking in asking {
         match asking.ask(&facts, &owners).await {
-            Err(refusal) if is_undecided(&refusal) => outcome = Err(refusal),
+            Err(refusal) if refusal.is_for_now() => outcome = Err(refusal),
             asked => drop(asked?),
         }
     }
@@ -233,11 +233,6 @@ pub fn listener(route: &Route, user: Option<&Arc<User>>) -> Option<Listener> {
 fn route_of<'r>(routes: &'r [Route], matched: &Matched) -> Option<(usize, &'r Route)> {
     let index = matched.route()?;
     Some((index, routes.get(index)?))
-}
-
-/// What it goes by could not be asked for.
-fn is_undecided(refusal: &Refusal) -> bool {
-    refusal.is_for_now() || refusal.code() == Code::Unavailable
 }
 
 fn refused(why: &'static str) -> Refusal {

@@ -221,6 +221,7 @@ async fn look_ups_under_way_are_bounded() {
     }
     let one_more = gateway.keys.begin("one more").err().unwrap();
     assert_eq!(one_more.code(), Code::Unavailable);
+    assert!(one_more.is_for_now());
     while gateway.store.asked() < RUNNING {
         tokio::task::yield_now().await;
     }

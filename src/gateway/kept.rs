@@ -98,7 +98,7 @@ fn place(name: &HeaderName, sorted: &[HeaderName]) -> Option<usize> {
 type Lines = SmallVec<[(usize, HeaderValue); 4]>;
 
 /// A request's head, or as much of it as is cheap to keep of every request.
-pub struct Asked {
+pub struct Kept {
     method: Method,
     uri: Uri,
     version: Version,
@@ -113,14 +113,14 @@ enum Headers {
     Deciding(Lines),
 }
 
-impl Asked {
+impl Kept {
     pub fn of(head: &Parts, deciding: &DecidingHeaders) -> Self {
         let is_handshake = Handshake::is_among(&head.extensions);
         let headers = match is_handshake || accepts_events(&head.headers) {
             true => Headers::All(head.headers.clone()),
             false => Headers::Deciding(deciding.among(&head.headers)),
         };
-        Asked {
+        Kept {
             method: head.method.clone(),
             uri: head.uri.clone(),
             version: head.version,
@@ -182,7 +182,7 @@ mod tests {
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
         let deciding = DecidingHeaders::of(&sample::config(vec![route]));
-        let (head, is_whole) = Asked::of(&head, &deciding).into_head(&deciding);
+        let (head, is_whole) = Kept::of(&head, &deciding).into_head(&deciding);
         assert_eq!(
             (head.method.as_str(), head.uri.to_string()),
             ("POST", "/a?b=c".into())
