@@ -210,7 +210,9 @@ async fn pass<'s>(
         return Err(refused("a rule goes by a header that was not kept"));
     }
     let authenticator = &snapshot.authenticator;
+    let turn = authenticator.turn(route.auth, &head.headers).await;
     let identified = authenticator.identify(route.auth, &head.headers).await;
+    drop(turn);
     let principal = Identified::of(identified, route.shadow)?.principal;
     let listener = listener(route, principal.user());
     Ok(
