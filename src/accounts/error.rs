@@ -167,6 +167,7 @@ impl From<AccountsError> for Refusal {
             AccountsError::Store(error) => {
                 Refusal::new(Code::Unavailable, "Accounts can't be reached; try again.")
                     .retry_after(1)
+                    .for_now()
                     .because(error)
             }
             error @ (AccountsError::Hash(_)

@@ -4,9 +4,11 @@ use super::endpoints::operations;
 use super::operation::Operation;
 use crate::config::checked::{Pattern, Segment};
 use crate::config::{Config, Doubt};
+use crate::route::Tries;
 
-/// A route that gets no request, or none for its own path, since an endpoint answers it.
-pub fn hidden_routes(config: &Config) -> Vec<Doubt> {
+/// A route that gets no request, or none for its own path, since an endpoint answers it. Regexes are left whose examples
+/// would take longer to make than there are tries.
+pub fn hidden_routes(config: &Config, tries: &Tries) -> Vec<Doubt> {
     let base = &config.auth.base_path;
     let operations: Vec<(String, Operation)> = operations(&config.auth)
         .into_iter()
@@ -17,7 +19,7 @@ pub fn hidden_routes(config: &Config) -> Vec<Doubt> {
     let routes = config.routes.iter().enumerate();
     let doubts = routes.filter_map(|(route, r)| {
         let mut endpoints = operations.iter().zip(&segments);
-        let covering = |(_, own): &(_, &Vec<&str>)| covers(own, &r.pattern);
+        let covering = |(_, own): &(_, &Vec<&str>)| covers(own, &r.pattern, tries);
         let ((path, operation), _) = endpoints.find(covering)?;
         let left = match r.pattern {
             Pattern::Path(_) | Pattern::Regex(_) => "nothing reaches this route",
@@ -50,7 +52,7 @@ fn segments(path: &str) -> Vec<&str> {
 }
 
 /// Whether the endpoint takes every path of the pattern; of a prefix, the prefix itself.
-fn covers(own: &[&str], pattern: &Pattern) -> bool {
+fn covers(own: &[&str], pattern: &Pattern, tries: &Tries) -> bool {
     let takes = |own: &str, literal: &str| own.starts_with('{') || own == literal;
     match pattern {
         Pattern::Path(segments) => {
@@ -88,7 +90,11 @@ fn covers(own: &[&str], pattern: &Pattern) -> bool {
             };
             // Those of a large regex take a while to make, so they are asked for last.
             let examples = || regex.examples().iter().take(EXAMPLES);
-            is_near && examples().next().is_some() && examples().all(takes_all)
+            let can_be_tried = || {
+                tries.spend_on_examples(pattern);
+                !tries.are_spent()
+            };
+            is_near && can_be_tried() && examples().next().is_some() && examples().all(takes_all)
         }
     }
 }
@@ -109,7 +115,7 @@ mod tests {
             .unwrap()
             .config;
         config.auth.serve = serve.to_vec();
-        let doubts = hidden_routes(&config);
+        let doubts = hidden_routes(&config, &Tries::default());
         doubts
             .into_iter()
             .next()
@@ -123,12 +129,37 @@ mod tests {
              - { name: near, regex: '/api/v1/(login|refresh)', auth: none, upstream: app }\n";
         let loaded = config::parse(text, "g.yaml".as_ref(), &|_| None);
         let config = loaded.unwrap().config;
-        hidden_routes(&config);
+        hidden_routes(&config, &Tries::default());
         let tried = config.routes.iter().map(|route| match &route.pattern {
             Pattern::Regex(regex) => regex.has_made_examples(),
             Pattern::Path(_) | Pattern::Prefix(_) => false,
         });
         assert_eq!(tried.collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
+    fn large_regexes_that_would_take_long_are_left() {
+        let route = |n| {
+            format!(
+                "  - {{ name: r{n}, regex: '/api/v1/(login|{n}(a?b?c?.?){{50}})', auth: none, upstream: app }}\n"
+            )
+        };
+        let routes: String = (0..6).map(route).collect();
+        let text =
+            format!("version: 1\nupstreams: {{ app: {{ targets: http://a }} }}\nroutes:\n{routes}");
+        let tried = |tries: Tries| {
+            let loaded = config::parse(&text, "g.yaml".as_ref(), &|_| None);
+            let config = loaded.unwrap().config;
+            hidden_routes(&config, &tries);
+            let tried = config.routes.iter().filter(|route| match &route.pattern {
+                Pattern::Regex(regex) => regex.has_made_examples(),
+                Pattern::Path(_) | Pattern::Prefix(_) => false,
+            });
+            (tried.count(), tries.are_spent())
+        };
+        assert_eq!(tried(Tries::default()), (6, false));
+        let (few, are_spent) = tried(Tries::within(20_000));
+        assert!(0 < few && few < 6 && are_spent, "{few}");
     }
 
     #[test]
@@ -189,7 +220,7 @@ mod tests {
                     auth: { compat: [fastapi-boilerplate] }\n\
                     routes: [{ name: all, path: /api/v1/user/bob, auth: none, upstream: app }]\n";
         let config = config::parse(text, "g.yaml".as_ref(), &|_| None).unwrap();
-        let doubts = hidden_routes(&config.config);
+        let doubts = hidden_routes(&config.config, &Tries::default());
         assert!(doubts[0].message.contains("`/api/v1/user/{username}`"));
         assert!(doubts[0].hint.contains("`auth.compat`"));
     }

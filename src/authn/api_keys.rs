@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use super::authenticator::{as_it_is_now, now};
@@ -35,6 +36,8 @@ const USE_TOLD: u64 = 60;
 /// Look-ups that run at once, and that run or wait. The store has other callers, too.
 const RUNNING: usize = 4;
 const UNDER_WAY: usize = 1024;
+/// Of those that run, how many may be for streams that a reload has decided on anew: requests find room beside them.
+const IN_TURN: usize = RUNNING / 2;
 /// How long a look-up waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Bytes that remembered keys may take, about how many that is, and what one takes beside its text.
@@ -87,6 +90,8 @@ pub struct ApiKeys {
     refused: Cache<Box<str>, Refused>,
     /// One look-up for all requests that wait for the same key.
     flights: Arc<Flights<Outcome>>,
+    /// For whoever asks in turn.
+    turns: Semaphore,
 }
 
 /// Comes after every epoch that is reached.
@@ -165,6 +170,7 @@ impl ApiKeys {
             known: Cache::with_weighter(MEMORY_ENTRIES, MEMORY_BYTES, ByBytes),
             refused: Cache::new(REFUSED_ENTRIES),
             flights: Flights::new(RUNNING, UNDER_WAY),
+            turns: Semaphore::new(IN_TURN),
         })
     }
 
@@ -193,9 +199,9 @@ impl ApiKeys {
         // Twice more: what is read may have been on its way when it was changed.
         for _ in 0..3 {
             let now = (self.clock)();
-            let known = match self.known.get(key) {
-                Some(known) if now.saturating_sub(known.read_at) < KEY_MEMORY.as_secs() => known,
-                _ => self.read(key, now).await?,
+            let known = match self.believed(key, now) {
+                Some(known) => known,
+                None => self.read(key, now).await?,
             };
             match self.judge(key, &known, now) {
                 Ok(user) => {
@@ -207,6 +213,22 @@ impl ApiKeys {
             }
         }
         Err(refusal(Reason::Revoked))
+    }
+
+    /// What is remembered of a key, if it was read not too long ago.
+    fn believed(&self, key: &str, now: u64) -> Option<Arc<Known>> {
+        let known = self.known.get(key)?;
+        let age = now.saturating_sub(known.read_at);
+        (age < KEY_MEMORY.as_secs()).then_some(known)
+    }
+
+    /// Waits for a turn to verify a key that has to be looked up, for one of many that nobody waits for.
+    pub(super) async fn turn(&self, key: &str) -> Option<SemaphorePermit<'_>> {
+        match self.believed(key, (self.clock)()) {
+            Some(_) => None,
+            // Never closed, so there is always a turn.
+            None => self.turns.acquire().await.ok(),
+        }
     }
 
     /// Whether the key was good the last time that it was looked at.
@@ -373,6 +395,7 @@ fn unavailable() -> Refusal {
         "The API key can't be looked up now; try again.",
     )
     .retry_after(1)
+    .for_now()
 }
 
 #[cfg(test)]

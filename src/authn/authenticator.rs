@@ -9,6 +9,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use tokio::sync::SemaphorePermit;
 
 use super::api_keys::{ApiKeys, id_of};
 use super::changes::Changes;
@@ -132,6 +133,16 @@ impl Authenticator {
                 "Send an access token or an API key, not both.",
             )),
         }
+    }
+
+    /// Waits for a turn to [`Authenticator::identify`] where that takes a look-up, for one of many that nobody waits
+    /// for. To be kept until it is done.
+    pub async fn turn(&self, mode: AuthMode, headers: &HeaderMap) -> Option<SemaphorePermit<'_>> {
+        if mode == AuthMode::None {
+            return None;
+        }
+        let (keys, key) = self.presented_key(headers).ok()??;
+        keys.turn(key).await
     }
 
     fn presented_key<'h>(

@@ -74,6 +74,11 @@ impl Asking<'_> {
         &self.principal
     }
 
+    /// Whether the request passes, whatever the answer.
+    pub fn is_shadow(&self) -> bool {
+        self.is_shadow
+    }
+
     /// Lets the request through when one of the rules holds that are left, or when they are in shadow.
     ///
     /// # Errors
@@ -92,10 +97,10 @@ impl Asking<'_> {
                 }
             }
         }
-        let refusal = match is_for_now {
-            true => forbidden(untold).for_now(),
-            false => forbidden(untold),
-        };
+        let mut refusal = forbidden(untold);
+        if is_for_now {
+            refusal = refusal.for_now();
+        }
         Permit::in_spite_of(refusal, self.is_shadow, self.matched, self.principal)
     }
 }

@@ -97,6 +97,11 @@ impl Policies {
         }
     }
 
+    /// Whether others of the same configuration let in whom these do.
+    pub fn are_as(&self, others: &Policies) -> bool {
+        self.ranks == others.ranks
+    }
+
     /// `None` for what is no route of this configuration.
     fn rules(&self, matched: &Matched) -> Option<&Rules> {
         self.routes.get(matched.route()?)

@@ -23,6 +23,9 @@ fn caller(change: impl FnOnce(&mut Claims)) -> Principal {
     Principal::User(Arc::new(User::new(claims).unwrap()))
 }
 
+/// Why an upstream says nothing that it may say in a moment.
+const LATE: &str = "late";
+
 /// What upstreams say, by what they are asked, and what they were asked.
 #[derive(Default)]
 struct Upstream {
@@ -36,7 +39,10 @@ impl Owners for Upstream {
         let said = self.says.get(asked.as_str()).copied();
         self.was_asked.borrow_mut().push(asked);
         let said = said.unwrap_or(Err("nothing"));
-        said.map(str::to_owned).map_err(Unknown::because)
+        said.map(str::to_owned).map_err(|why| Unknown {
+            is_for_now: why == LATE,
+            ..Unknown::because(why)
+        })
     }
 }
 
@@ -120,7 +126,11 @@ fn asking(
     };
     let is_allowed = allow.is_empty() || outcomes.contains(&Outcome::Holds);
     assert_eq!(decided.is_ok(), is_allowed, "{outcomes:?}");
-    let code = decided.map_or_else(|refusal| refusal.code().as_str(), |_| "allowed");
+    let code = match decided {
+        Ok(_) => "allowed",
+        Err(refusal) if refusal.is_for_now() => "unknown for now",
+        Err(refusal) => refusal.code().as_str(),
+    };
     (code, outcomes, upstream.was_asked.take())
 }
 
@@ -496,6 +506,25 @@ fn look_ups_that_are_left_are_tried_in_turn() {
     let (told, _, was_asked) = asking(&rules, &caller(|_| {}), PATH, &says);
     assert_eq!(told, "allowed");
     assert_eq!(was_asked, ["/a/1#/by", "/b?id=1#/x/0"]);
+}
+
+#[test]
+fn a_refusal_is_for_now_if_any_rule_may_hold_in_a_moment() {
+    let rules = ["/a", "/b"].map(|path| {
+        let target = format!("GET {path}");
+        look_up(&target, "/by", OwnerField::Username)
+    });
+    for (a, b, expected) in [
+        (Err(LATE), Err("gone"), "unknown for now"),
+        (Err("gone"), Err(LATE), "unknown for now"),
+        (Ok("bob"), Err(LATE), "unknown for now"),
+        (Err(LATE), Ok("alice"), "allowed"),
+        (Err("gone"), Ok("bob"), "forbidden"),
+    ] {
+        let says = [("/a#/by", a), ("/b#/by", b)];
+        let (told, ..) = asking(&rules, &caller(|_| {}), PATH, &says);
+        assert_eq!(told, expected, "{a:?} {b:?}");
+    }
 }
 
 #[test]

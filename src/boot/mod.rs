@@ -11,7 +11,7 @@ use std::path::Path;
 
 use crate::api;
 use crate::config::{self, Config, Doubt, File, Loaded, Report};
-use crate::route;
+use crate::route::{self, Tries};
 
 pub use api::{ask as ask_auth_api, compat_paths, endpoints, openapi};
 pub use reload::Origin;
@@ -28,7 +28,8 @@ fn parse(file: &File) -> Result<Loaded, Report> {
 }
 
 fn doubts(config: &Config) -> Vec<Doubt> {
-    let mut doubts = api::hidden_routes(config);
-    doubts.extend(route::doubts(config));
+    let tries = Tries::default();
+    let mut doubts = api::hidden_routes(config, &tries);
+    doubts.extend(route::doubts(config, &tries));
     doubts
 }

@@ -19,7 +19,7 @@ use crate::forward::{
     ASSERTION_TYPE, AssertionClaims, Assertions, Directory, LookUps, Sign, Upstreams,
 };
 use crate::gateway::{
-    ApiBody, ApiRequestBody, AuthApi, AuthApiFuture, DecidingHeaders, RouteNames, Snapshot,
+    ApiBody, ApiRequestBody, AuthApi, AuthApiFuture, DecidingHeaders, RouteNames, RuleSet, Snapshot,
 };
 use crate::limit::{Clock, Counters, Limits, Slots};
 use crate::request::{Code, Refusal};
@@ -118,6 +118,7 @@ impl Parts {
         });
         let (policies, limits) = self.planned(&config);
         Snapshot {
+            rules: RuleSet::default(),
             table: Arc::new(Table::build(&config, &endpoints)),
             policies,
             limits,
@@ -142,6 +143,11 @@ impl Parts {
     pub fn with_plans(&self, snapshot: &Snapshot) -> Snapshot {
         let (policies, limits) = self.planned(&snapshot.config);
         Snapshot {
+            // A limit rule is no reason to decide anew on streams, nor to ask upstreams about them.
+            rules: match policies.are_as(&snapshot.policies) {
+                true => snapshot.rules.clone(),
+                false => RuleSet::default(),
+            },
             table: Arc::clone(&snapshot.table),
             policies,
             limits,

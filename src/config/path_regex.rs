@@ -138,6 +138,11 @@ impl PathRegex {
         self.size
     }
 
+    /// Whether to ask for [`PathRegex::examples`] costs nothing any more.
+    pub fn has_made_examples(&self) -> bool {
+        self.examples.get().is_some()
+    }
+
     /// Paths of this regex that come to mind, made when they are first asked for.
     pub fn examples(&self) -> &[String] {
         self.examples.get_or_init(|| {
@@ -159,13 +164,6 @@ impl PathRegex {
             }
             examples
         })
-    }
-}
-
-#[cfg(test)]
-impl PathRegex {
-    pub fn has_made_examples(&self) -> bool {
-        self.examples.get().is_some()
     }
 }
 

@@ -11,6 +11,7 @@ use http::{HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant as Moment, timeout_at};
 
 use super::deliver;
@@ -31,6 +32,8 @@ const FAILURE_REMEMBERED: Duration = Duration::from_secs(1);
 /// that is slow holds up no other.
 const RUNNING: usize = 64;
 const UNDER_WAY: usize = 1024;
+/// Of those that run, how many may be for streams that a reload has decided on anew: requests find room beside them.
+const IN_TURN: usize = RUNNING / 4;
 /// Bytes that remembered answers may take, about how many that is, and what one takes beside its text.
 const MEMORY_BYTES: u64 = 16 << 20;
 const FOUND_BYTES: u64 = 8 << 20;
@@ -49,6 +52,8 @@ pub struct LookUps {
     found: Memory<String>,
     /// Of the upstreams, by their index.
     flights: Box<[Arc<Flights<Known<Bytes>>>]>,
+    /// The same, for whoever asks in turn.
+    turns: Box<[Semaphore]>,
 }
 
 type Memory<T> = Cache<Box<str>, Known<T>, ByBytes>;
@@ -65,20 +70,18 @@ struct Missing {
 }
 
 impl Missing {
+    /// It would be the same at another time.
+    fn for_good(why: impl Into<Arc<str>>) -> Self {
+        Missing {
+            why: why.into(),
+            is_for_now: false,
+        }
+    }
+
     fn for_now(why: impl Into<Arc<str>>) -> Self {
         Missing {
             why: why.into(),
             is_for_now: true,
-        }
-    }
-}
-
-/// What the upstream has answered, it will answer again.
-impl<W: Into<Arc<str>>> From<W> for Missing {
-    fn from(why: W) -> Self {
-        Missing {
-            why: why.into(),
-            is_for_now: false,
         }
     }
 }
@@ -107,7 +110,8 @@ pub struct Asker<'a> {
     look_ups: &'a Arc<LookUps>,
     upstreams: &'a Arc<Upstreams>,
     pools: &'a WorkerPools,
-    until: Moment,
+    /// `None` for one that asks in turn.
+    until: Option<Moment>,
 }
 
 impl<'a> Asker<'a> {
@@ -117,12 +121,24 @@ impl<'a> Asker<'a> {
         upstreams: &'a Arc<Upstreams>,
         pools: &'a WorkerPools,
     ) -> Self {
-        let until = Moment::now() + PATIENCE;
+        Asker {
+            until: Some(Moment::now() + PATIENCE),
+            ..Asker::in_turn(look_ups, upstreams, pools)
+        }
+    }
+
+    /// One of many that nobody waits for: whatever is not remembered waits for its turn at the upstream, with which
+    /// its time begins.
+    pub fn in_turn(
+        look_ups: &'a Arc<LookUps>,
+        upstreams: &'a Arc<Upstreams>,
+        pools: &'a WorkerPools,
+    ) -> Self {
         Asker {
             look_ups,
             upstreams,
             pools,
-            until,
+            until: None,
         }
     }
 
@@ -150,13 +166,14 @@ impl<'a> Asker<'a> {
     /// The upstream's answer, of whoever asks first.
     async fn ask(&self, key: &str, question: &Question<'_>) -> Answer<Known<Bytes>> {
         let target = question.target.parse::<PathAndQuery>();
-        let target = target.map_err(|_| "has no target that can be sent")?;
+        let target = target.map_err(|_| Missing::for_good("has no target that can be sent"))?;
         let index = question.upstream;
-        let (Some(pools), Some(flights)) = (
+        let (Some(pools), Some(flights), Some(turns)) = (
             self.pools.upstreams.get(index),
             self.look_ups.flights.get(index),
+            self.look_ups.turns.get(index),
         ) else {
-            return Err("has no upstream".into());
+            return Err(Missing::for_good("has no upstream"));
         };
         let known = || {
             let now = (self.look_ups.clock)();
@@ -169,7 +186,8 @@ impl<'a> Asker<'a> {
             // It goes on when the client leaves: others may wait for it.
             tokio::task::spawn_local(async move {
                 let asked = async {
-                    let upstream = upstreams.get(index).ok_or("has no upstream")?;
+                    let upstream = upstreams.get(index);
+                    let upstream = upstream.ok_or(Missing::for_good("has no upstream"))?;
                     let _turn = flight.turn().await;
                     fetch(&pools, upstream, host.as_ref(), target).await
                 };
@@ -181,11 +199,18 @@ impl<'a> Asker<'a> {
                 flight.end(known);
             });
         };
-        let shared = flights.share(key, known, start).await;
-        shared.map_err(|lost| match lost {
-            Lost::Full => Missing::for_now("has to wait for too many others"),
-            Lost::BrokeOff => Missing::for_now("broke off"),
-        })
+        let (_turn, until) = match self.until {
+            Some(until) => (None, until),
+            // Never closed, so there is always a turn.
+            None => (turns.acquire().await.ok(), Moment::now() + PATIENCE),
+        };
+        match timeout_at(until, flights.share(key, known, start)).await {
+            Ok(shared) => shared.map_err(|lost| match lost {
+                Lost::Full => Missing::for_now("has to wait for too many others"),
+                Lost::BrokeOff => Missing::for_now("broke off"),
+            }),
+            Err(_) => Err(Missing::for_now(LATE)),
+        }
     }
 }
 
@@ -193,8 +218,7 @@ const LATE: &str = "was not answered in time";
 
 impl Owners for Asker<'_> {
     async fn look_up(&self, question: Question<'_>) -> Result<String, Unknown> {
-        let found = timeout_at(self.until, self.found(&question)).await;
-        let found = found.unwrap_or_else(|_| Err(Missing::for_now(LATE)));
+        let found = self.found(&question).await;
         found.map_err(|missing| Unknown {
             why: format!("GET {} {}", question.target, missing.why),
             is_for_now: missing.is_for_now,
@@ -204,12 +228,14 @@ impl Owners for Asker<'_> {
 
 fn find(field: &JsonPointer, body: &[u8]) -> Answer<String> {
     let found = field.find(body);
-    found.map_err(|why| match why {
-        NoValue::NoJson => "was answered with no JSON".into(),
-        NoValue::Absent => format!("was answered without `{field}`").into(),
-        NoValue::Other => {
-            format!("was answered with neither text nor a whole number at `{field}`").into()
-        }
+    found.map_err(|why| {
+        Missing::for_good(match why {
+            NoValue::NoJson => "was answered with no JSON".to_owned(),
+            NoValue::Absent => format!("was answered without `{field}`"),
+            NoValue::Other => {
+                format!("was answered with neither text nor a whole number at `{field}`")
+            }
+        })
     })
 }
 
@@ -247,19 +273,19 @@ async fn fetch(
         let why = format!("was answered with {}", status.as_u16());
         return Err(match is_of_the_moment(status) {
             true => Missing::for_now(why),
-            false => why.into(),
+            false => Missing::for_good(why),
         });
     }
     // Nothing was asked for that would have to be unpacked.
     let mut codings = response.headers().get_all(header::CONTENT_ENCODING).iter();
     if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err("was answered in a content coding".into());
+        return Err(Missing::for_good("was answered in a content coding"));
     }
     let body = Limited::new(response.into_body(), LARGEST).collect().await;
     let body = body.map_err(|error| {
         let why = format!("was not answered whole: {error}");
         match error.is::<LengthLimitError>() {
-            true => Missing::from(why),
+            true => Missing::for_good(why),
             false => Missing::for_now(why),
         }
     })?;
@@ -267,7 +293,7 @@ async fn fetch(
     // JSON is in UTF-8 (RFC 8259, section 8.1), also where nobody looks.
     match std::str::from_utf8(&body) {
         Ok(_) => Ok(body),
-        Err(_) => Err("was answered with no UTF-8".into()),
+        Err(_) => Err(Missing::for_good("was answered with no UTF-8")),
     }
 }
 
@@ -293,8 +319,10 @@ impl LookUps {
             answers: Cache::with_weighter(MEMORY_ENTRIES, MEMORY_BYTES, ByBytes),
             found: Cache::with_weighter(MEMORY_ENTRIES, FOUND_BYTES, ByBytes),
             flights: upstreams
+                .clone()
                 .map(|_| Flights::new(RUNNING, UNDER_WAY))
                 .collect(),
+            turns: upstreams.map(|_| Semaphore::new(IN_TURN)).collect(),
         }
     }
 

@@ -6,11 +6,10 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::header::HeaderValue;
-use tokio::sync::Semaphore;
 
 use super::standing::Standing;
 use super::tunnel::Tunnel;
-use super::worker::Current;
+use super::worker::{Current, Worker};
 use crate::forward::Hop;
 use crate::request::{Code, Refusal};
 
@@ -79,27 +78,27 @@ impl Connection {
             .is_some_and(|s| s.outlives_its_caller(current))
     }
 
-    /// Takes over the decision on the event stream or tunnel under way, if other rules are in force by now than
-    /// those that let it in. Nobody else gets it until [`Connection::is_refused`] has made it.
-    pub fn take_decision(&self, current: &Rc<Current>) -> Option<Rc<Standing>> {
+    /// Whether nobody could tell in time if the rules in force refuse what is under way.
+    pub fn is_overdue(&self, now: Instant) -> bool {
         let standing = self.standing.borrow();
-        let standing = standing.as_ref()?;
-        standing.take_decision(current).then(|| Rc::clone(standing))
+        standing.as_ref().is_some_and(|s| s.is_overdue(now))
     }
 
-    /// Whether what is under way would be refused by these rules. Whoever has to ask an upstream takes a turn.
-    pub async fn is_refused(
-        &self,
-        standing: &Rc<Standing>,
-        current: &Rc<Current>,
-        turns: &Semaphore,
-    ) -> bool {
-        // It may have ended meanwhile, and another request have come.
-        let is_under_way = || {
-            let under_way = self.standing.borrow();
-            under_way.as_ref().is_some_and(|s| Rc::ptr_eq(s, standing))
-        };
-        is_under_way() && standing.is_refused(self, current, turns).await && is_under_way()
+    /// Whether what is under way has to be decided on anew, because other rules are in force by now than those that
+    /// it stands by.
+    pub fn is_due(&self, current: &Current, now: Instant) -> bool {
+        let standing = self.standing.borrow();
+        standing.as_ref().is_some_and(|s| s.is_due(current, now))
+    }
+
+    /// Has it decided on, if that is still due, and calls `refuse` where it would be refused now.
+    pub fn decide(self: &Rc<Self>, worker: &Rc<Worker>, refuse: impl FnOnce() + 'static) {
+        let standing = self.standing.borrow();
+        if let Some(standing) = &*standing
+            && standing.is_due(&worker.current(), Instant::now())
+        {
+            standing.decide(self, worker, refuse);
+        }
     }
 
     /// Takes a handshake, whatever comes of it, for the last request.

@@ -10,14 +10,14 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
-use super::asked::Asked;
 use super::body::{ApiRequestBody, Body};
 use super::connection::Connection;
 use super::ingress;
-use super::standing::{Standing, goes_on};
+use super::kept::Kept;
+use super::standing::{Standing, goes_on, listener};
 use super::tunnel::Tunnel;
 use super::worker::{Current, Worker};
-use crate::authn::{Identified, Listener, Noted, Principal, User};
+use crate::authn::{Identified, Noted, Principal, User};
 use crate::authz::Permit;
 use crate::config::checked::Guard;
 use crate::forward::{Trace, X_REQUEST_ID};
@@ -43,9 +43,7 @@ struct Inner {
     /// Its index in the configuration.
     index: Option<usize>,
     /// What the request asked for, as far as it is needed later.
-    asked: Option<Asked>,
-    /// The route refuses this caller once its credential has ended.
-    needs_identity: bool,
+    kept: Option<Kept>,
     user: Option<Arc<User>>,
     /// Free again with the last byte.
     seat: Option<Seat>,
@@ -80,8 +78,7 @@ impl Ledger {
             shook_hands: None,
             route: Label::NONE,
             index: None,
-            asked: None,
-            needs_identity: false,
+            kept: None,
             user: None,
             seat: None,
             trace: Trace::default(),
@@ -121,11 +118,6 @@ impl Ledger {
             inner.route = name.label;
             inner.entry.route = Some(name.text.clone());
             inner.entry.upstream.clone_from(&name.upstream);
-        }
-        if let Some(route) = inner.current.snapshot.config.routes.get(index) {
-            // With `auth` in shadow the caller would go on as nobody, whom no rule lets pass.
-            let has_rules = !route.allow.is_empty() && !route.shadow.allow;
-            inner.needs_identity = !route.shadow.auth || has_rules;
         }
     }
 
@@ -167,7 +159,7 @@ impl Ledger {
         };
         inner.user = principal.user().map(Arc::clone);
         let deciding = &inner.current.snapshot.deciding_headers;
-        inner.asked = Some(Asked::of(head, deciding));
+        inner.kept = Some(Kept::of(head, deciding));
         if let Some(refusal) = would_refuse {
             self.refused_in_shadow(Guard::Auth, &refusal);
         }
@@ -293,13 +285,14 @@ impl Ledger {
         let inner = &mut *self.0;
         inner.entry.decision = decision;
         inner.entry.status = response.status().as_u16();
-        if let (Some(route), Some(_)) = (inner.index, &inner.asked)
+        // Of a response that does not go on, nothing of it is needed any more.
+        if let Some(kept) = inner.kept.take()
             && goes_on(response)
-            && let Some(asked) = inner.asked.take()
         {
-            let user = inner.user.clone().filter(|_| inner.needs_identity);
-            let listener = user.map(Listener::from);
-            let standing = Standing::new(&inner.current, route, asked, listener);
+            let routes = &inner.current.snapshot.config.routes;
+            let route = inner.index.and_then(|index| routes.get(index));
+            let listener = route.and_then(|route| listener(route, inner.user.as_ref()));
+            let standing = Standing::new(&inner.current.snapshot, kept, listener);
             inner.connection.standing.replace(Some(Rc::new(standing)));
         }
         let headers = response.headers_mut();
@@ -327,7 +320,9 @@ impl Drop for Inner {
         let now = Instant::now();
         self.connection.busy.set(self.connection.busy.get() - 1);
         self.connection.unused_since.set(now);
-        self.connection.standing.take();
+        if let Some(standing) = self.connection.standing.take() {
+            standing.end();
+        }
         // Before it is counted as ended: where nothing is under way, every seat is free.
         self.seat.take();
         self.entry.duration = now.duration_since(self.started);

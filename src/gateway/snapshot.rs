@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::{Request, Response};
 
-use super::asked::DecidingHeaders;
 use super::body::{ApiBody, ApiRequestBody};
+use super::kept::DecidingHeaders;
 use crate::authn::Authenticator;
 use crate::authz::Policies;
 use crate::config::Config;
@@ -24,6 +24,8 @@ pub type AuthApiFuture = Pin<Box<dyn Future<Output = Response<ApiBody>> + Send>>
 /// One configuration, with the tiers and limit rules of the store, ready to serve.
 pub struct Snapshot {
     pub config: Arc<Config>,
+    /// What config, table, policies and authenticator say of who may pass.
+    pub rules: RuleSet,
     pub table: Arc<Table>,
     pub policies: Policies,
     pub limits: Limits,
@@ -37,6 +39,16 @@ pub struct Snapshot {
     pub deciding_headers: DecidingHeaders,
     /// `None` when the access log is off.
     pub access_log: Option<AccessLog>,
+}
+
+/// Tells snapshots apart by whom they let in: one is equal to itself and its copies alone.
+#[derive(Clone, Default)]
+pub struct RuleSet(Arc<()>);
+
+impl PartialEq for RuleSet {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// How log and metrics call a route.

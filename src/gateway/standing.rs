@@ -1,66 +1,60 @@
 //! What an event stream or a tunnel was let in by, for as long as it is under way: whether its caller may still be
 //! believed, and whether the rules that have come since would let the same request in.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use http::request::Parts;
-use http::{Response, StatusCode, header};
-use tokio::sync::Semaphore;
+use http::{HeaderName, Response, StatusCode, header};
+use tokio::task::AbortHandle;
 
 use super::additions::Additions;
-use super::asked::{Asked, EVENT_STREAM};
 use super::connection::Connection;
 use super::cors;
+use super::due::Due;
 use super::ingress;
-use super::worker::Current;
-use crate::authn::{Identified, Listener};
-use crate::authz::{self, Decision};
+use super::kept::{DecidingHeaders, EVENT_STREAM, Kept, asked_by, chosen_by, is_among};
+use super::snapshot::{RuleSet, Snapshot};
+use super::worker::{Current, Worker};
+use crate::authn::{Identified, Listener, User};
+use crate::authz::{self, Asking, Decision};
 use crate::config::checked::Route;
 use crate::forward::{Asker, Handshake};
 use crate::limit;
 use crate::request::{Code, Facts, Refusal};
 use crate::route::{self, Matched};
 
-/// For how long it may be unknown whether the rules in force refuse a request, and its answer goes on.
-const LONGEST_UNDECIDED: Duration = Duration::from_secs(60);
+/// So many routes are asked about, of which each takes the request or not by headers that are not known.
+const MOST_ROUTES: usize = 16;
 
 /// A request that was let in, and whose answer goes on.
 pub struct Standing {
-    /// Whoever the route refuses once the credential has ended.
+    /// Whoever the route refuses once the credential has ended, by the rules that it stands by.
     listener: RefCell<Option<Listener>>,
     /// What it asked for.
     head: Parts,
     /// None of its headers was left out.
     is_whole: bool,
-    let_in_by: Rc<Current>,
-    /// The index of the route there.
-    route: usize,
-    /// The newest rules that would let it in.
-    stands_by: RefCell<Rc<Current>>,
-    is_being_decided: Cell<bool>,
-    /// Since when that can't be told.
-    undecided_since: Cell<Option<Instant>>,
+    /// The headers that were kept if any was left out.
+    kept_by: DecidingHeaders,
+    due: Due<RuleSet>,
+    /// The decision under way, and by what it is made.
+    deciding: RefCell<Option<(RuleSet, AbortHandle)>>,
 }
 
 impl Standing {
-    pub fn new(
-        let_in_by: &Rc<Current>,
-        route: usize,
-        asked: Asked,
-        listener: Option<Listener>,
-    ) -> Self {
-        let (head, is_whole) = asked.into_head();
+    pub fn new(let_in_by: &Snapshot, kept: Kept, listener: Option<Listener>) -> Self {
+        let kept_by = let_in_by.deciding_headers.clone();
+        let (head, is_whole) = kept.into_head(&kept_by);
         Standing {
             listener: RefCell::new(listener),
             head,
             is_whole,
-            let_in_by: Rc::clone(let_in_by),
-            route,
-            stands_by: RefCell::new(Rc::clone(let_in_by)),
-            is_being_decided: Cell::new(false),
-            undecided_since: Cell::new(None),
+            kept_by,
+            due: Due::new(let_in_by.rules.clone()),
+            deciding: RefCell::new(None),
         }
     }
 
@@ -71,68 +65,84 @@ impl Standing {
         listener.is_some_and(|listener| !authenticator.still_stands(listener))
     }
 
-    /// Takes over the decision on it, if one is due and nobody has it. Whoever gets it has to make it.
-    pub fn take_decision(&self, current: &Rc<Current>) -> bool {
-        let stands = Rc::ptr_eq(&self.stands_by.borrow(), current);
-        !stands && !self.is_being_decided.replace(true)
+    /// Whether other rules are in force than those that it stands by, and it is not being decided on by them.
+    pub fn is_due(&self, current: &Current, now: Instant) -> bool {
+        let in_force = &current.snapshot.rules;
+        let deciding = self.deciding.borrow();
+        let is_being_decided = deciding.as_ref().is_some_and(|(by, _)| by == in_force);
+        self.due.is_due(in_force, now) && !is_being_decided
     }
 
-    /// Whether the rules in force refuse the request. What can't be told for now is asked the next time.
-    pub async fn is_refused(
-        &self,
-        connection: &Connection,
-        current: &Rc<Current>,
-        turns: &Semaphore,
-    ) -> bool {
-        let outcome = decide(connection, current, &self.head, turns).await;
-        let outcome = match self.is_known_to(current) {
-            true => outcome,
-            false => outcome.and_then(|()| self.compare(current)),
-        };
-        self.is_being_decided.set(false);
-        match outcome {
-            Ok(()) => {
-                self.stands_by.replace(Rc::clone(current));
-                self.undecided_since.set(None);
-                false
+    /// Whether it was not decided in time, because nobody could tell, or never came to it.
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        self.due.is_overdue(now)
+    }
+
+    /// Has it decided on by the rules in force, and calls `refuse` if they refuse the request. What can't be told for
+    /// now is due again. A decision by older rules is given up, wherever it is.
+    pub(super) fn decide(
+        self: &Rc<Self>,
+        connection: &Rc<Connection>,
+        worker: &Rc<Worker>,
+        refuse: impl FnOnce() + 'static,
+    ) {
+        let current = worker.current();
+        let rules = current.snapshot.rules.clone();
+        let (standing, connection) = (Rc::clone(self), Rc::clone(connection));
+        let worker = Rc::clone(worker);
+        let deciding = tokio::task::spawn_local(async move {
+            let unknown = standing.unknown_to(&current);
+            let outcome = decide(&connection, &current, &standing.head, &unknown).await;
+            let rules = &current.snapshot.rules;
+            // Others may have come meanwhile, by which it is decided on next.
+            if *rules != worker.current().snapshot.rules {
+                return;
             }
-            Err(refusal) if refusal.is_for_now() || refusal.code() == Code::Unavailable => {
-                let since = self.undecided_since.get().unwrap_or_else(Instant::now);
-                self.undecided_since.set(Some(since));
-                since.elapsed() > LONGEST_UNDECIDED
+            standing.deciding.take();
+            match outcome {
+                Ok(listener) => {
+                    standing.listener.replace(listener);
+                    standing.due.stands_by(rules.clone());
+                }
+                Err(refusal) if refusal.is_for_now() => {}
+                Err(_) => refuse(),
             }
-            Err(_) => true,
-        }
-    }
-
-    /// Whether all is known that the stages go by now.
-    fn is_known_to(&self, current: &Current) -> bool {
-        let before = &self.let_in_by.snapshot.deciding_headers;
-        self.is_whole || before.include(&current.snapshot.deciding_headers)
-    }
-
-    /// Where a header decides now that was not kept, only the route that let the request in is known to take it.
-    fn compare(&self, current: &Current) -> Result<(), Refusal> {
-        let before = self.let_in_by.snapshot.config.routes.get(self.route);
-        let is_same = before.is_some_and(|before| {
-            let mut now = current.snapshot.config.routes.iter();
-            let now = now.find(|route| route.name == before.name);
-            now.is_some_and(|now| admit_the_same(before, now))
         });
-        match is_same {
-            true => Ok(()),
-            false => Err(refused("the route admits others now")),
+        let older = self
+            .deciding
+            .replace(Some((rules, deciding.abort_handle())));
+        give_up(older);
+    }
+
+    /// Nothing is left to be decided on.
+    pub(super) fn end(&self) {
+        give_up(self.deciding.take());
+    }
+
+    /// Headers that the stages go by now and that were not kept, in the order of their names.
+    fn unknown_to(&self, current: &Current) -> Vec<HeaderName> {
+        match self.is_whole {
+            true => Vec::new(),
+            false => current.snapshot.deciding_headers.beyond(&self.kept_by),
         }
     }
 }
 
-/// Has a request pass the stages again that say who may pass. It was counted when it came.
+fn give_up(deciding: Option<(RuleSet, AbortHandle)>) {
+    if let Some((_, task)) = deciding {
+        task.abort();
+    }
+}
+
+/// Has a request pass the stages again that say who may pass. It was counted when it came. Where a header is not known
+/// by which routes are chosen, each of those that may take it has to let it pass. Gives whoever one of them refuses once
+/// the credential has ended.
 async fn decide(
     connection: &Connection,
     current: &Rc<Current>,
     head: &Parts,
-    turns: &Semaphore,
-) -> Result<(), Refusal> {
+    unknown: &[HeaderName],
+) -> Result<Option<Listener>, Refusal> {
     let snapshot = &current.snapshot;
     let config = &snapshot.config;
     let (peer, told) = ingress::peer(connection, config, &head.headers);
@@ -142,45 +152,89 @@ async fn decide(
         host: ingress::host(&head.headers),
         peer: &peer,
     };
-    let matched = route::find(&snapshot.table, &facts)?;
-    let Some((index, route)) = route_of(&config.routes, &matched) else {
-        return Err(refused("it would be one for the auth API now"));
-    };
-    if Handshake::is_among(&head.extensions) {
-        let additions = Additions::of(config, Some(index), &head.headers, peer.is_trusted);
-        cors::check_handshake(config, &additions, &facts)?;
+    let mut passed: Vec<usize> = Vec::new();
+    let (mut asking, mut listener) = (Vec::new(), None);
+    // One that refuses counts, whatever another can't tell for now.
+    let mut outcome = Ok(());
+    loop {
+        let method = &head.method;
+        let matched = route::find_next(&snapshot.table, &facts, method, unknown, &passed)?;
+        let Some((index, route)) = route_of(&config.routes, &matched) else {
+            return Err(refused("it would be one for the auth API now"));
+        };
+        match pass(snapshot, matched, (index, route), &facts, unknown).await {
+            Err(refusal) if refusal.is_for_now() => outcome = Err(refusal),
+            passes => {
+                let (of_route, asks) = passes?;
+                asking.extend(asks);
+                listener = of_route.or(listener);
+            }
+        }
+        // Whatever the others are, it is for this one if not for one before it.
+        if !chosen_by(route).any(|name| is_among(name, unknown)) {
+            break;
+        }
+        if passed.len() == MOST_ROUTES {
+            return Err(refused("one of many routes would take it now"));
+        }
+        passed.push(index);
     }
-    limit::check_address(&snapshot.limits, &matched, &facts)?;
-    let authenticator = &snapshot.authenticator;
-    let identified = authenticator.identify(route.auth, &head.headers).await;
-    let principal = Identified::of(identified, route.shadow)?.principal;
-    match authz::decide(&snapshot.policies, matched, principal, &facts)? {
-        Decision::Permit(_) => Ok(()),
-        Decision::Asks(asking) => {
-            let owners = Asker::new(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
-            // Only what is closed gives none, and nobody closes it.
-            let _turn = turns.acquire().await;
-            asking.ask(&facts, &owners).await.map(drop)
+    // Last, so that no upstream is asked about what is refused anyway.
+    let owners = Asker::in_turn(&snapshot.look_ups, &snapshot.upstreams, &current.pools);
+    for asking in asking {
+        match asking.ask(&facts, &owners).await {
+            Err(refusal) if refusal.is_for_now() => outcome = Err(refusal),
+            asked => drop(asked?),
         }
     }
+    outcome.map(|()| listener)
+}
+
+/// Has it pass by one route, as far as no upstream has to be asked. Gives whoever that refuses once the credential has
+/// ended, and what is left to be asked.
+async fn pass<'s>(
+    snapshot: &'s Snapshot,
+    matched: Matched,
+    (index, route): (usize, &Route),
+    facts: &Facts<'_>,
+    unknown: &[HeaderName],
+) -> Result<(Option<Listener>, Option<Asking<'s>>), Refusal> {
+    let (config, head) = (&snapshot.config, facts.head);
+    if Handshake::is_among(&head.extensions) {
+        let is_trusted = facts.peer.is_trusted;
+        let additions = Additions::of(config, Some(index), &head.headers, is_trusted);
+        cors::check_handshake(config, &additions, facts)?;
+    }
+    limit::check_address(&snapshot.limits, &matched, facts)?;
+    if !route.shadow.allow && asked_by(route).any(|name| is_among(name, unknown)) {
+        return Err(refused("a rule goes by a header that was not kept"));
+    }
+    let authenticator = &snapshot.authenticator;
+    let turn = authenticator.turn(route.auth, &head.headers).await;
+    let identified = authenticator.identify(route.auth, &head.headers).await;
+    drop(turn);
+    let principal = Identified::of(identified, route.shadow)?.principal;
+    let listener = listener(route, principal.user());
+    Ok(
+        match authz::decide(&snapshot.policies, matched, principal, facts)? {
+            // In shadow it passes, whatever the answer.
+            Decision::Asks(asking) if !asking.is_shadow() => (listener, Some(asking)),
+            Decision::Asks(_) | Decision::Permit(_) => (listener, None),
+        },
+    )
+}
+
+/// The caller, if the route refuses one whose credential has ended.
+pub fn listener(route: &Route, user: Option<&Arc<User>>) -> Option<Listener> {
+    // With `auth` in shadow the caller would go on as nobody, whom no rule lets pass.
+    let has_rules = !route.allow.is_empty() && !route.shadow.allow;
+    let user = user.filter(|_| !route.shadow.auth || has_rules);
+    user.cloned().map(Listener::from)
 }
 
 fn route_of<'r>(routes: &'r [Route], matched: &Matched) -> Option<(usize, &'r Route)> {
     let index = matched.route()?;
     Some((index, routes.get(index)?))
-}
-
-/// Whether two routes take the same requests and let the same of them pass.
-fn admit_the_same(one: &Route, other: &Route) -> bool {
-    let guards = |route: &Route| (route.auth, route.shadow.auth, route.shadow.allow);
-    guards(one) == guards(other)
-        && one.allow == other.allow
-        && one.ip == other.ip
-        && one.pattern == other.pattern
-        && one.path_options == other.path_options
-        && one.methods == other.methods
-        && one.hosts == other.hosts
-        && one.headers == other.headers
 }
 
 fn refused(why: &'static str) -> Refusal {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use crate::gateway::{Connection, Worker};
 
@@ -17,17 +17,17 @@ const OUTLIVED: &str =
     "the caller's session, token or API key had ended, or its tier or roles were others";
 const REFUSED: &str =
     "the configuration or the signing keys were replaced, and the request would be refused now";
+const UNDECIDED: &str = "the configuration or the signing keys were replaced, and for a minute nobody could tell whether the request would be refused now";
 
-/// Event streams and tunnels about which upstreams are asked at once, which have requests to serve and of which all
-/// workers ask.
-const ASKING: usize = 16;
+/// Decisions that are begun without a look at what else there is to do.
+const FEW: usize = 8;
 
 /// The open connections of one worker.
+#[derive(Default)]
 pub struct Open {
     connections: RefCell<HashMap<u64, Rc<Signal>>>,
     next: Cell<u64>,
     emptied: Notify,
-    asking: Rc<Semaphore>,
 }
 
 /// How one connection hears that it has to finish.
@@ -51,17 +51,6 @@ pub struct Place {
     open: Rc<Open>,
     number: u64,
     pub signal: Rc<Signal>,
-}
-
-impl Default for Open {
-    fn default() -> Self {
-        Open {
-            connections: RefCell::default(),
-            next: Cell::default(),
-            emptied: Notify::default(),
-            asking: Rc::new(Semaphore::new(ASKING)),
-        }
-    }
 }
 
 impl Open {
@@ -97,9 +86,10 @@ impl Open {
     /// sending a head, and those whose event stream or tunnel goes to somebody who may not listen any more, by what
     /// was published or by the configuration that has come since. Has the others
     /// look whether their client is still there.
-    pub fn close_stale(&self, limit: Duration, worker: &Worker) {
+    pub fn close_stale(&self, limit: Duration, worker: &Rc<Worker>) {
         let now = Instant::now();
         let current = worker.current();
+        let mut due = Vec::new();
         for signal in self.connections.borrow().values() {
             let connection = signal.connection.borrow();
             let Some(connection) = &*connection else {
@@ -109,20 +99,19 @@ impl Open {
                 signal.tell(Order::Close);
             } else if connection.outlives_its_caller(&current) {
                 signal.close(OUTLIVED);
-            } else if let Some(standing) = connection.take_decision(&current) {
-                let (signal, connection) = (Rc::clone(signal), Rc::clone(connection));
-                let (current, asking) = (Rc::clone(&current), Rc::clone(&self.asking));
-                // Tasks of their own, so that requests are served between them.
-                tokio::task::spawn_local(async move {
-                    if connection.is_refused(&standing, &current, &asking).await {
-                        signal.close(REFUSED);
-                    } else if connection.shall_look() {
-                        signal.wake();
-                    }
-                });
-            } else if connection.shall_look() {
-                signal.wake();
+            } else if connection.is_overdue(now) {
+                signal.close(UNDECIDED);
+            } else {
+                if connection.is_due(&current, now) {
+                    due.push((Rc::clone(signal), Rc::clone(connection)));
+                }
+                if connection.shall_look() {
+                    signal.wake();
+                }
             }
+        }
+        if !due.is_empty() {
+            tokio::task::spawn_local(decide(due, Rc::clone(worker)));
         }
     }
 
@@ -131,6 +120,17 @@ impl Open {
         while !self.connections.borrow().is_empty() {
             self.emptied.notified().await;
         }
+    }
+}
+
+/// Decides on few at a time, so that requests are served between them.
+async fn decide(due: Vec<(Rc<Signal>, Rc<Connection>)>, worker: Rc<Worker>) {
+    for few in due.chunks(FEW) {
+        for (signal, connection) in few {
+            let signal = Rc::clone(signal);
+            connection.decide(&worker, move || signal.close(REFUSED));
+        }
+        tokio::task::yield_now().await;
     }
 }
 

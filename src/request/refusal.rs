@@ -248,7 +248,7 @@ impl Refusal {
         self
     }
 
-    /// What it goes by could not be asked for: the next time it may be another.
+    /// What decides could not be asked for: at another time the request may pass, or be refused for good.
     #[must_use]
     pub fn for_now(mut self) -> Self {
         self.0.is_for_now = true;

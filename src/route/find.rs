@@ -38,6 +38,21 @@ pub fn find_announced(
     method: &Method,
     announced: &[HeaderName],
 ) -> Result<Matched, Refusal> {
+    find_next(table, facts, method, announced, &[])
+}
+
+/// The same if none of the routes that are passed over took it: so one that follows another is found, where not all of
+/// a request's headers are known.
+///
+/// # Errors
+/// Those of [`find`].
+pub fn find_next(
+    table: &Table,
+    facts: &Facts<'_>,
+    method: &Method,
+    announced: &[HeaderName],
+    passed_over: &[usize],
+) -> Result<Matched, Refusal> {
     let path = facts.head.uri.path().as_bytes();
     if path.first() != Some(&b'/') {
         return Err(Refusal::new(Code::BadRequest, NO_PATH));
@@ -57,6 +72,7 @@ pub fn find_announced(
         method,
         headers: &facts.head.headers,
         announced,
+        passed_over,
     };
     match locate(table, &target, path)? {
         Located::At(destination, params) => Ok(Matched {

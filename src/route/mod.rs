@@ -36,9 +36,9 @@ mod templates;
 mod tests;
 mod trie;
 
-pub use doubts::doubts;
+pub use doubts::{Tries, doubts};
 pub use explain::{Miss, Near, canonical, near, readings_of};
-pub use find::{NO_PATH, find, find_announced};
+pub use find::{NO_PATH, find, find_announced, find_next};
 pub use hosts::host_name;
 pub use matched::{Destination, Matched};
 pub use readings::{all as all_readings, is_plain};

@@ -132,7 +132,7 @@ impl Table {
         let mut is_path_known = false;
         let found = self.search(&request.host, path, case, &mut |route| {
             let entry = &self.routes[route];
-            if !entry.admits_headers(request) {
+            if request.passed_over.contains(&route) || !entry.admits_headers(request) {
                 return false;
             }
             is_path_known = true;
@@ -253,6 +253,8 @@ pub(super) struct Target<'a> {
     pub(super) headers: &'a HeaderMap,
     /// Headers that it will have, with whatever values.
     pub(super) announced: &'a [HeaderName],
+    /// Routes that are taken not to admit it.
+    pub(super) passed_over: &'a [usize],
 }
 
 #[derive(Clone)]

@@ -5,7 +5,8 @@
 use std::fs;
 use std::path::Path;
 
-use portcullis::config::{self, Report};
+use portcullis::config::{self, Config, Report};
+use portcullis::route::{self, Tries};
 
 fn env(name: &str) -> Option<String> {
     match name {
@@ -30,7 +31,8 @@ fn what_is_said_about_doubtful_files() {
     compare("doubtful", |name, _| {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config/doubtful/");
         let path = format!("{folder}{name}");
-        let loaded = match config::load_with(Path::new(&path), &portcullis::route::doubts) {
+        let doubts = |config: &Config| route::doubts(config, &Tries::default());
+        let loaded = match config::load_with(Path::new(&path), &doubts) {
             Ok(loaded) => loaded,
             Err(report) => panic!("{}", report.render(false)),
         };

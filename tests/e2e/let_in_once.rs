@@ -1,17 +1,18 @@
 //! WebSockets and event streams that were let in by rules or keys which a reload replaces.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+mod look_ups;
 
-use crate::harness::client::{Connection, Request, get};
+use crate::harness::Gate;
+use crate::harness::client::{Connection, Request, get, post};
 use crate::harness::gateway::{Gateway, Settings};
 use crate::harness::origin::{Exchange, Origin};
 use crate::harness::response::Response;
 use crate::harness::websocket::{self, Socket, handshake};
-use crate::harness::{Gate, eventually};
 
 const CAUSE: &str =
     "the configuration or the signing keys were replaced, and the request would be refused now";
+const OUTLIVED: &str =
+    "the caller's session, token or API key had ended, or its tier or roles were others";
 const EVENTS: &str = "text/event-stream";
 
 /// Echoes to WebSockets, and answers all else with events, the second of which waits for the gate. Posts are alice's.
@@ -67,9 +68,20 @@ impl Stream {
 
 /// The gateway has closed it, and says why.
 #[track_caller]
-fn has_ended(gateway: &Gateway, mut connection: Connection, response: &Response, what: &str) {
+fn has_ended(gateway: &Gateway, connection: Connection, response: &Response, what: &str) {
+    has_ended_for(gateway, connection, response, CAUSE, what);
+}
+
+#[track_caller]
+fn has_ended_for(
+    gateway: &Gateway,
+    mut connection: Connection,
+    response: &Response,
+    cause: &str,
+    what: &str,
+) {
     assert_eq!(connection.read_until_closed(), b"", "{what}");
-    assert_eq!(gateway.log_of(response)["cause"], CAUSE, "{what}");
+    assert_eq!(gateway.log_of(response)["cause"], cause, "{what}");
 }
 
 #[test]
@@ -253,13 +265,15 @@ fn of_streams_that_were_not_asked_for_those_end_that_would_be_refused() {
     staying.into_iter().for_each(Stream::goes_on);
 }
 
+/// Headers that no file named when the streams began are not known of those that were not asked for.
 #[test]
-fn where_a_header_decides_that_was_not_kept_the_route_counts_too() {
+fn where_a_header_decides_that_was_not_kept_every_route_that_may_take_it_counts() {
     let gate = Gate::default();
     let origin = backend(&gate);
-    let routes = |below: &str, tried: &str| {
+    let routes = |below: &str, tried: &str, new: &str| {
         format!(
             "
+             {new}
              - {{ name: below, prefix: /a/below, auth: none, {below} upstream: app }}
              - {{ name: a, prefix: /a, auth: optional, upstream: app }}
              - {{ name: ranked, prefix: /ranked, auth: required, allow: [{{ min_tier: pro }}], upstream: app }}
@@ -267,20 +281,57 @@ fn where_a_header_decides_that_was_not_kept_the_route_counts_too() {
              - {{ name: rest, prefix: /, auth: none, upstream: app }}"
         )
     };
+    const NEW: &str = r#"
+             - { name: guarded, prefix: /guarded, headers: { X-Beta: "1" }, auth: required, upstream: app }
+             - { name: second, prefix: /second, headers: { X-Beta: "1", X-Gamma: "1" }, auth: none, upstream: app }
+             - { name: behind, prefix: /second, headers: { X-Gamma: "1" }, auth: required, upstream: app }
+             - { name: written, prefix: /written, methods: [POST], headers: { X-Beta: "1" }, auth: required, upstream: app }
+             - { name: ruled, prefix: /ruled, auth: optional, allow: [{ cel: '!("x-team" in request.headers)' }], upstream: app }
+             - { name: tried-rule, prefix: /shadow, auth: optional, allow: [{ cel: '"x-team" in request.headers' }], shadow: [allow], upstream: app }
+             - { name: only, prefix: /only, headers: { X-Beta: "1" }, auth: none, upstream: app }
+             - { name: not-else, prefix: /only, auth: none, ip: { deny: [127.0.0.0/8] }, upstream: app }"#;
+    let many = |prefix: &str, count: usize| {
+        let route = |n: usize| {
+            format!(
+                "\n             - {{ name: {prefix}-{n}, prefix: /{prefix}, headers: {{ X-Beta: '{n}' }}, auth: none, upstream: app }}"
+            )
+        };
+        (0..count).map(route).collect::<String>()
+    };
+    let new = NEW.to_owned() + &many("some", 16) + &many("many", 17);
     let mut gateway = Settings::new(&origin)
         .tiers("free: { rank: 1 }\npro: { rank: 1 }")
-        .routes(&routes("", "shadow: [limits],"))
+        .routes(&routes("", "shadow: [limits],", ""))
         .start();
     let alice = gateway.user("alice", &[]).access;
-    let ending = vec![get("/a/below/1"), get("/ranked").bearer(&alice)];
-    let staying = vec![get("/a"), get("/tried"), get("/elsewhere")];
+    let ending = vec![
+        get("/ranked").bearer(&alice),
+        get("/guarded").header("X-Beta", "1"),
+        get("/guarded"),
+        get("/second"),
+        get("/ruled").header("X-Team", "a"),
+        get("/only").header("X-Beta", "1"),
+        get("/many"),
+    ];
+    let staying = vec![
+        get("/a/below/1"),
+        get("/a"),
+        get("/tried"),
+        get("/elsewhere"),
+        get("/guarded").bearer(&alice),
+        get("/guarded").header("Accept", EVENTS),
+        get("/written"),
+        get("/shadow"),
+        get("/some"),
+    ];
     let (ending, staying) = (unasked(&gateway, ending), unasked(&gateway, staying));
     gateway.reconfigure(|settings| {
         let settings = settings.tiers("free: { rank: 0 }\npro: { rank: 1 }");
-        settings.routes(&routes("headers: { X-Beta: \"1\" },", ""))
+        settings.routes(&routes("headers: { X-Beta: \"1\" },", "", &new))
     });
-    for stream in ending {
-        has_ended(&gateway, stream.connection, &stream.response, "refused");
+    for (at, stream) in ending.into_iter().enumerate() {
+        let what = format!("refused: {at}");
+        has_ended(&gateway, stream.connection, &stream.response, &what);
     }
     gate.open();
     staying.into_iter().for_each(Stream::goes_on);
@@ -305,111 +356,59 @@ fn a_route_that_is_gone_has_no_streams() {
     gate.open();
 }
 
-const POSTS: &str = "- { name: posts, path: '/posts/{id}', auth: required, allow: [{ owner: { lookup: \"GET /api/{id}\", field: /by, equals: \"{user.username}\" } }], upstream: app }";
-
-/// The same and one more, so that a reload has something to take.
-fn posts_and_more() -> String {
-    format!("{POSTS}\n- {{ name: more, prefix: /more, auth: none, upstream: app }}")
-}
-
-/// What an upstream answers to look-ups that it does not answer with `alice`, by the post.
-type Says = Arc<Mutex<BTreeMap<&'static str, (u16, &'static str)>>>;
-
 #[test]
-fn a_reload_ends_no_stream_about_which_the_upstream_could_not_be_asked() {
-    let says = Says::default();
-    let answers = Arc::clone(&says);
-    let origin = Origin::with(move |exchange: &mut Exchange| {
-        if exchange.request().header("upgrade").is_some() {
-            return websocket::echo(exchange);
-        }
-        let target = exchange.request().target();
-        let said = answers.lock().unwrap().get(target.as_str()).copied();
-        let (status, body) = said.unwrap_or((200, r#"{"by":"alice"}"#));
-        exchange.respond(
-            status,
-            "Content-Type: application/json\r\n",
-            body.as_bytes(),
-        )
-    });
-    let mut gateway = Settings::new(&origin).routes(POSTS).start();
-    let alice = gateway.user("alice", &[]).access;
-    let open = |path: &str| Socket::open(&gateway, &handshake(path).bearer(&alice));
-    let (mut unknown, gone) = (open("/posts/1"), open("/posts/2"));
-    unknown.echo("its owner is known");
-    *says.lock().unwrap() = [("/api/1", (500, "")), ("/api/2", (404, ""))].into();
-    let asked = || {
-        let mut received = origin.requests();
-        received.retain(|received| received.target() == "/api/1");
-        received.len()
-    };
-    let before = asked();
-
-    gateway.reconfigure(|settings| settings.routes(&posts_and_more()));
-    has_ended(&gateway, gone.connection, &gone.response, "gone");
-    eventually("it is asked again", || {
-        (asked() >= before + 2).then_some(())
-    });
-    unknown.echo("nobody can tell");
-    *says.lock().unwrap() = [("/api/1", (200, r#"{"by":"bob"}"#))].into();
-    has_ended(&gateway, unknown.connection, &unknown.response, "bob's");
-}
-
-#[test]
-fn a_reload_asks_of_few_streams_at_a_time() {
-    const SOCKETS: usize = 60;
-    // Of each of two workers.
-    const AT_ONCE: usize = 2 * 16;
-    #[derive(Default)]
-    struct Count {
-        is_held: bool,
-        now: usize,
-        most: usize,
-        all: usize,
-    }
+fn what_a_reload_lets_stay_ends_with_the_session_if_the_new_rules_ask_for_one() {
     let gate = Gate::default();
-    let count = Arc::new(Mutex::new(Count::default()));
-    let (behind, counted) = (gate.clone(), Arc::clone(&count));
-    let origin = Origin::with(move |exchange: &mut Exchange| {
-        if exchange.request().header("upgrade").is_some() {
-            return websocket::echo(exchange);
-        }
-        let is_held = {
-            let mut count = counted.lock().unwrap();
-            count.now += 1;
-            count.most = count.most.max(count.now);
-            count.is_held
-        };
-        if is_held {
-            behind.pass();
-        }
-        {
-            let mut count = counted.lock().unwrap();
-            count.now -= 1;
-            count.all += 1;
-        }
-        let body = br#"{"by":"alice"}"#;
-        exchange.respond(200, "Content-Type: application/json\r\n", body)
-    });
-    let mut gateway = Settings::new(&origin).routes(POSTS).start();
-    let alice = gateway.user("alice", &[]).access;
-    let open = |id| Socket::open(&gateway, &handshake(&format!("/posts/{id}")).bearer(&alice));
-    let mut sockets: Vec<_> = (0..SOCKETS).map(open).collect();
-    *count.lock().unwrap() = Count {
-        is_held: true,
-        ..Count::default()
+    let origin = backend(&gate);
+    let routes = |open: &str, tried: &str, freed: &str, ruled: &str, gone: &str| {
+        format!(
+            "
+             - {{ name: open, prefix: /open, {open}, upstream: app }}
+             - {{ name: tried, prefix: /tried, {tried}, upstream: app }}
+             - {{ name: freed, prefix: /freed, {freed}, upstream: app }}
+             - {{ name: ruled, prefix: /ruled, {ruled}, upstream: app }}
+             - {{ name: gone, prefix: /gone, {gone}, upstream: app }}"
+        )
     };
+    const NONE: &str = "auth: none";
+    const REQUIRED: &str = "auth: required";
+    const TRIED: &str = "auth: required, shadow: [auth]";
+    const RULED: &str = "auth: required, shadow: [auth], allow: [{ tiers: [free] }]";
+    let mut gateway = Settings::new(&origin)
+        .workers(1)
+        .routes(&routes(NONE, TRIED, REQUIRED, TRIED, NONE))
+        .start();
+    let alice = gateway.user("alice", &[]).access;
+    let open = |path: &str| {
+        let socket = Socket::open(&gateway, &handshake(path).bearer(&alice));
+        let asked = get(path).bearer(&alice).header("Accept", EVENTS);
+        let unasked = get(path).bearer(&alice);
+        (
+            socket,
+            [asked, unasked].map(|request| Stream::open(&gateway, &request)),
+        )
+    };
+    let ending = ["/open", "/tried", "/ruled"].map(open);
+    let (mut freed, freed_streams) = open("/freed");
+    let gone = Socket::open(&gateway, &handshake("/gone"));
 
-    gateway.reconfigure(|settings| settings.routes(&posts_and_more()));
-    eventually("so many are asked about", || {
-        (count.lock().unwrap().now >= AT_ONCE).then_some(())
+    gateway.reconfigure(|settings| {
+        settings.routes(&routes(REQUIRED, REQUIRED, NONE, RULED, REQUIRED))
     });
-    gate.open();
-    eventually("the others are, too", || {
-        (count.lock().unwrap().all >= SOCKETS).then_some(())
-    });
-    assert_eq!(count.lock().unwrap().most, AT_ONCE);
-    for socket in &mut sockets {
-        socket.echo("still here");
+    // By then all have been decided on.
+    has_ended(&gateway, gone.connection, &gone.response, "gone");
+    gateway
+        .send(&post("/api/v1/logout").bearer(&alice))
+        .expect(200);
+    for (socket, streams) in ending {
+        let (connection, response) = (socket.connection, &socket.response);
+        has_ended_for(&gateway, connection, response, OUTLIVED, "socket");
+        for stream in streams {
+            let (connection, response) = (stream.connection, &stream.response);
+            has_ended_for(&gateway, connection, response, OUTLIVED, "stream");
+        }
     }
+    freed.echo("anybody may have it");
+    gate.open();
+    freed_streams.into_iter().for_each(Stream::goes_on);
 }

@@ -42,6 +42,7 @@ pub struct Settings {
     more_upstreams: String,
     routes: String,
     shutdown_grace: String,
+    workers: usize,
     environment: Vec<(String, String)>,
 }
 
@@ -66,6 +67,7 @@ impl Settings {
             more_upstreams: String::new(),
             routes: "- { name: all, prefix: /, auth: none, upstream: app }".to_owned(),
             shutdown_grace: "20s".to_owned(),
+            workers: 2,
             environment: Vec::new(),
         }
     }
@@ -142,6 +144,11 @@ impl Settings {
         self
     }
 
+    pub fn workers(mut self, count: usize) -> Self {
+        self.workers = count;
+        self
+    }
+
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
@@ -171,11 +178,11 @@ impl Settings {
             "version: 1\n\
              listen:\n  - address: {public}\n\
              admin: {{ address: {admin}{socket} }}\n\
-             workers: 2\n\
+             workers: {}\n\
              shutdown: {{ grace: {} }}\n\
              store: {}\n\
              auth:\n{auth}",
-            self.shutdown_grace, self.store
+            self.workers, self.shutdown_grace, self.store
         );
         yaml.push_str(&indent(0, &self.top));
         yaml.push_str("tiers:\n");

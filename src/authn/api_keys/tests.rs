@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
+use std::task::Poll;
 
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
@@ -221,6 +222,7 @@ async fn look_ups_under_way_are_bounded() {
     }
     let one_more = gateway.keys.begin("one more").err().unwrap();
     assert_eq!(one_more.code(), Code::Unavailable);
+    assert!(one_more.is_for_now());
     while gateway.store.asked() < RUNNING {
         tokio::task::yield_now().await;
     }
@@ -231,6 +233,30 @@ async fn look_ups_under_way_are_bounded() {
     drop(gate);
     gateway.until_nothing_is_under_way().await;
     assert!(gateway.keys.begin("one more").is_ok());
+}
+
+#[tokio::test]
+async fn of_keys_that_are_looked_up_in_turn_few_are_at_once() {
+    let gateway = gateway();
+    gateway.store.keep(0, key(1));
+    assert_eq!(gateway.ask(0).await, "user");
+    let (known, others) = (text(0), [1, 2, 3].map(text));
+    let is_pending = async |key: &str| {
+        let mut turn = std::pin::pin!(gateway.keys.turn(key));
+        std::future::poll_fn(|cx| Poll::Ready(turn.as_mut().poll(cx).is_pending())).await
+    };
+    let mut held = Vec::new();
+    for key in &others[..IN_TURN] {
+        held.extend(gateway.keys.turn(key).await);
+    }
+    assert_eq!(held.len(), IN_TURN);
+    assert!(is_pending(&others[IN_TURN]).await);
+    // What is remembered takes no turn, while it is believed.
+    assert!(gateway.keys.turn(&known).await.is_none());
+    advance(KEY_MEMORY.as_secs());
+    assert!(is_pending(&known).await);
+    drop(held.pop());
+    assert!(gateway.keys.turn(&known).await.is_some());
 }
 
 #[test]

@@ -27,6 +27,8 @@ struct Origin {
     heads: RefCell<Vec<String>>,
     answer: RefCell<Vec<u8>>,
     is_mute: Cell<bool>,
+    /// Whatever is below this path gets no answer.
+    holds: Cell<Option<&'static str>>,
 }
 
 impl Origin {
@@ -43,7 +45,12 @@ impl Origin {
             head.push(byte[0]);
             if head.ends_with(b"\r\n\r\n") {
                 let text = String::from_utf8(std::mem::take(&mut head)).unwrap();
+                let is_held = |path| text.starts_with(&format!("GET {path}"));
+                let is_held = self.holds.get().is_some_and(is_held);
                 self.heads.borrow_mut().push(text);
+                if is_held {
+                    continue;
+                }
                 if self.is_mute.get() {
                     return;
                 }
@@ -113,16 +120,30 @@ impl Scene {
         target: &str,
         field: &str,
     ) -> Result<String, Unknown> {
-        let field: JsonPointer = field.parse().unwrap();
-        let asked = Asker::new(&self.look_ups, &self.upstreams, &self.pools);
-        let question = Question {
-            upstream,
-            host: None,
-            target,
-            field: &field,
-        };
-        asked.look_up(question).await
+        let asker = Asker::new(&self.look_ups, &self.upstreams, &self.pools);
+        look_up(&asker, upstream, target, field).await
     }
+
+    async fn ask_in_turn(&self, upstream: usize, target: &str) -> Result<String, Unknown> {
+        let asker = Asker::in_turn(&self.look_ups, &self.upstreams, &self.pools);
+        look_up(&asker, upstream, target, "/by").await
+    }
+}
+
+async fn look_up(
+    asker: &Asker<'_>,
+    upstream: usize,
+    target: &str,
+    field: &str,
+) -> Result<String, Unknown> {
+    let field: JsonPointer = field.parse().unwrap();
+    let question = Question {
+        upstream,
+        host: None,
+        target,
+        field: &field,
+    };
+    asker.look_up(question).await
 }
 
 fn run(test: impl AsyncFnOnce(Scene)) {
@@ -394,5 +415,65 @@ fn what_the_upstream_may_answer_in_a_moment_is_unknown_for_now() {
             assert!(begun.is_ok());
         }
         assert!(is_for_now("/full").await);
+    });
+}
+
+/// Has work go on for as long as it does anything.
+async fn until(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn of_those_that_ask_in_turn_few_are_under_way_and_others_find_room() {
+    run(async |scene| {
+        assert!(scene.ask(0, "/known", "/by").await.is_ok());
+        let [slow, other] = &scene.origins;
+        slow.holds.set(Some("/held"));
+        let targets: Vec<_> = (0..100).map(|nth| format!("/held/{nth}")).collect();
+        let asking: Vec<_> = targets.iter().map(|at| scene.ask_in_turn(0, at)).collect();
+        let mut asking: Vec<_> = asking.into_iter().map(Box::pin).collect();
+        for one in &mut asking {
+            assert!(futures_poll(one).is_none());
+        }
+        assert_eq!(scene.look_ups.flights[0].count(), IN_TURN);
+        until(|| slow.times_asked() == 1 + IN_TURN).await;
+        // Requests, what is remembered, and other upstreams wait for none of them.
+        assert!(scene.ask(0, "/free", "/by").await.is_ok());
+        assert!(scene.ask_in_turn(0, "/known").await.is_ok());
+        assert!(scene.ask_in_turn(1, "/posts/7").await.is_ok());
+        assert_eq!(other.times_asked(), 1);
+        // Whoever leaves makes room for the next, and whoever leaves the line asks nothing.
+        asking.drain(1..IN_TURN + 9);
+        for one in &mut asking {
+            assert!(futures_poll(one).is_none());
+        }
+        until(|| slow.times_asked() >= 2 + IN_TURN + IN_TURN - 1).await;
+        let heads = slow.heads.borrow();
+        let is_asked = |at| {
+            heads
+                .iter()
+                .any(|head| head.starts_with(&format!("GET /held/{at} ")))
+        };
+        assert!(!(IN_TURN..IN_TURN + 9).any(is_asked) && is_asked(IN_TURN + 9));
+    });
+}
+
+#[test]
+fn the_time_of_whoever_asks_in_turn_begins_with_the_turn() {
+    run(async |scene| {
+        let of = |asker: &Asker<'_>| asker.until;
+        let (look_ups, upstreams, pools) = (&scene.look_ups, &scene.upstreams, &scene.pools);
+        assert!(of(&Asker::new(look_ups, upstreams, pools)).is_some());
+        assert!(of(&Asker::in_turn(look_ups, upstreams, pools)).is_none());
+        let turns = scene.look_ups.turns[0].acquire_many(IN_TURN as u32).await;
+        let mut asking = Box::pin(scene.ask_in_turn(0, "/posts/7"));
+        assert!(futures_poll(&mut asking).is_none());
+        assert_eq!(scene.look_ups.flights[0].count(), 0);
+        drop(turns);
+        assert_eq!(asking.await.as_deref(), Ok("alice"));
     });
 }

@@ -28,6 +28,7 @@ impl Example {
             method,
             headers: &self.headers,
             announced: &[],
+            passed_over: &[],
         })
     }
 }

@@ -13,8 +13,9 @@ mod rewrites;
 mod spellings;
 #[cfg(test)]
 mod tests;
+mod tries;
 
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use http::Method;
@@ -22,11 +23,13 @@ use http::Method;
 use super::find;
 use super::matched::Destination;
 use super::table::{Located, Table};
-use crate::config::checked::{PathRegex, Pattern, Route, Segment};
+use crate::config::checked::{Pattern, Route, Segment};
 use crate::config::{Config, Doubt};
 use examples::Example;
 use guard::{Guard, is_looser};
 use rewrites::GuardedOfAll;
+pub use tries::Tries;
+use tries::tries_of;
 
 /// Methods that change something: it matters where one of them gets past a guard.
 const UNSAFE: [Method; 4] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
@@ -39,16 +42,10 @@ const OTHER: &str = "PROPFIND";
 const MOST_NAMES: usize = 3;
 /// So many hosts of other routes are tried for each that names its own.
 const MOST_HOSTS: usize = 8;
-/// Regexes that are tried, routes that share a path, and guarded routes that rewrites are held against, in about a second.
-const MOST_TRIES: usize = 1_000_000;
 
-/// What is doubtful about the routes, each doubt at its route.
-pub fn doubts(config: &Config) -> Vec<Doubt> {
-    within(MOST_TRIES, config)
-}
-
-fn within(most_tries: usize, config: &Config) -> Vec<Doubt> {
-    let judge = Judge::new(config, most_tries);
+/// What is doubtful about the routes, each doubt at its route. Where others have spent all tries, that is told.
+pub fn doubts(config: &Config, tries: &Tries) -> Vec<Doubt> {
+    let judge = Judge::new(config, tries);
     let mut doubts = Vec::new();
     for (index, route) in config.routes.iter().enumerate() {
         let doubt = |(message, hint)| Doubt {
@@ -57,7 +54,7 @@ fn within(most_tries: usize, config: &Config) -> Vec<Doubt> {
             hint,
         };
         doubts.extend(judge.judge(index, route).into_iter().map(doubt));
-        if judge.is_spent() {
+        if tries.are_spent() {
             let message =
                 "the routes from here on are not looked through for doubts: it would take long";
             let hint = "begin regexes with different segments and keep them small, have fewer routes for one path, and give routes that rewrite upstreams of their own";
@@ -81,12 +78,11 @@ struct Judge<'c> {
     hosts: Vec<String>,
     /// What it costs to try all regexes that stand behind the same segments.
     regexes: HashMap<String, usize>,
-    tries: Cell<usize>,
-    most_tries: usize,
+    tries: &'c Tries,
 }
 
 impl<'c> Judge<'c> {
-    fn new(config: &'c Config, most_tries: usize) -> Judge<'c> {
+    fn new(config: &'c Config, tries: &'c Tries) -> Judge<'c> {
         let mut regexes = HashMap::new();
         for route in &config.routes {
             if let Pattern::Regex(regex) = &route.pattern {
@@ -111,15 +107,14 @@ impl<'c> Judge<'c> {
             backends,
             hosts,
             regexes,
-            tries: Cell::new(0),
-            most_tries,
+            tries,
         }
     }
 }
 
 impl Judge<'_> {
     fn judge(&self, index: usize, route: &Route) -> Vec<Said> {
-        self.spend_on_examples(route);
+        self.tries.spend_on_examples(&route.pattern);
         let example = match self.reached(index, route) {
             Ok(example) => example,
             Err(said) => return vec![said],
@@ -191,7 +186,7 @@ impl Judge<'_> {
     }
 
     fn find(&self, example: &Example, method: &Method) -> Option<usize> {
-        self.spend(self.regexes_on(&example.path));
+        self.tries.spend(self.regexes_on(&example.path));
         let target = example.target(method)?;
         match find::locate(&self.table, &target, example.path.as_bytes()) {
             Ok(Located::At(Destination::Route(route), _)) => Some(route),
@@ -202,21 +197,6 @@ impl Judge<'_> {
     /// Whether two routes go to one backend, by whatever names of upstreams.
     fn have_one_backend(&self, a: &Route, b: &Route) -> bool {
         self.backends.get(a.upstream) == self.backends.get(b.upstream)
-    }
-
-    fn is_spent(&self) -> bool {
-        self.tries.get() > self.most_tries
-    }
-
-    fn spend(&self, tries: usize) {
-        self.tries.set(self.tries.get().saturating_add(tries));
-    }
-
-    /// Examples of a regex are made by trying them.
-    fn spend_on_examples(&self, route: &Route) {
-        if let Pattern::Regex(regex) = &route.pattern {
-            self.spend(tries_of(regex).saturating_mul(examples::CHOICES));
-        }
     }
 
     /// What it costs to try all regexes that stand where the path leads.
@@ -236,7 +216,7 @@ impl Judge<'_> {
         };
         let all = self.table.candidates(&target, example.path.as_bytes());
         // Each request that is tried passes all of them by.
-        self.spend(all.len());
+        self.tries.spend(all.len());
         let others = all.into_iter().filter(|other| *other != index);
         let others = others.filter_map(|other| self.routes.get(other));
         others
@@ -322,12 +302,6 @@ impl Judge<'_> {
             )
         })
     }
-}
-
-/// Tries of an ordinary regex that one of this costs: a large one has many states, and a long path.
-fn tries_of(regex: &PathRegex) -> usize {
-    let states = regex.size() / 8;
-    states.saturating_mul(states).saturating_add(1)
 }
 
 /// A prefix or `{*rest}` behind something, so that the file means a part of all paths by it.

@@ -21,15 +21,15 @@ pub(super) type GuardedOfAll = HashMap<usize, Guarded>;
 
 impl Judge<'_> {
     /// What is guarded of each backend, as far as that does not take long; made when a route rewrites, as few do.
-    fn guarded(&self) -> &GuardedOfAll {
+    pub(super) fn guarded(&self) -> &GuardedOfAll {
         self.guarded.get_or_init(|| {
             let mut all = GuardedOfAll::new();
             for (index, route) in self.routes.iter().enumerate() {
                 if Guard::of(route) == Guard::None {
                     continue;
                 }
-                self.spend_on_examples(route);
-                if self.is_spent() {
+                self.tries.spend_on_examples(&route.pattern);
+                if self.tries.are_spent() {
                     break;
                 }
                 let (old, new) = (&route.rewrite.strip_prefix, &route.rewrite.set_prefix);
@@ -60,8 +60,8 @@ impl Judge<'_> {
         let guarded = self.guarded().get(self.backends.get(route.upstream)?)?;
         let first = guarded.partition_point(|(path, _)| *path < rewrite.set_prefix);
         let reached = guarded[first..].iter().take_while(|(path, _)| {
-            self.spend(1);
-            !self.is_spent() && path.starts_with(&rewrite.set_prefix)
+            self.tries.spend(1);
+            !self.tries.are_spent() && path.starts_with(&rewrite.set_prefix)
         });
         let mut reached: Vec<_> = reached.collect();
         // As the file has them.
@@ -98,41 +98,43 @@ impl Judge<'_> {
     fn host_past_guard(&self, route: &Route, host: &str) -> Option<Said> {
         let backend = self.backends.get(route.upstream)?;
         let of_others = self.guarded().get(backend)?.iter().filter(|(_, other)| {
-            self.spend(1);
-            !self.is_spent() && !self.routes[*other].hosts.is_empty()
+            self.tries.spend(1);
+            !self.tries.are_spent() && !self.routes[*other].hosts.is_empty()
         });
         let own: Vec<Example> = examples::of(route).take(MOST_EXAMPLES).collect();
         let first = own.first()?;
         let paths = own.iter().map(|example| &example.path);
         let paths = paths.chain(of_others.map(|(path, _)| path));
-        paths.take_while(|_| !self.is_spent()).find_map(|path| {
-            let at = |host: &str| Example {
-                host: host.to_owned(),
-                path: path.clone(),
-                ..first.clone()
-            };
-            let (from, to) = (at(&first.host), at(host));
-            self.spend(TRIES_OF_A_SEARCH);
-            let mut others = methods(route).iter().filter_map(|method| {
-                let taker = self.routes.get(self.find(&from, method)?)?;
-                let other = self.routes.get(self.find(&to, method)?)?;
-                std::ptr::eq(taker, route).then_some(other)
-            });
-            let other = others.find(|other| {
-                !other.hosts.is_empty()
-                    && is_looser(route, other)
-                    && self.have_one_backend(route, other)
-            })?;
-            Some((
-                format!(
-                    "`{}`, {}, leads to what `{}` guards: `{path}` becomes that of `{host}`",
-                    route.name,
-                    Guard::of(route).words(),
-                    other.name
-                ),
-                "let `host` name one that is for these callers".to_owned(),
-            ))
-        })
+        paths
+            .take_while(|_| !self.tries.are_spent())
+            .find_map(|path| {
+                let at = |host: &str| Example {
+                    host: host.to_owned(),
+                    path: path.clone(),
+                    ..first.clone()
+                };
+                let (from, to) = (at(&first.host), at(host));
+                self.tries.spend(TRIES_OF_A_SEARCH);
+                let mut others = methods(route).iter().filter_map(|method| {
+                    let taker = self.routes.get(self.find(&from, method)?)?;
+                    let other = self.routes.get(self.find(&to, method)?)?;
+                    std::ptr::eq(taker, route).then_some(other)
+                });
+                let other = others.find(|other| {
+                    !other.hosts.is_empty()
+                        && is_looser(route, other)
+                        && self.have_one_backend(route, other)
+                })?;
+                Some((
+                    format!(
+                        "`{}`, {}, leads to what `{}` guards: `{path}` becomes that of `{host}`",
+                        route.name,
+                        Guard::of(route).words(),
+                        other.name
+                    ),
+                    "let `host` name one that is for these callers".to_owned(),
+                ))
+            })
     }
 }
 

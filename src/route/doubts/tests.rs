@@ -5,7 +5,8 @@ use crate::config;
 
 /// What is said of the routes of a file, each with the route's name.
 fn said(routes: &str) -> Vec<(String, String)> {
-    said_within(MOST_TRIES, routes)
+    let config = config_of(routes);
+    told(&config, doubts(&config, &Tries::default()))
 }
 
 fn config_of(routes: &str) -> Config {
@@ -17,7 +18,11 @@ fn config_of(routes: &str) -> Config {
 
 fn said_within(most_tries: usize, routes: &str) -> Vec<(String, String)> {
     let config = config_of(routes);
-    let doubts = within(most_tries, &config).into_iter();
+    told(&config, doubts(&config, &Tries::within(most_tries)))
+}
+
+fn told(config: &Config, doubts: Vec<Doubt>) -> Vec<(String, String)> {
+    let doubts = doubts.into_iter();
     doubts
         .map(|d| (config.routes[d.route].name.clone(), d.message))
         .collect()
@@ -274,7 +279,8 @@ fn examples_of_large_regexes_count_as_tries_and_are_not_made_for_nothing() {
     // Where nothing is rewritten, what a backend guards is asked by nobody.
     for (routes, first, is_asked) in [(&large, "r0", false), (&rewritten, "open", true)] {
         let config = config_of(routes);
-        let judge = Judge::new(&config, MOST_TRIES);
+        let tries = Tries::default();
+        let judge = Judge::new(&config, &tries);
         for (index, route) in config.routes.iter().enumerate() {
             judge.judge(index, route);
         }
@@ -286,6 +292,22 @@ fn examples_of_large_regexes_count_as_tries_and_are_not_made_for_nothing() {
         assert_eq!(route, first);
         assert!(message.contains("not looked through"), "{message}");
     }
+}
+
+#[test]
+fn examples_that_a_rewrite_is_held_against_count_once() {
+    let config = config_of(
+        "  - { name: open, prefix: /open, rewrite: { strip_prefix: /open }, auth: none, upstream: app }
+  - { name: large, regex: '/x/(a?b?c?.?){50}', auth: required, upstream: app }
+",
+    );
+    let tries = Tries::default();
+    let judge = Judge::new(&config, &tries);
+    judge.guarded();
+    let spent = tries.spent();
+    assert!(spent > examples::CHOICES, "{spent}");
+    tries.spend_on_examples(&config.routes[1].pattern);
+    assert_eq!(tries.spent(), spent);
 }
 
 #[test]
