@@ -127,25 +127,30 @@ fn is_deeper(expr: &IdedExpr, levels: usize) -> bool {
     let Some(left) = levels.checked_sub(1) else {
         return true;
     };
-    let is_deeper = |expr: &IdedExpr| is_deeper(expr, left);
-    match &expr.expr {
-        Expr::Select(select) => is_deeper(&select.operand),
-        Expr::List(list) => list.elements.iter().any(is_deeper),
+    parts(&expr.expr)
+        .into_iter()
+        .any(|part| is_deeper(part, left))
+}
+
+/// What an expression is made of.
+pub(super) fn parts(expr: &Expr) -> Vec<&IdedExpr> {
+    match expr {
+        Expr::Select(select) => vec![&select.operand],
+        Expr::List(list) => list.elements.iter().collect(),
         Expr::Call(call) => {
-            call.target.as_deref().is_some_and(is_deeper) || call.args.iter().any(is_deeper)
+            let target = call.target.as_deref().into_iter();
+            target.chain(&call.args).collect()
         }
-        Expr::Comprehension(parts) => [
+        Expr::Comprehension(parts) => vec![
             &parts.iter_range,
             &parts.accu_init,
             &parts.loop_cond,
             &parts.loop_step,
             &parts.result,
-        ]
-        .into_iter()
-        .any(is_deeper),
+        ],
         // The last two are refused wherever they are.
         Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified | Expr::Map(_) | Expr::Struct(_) => {
-            false
+            Vec::new()
         }
     }
 }

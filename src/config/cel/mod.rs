@@ -8,6 +8,7 @@ mod call;
 mod check;
 mod compared;
 mod kind;
+mod logic;
 mod name;
 mod place;
 mod value;
@@ -26,6 +27,7 @@ use super::resolve::pattern::Fault;
 use value::{Budget, Pattern, Words};
 
 pub use compared::Compared;
+pub use logic::{Asks, Logic};
 pub use value::Given;
 pub use variable::{RequestField, Variable};
 
@@ -108,20 +110,29 @@ impl Expression {
     /// # Errors
     /// Why it has no value, or none that is true or false.
     pub fn evaluate(&self, variables: &dyn Variables) -> Result<bool, String> {
-        let resolver = Resolver {
-            references: &self.0.references,
-            variables,
-            budget: Budget::new(),
-        };
-        let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
-        context.set_variable_resolver(&resolver);
-        let value = Value::resolve_val(&self.0.tree, &context);
-        let value = value.map_err(|error| resolver.told(error))?;
-        let boolean = value.downcast_ref::<CelBool>();
-        boolean
-            .map(|boolean| *boolean.inner())
-            .ok_or_else(|| "its value is neither true nor false".to_owned())
+        evaluate(&self.0.tree, &self.0.references, variables)
     }
+}
+
+/// The value of a checked tree, or of a part of one.
+fn evaluate(
+    tree: &IdedExpr,
+    references: &[Reference],
+    variables: &dyn Variables,
+) -> Result<bool, String> {
+    let resolver = Resolver {
+        references,
+        variables,
+        budget: Budget::new(),
+    };
+    let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
+    context.set_variable_resolver(&resolver);
+    let value = Value::resolve_val(tree, &context);
+    let value = value.map_err(|error| resolver.told(error))?;
+    let boolean = value.downcast_ref::<CelBool>();
+    boolean
+        .map(|boolean| *boolean.inner())
+        .ok_or_else(|| "its value is neither true nor false".to_owned())
 }
 
 impl fmt::Debug for Expression {

@@ -1,6 +1,6 @@
 //! Rules that whoever is signed in meets, or gets to meet, without that anybody gave them anything.
 
-use super::super::cel::{Expression, RequestField, Variable};
+use super::super::cel::{Asks, Expression, Logic, RequestField, Variable};
 use super::super::checked::Rule;
 use super::super::diagnose::{Findings, shown};
 use super::super::source::Span;
@@ -17,26 +17,40 @@ enum Free<'a> {
     Request,
 }
 
-/// Warns where nothing that a rule asks for has to be given to the caller. `at` is the rule's place.
+/// Warns where nothing that a rule asks for has to be given to the caller, be it by one branch of its expression.
+/// `at` is the rule's place.
 pub fn warn(rule: &Rule, at: Span, names: &Names<'_>, findings: &mut Findings) {
     let Some(free) = asks_for_alone(rule, names) else {
         return;
     };
+    let logic = rule.cel.as_ref().map(Expression::logic);
+    let is_branch = logic.is_some_and(|logic| asks_for_more(&logic, names));
+    let by_it = match is_branch {
+        true => " by a branch of its expression",
+        false => "",
+    };
     let (message, hint) = match free {
         Free::Scopes => (
-            "anybody who is signed in meets this rule: people give their own API keys scopes as they like".to_owned(),
+            format!(
+                "anybody who is signed in meets this rule{by_it}: people give their own API keys scopes as they like"
+            ),
             "put roles, tiers or an owner beside the scopes",
         ),
         Free::Tier(tier) => (
             format!(
-                "anybody who registers meets this rule: `auth.registration` is open, and new accounts have the tier {}",
+                "anybody who registers meets this rule{by_it}: `auth.registration` is open, and new accounts have the tier {}",
                 shown(tier)
             ),
             "give new accounts a tier below by `auth.default_tier`, or ask for a role, or for another tier",
         ),
         Free::Request => (
-            "anybody who is signed in meets this rule: it goes by nothing but what clients send as they like".to_owned(),
-            "ask for something of `user` as well, or go by `request.ip`",
+            format!(
+                "anybody who is signed in meets this rule{by_it}: it goes by nothing but what clients send as they like"
+            ),
+            match is_branch {
+                true => "ask for something of `user` in that branch as well, or go by `request.ip`",
+                false => "ask for something of `user` as well, or go by `request.ip`",
+            },
         ),
     };
     findings.warn(at, message).hint(hint);
@@ -67,22 +81,80 @@ fn asks_for_alone<'n>(rule: &Rule, names: &'n Names<'_>) -> Option<Free<'n>> {
         let is_reached = names.rank(of_strangers)? >= least;
         free.push(is_reached.then_some(Free::Tier(of_strangers))?);
     }
-    for variable in rule.cel.iter().flat_map(Expression::variables) {
-        match variable {
-            Variable::Header(_) | Variable::Request(RequestField::Host | RequestField::Query) => {
-                free.push(Free::Request);
-            }
-            // These say what is asked for, and rules on purpose who may.
-            Variable::Path(_) | Variable::Request(RequestField::Method | RequestField::Path) => {}
-            Variable::Request(RequestField::Ip) => return None,
-            Variable::User(_) | Variable::Claim(_) => match variable.claim() {
-                Some("scope") => free.push(of_scopes(names)?),
-                _ => return None,
-            },
+    if let Some(expression) = &rule.cel {
+        match of_logic(&expression.logic(), names) {
+            What::Given => return None,
+            What::Said => {}
+            What::Free(kind) => free.push(kind),
         }
     }
     let is_tier = |free: &&Free<'_>| matches!(free, Free::Tier(_));
     free.iter().find(is_tier).or(free.first()).copied()
+}
+
+/// What an expression, or a part of one, asks for.
+enum What<'a> {
+    /// Something that others give.
+    Given,
+    /// What is asked for: rules on purpose say who may.
+    Said,
+    Free(Free<'a>),
+}
+
+fn of_logic<'n>(logic: &Logic<'_>, names: &'n Names<'_>) -> What<'n> {
+    match logic {
+        Logic::Always(true) => What::Said,
+        Logic::Always(false) => What::Given,
+        Logic::Asks(asks) => of_part(asks, names),
+        Logic::Any(branches) => {
+            let branches = branches.iter().map(|branch| of_logic(branch, names));
+            branches.fold(What::Given, |known, branch| match (known, branch) {
+                (What::Free(kind), _) | (_, What::Free(kind)) => What::Free(kind),
+                (What::Given, What::Given) => What::Given,
+                _ => What::Said,
+            })
+        }
+        Logic::All(parts) => all(parts.iter().map(|part| of_logic(part, names))),
+    }
+}
+
+fn all<'n>(parts: impl Iterator<Item = What<'n>>) -> What<'n> {
+    parts.fold(What::Said, |known, part| match (known, part) {
+        (What::Given, _) | (_, What::Given) => What::Given,
+        (What::Free(kind), _) | (_, What::Free(kind)) => What::Free(kind),
+        (What::Said, What::Said) => What::Said,
+    })
+}
+
+fn of_part<'n>(asks: &Asks<'_>, names: &'n Names<'_>) -> What<'n> {
+    if asks.variables.is_empty() {
+        // It has no value, which lets nobody pass.
+        return What::Given;
+    }
+    all(asks.variables.iter().map(|variable| match variable {
+        Variable::Header(_) | Variable::Request(RequestField::Host | RequestField::Query) => {
+            What::Free(Free::Request)
+        }
+        Variable::Path(_) | Variable::Request(RequestField::Method | RequestField::Path) => {
+            What::Said
+        }
+        Variable::Request(RequestField::Ip) => What::Given,
+        Variable::User(_) | Variable::Claim(_) => match variable.claim() {
+            Some("scope") => of_scopes(names).map_or(What::Given, What::Free),
+            _ => What::Given,
+        },
+    }))
+}
+
+/// Whether some part of an expression asks for what others give.
+fn asks_for_more(logic: &Logic<'_>, names: &Names<'_>) -> bool {
+    match logic {
+        Logic::Always(_) => false,
+        Logic::Asks(asks) => matches!(of_part(asks, names), What::Given),
+        Logic::Any(parts) | Logic::All(parts) => {
+            parts.iter().any(|part| asks_for_more(part, names))
+        }
+    }
 }
 
 fn of_scopes<'n>(names: &Names<'_>) -> Option<Free<'n>> {
