@@ -5,6 +5,7 @@
 
 mod address;
 mod admin;
+mod always;
 mod anybody;
 mod assertion;
 mod auth;
