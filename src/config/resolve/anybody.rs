@@ -6,6 +6,9 @@ use super::super::diagnose::{Findings, shown};
 use super::super::source::Span;
 use super::names::Names;
 
+/// The claim that people choose when they register.
+const USERNAME: &str = "username";
+
 /// What a rule asks for that is to be had for the asking.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Free<'a> {
@@ -13,6 +16,8 @@ enum Free<'a> {
     Scopes,
     /// The tier of new accounts, where anybody may make one.
     Tier(&'a str),
+    /// The name of an account, where anybody may make one.
+    Name,
     /// What clients write into their requests.
     Request,
 }
@@ -43,6 +48,12 @@ pub fn warn(rule: &Rule, at: Span, names: &Names<'_>, findings: &mut Findings) {
             ),
             "give new accounts a tier below by `auth.default_tier`, or ask for a role, or for another tier",
         ),
+        Free::Name => (
+            format!(
+                "whoever registers may meet this rule{by_it}: `auth.registration` is open, and people choose their own `username`"
+            ),
+            "go by `user.id`, by roles, or by `user.external_id`: a name is somebody's only once they have it",
+        ),
         Free::Request => (
             format!(
                 "anybody who is signed in meets this rule{by_it}: it goes by nothing but what clients send as they like"
@@ -62,8 +73,7 @@ fn asks_for_alone<'n>(rule: &Rule, names: &'n Names<'_>) -> Option<Free<'n>> {
     let asks_more = rule.superuser == Some(true)
         || rule.owner.is_some()
         || rule.look_up.is_some()
-        || !rule.roles.is_empty()
-        || !rule.claims.is_empty();
+        || !rule.roles.is_empty();
     if asks_more {
         return None;
     }
@@ -80,6 +90,10 @@ fn asks_for_alone<'n>(rule: &Rule, names: &'n Names<'_>) -> Option<Free<'n>> {
         let of_strangers = names.auth.tier_of_strangers()?;
         let is_reached = names.rank(of_strangers)? >= least;
         free.push(is_reached.then_some(Free::Tier(of_strangers))?);
+    }
+    for claim in &rule.claims {
+        let is_chosen = claim.name == USERNAME && names.auth.tier_of_strangers().is_some();
+        free.push(is_chosen.then_some(Free::Name)?);
     }
     if let Some(expression) = &rule.cel {
         match of_logic(&expression.logic(), names) {
@@ -127,9 +141,14 @@ fn all<'n>(parts: impl Iterator<Item = What<'n>>) -> What<'n> {
 }
 
 fn of_part<'n>(asks: &Asks<'_>, names: &'n Names<'_>) -> What<'n> {
-    if asks.variables.is_empty() {
+    // With something else in it, such as a part of the path, it is about who owns that.
+    let is_name = |variable: &&Variable| variable.claim() == Some(USERNAME);
+    let is_chosen = names.auth.tier_of_strangers().is_some() && !asks.is_negative;
+    match asks.variables.as_slice() {
         // It has no value, which lets nobody pass.
-        return What::Given;
+        [] => return What::Given,
+        variables if is_chosen && variables.iter().all(is_name) => return What::Free(Free::Name),
+        _ => {}
     }
     all(asks.variables.iter().map(|variable| match variable {
         Variable::Header(_) | Variable::Request(RequestField::Host | RequestField::Query) => {
