@@ -7,6 +7,7 @@ mod address;
 mod admin;
 mod always;
 mod anybody;
+mod anywhere;
 mod assertion;
 mod auth;
 mod claim;
