@@ -14,6 +14,7 @@ mod place;
 mod value;
 mod variable;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
@@ -21,7 +22,7 @@ use cel::common::ast::IdedExpr;
 use cel::common::types::CelBool;
 use cel::context::{Context, VariableResolver};
 use cel::{Env, ExecutionError, Value};
-use regex::bytes::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 
 use super::resolve::pattern::Fault;
 use value::{Budget, Pattern, Words};
@@ -30,6 +31,9 @@ pub use compared::Compared;
 pub use logic::{Asks, Logic};
 pub use value::Given;
 pub use variable::{RequestField, Variable};
+
+/// Bytes that a compiled pattern of `matches` may take, and again what a search keeps.
+const LARGEST_PATTERN: usize = 32 * 1024;
 
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let macros = Env::stdlib().with_optional_support(false);
@@ -61,6 +65,28 @@ enum Reference {
     Words(Vec<String>),
 }
 
+/// Patterns of `matches` that were compiled so far, by what they say: to compile one takes longer than all else that
+/// an expression does, and many rules have the same.
+#[derive(Default)]
+pub struct Patterns(HashMap<String, Regex>);
+
+impl Patterns {
+    /// # Errors
+    /// What is wrong with it.
+    fn compile(&mut self, text: &str) -> Result<Regex, regex::Error> {
+        if let Some(known) = self.0.get(text) {
+            return Ok(known.clone());
+        }
+        let regex = RegexBuilder::new(text)
+            .unicode(false)
+            .size_limit(LARGEST_PATTERN)
+            .dfa_size_limit(LARGEST_PATTERN)
+            .build()?;
+        self.0.insert(text.to_owned(), regex.clone());
+        Ok(regex)
+    }
+}
+
 /// What an expression is evaluated with.
 pub trait Variables: Sync {
     /// `None` for what is not there or can't be told: the expression then has no value.
@@ -77,11 +103,12 @@ impl Expression {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub(crate) fn compile(
+    pub(crate) fn compile_among(
         source: &str,
         parameters: Option<&[&str]>,
+        patterns: &mut Patterns,
     ) -> Result<Expression, Vec<Fault>> {
-        let (tree, references) = check::check(source, parameters)?;
+        let (tree, references) = check::check(source, parameters, patterns)?;
         // A copy lies together in memory; the original is strewn over where the parser worked.
         let together = tree.clone();
         drop(tree);
@@ -90,6 +117,14 @@ impl Expression {
             tree: together,
             references,
         })))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn compile(
+        source: &str,
+        parameters: Option<&[&str]>,
+    ) -> Result<Expression, Vec<Fault>> {
+        Expression::compile_among(source, parameters, &mut Patterns::default())
     }
 
     pub fn source(&self) -> &str {
@@ -216,3 +251,5 @@ impl VariableResolver for Resolver<'_> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_parts;
