@@ -317,7 +317,7 @@ impl<'c> Pass<'c> {
             }
             Caller::Stated(principal) => Ok(principal.clone()),
             Caller::Presented(authenticator) => {
-                // Only a look-up in the store waits, and there is none without API keys.
+                // Only a look-up in the store waits, and an API key that would be looked up is not asked about.
                 let answer = unless_it_waits(authenticator.identify(auth, &head.headers));
                 answer.unwrap_or_else(|| Err(only_running()))
             }
