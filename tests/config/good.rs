@@ -332,6 +332,7 @@ fn everything_that_can_be_said() {
         "no login puts the claim `realm.org` into a token",
         "this rule goes by `email`, which callers say of themselves: anybody who is signed in can change it",
         "no login puts the claim `org` into a token",
+        "anybody who registers meets this rule: `auth.registration` is open, and new accounts have the tier `basic`",
         "no login puts the claim `realm` into a token",
     ];
     assert_eq!(warnings, expected);

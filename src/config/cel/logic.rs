@@ -29,8 +29,14 @@ pub struct Asks<'e> {
 
 impl Expression {
     pub fn logic(&self) -> Logic<'_> {
+        self.logic_where(&Nothing)
+    }
+
+    /// The same where some of what it asks for is known.
+    pub fn logic_where(&self, known: &dyn Variables) -> Logic<'_> {
         let reader = Reader {
             references: &self.0.references,
+            known,
         };
         reader.read(&self.0.tree, false)
     }
@@ -45,11 +51,12 @@ impl Variables for Nothing {
     }
 }
 
-struct Reader<'e> {
+struct Reader<'e, 'k> {
     references: &'e [Reference],
+    known: &'k dyn Variables,
 }
 
-impl<'e> Reader<'e> {
+impl<'e> Reader<'e, '_> {
     fn read(&self, expr: &'e IdedExpr, is_negated: bool) -> Logic<'e> {
         if let Some(value) = self.constant(expr) {
             return Logic::Always(value != is_negated);
@@ -80,26 +87,29 @@ impl<'e> Reader<'e> {
         }
     }
 
-    /// The value of what asks for nothing.
+    /// The value of what asks for nothing that is not known.
     fn constant(&self, expr: &IdedExpr) -> Option<bool> {
         let is_joined = matches!(&expr.expr, Expr::Call(call) if joins(&call.func_name));
-        if is_joined || !self.asks_for_nothing(expr) {
+        if is_joined || !self.is_known(expr) {
             return None;
         }
-        evaluate(expr, self.references, &Nothing).ok()
+        evaluate(expr, self.references, self.known).ok()
     }
 
-    fn asks_for_nothing(&self, expr: &IdedExpr) -> bool {
+    fn is_known(&self, expr: &IdedExpr) -> bool {
         match &expr.expr {
-            Expr::Ident(_) => matches!(
-                self.reference(expr),
-                Some(Reference::Words(_) | Reference::Pattern(_))
-            ),
+            Expr::Ident(_) => match self.reference(expr) {
+                Some(Reference::Words(_) | Reference::Pattern(_)) => true,
+                Some(
+                    Reference::Value(variable)
+                    | Reference::Has(variable)
+                    | Reference::Members(variable),
+                ) => self.known.value(variable).is_some(),
+                None => false,
+            },
             // Its variables are names too.
             Expr::Comprehension(_) | Expr::Unspecified => false,
-            expr => parts(expr)
-                .into_iter()
-                .all(|part| self.asks_for_nothing(part)),
+            expr => parts(expr).into_iter().all(|part| self.is_known(part)),
         }
     }
 

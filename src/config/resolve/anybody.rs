@@ -1,6 +1,6 @@
 //! Rules that whoever is signed in meets, or gets to meet, without that anybody gave them anything.
 
-use super::super::cel::{Asks, Expression, Logic, RequestField, Variable};
+use super::super::cel::{Asks, Expression, Given, Logic, RequestField, Variable, Variables};
 use super::super::checked::Rule;
 use super::super::diagnose::{Findings, shown};
 use super::super::source::Span;
@@ -8,6 +8,18 @@ use super::names::Names;
 
 /// The claim that people choose when they register.
 const USERNAME: &str = "username";
+const TIER: &str = "tier";
+
+/// Whoever has registered: of them the tier is known.
+struct Stranger<'a> {
+    tier: &'a str,
+}
+
+impl Variables for Stranger<'_> {
+    fn value(&self, variable: &Variable) -> Option<Given<'_>> {
+        (variable.claim() == Some(TIER)).then(|| Given::Text(self.tier.into()))
+    }
+}
 
 /// What a rule asks for that is to be had for the asking.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,11 +37,11 @@ enum Free<'a> {
 /// Warns where nothing that a rule asks for has to be given to the caller, be it by one branch of its expression.
 /// `at` is the rule's place.
 pub fn warn(rule: &Rule, at: Span, names: &Names<'_>, findings: &mut Findings) {
-    let Some(free) = asks_for_alone(rule, names) else {
+    let logic = rule.cel.as_ref().map(|cel| logic(cel, names));
+    let Some(free) = asks_for_alone(rule, logic.as_ref(), names) else {
         return;
     };
-    let logic = rule.cel.as_ref().map(Expression::logic);
-    let is_branch = logic.is_some_and(|logic| asks_for_more(&logic, names));
+    let is_branch = logic.is_some_and(|read| asks_for_more(&read.logic, names));
     let by_it = match is_branch {
         true => " by a branch of its expression",
         false => "",
@@ -68,7 +80,11 @@ pub fn warn(rule: &Rule, at: Span, names: &Names<'_>, findings: &mut Findings) {
 }
 
 /// What a rule asks for that is to be had for the asking, a tier before all; `None` when it asks for anything else.
-fn asks_for_alone<'n>(rule: &Rule, names: &'n Names<'_>) -> Option<Free<'n>> {
+fn asks_for_alone<'n>(
+    rule: &Rule,
+    read: Option<&Read<'_>>,
+    names: &'n Names<'_>,
+) -> Option<Free<'n>> {
     // Nearly everybody is no superuser, and every tier has the lowest rank at least.
     let asks_more = rule.superuser == Some(true)
         || rule.owner.is_some()
@@ -95,15 +111,44 @@ fn asks_for_alone<'n>(rule: &Rule, names: &'n Names<'_>) -> Option<Free<'n>> {
         let is_chosen = claim.name == USERNAME && names.auth.tier_of_strangers().is_some();
         free.push(is_chosen.then_some(Free::Name)?);
     }
-    if let Some(expression) = &rule.cel {
-        match of_logic(&expression.logic(), names) {
+    if let Some(read) = read {
+        match of_logic(&read.logic, names) {
             What::Given => return None,
             What::Said => {}
             What::Free(kind) => free.push(kind),
         }
+        if read.is_of_strangers {
+            free.push(Free::Tier(names.auth.tier_of_strangers()?));
+        }
     }
     let is_tier = |free: &&Free<'_>| matches!(free, Free::Tier(_));
     free.iter().find(is_tier).or(free.first()).copied()
+}
+
+/// An expression as it is judged.
+struct Read<'e> {
+    logic: Logic<'e>,
+    /// It is met because of the tier of whoever registers, which is worked in.
+    is_of_strangers: bool,
+}
+
+fn logic<'e>(expression: &'e Expression, names: &Names<'_>) -> Read<'e> {
+    let logic = expression.logic();
+    if let Some(tier) = names.auth.tier_of_strangers()
+        && matches!(of_logic(&logic, names), What::Given)
+    {
+        let of_strangers = expression.logic_where(&Stranger { tier });
+        if !matches!(of_logic(&of_strangers, names), What::Given) {
+            return Read {
+                logic: of_strangers,
+                is_of_strangers: true,
+            };
+        }
+    }
+    Read {
+        logic,
+        is_of_strangers: false,
+    }
 }
 
 /// What an expression, or a part of one, asks for.
