@@ -35,6 +35,27 @@ fn begins_with_any(hir: &Hir) -> bool {
     }
 }
 
+/// Whether it is for all below some path, by `/.*` or `/.+` at its end, and not for that path.
+pub(super) fn takes_all_below(whole: &Hir) -> bool {
+    let mut parts = Vec::new();
+    flatten(whole, &mut parts);
+    let [.., before, last] = parts.as_slice() else {
+        return false;
+    };
+    let ends_in_slash =
+        matches!(before.kind(), HirKind::Literal(literal) if literal.0.last() == Some(&b'/'));
+    ends_in_slash && is_any_text(last)
+}
+
+/// `.*` or `.+`, slashes included.
+fn is_any_text(hir: &Hir) -> bool {
+    let HirKind::Repetition(repetition) = hir.kind() else {
+        return false;
+    };
+    let is_any = matches!(repetition.sub.kind(), HirKind::Class(class) if (0x21..0x7f).all(|byte| has(class, byte)));
+    repetition.min <= 1 && repetition.max.is_none() && is_any
+}
+
 /// So many segments are told of, and looked up one by one.
 const MOST_SEGMENTS: usize = 512;
 
