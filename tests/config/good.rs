@@ -120,7 +120,9 @@ routes:
     upstream: app
 ";
     let loaded = load(text);
-    assert_eq!(loaded.warnings, []);
+    let warnings: Vec<&str> = loaded.warnings.iter().map(|w| &*w.message).collect();
+    let open = "with `allow` in shadow this route is open to everybody who is signed in";
+    assert_eq!(warnings, [open]);
     let [one, two] = loaded.config.routes.as_slice() else {
         panic!("two routes");
     };
