@@ -4,7 +4,7 @@
 /// The path that a server routes by, in bytes; `None` when it refuses the request.
 pub type Reading = fn(&[u8]) -> Option<Vec<u8>>;
 
-pub const SERVERS: [(&str, Reading); 7] = [
+pub const SERVERS: [(&str, Reading); 9] = [
     ("nginx", nginx),
     ("node", node),
     ("wsgi", wsgi),
@@ -12,18 +12,25 @@ pub const SERVERS: [(&str, Reading); 7] = [
     ("url", url),
     ("node reference", node_reference),
     ("java uri", java_uri),
+    ("shiro", shiro),
+    ("lax utf-8", lax_utf8),
 ];
 
 /// nginx's `$uri`: escapes decoded once, slashes merged, dot segments resolved, all in one pass;
 /// a NUL or a step above the root is refused.
 pub fn nginx(path: &[u8]) -> Option<Vec<u8>> {
     let decoded = percent_decoded(path)?;
-    if decoded.contains(&0) {
-        return None;
+    match decoded.contains(&0) {
+        true => None,
+        false => resolved(&decoded),
     }
+}
+
+/// Slashes merged and dot segments resolved; `None` for a step above the root.
+fn resolved(path: &[u8]) -> Option<Vec<u8>> {
     let mut out: Vec<&[u8]> = Vec::new();
     let mut ends_in_slash = true;
-    for segment in decoded.split(|byte| *byte == b'/').skip(1) {
+    for segment in path.split(|byte| *byte == b'/').skip(1) {
         ends_in_slash = matches!(segment, b"" | b"." | b"..");
         match segment {
             b"" | b"." => {}
@@ -75,10 +82,42 @@ pub fn node_reference(path: &[u8]) -> Option<Vec<u8>> {
 /// `java.net.URI`, by RFC 2396: two slashes begin an authority, which ends at the next one.
 pub fn java_uri(path: &[u8]) -> Option<Vec<u8>> {
     let rest = match path.strip_prefix(b"//") {
-        Some(rest) => &rest[rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len())..],
+        Some(rest) => {
+            &rest[rest
+                .iter()
+                .position(|byte| *byte == b'/')
+                .unwrap_or(rest.len())..]
+        }
         None => path,
     };
     percent_decoded(if rest.is_empty() { b"/" } else { rest })
+}
+
+/// Shiro before 1.5.2: decoded, cut at the first `;` whatever follows, then slashes merged and dots resolved.
+pub fn shiro(path: &[u8]) -> Option<Vec<u8>> {
+    let decoded = percent_decoded(path)?;
+    let end = decoded.iter().position(|byte| *byte == b';');
+    resolved(&decoded[..end.unwrap_or(decoded.len())])
+}
+
+/// A decoder of UTF-8 that goes by the number of bytes alone: two that begin with `C0` or `C1` and three that begin
+/// with `E0` may be one character of ASCII. Dots are resolved then.
+pub fn lax_utf8(path: &[u8]) -> Option<Vec<u8>> {
+    let decoded = percent_decoded(path)?;
+    let mut out = Vec::with_capacity(decoded.len());
+    let mut rest = decoded.as_slice();
+    while let [first, after @ ..] = rest {
+        let (byte, after) = match (first, after) {
+            (0xc0..=0xc1, [low @ 0x80..=0xbf, after @ ..]) => ((first & 1) * 64 + low % 64, after),
+            (0xe0, [high @ 0x80..=0x81, low @ 0x80..=0xbf, after @ ..]) => {
+                ((high & 1) * 64 + low % 64, after)
+            }
+            _ => (*first, after),
+        };
+        out.push(byte);
+        rest = after;
+    }
+    resolved(&out)
 }
 
 fn percent_decoded(path: &[u8]) -> Option<Vec<u8>> {

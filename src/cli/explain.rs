@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::HeaderValue;
 use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
 
 use super::output::{GOOD, REFUSED, bad_usage, fail, once_printed, print, print_json};
 use crate::accounts::KeyRing;
-use crate::authn::{Authenticator, Changes};
+use crate::authn::{ApiKeys, Authenticator, Changes, Found, LookUpFuture, VerifyingKeys, id_of};
 use crate::boot;
 use crate::config::Config;
 use crate::policy::{Asked, Caller, Explanation, Stages, parse_caller, principal};
@@ -59,15 +59,14 @@ pub fn run(config: Config, args: &ExplainArgs) -> i32 {
             Err(_) => return bad_usage("no token has such characters"),
         }
     }
-    let presents = |name| asked.headers.iter().any(|(known, _)| known == name);
-    let api_keys = &config.auth.api_keys;
-    if args.caller.is_none() && api_keys.enabled && presents(&api_keys.header) {
+    let presented = Presented::of(&asked, &config);
+    if args.caller.is_none() && presented.is_looked_up() {
         return bad_usage(
             "an API key is looked up by a running gateway: state its account with `--as user=…,key=api`",
         );
     }
-    let explanation = if args.caller.is_none() && presents(&AUTHORIZATION) {
-        let authenticator = match authenticator(&config) {
+    let explanation = if args.caller.is_none() && presented.is_any() {
+        let authenticator = match authenticator(&config, &presented) {
             Ok(authenticator) => authenticator,
             Err(error) => return fail(&*error),
         };
@@ -91,24 +90,74 @@ pub fn run(config: Config, args: &ExplainArgs) -> i32 {
     once_printed(printed, code)
 }
 
+/// What a request carries of what callers are known by.
+struct Presented {
+    has_authorization: bool,
+    /// The values of the header for API keys, where these are read.
+    keys: Vec<HeaderValue>,
+}
+
+impl Presented {
+    fn of(asked: &Asked, config: &Config) -> Presented {
+        let values = |name: &HeaderName| {
+            let named = asked.headers.iter().filter(|(known, _)| known == name);
+            named.map(|(_, value)| value.clone()).collect::<Vec<_>>()
+        };
+        let api_keys = &config.auth.api_keys;
+        Presented {
+            has_authorization: !values(&AUTHORIZATION).is_empty(),
+            keys: match api_keys.enabled {
+                true => values(&api_keys.header),
+                false => Vec::new(),
+            },
+        }
+    }
+
+    fn is_any(&self) -> bool {
+        self.has_authorization || !self.keys.is_empty()
+    }
+
+    /// Whether a gateway would ask its store: of one key alone that may be one. All else is refused, or counts for
+    /// nothing, by what it looks like.
+    fn is_looked_up(&self) -> bool {
+        let [key] = self.keys.as_slice() else {
+            return false;
+        };
+        !self.has_authorization && key.to_str().is_ok_and(|key| id_of(key).is_some())
+    }
+}
+
 fn explain(config: Config, asked: &Asked, caller: &Caller<'_>) -> Explanation {
     let endpoints = boot::endpoints(&config.auth);
     let stages = Stages::build(config, endpoints).asking(boot::ask_auth_api);
     stages.explain(asked, caller)
 }
 
-fn authenticator(config: &Config) -> Result<Authenticator, Box<dyn std::error::Error>> {
+fn authenticator(
+    config: &Config,
+    presented: &Presented,
+) -> Result<Authenticator, Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()?;
     let keys = runtime.block_on(async {
+        // Without a token none is needed, and there may be none yet.
+        if !presented.has_authorization {
+            return Ok(VerifyingKeys::new(Vec::new()));
+        }
         let ring = KeyRing::open_to_read(config).await?;
         Ok::<_, Box<dyn std::error::Error>>(ring.verifying().await?)
     })?;
-    Ok(Authenticator::new(
-        &config.auth,
-        keys,
-        Arc::<Changes>::default(),
-    ))
+    let changes = Arc::<Changes>::default();
+    let authenticator = Authenticator::new(&config.auth, keys, Arc::clone(&changes));
+    if presented.keys.is_empty() {
+        return Ok(authenticator);
+    }
+    // Nothing is left to be looked up.
+    let look_up = Arc::new(|_| -> LookUpFuture { Box::pin(async { Ok(Found::Unknown) }) });
+    let used = Arc::new(|_| {});
+    let header = config.auth.api_keys.header.clone();
+    let control = runtime.handle().clone();
+    Ok(authenticator.with_api_keys(ApiKeys::new(header, changes, look_up, used, control)))
 }

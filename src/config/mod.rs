@@ -181,6 +181,7 @@ fn parse_with(
     if findings.has_errors() {
         return Err(report(findings, &source));
     }
+    resolve::warn_of_exceptions(&raw, &config.routes, &source, &mut findings);
     for doubt in doubts(&config) {
         let place = resolve::route_span(&raw, doubt.route);
         findings.warn(place, doubt.message).hint(doubt.hint);

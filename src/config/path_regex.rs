@@ -8,7 +8,7 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use super::checked::{PathOptions, TrailingSlash};
 use super::regex_shape::{
-    DEEPEST, leading_segments, may_begin_with_slash, parse, size, write_example,
+    DEEPEST, leading_segments, may_begin_with_slash, parse, size, takes_all_below, write_example,
 };
 
 /// Bytes that a compiled regex may take, and again what a thread keeps while it searches. A search
@@ -35,6 +35,7 @@ pub struct PathRegex {
     /// The same for any case, where that is another one and paths are read so.
     caseless: Option<Regex>,
     leading_segments: Vec<String>,
+    takes_all_below: bool,
     size: usize,
     /// The named groups, in their order, with the numbers that the regex gives them.
     groups: Vec<(String, usize)>,
@@ -87,6 +88,7 @@ impl PathRegex {
             caseless,
             groups: groups.collect(),
             leading_segments: leading_segments(&parsed),
+            takes_all_below: takes_all_below(&alone),
             examples: Box::default(),
             size: size(&parsed),
             regex,
@@ -96,6 +98,11 @@ impl PathRegex {
     /// As typed.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Whether it ends in `/.*` or `/.+`, so that where its paths begin is none of them.
+    pub fn takes_all_below(&self) -> bool {
+        self.takes_all_below
     }
 
     pub fn groups(&self) -> impl Iterator<Item = &str> {

@@ -17,6 +17,45 @@ pub(super) fn parse(text: &str) -> Result<Hir, Box<regex_syntax::Error>> {
         .map_err(Box::new)
 }
 
+/// Whether a search for it may skip what comes first, and the text does not say so itself by `.*`.
+pub(super) fn is_looked_for(text: &str) -> bool {
+    let Ok(hir) = parse(text) else { return false };
+    !hir.properties().look_set_prefix().contains(Look::Start) && !begins_with_any(&hir)
+}
+
+fn begins_with_any(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Concat(subs) => subs.first().is_some_and(begins_with_any),
+        HirKind::Capture(capture) => begins_with_any(&capture.sub),
+        HirKind::Repetition(repetition) => {
+            let is_any = matches!(repetition.sub.kind(), HirKind::Class(Class::Bytes(class)) if class.ranges().len() <= 2 && class.ranges().iter().map(|r| r.len()).sum::<usize>() >= 255);
+            repetition.min == 0 && repetition.max.is_none() && is_any
+        }
+        _ => false,
+    }
+}
+
+/// Whether it is for all below some path, by `/.*` or `/.+` at its end, and not for that path.
+pub(super) fn takes_all_below(whole: &Hir) -> bool {
+    let mut parts = Vec::new();
+    flatten(whole, &mut parts);
+    let [.., before, last] = parts.as_slice() else {
+        return false;
+    };
+    let ends_in_slash =
+        matches!(before.kind(), HirKind::Literal(literal) if literal.0.last() == Some(&b'/'));
+    ends_in_slash && is_any_text(last)
+}
+
+/// `.*` or `.+`, slashes included.
+fn is_any_text(hir: &Hir) -> bool {
+    let HirKind::Repetition(repetition) = hir.kind() else {
+        return false;
+    };
+    let is_any = matches!(repetition.sub.kind(), HirKind::Class(class) if (0x21..0x7f).all(|byte| has(class, byte)));
+    repetition.min <= 1 && repetition.max.is_none() && is_any
+}
+
 /// So many segments are told of, and looked up one by one.
 const MOST_SEGMENTS: usize = 512;
 

@@ -16,7 +16,19 @@ use crate::request::Refusal;
 pub(super) use self::pass::unless_it_waits;
 
 /// What became of a request that was only asked about.
+pub struct Decided {
+    /// What the last stage that it came to said.
+    pub outcome: Outcome,
+    /// An index into the routes of the configuration.
+    pub route: Option<usize>,
+    /// The limits that it is held to, those by user once it is known who calls.
+    pub buckets: Vec<Bucket>,
+    pub outgoing: Option<Outgoing>,
+}
+
+/// The same, and why.
 pub struct Explanation {
+    decided: Decided,
     method: String,
     /// As the client wrote it, without the query.
     path: String,
@@ -24,22 +36,24 @@ pub struct Explanation {
     client: String,
     canonical: String,
     readings: usize,
-    /// What the last stage that it came to said.
-    pub outcome: Outcome,
     pub route: Option<String>,
+    is_stated: bool,
+    steps: Steps,
+}
+
+/// What the stages say of themselves. It takes far longer than to decide: routes that did not get the request
+/// are looked through, and rules are put into words.
+#[derive(Default)]
+struct Steps {
     /// The route in the words of the file.
     route_text: String,
     near: Vec<(String, String)>,
     caller: Option<Principal>,
-    is_stated: bool,
     rules: Vec<RuleText>,
-    /// The limits that it is held to, those by user once it is known who calls.
-    pub buckets: Vec<Bucket>,
     /// The route's `concurrency`.
-    pub cap: Option<Cap>,
+    cap: Option<Cap>,
     /// What guards in shadow would refuse.
     would_refuse: Vec<(Guard, Refusal)>,
-    pub outgoing: Option<Outgoing>,
     /// What the upstream gets in place of the client's headers.
     request: Changes,
     response: Changes,
@@ -65,7 +79,15 @@ struct RuleText {
     fails: Option<(Key, String)>,
 }
 
-impl Explanation {
+impl Decided {
+    /// `allow` or `deny`.
+    pub fn decision(&self) -> &'static str {
+        match self.refusal() {
+            Some(_) => "deny",
+            None => "allow",
+        }
+    }
+
     /// The path that the upstream gets, without the query.
     pub fn forwarded_path(&self) -> Option<&str> {
         self.outgoing
@@ -79,8 +101,10 @@ impl Explanation {
             Outcome::Forwarded | Outcome::AuthApi | Outcome::Preflight => None,
         }
     }
+}
 
+impl Explanation {
     pub fn is_refused(&self) -> bool {
-        self.refusal().is_some()
+        self.decided.refusal().is_some()
     }
 }

@@ -120,7 +120,9 @@ routes:
     upstream: app
 ";
     let loaded = load(text);
-    assert_eq!(loaded.warnings, []);
+    let warnings: Vec<&str> = loaded.warnings.iter().map(|w| &*w.message).collect();
+    let open = "with `allow` in shadow this route is open to everybody who is signed in";
+    assert_eq!(warnings, [open]);
     let [one, two] = loaded.config.routes.as_slice() else {
         panic!("two routes");
     };
@@ -332,6 +334,7 @@ fn everything_that_can_be_said() {
         "no login puts the claim `realm.org` into a token",
         "this rule goes by `email`, which callers say of themselves: anybody who is signed in can change it",
         "no login puts the claim `org` into a token",
+        "anybody who registers meets this rule: `auth.registration` is open, and new accounts have the tier `basic`",
         "no login puts the claim `realm` into a token",
     ];
     assert_eq!(warnings, expected);

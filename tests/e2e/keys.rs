@@ -226,6 +226,15 @@ fn with_a_master_key_the_keys_are_in_the_store() {
     let explain = ["explain", "GET", "/", "--token", &alice.access];
     let explained = gateway.cli(&explain, "");
     assert_eq!(explained.code, 0, "{explained:?}");
+    // As to the gateway, what can be no key counts for nothing beside a token, and what may be one makes two callers.
+    let key = format!("pck_{}_{}", "0".repeat(32), "a".repeat(43));
+    for (key, status, exit) in [("abc", 200, 0), (&*key, 401, 3)] {
+        let header = format!("X-API-Key: {key}");
+        let explained = gateway.cli(&[&explain[..], &["-H", &header]].concat(), "");
+        assert_eq!(explained.code, exit, "{explained:?}");
+        let sent = get("/").bearer(&alice.access).header("X-API-Key", key);
+        gateway.send(&sent).expect(status);
+    }
     let gateway = gateway.restart();
     gateway.send(&get("/").bearer(&alice.access)).expect(200);
     gateway.refresh(&alice.refresh).expect(200);

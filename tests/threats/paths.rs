@@ -62,7 +62,7 @@ fn dotdot_public_prefix() {
             client.send(request.to_bytes());
             let response = client.read_response();
             let reached = open.requests().iter().any(|r| r.target() == path);
-            let harmless = ["%c0", "%ef", "%2525"].iter().any(|odd| path.contains(odd));
+            let harmless = ["%ef", "%2525"].iter().any(|odd| path.contains(odd));
             assert!(
                 matches!(response.status, 400 | 401 | 403 | 404)
                     || (harmless && response.status == 200),
@@ -115,6 +115,68 @@ fn dotdot_public_prefix() {
     );
     gateway.still_serves("/public/x");
     assert_eq!(open.last_request().target(), "/public/x");
+}
+
+const BESIDE_PUBLIC: &str = "
+    - { name: admin, prefix: /admin, auth: required, upstream: app }
+    - { name: own, path: '/users/{name}', auth: required, allow: [ { owner: '{name}' } ], upstream: app }
+    - { name: public, prefix: /, auth: none, upstream: app }
+";
+
+/// Each path is refused without reaching the upstream, and those that no policy depends on go out byte for byte.
+fn hold_to(refused: &[&str], forwarded: &[&str]) {
+    let origin = Origin::start();
+    let gateway = Settings::new(&origin).routes(BESIDE_PUBLIC).start();
+    for &path in refused {
+        let mut client = gateway.connect();
+        client.send(get(path).to_bytes());
+        let response = client.read_response();
+        assert_eq!(response.status, 400, "{path}: {response:?}");
+        response.expect_problem(400, "ambiguous-path");
+    }
+    assert_eq!(origin.requests().len(), 0);
+    for &path in forwarded {
+        gateway.connect().exchange(&get(path)).expect(200);
+        assert_eq!(origin.last_request().target(), path);
+    }
+}
+
+#[test]
+fn semicolon_cut() {
+    hold_to(
+        &[
+            "/@/.%2e/admin;x=/../1",
+            "/%2e/admin;x=1/.%2e/x",
+            "/x/../admin%3b/../../y",
+            "/admin;/../x",
+            "/users/bob;/../../x",
+        ],
+        &["/semi;colon=1/x", "/a%3bb/c;d/e", "/;/;"],
+    );
+}
+
+#[test]
+fn overlong_utf8() {
+    hold_to(
+        &[
+            "/%c0%ae%c0%ae/admin",
+            "/%C0%AE./admin",
+            "/x%c0%af..%c0%afadmin",
+            "/%c0%afadmin",
+            "/x/..%c1%9cadmin",
+            "/%e0%80%ae/admin",
+            "/x%e0%80%af..%e0%80%afadmin",
+            "/%f0%80%80%ae/admin",
+            "/%c1%a1dmin",
+            "/%25c0%25ae/admin",
+            "/x%c0%80",
+        ],
+        &[
+            "/caf%c3%a9/%e0%a4%85/%f0%9f%98%80",
+            "/latin-1/%c0",
+            "/x/%c0%ae/y",
+        ],
+    );
 }
 
 #[test]

@@ -3,15 +3,11 @@
 use std::ops::Range;
 
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators};
-use regex::bytes::RegexBuilder;
 
 use super::super::diagnose::{nearest, one_of, shown};
 use super::Reference;
 use super::check::{Checker, number_of};
 use super::kind::{Kind, kind};
-
-/// Bytes that a compiled pattern of `matches` may take, and again what a search keeps.
-const LARGEST_PATTERN: usize = 32 * 1024;
 
 /// Functions by their names, with whether they are called on something, and with how many arguments.
 const FUNCTIONS: [(&str, Option<bool>, usize); 8] = [
@@ -199,12 +195,7 @@ impl Checker<'_> {
         if let [_, pattern] = operands.as_mut_slice() {
             let range = self.range(pattern);
             if let Expr::Literal(LiteralValue::String(text)) = &pattern.expr {
-                let built = RegexBuilder::new(text.inner())
-                    .unicode(false)
-                    .size_limit(LARGEST_PATTERN)
-                    .dfa_size_limit(LARGEST_PATTERN)
-                    .build();
-                match built {
+                match self.patterns.compile(text.inner()) {
                     Ok(regex) => {
                         self.references.push(Reference::Pattern(regex));
                         pattern.expr = Expr::Ident(format!("@{}", self.references.len() - 1));

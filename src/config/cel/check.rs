@@ -13,7 +13,7 @@ use super::super::resolve::pattern::Fault;
 use super::kind::{Kind, kind};
 use super::name::ROOTS;
 use super::place::at;
-use super::{ENVIRONMENT, Reference};
+use super::{ENVIRONMENT, Patterns, Reference};
 
 /// Characters that an expression may have.
 pub(super) const LONGEST: usize = 2048;
@@ -26,7 +26,11 @@ const STACK: usize = 32 * 1024 * 1024;
 type Checked = (IdedExpr, Vec<Reference>);
 
 /// Reads `source` on a thread whose stack suffices.
-pub(super) fn check(source: &str, parameters: Option<&[&str]>) -> Result<Checked, Vec<Fault>> {
+pub(super) fn check(
+    source: &str,
+    parameters: Option<&[&str]>,
+    patterns: &mut Patterns,
+) -> Result<Checked, Vec<Fault>> {
     let whole = |message: String, hint: &str| Fault {
         message,
         range: 0..source.len(),
@@ -41,7 +45,7 @@ pub(super) fn check(source: &str, parameters: Option<&[&str]>) -> Result<Checked
     }
     let checked = thread::scope(|scope| {
         let thread = thread::Builder::new().stack_size(STACK);
-        let read = thread.spawn_scoped(scope, || read(source, parameters));
+        let read = thread.spawn_scoped(scope, || read(source, parameters, patterns));
         read.ok().and_then(|thread| thread.join().ok())
     });
     checked.unwrap_or_else(|| {
@@ -52,7 +56,11 @@ pub(super) fn check(source: &str, parameters: Option<&[&str]>) -> Result<Checked
 
 const SPLIT: &str = "make several rules of it: one of them has to hold";
 
-fn read(source: &str, parameters: Option<&[&str]>) -> Result<Checked, Vec<Fault>> {
+fn read(
+    source: &str,
+    parameters: Option<&[&str]>,
+    patterns: &mut Patterns,
+) -> Result<Checked, Vec<Fault>> {
     let parser = ENVIRONMENT.parser();
     let parser = parser.max_recursion_depth(u16::try_from(DEEPEST).unwrap_or(u16::MAX));
     let (mut tree, places) = match parser.parse_with_source_info(source) {
@@ -67,6 +75,7 @@ fn read(source: &str, parameters: Option<&[&str]>) -> Result<Checked, Vec<Fault>
         places,
         replaced: HashMap::new(),
         parameters,
+        patterns,
         references: Vec::new(),
         bound: Vec::new(),
         faults: Vec::new(),
@@ -127,25 +136,30 @@ fn is_deeper(expr: &IdedExpr, levels: usize) -> bool {
     let Some(left) = levels.checked_sub(1) else {
         return true;
     };
-    let is_deeper = |expr: &IdedExpr| is_deeper(expr, left);
-    match &expr.expr {
-        Expr::Select(select) => is_deeper(&select.operand),
-        Expr::List(list) => list.elements.iter().any(is_deeper),
+    parts(&expr.expr)
+        .into_iter()
+        .any(|part| is_deeper(part, left))
+}
+
+/// What an expression is made of.
+pub(super) fn parts(expr: &Expr) -> Vec<&IdedExpr> {
+    match expr {
+        Expr::Select(select) => vec![&select.operand],
+        Expr::List(list) => list.elements.iter().collect(),
         Expr::Call(call) => {
-            call.target.as_deref().is_some_and(is_deeper) || call.args.iter().any(is_deeper)
+            let target = call.target.as_deref().into_iter();
+            target.chain(&call.args).collect()
         }
-        Expr::Comprehension(parts) => [
+        Expr::Comprehension(parts) => vec![
             &parts.iter_range,
             &parts.accu_init,
             &parts.loop_cond,
             &parts.loop_step,
             &parts.result,
-        ]
-        .into_iter()
-        .any(is_deeper),
+        ],
         // The last two are refused wherever they are.
         Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified | Expr::Map(_) | Expr::Struct(_) => {
-            false
+            Vec::new()
         }
     }
 }
@@ -162,6 +176,7 @@ pub(super) struct Checker<'s> {
     pub(super) replaced: HashMap<u64, Range<usize>>,
     /// `None` when the path could not be read.
     pub(super) parameters: Option<&'s [&'s str]>,
+    pub(super) patterns: &'s mut Patterns,
     pub(super) references: Vec<Reference>,
     /// The variable of the loop that this is in.
     pub(super) bound: Vec<String>,

@@ -8,11 +8,13 @@ mod call;
 mod check;
 mod compared;
 mod kind;
+mod logic;
 mod name;
 mod place;
 mod value;
 mod variable;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
@@ -20,14 +22,18 @@ use cel::common::ast::IdedExpr;
 use cel::common::types::CelBool;
 use cel::context::{Context, VariableResolver};
 use cel::{Env, ExecutionError, Value};
-use regex::bytes::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 
 use super::resolve::pattern::Fault;
 use value::{Budget, Pattern, Words};
 
 pub use compared::Compared;
+pub use logic::{Asks, Logic};
 pub use value::Given;
 pub use variable::{RequestField, Variable};
+
+/// Bytes that a compiled pattern of `matches` may take, and again what a search keeps.
+const LARGEST_PATTERN: usize = 32 * 1024;
 
 static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let macros = Env::stdlib().with_optional_support(false);
@@ -59,6 +65,28 @@ enum Reference {
     Words(Vec<String>),
 }
 
+/// Patterns of `matches` that were compiled so far, by what they say: to compile one takes longer than all else that
+/// an expression does, and many rules have the same.
+#[derive(Default)]
+pub struct Patterns(HashMap<String, Regex>);
+
+impl Patterns {
+    /// # Errors
+    /// What is wrong with it.
+    fn compile(&mut self, text: &str) -> Result<Regex, regex::Error> {
+        if let Some(known) = self.0.get(text) {
+            return Ok(known.clone());
+        }
+        let regex = RegexBuilder::new(text)
+            .unicode(false)
+            .size_limit(LARGEST_PATTERN)
+            .dfa_size_limit(LARGEST_PATTERN)
+            .build()?;
+        self.0.insert(text.to_owned(), regex.clone());
+        Ok(regex)
+    }
+}
+
 /// What an expression is evaluated with.
 pub trait Variables: Sync {
     /// `None` for what is not there or can't be told: the expression then has no value.
@@ -75,11 +103,12 @@ impl Expression {
     ///
     /// # Errors
     /// Everything that is wrong with it.
-    pub(crate) fn compile(
+    pub(crate) fn compile_among(
         source: &str,
         parameters: Option<&[&str]>,
+        patterns: &mut Patterns,
     ) -> Result<Expression, Vec<Fault>> {
-        let (tree, references) = check::check(source, parameters)?;
+        let (tree, references) = check::check(source, parameters, patterns)?;
         // A copy lies together in memory; the original is strewn over where the parser worked.
         let together = tree.clone();
         drop(tree);
@@ -88,6 +117,14 @@ impl Expression {
             tree: together,
             references,
         })))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn compile(
+        source: &str,
+        parameters: Option<&[&str]>,
+    ) -> Result<Expression, Vec<Fault>> {
+        Expression::compile_among(source, parameters, &mut Patterns::default())
     }
 
     pub fn source(&self) -> &str {
@@ -108,20 +145,29 @@ impl Expression {
     /// # Errors
     /// Why it has no value, or none that is true or false.
     pub fn evaluate(&self, variables: &dyn Variables) -> Result<bool, String> {
-        let resolver = Resolver {
-            references: &self.0.references,
-            variables,
-            budget: Budget::new(),
-        };
-        let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
-        context.set_variable_resolver(&resolver);
-        let value = Value::resolve_val(&self.0.tree, &context);
-        let value = value.map_err(|error| resolver.told(error))?;
-        let boolean = value.downcast_ref::<CelBool>();
-        boolean
-            .map(|boolean| *boolean.inner())
-            .ok_or_else(|| "its value is neither true nor false".to_owned())
+        evaluate(&self.0.tree, &self.0.references, variables)
     }
+}
+
+/// The value of a checked tree, or of a part of one.
+fn evaluate(
+    tree: &IdedExpr,
+    references: &[Reference],
+    variables: &dyn Variables,
+) -> Result<bool, String> {
+    let resolver = Resolver {
+        references,
+        variables,
+        budget: Budget::new(),
+    };
+    let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
+    context.set_variable_resolver(&resolver);
+    let value = Value::resolve_val(tree, &context);
+    let value = value.map_err(|error| resolver.told(error))?;
+    let boolean = value.downcast_ref::<CelBool>();
+    boolean
+        .map(|boolean| *boolean.inner())
+        .ok_or_else(|| "its value is neither true nor false".to_owned())
 }
 
 impl fmt::Debug for Expression {
@@ -205,3 +251,5 @@ impl VariableResolver for Resolver<'_> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_parts;

@@ -5,12 +5,15 @@
 
 mod address;
 mod admin;
+mod always;
 mod anybody;
+mod anywhere;
 mod assertion;
 mod auth;
 mod claim;
 mod cookie;
 mod cors;
+mod exceptions;
 mod headers;
 mod limit;
 mod lockout;
@@ -37,6 +40,7 @@ mod upstream;
 mod users;
 mod vouched;
 
+pub use exceptions::warn as warn_of_exceptions;
 pub use methods::METHODS;
 pub use quota::rate;
 pub use route::route_span;

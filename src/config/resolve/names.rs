@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::super::cel::Expression;
+use super::super::cel::{Expression, Patterns};
 use super::super::checked::{Auth, Cors, Tier};
 use super::super::decode::{At, Field};
 use super::super::diagnose::{Findings, nearest, one_of, shown};
@@ -29,6 +29,7 @@ pub struct Names<'a> {
     pub folds: bool,
     /// Those read so far, by what they say and the parameters that they may: many routes have the same.
     expressions: RefCell<HashMap<ExpressionKey, Expression>>,
+    patterns: RefCell<Patterns>,
 }
 
 type ExpressionKey = (String, Option<Vec<String>>);
@@ -56,6 +57,7 @@ impl<'a> Names<'a> {
                 options.into_iter().any(|options| options.case_insensitive)
             }),
             expressions: RefCell::default(),
+            patterns: RefCell::default(),
         }
     }
 
@@ -71,7 +73,8 @@ impl<'a> Names<'a> {
         if let Some(known) = self.expressions.borrow().get(&key) {
             return Ok(known.clone());
         }
-        let expression = Expression::compile(source, parameters)?;
+        let mut patterns = self.patterns.borrow_mut();
+        let expression = Expression::compile_among(source, parameters, &mut patterns)?;
         let mut expressions = self.expressions.borrow_mut();
         Ok(expressions.entry(key).or_insert(expression).clone())
     }

@@ -10,7 +10,7 @@ use super::names::Names;
 use super::owner;
 use super::pattern::Fault;
 use super::route::report;
-use super::{anybody, spelling, vouched};
+use super::{always, anybody, anywhere, spelling, vouched};
 
 /// `pattern` is the route's, when it could be read: owners name its parameters.
 pub fn rule(
@@ -71,6 +71,8 @@ pub fn rule(
         .and_then(|text| cel(text, pattern, names, findings).map(|cel| (text, cel)));
     if let Some((text, expression)) = &cel {
         spelling::warn(text, expression, options, findings);
+        always::warn(text, expression, findings);
+        anywhere::warn(text, expression, findings);
     }
     let values = |list: Vec<&At<String>>| list.into_iter().map(|at| at.value.clone()).collect();
     let rule = Rule {

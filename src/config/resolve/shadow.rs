@@ -33,7 +33,28 @@ pub fn shadow(raw: &RawRoute, findings: &mut Findings) -> Shadow {
                 .hint("put `allow` in shadow as well");
         }
     }
+    if let Some(at) = list.iter().find(|at| at.value == Guard::Allow)
+        && let Some(to_whom) = open_without_rules(shadow, raw)
+    {
+        let message = format!("with `allow` in shadow this route is open to {to_whom}");
+        findings
+            .warn(at.span, message)
+            .hint("whom it would refuse is counted and logged; remove it here to refuse them");
+    }
     shadow
+}
+
+/// To whom a route is open while its rules are in shadow; `None` where that is told of `auth`.
+fn open_without_rules(shadow: Shadow, raw: &RawRoute) -> Option<&'static str> {
+    if raw.allow.is_absent() {
+        return None;
+    }
+    match raw.auth.copied()? {
+        AuthMode::Required if shadow.auth => None,
+        AuthMode::Required => Some("everybody who is signed in"),
+        AuthMode::Optional => Some("everybody"),
+        AuthMode::None => None,
+    }
 }
 
 /// Why a guard in shadow would change nothing, and what to do.

@@ -17,7 +17,7 @@ const FILLER: &str = "1";
 /// A pattern without the names of its parameters and without a slash at its end; in lower case where some
 /// route ignores case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Shape<'a> {
+pub(super) enum Shape<'a> {
     Segments {
         /// `None` stands for a parameter.
         segments: Vec<Option<Cow<'a, str>>>,
@@ -27,7 +27,7 @@ enum Shape<'a> {
     Regex(&'a str),
 }
 
-fn shape(pattern: &Pattern, folds: bool) -> Shape<'_> {
+pub(super) fn shape(pattern: &Pattern, folds: bool) -> Shape<'_> {
     if let Pattern::Regex(regex) = pattern {
         return Shape::Regex(regex.text());
     }
@@ -62,7 +62,7 @@ fn segments(pattern: &Pattern) -> Vec<Option<&str>> {
     }
 }
 
-fn is_open(pattern: &Pattern) -> bool {
+pub(super) fn is_open(pattern: &Pattern) -> bool {
     match pattern {
         Pattern::Prefix(_) => true,
         Pattern::Path(segments) => matches!(segments.last(), Some(Segment::Rest(_))),

@@ -8,10 +8,10 @@ use http::{HeaderValue, Request, header};
 
 use super::headers::Changes;
 use super::why;
-use super::{Explanation, Outcome, RuleText};
+use super::{Decided, Explanation, Outcome, RuleText, Steps};
 use crate::authn::{self, Identified, Principal};
 use crate::authz::{self, Decision};
-use crate::config::checked::{AuthMode, Guard};
+use crate::config::checked::{AuthMode, Guard, Route};
 use crate::forward::{self, Handshake, Outbound};
 use crate::gateway::Additions;
 use crate::gateway::cors;
@@ -32,37 +32,43 @@ const REQUEST_ID: HeaderValue = HeaderValue::from_static("<new>");
 impl Stages {
     /// Takes a request through the stages, as if it were the first there is. Nothing is charged that anybody
     /// else is charged, and nothing is sent.
+    pub fn decide(&self, asked: &Asked, caller: &Caller<'_>) -> Decided {
+        self.pass(asked, caller, None)
+    }
+
+    /// The same, and has each stage say why.
     pub fn explain(&self, asked: &Asked, caller: &Caller<'_>) -> Explanation {
-        self.counters.clear();
-        let mut request = asked.request();
+        let mut steps = Steps::default();
+        let decided = self.pass(asked, caller, Some(&mut steps));
+        let route = decided.route.and_then(|at| self.config.routes.get(at));
+        let request = asked.request();
         let connection = Connection::new(asked.socket(), self.local());
-        let (peer, is_told) = ingress::peer(&connection, &self.config, request.headers());
-        let mut told = Explanation {
+        let (peer, _) = ingress::peer(&connection, &self.config, request.headers());
+        Explanation {
             method: asked.method.to_string(),
             path: asked.target.path().to_owned(),
             host: String::from_utf8_lossy(asked.host.as_bytes()).into_owned(),
             client: peer.client.to_string(),
             canonical: route::canonical(asked.target.path()),
             readings: route::readings_of(asked.target.path()).len(),
-            outcome: Outcome::Forwarded,
-            route: None,
-            route_text: String::new(),
-            near: Vec::new(),
-            caller: None,
+            route: route.map(|route| route.name.clone()),
             is_stated: matches!(caller, Caller::Stated(_)),
-            rules: Vec::new(),
-            buckets: Vec::new(),
-            cap: None,
-            would_refuse: Vec::new(),
-            outgoing: None,
-            request: Changes::default(),
-            response: Changes::default(),
-            notes: Vec::new(),
-        };
+            decided,
+            steps,
+        }
+    }
+
+    fn pass(&self, asked: &Asked, caller: &Caller<'_>, mut steps: Option<&mut Steps>) -> Decided {
+        self.counters.clear();
+        let mut request = asked.request();
+        let connection = Connection::new(asked.socket(), self.local());
+        let (peer, is_told) = ingress::peer(&connection, &self.config, request.headers());
         let caller = match caller {
             Caller::Stated(principal) if !is_read(principal, &self.config) => {
-                let why = "no API key is read: `auth.api_keys.enabled` is false";
-                told.notes.push(why.to_owned());
+                if let Some(steps) = steps.as_deref_mut() {
+                    let why = "no API key is read: `auth.api_keys.enabled` is false";
+                    steps.notes.push(why.to_owned());
+                }
                 &Caller::Stated(Principal::Anonymous)
             }
             caller => caller,
@@ -71,7 +77,13 @@ impl Stages {
             .and_then(|()| ingress::inspect(&mut request))
             .and(is_told);
         let mut additions = Additions::of(&self.config, None, request.headers(), peer.is_trusted);
-        told.outcome = match is_fit {
+        let mut decided = Decided {
+            outcome: Outcome::Forwarded,
+            route: None,
+            buckets: Vec::new(),
+            outgoing: None,
+        };
+        decided.outcome = match is_fit {
             Ok(()) => {
                 let pass = Pass {
                     stages: self,
@@ -80,17 +92,20 @@ impl Stages {
                     connection: &connection,
                     peer: &peer,
                 };
-                pass.go(&mut told, &mut additions, request)
+                let steps = steps.as_deref_mut();
+                pass.go(&mut decided, steps, &mut additions, request)
             }
             Err(refusal) => Outcome::Refused {
                 stage: "ingress",
                 refusal,
             },
         };
-        additions.tell(&mut told.response.added);
-        let Changes { added, removed } = &mut told.response;
-        removed.retain(|name| !added.contains_key(name));
-        told
+        if let Some(steps) = steps {
+            let Changes { added, removed } = &mut steps.response;
+            additions.tell(added);
+            removed.retain(|name| !added.contains_key(name));
+        }
+        decided
     }
 
     fn local(&self) -> std::net::SocketAddr {
@@ -111,10 +126,11 @@ struct Pass<'a> {
 }
 
 impl<'c> Pass<'c> {
-    /// As `gateway::handle` does it, with an explanation at each step.
+    /// As `gateway::handle` does it, with an explanation at each step if one is asked for.
     fn go(
         &self,
-        told: &mut Explanation,
+        decided: &mut Decided,
+        mut steps: Option<&mut Steps>,
         additions: &mut Additions<'c>,
         request: Request<()>,
     ) -> Outcome {
@@ -132,14 +148,17 @@ impl<'c> Pass<'c> {
         };
         if let Some(preflight) = cors::preflight(config, &stages.table, &facts, has_body) {
             if let Some(index) = preflight.route {
-                let route = &config.routes[index];
-                told.route = Some(route.name.clone());
-                told.route_text = wording::route(route);
+                decided.route = Some(index);
+                if let Some(steps) = steps.as_deref_mut() {
+                    steps.route_text = wording::route(&config.routes[index]);
+                }
             }
             *additions = preflight.additions;
             return match preflight.answer {
                 Ok(answer) => {
-                    told.response.added = answer.into_parts().0.headers;
+                    if let Some(steps) = steps {
+                        steps.response.added = answer.into_parts().0.headers;
+                    }
                     Outcome::Preflight
                 }
                 Err(refusal) => refused("cors", refusal),
@@ -147,30 +166,36 @@ impl<'c> Pass<'c> {
         }
         let found = route::find(&stages.table, &facts);
         let taken = found.as_ref().ok().and_then(Matched::route);
-        let near = route::near(config, &facts, taken).into_iter();
-        let near = near.map(|near| why::not_taken(&near, taken.is_some(), config));
-        told.near = near.collect();
+        let is_for_auth_api = found
+            .as_ref()
+            .is_ok_and(|matched| matched.route().is_none());
+        if let Some(steps) = steps.as_deref_mut().filter(|_| !is_for_auth_api) {
+            let near = route::near(config, &facts, taken).into_iter();
+            let near = near.map(|near| why::not_taken(&near, taken.is_some(), config));
+            steps.near = near.collect();
+        }
         let matched = match found {
             Ok(matched) => matched,
             Err(refusal) => return refused("route", refusal),
         };
         let Destination::Route(index) = matched.destination else {
-            told.near.clear();
-            return match self.ask_auth_api(told, &head) {
+            return match self.ask_auth_api(steps, &head) {
                 Ok(()) => Outcome::AuthApi,
                 Err(refusal) => refused(AUTH_API, refusal),
             };
         };
         let route = &config.routes[index];
-        told.route = Some(route.name.clone());
-        told.route_text = wording::route(route);
+        decided.route = Some(index);
+        if let Some(steps) = steps.as_deref_mut() {
+            steps.route_text = wording::route(route);
+        }
         *additions = Additions::of(config, taken, &head.headers, peer.is_trusted);
         if Handshake::is_among(&head.extensions)
             && let Err(refusal) = cors::check_handshake(config, additions, &facts)
         {
             return refused("cors", refusal);
         }
-        told.buckets = limit::explain(&stages.limits, &matched, &facts, None);
+        decided.buckets = limit::explain(&stages.limits, &matched, &facts, None);
         let admitted = limit::admit(&stages.limits, &matched, &facts, async || None);
         let admission = match limit::at_once(admitted) {
             Ok(admission) => admission,
@@ -180,46 +205,34 @@ impl<'c> Pass<'c> {
         let identified = self.identify(route.auth, &head);
         let principal = match Identified::of(identified, route.shadow) {
             Ok(identified) => {
-                let would_refuse = identified.would_refuse.into_iter();
-                let would_refuse = would_refuse.map(|refusal| (Guard::Auth, refusal));
-                told.would_refuse.extend(would_refuse);
+                if let Some(steps) = steps.as_deref_mut() {
+                    let would_refuse = identified.would_refuse.into_iter();
+                    let would_refuse = would_refuse.map(|refusal| (Guard::Auth, refusal));
+                    steps.would_refuse.extend(would_refuse);
+                }
                 identified.principal
             }
             Err(refusal) => return refused("authn", refusal),
         };
-        told.notes.extend(why::note_of_tier(&principal, config));
-        told.caller = Some(principal.clone());
-        told.buckets = limit::explain(&stages.limits, &matched, &facts, Some(&principal));
-        told.cap = limit::explain_cap(&stages.limits, &matched, &facts, &principal);
-        let judged = authz::explain(&stages.policies, &matched, &principal, &facts, self.asked);
-        let judged = unless_it_waits(judged).unwrap_or_default();
-        let rules = route.allow.iter().zip(judged);
-        let rules = rules.map(|(rule, outcome)| RuleText {
-            text: wording::rule(rule, config),
-            fails: why::Judged {
-                config,
-                route,
-                rule,
-                matched: &matched,
-                head: &head,
-                principal: &principal,
-            }
-            .why_fails(outcome),
-        });
-        told.rules = rules.collect();
-        let decided = authz::decide(&stages.policies, matched, principal, &facts);
-        let decided = decided.and_then(|decision| match decision {
+        decided.buckets = limit::explain(&stages.limits, &matched, &facts, Some(&principal));
+        if let Some(steps) = steps.as_deref_mut() {
+            self.tell_of_caller(steps, route, &matched, &facts, &principal);
+        }
+        let decision = authz::decide(&stages.policies, matched, principal, &facts);
+        let permit = decision.and_then(|decision| match decision {
             Decision::Permit(permit) => Ok(permit),
             Decision::Asks(asking) => unless_it_waits(asking.ask(&facts, self.asked))
                 .unwrap_or_else(|| Err(only_running())),
         });
-        let permit = match decided {
+        let permit = match permit {
             Ok(permit) => permit,
             Err(refusal) => return refused("authz", refusal),
         };
-        let would_refuse = permit.would_refuse().cloned();
-        told.would_refuse
-            .extend(would_refuse.map(|refusal| (Guard::Allow, refusal)));
+        if let Some(steps) = steps.as_deref_mut() {
+            let would_refuse = permit.would_refuse().cloned();
+            let would_refuse = would_refuse.map(|refusal| (Guard::Allow, refusal));
+            steps.would_refuse.extend(would_refuse);
+        }
         let ticket = match limit::at_once(limit::take(&stages.limits, admission, permit, &facts)) {
             Ok(ticket) => ticket,
             Err(refusal) => return refused("limit", refusal),
@@ -237,23 +250,62 @@ impl<'c> Pass<'c> {
             Ok(outgoing) => outgoing,
             Err(refusal) => return refused("forward", refusal),
         };
-        told.request = Changes::between(&head.headers, &outgoing.headers);
-        told.response = Changes::of_response(route, outgoing.response.clone());
-        told.outgoing = Some(outgoing);
+        if let Some(steps) = steps {
+            steps.request = Changes::between(&head.headers, &outgoing.headers);
+            steps.response = Changes::of_response(route, outgoing.response.clone());
+        }
+        decided.outgoing = Some(outgoing);
         Outcome::Forwarded
     }
 
-    fn ask_auth_api(&self, told: &mut Explanation, head: &Parts) -> Result<(), Refusal> {
+    /// Who calls, and what each rule says of that.
+    fn tell_of_caller(
+        &self,
+        steps: &mut Steps,
+        route: &Route,
+        matched: &Matched,
+        facts: &Facts<'_>,
+        principal: &Principal,
+    ) {
+        let stages = self.stages;
+        let config = &stages.config;
+        steps.notes.extend(why::note_of_tier(principal, config));
+        steps.caller = Some(principal.clone());
+        steps.cap = limit::explain_cap(&stages.limits, matched, facts, principal);
+        let judged = authz::explain(&stages.policies, matched, principal, facts, self.asked);
+        let judged = unless_it_waits(judged).unwrap_or_default();
+        let rules = route.allow.iter().zip(judged);
+        let rules = rules.map(|(rule, outcome)| RuleText {
+            text: wording::rule(rule, config),
+            fails: why::Judged {
+                config,
+                route,
+                rule,
+                matched,
+                head: facts.head,
+                principal,
+            }
+            .why_fails(outcome),
+        });
+        steps.rules = rules.collect();
+    }
+
+    fn ask_auth_api(&self, steps: Option<&mut Steps>, head: &Parts) -> Result<(), Refusal> {
         let Some(ask) = self.stages.auth_api else {
             return Ok(());
         };
+        let mut caller = None;
         let mut identify = || {
             let principal = self.identify(AuthMode::Required, head)?;
-            told.caller = Some(principal.clone());
+            caller = Some(principal.clone());
             Ok(principal)
         };
         let (auth, path) = (&self.stages.config.auth, head.uri.path());
-        ask(auth, &head.method, path, &mut identify)
+        let answer = ask(auth, &head.method, path, &mut identify);
+        if let Some(steps) = steps {
+            steps.caller = caller;
+        }
+        answer
     }
 
     /// The stage's own answer for credentials; a stated caller is one whose credentials are good.
@@ -265,7 +317,7 @@ impl<'c> Pass<'c> {
             }
             Caller::Stated(principal) => Ok(principal.clone()),
             Caller::Presented(authenticator) => {
-                // Only a look-up in the store waits, and there is none without API keys.
+                // Only a look-up in the store waits, and an API key that would be looked up is not asked about.
                 let answer = unless_it_waits(authenticator.identify(auth, &head.headers));
                 answer.unwrap_or_else(|| Err(only_running()))
             }

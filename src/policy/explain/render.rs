@@ -12,19 +12,15 @@ use crate::config::text::{rate_text, visible};
 use crate::limit::Bucket;
 
 impl Explanation {
-    /// `allow` or `deny`.
-    pub fn decision(&self) -> &'static str {
-        match self.is_refused() {
-            true => "deny",
-            false => "allow",
-        }
-    }
-
     /// What came of it in one line.
     pub fn verdict(&self) -> String {
-        match &self.outcome {
+        match &self.decided.outcome {
             Outcome::Forwarded => {
-                let upstream = self.outgoing.as_ref().map_or("", |o| o.upstream.as_str());
+                let upstream = self
+                    .decided
+                    .outgoing
+                    .as_ref()
+                    .map_or("", |o| o.upstream.as_str());
                 format!("forwarded to `{upstream}`")
             }
             Outcome::AuthApi => "served by the auth API".to_owned(),
@@ -40,7 +36,7 @@ impl Explanation {
 
     /// The URLs that it may go to, one for each target.
     fn urls(&self) -> Vec<String> {
-        let outgoing = self.outgoing.iter();
+        let outgoing = self.decided.outgoing.iter();
         let urls = outgoing.flat_map(|outgoing| {
             let target = &outgoing.target;
             outgoing
@@ -52,13 +48,13 @@ impl Explanation {
     }
 
     pub fn to_json(&self) -> Value {
-        let refusal = self.refusal();
-        let stage = match &self.outcome {
+        let refusal = self.decided.refusal();
+        let stage = match &self.decided.outcome {
             Outcome::Refused { stage, .. } => Some(*stage),
             Outcome::Forwarded | Outcome::AuthApi | Outcome::Preflight => None,
         };
-        let user = self.caller.as_ref().and_then(Principal::user);
-        let identity = match (&self.caller, user) {
+        let user = self.steps.caller.as_ref().and_then(Principal::user);
+        let identity = match (&self.steps.caller, user) {
             (None, _) => Value::Null,
             (Some(_), None) => json!({ "anonymous": true }),
             (Some(_), Some(user)) => json!({
@@ -80,8 +76,8 @@ impl Explanation {
                 .collect()
         };
         json!({
-            "decision": self.decision(),
-            "served_by": match self.outcome {
+            "decision": self.decided.decision(),
+            "served_by": match self.decided.outcome {
                 Outcome::Forwarded => Some("upstream"),
                 Outcome::AuthApi => Some("auth-api"),
                 Outcome::Preflight => Some("cors"),
@@ -98,27 +94,27 @@ impl Explanation {
             "canonical_path": self.canonical,
             "readings": self.readings,
             "route": self.route,
-            "near": self.near.iter().map(|(route, why)| json!({ "route": route, "why": why })).collect::<Vec<_>>(),
+            "near": self.steps.near.iter().map(|(route, why)| json!({ "route": route, "why": why })).collect::<Vec<_>>(),
             "identity": identity,
-            "rules": self.rules.iter().map(|rule| json!({
+            "rules": self.steps.rules.iter().map(|rule| json!({
                 "rule": rule.text,
                 "holds": rule.fails.is_none(),
                 "fails": rule.fails.as_ref().map(|(key, _)| key.as_str()),
                 "why": rule.fails.as_ref().map(|(_, why)| why),
             })).collect::<Vec<_>>(),
-            "concurrency": self.cap.as_ref().map(|cap| json!({ "key": cap.key, "max": cap.max, "shadow": cap.is_shadow })),
-            "limits": self.buckets.iter().map(bucket_json).collect::<Vec<_>>(),
-            "would_refuse": self.would_refuse.iter().map(|(guard, refusal)| json!({
+            "concurrency": self.steps.cap.as_ref().map(|cap| json!({ "key": cap.key, "max": cap.max, "shadow": cap.is_shadow })),
+            "limits": self.decided.buckets.iter().map(bucket_json).collect::<Vec<_>>(),
+            "would_refuse": self.steps.would_refuse.iter().map(|(guard, refusal)| json!({
                 "part": guard.as_str(),
                 "status": refusal.code().status().as_u16(),
                 "code": refusal.code().as_str(),
             })).collect::<Vec<_>>(),
-            "headers": { "removed": self.request.removed, "added": added(&self.request.lines()) },
-            "upstream": self.outgoing.as_ref().map(|outgoing| &outgoing.upstream),
-            "path": self.forwarded_path(),
+            "headers": { "removed": self.steps.request.removed, "added": added(&self.steps.request.lines()) },
+            "upstream": self.decided.outgoing.as_ref().map(|outgoing| &outgoing.upstream),
+            "path": self.decided.forwarded_path(),
             "upstream_urls": self.urls(),
-            "response": { "removed": self.response.removed, "added": added(&self.response.lines()) },
-            "notes": self.notes,
+            "response": { "removed": self.steps.response.removed, "added": added(&self.steps.response.lines()) },
+            "notes": self.steps.notes,
         })
     }
 }
@@ -171,15 +167,15 @@ impl Explanation {
             ),
         )?;
         row(out, "decision", &self.verdict())?;
-        if let Some(cause) = self.refusal().and_then(|refusal| refusal.cause()) {
+        if let Some(cause) = self.decided.refusal().and_then(|refusal| refusal.cause()) {
             row(out, "", cause)?;
         }
         match self.readings {
             0 | 1 => row(out, "path", &self.canonical)?,
             n => row(out, "path", &format!("{} ({n} readings)", self.canonical))?,
         }
-        match (&self.route, &self.outcome) {
-            (Some(name), _) => row(out, "route", &format!("{name}: {}", self.route_text))?,
+        match (&self.route, &self.decided.outcome) {
+            (Some(name), _) => row(out, "route", &format!("{name}: {}", self.steps.route_text))?,
             (
                 None,
                 Outcome::AuthApi
@@ -191,11 +187,11 @@ impl Explanation {
             }
             (None, _) => row(out, "route", "none")?,
         }
-        for (name, why) in &self.near {
+        for (name, why) in &self.steps.near {
             row(out, "", &format!("not {name}: {why}"))?;
         }
         self.write_caller(out)?;
-        for rule in &self.rules {
+        for rule in &self.steps.rules {
             match &rule.fails {
                 None => row(out, "rule", &format!("holds: {}", rule.text))?,
                 Some((key, why)) => {
@@ -204,7 +200,7 @@ impl Explanation {
                 }
             }
         }
-        for bucket in &self.buckets {
+        for bucket in &self.decided.buckets {
             let cost = match bucket.cost.get() {
                 1 => String::new(),
                 cost => format!(", a request costs {cost}"),
@@ -219,12 +215,12 @@ impl Explanation {
             );
             row(out, "limit", &text)?;
         }
-        if let Some(cap) = &self.cap {
+        if let Some(cap) = &self.steps.cap {
             let (max, key, shadow) = (cap.max, &cap.key, in_shadow(cap.is_shadow));
             let text = format!("concurrency: {max} at once for {key}{shadow}");
             row(out, "limit", &text)?;
         }
-        for (guard, refusal) in &self.would_refuse {
+        for (guard, refusal) in &self.steps.would_refuse {
             let (guard, code) = (guard.as_str(), refusal.code());
             let (status, code) = (code.status().as_u16(), code.as_str());
             row(
@@ -233,30 +229,30 @@ impl Explanation {
                 &format!("{guard} would refuse: {status} {code}"),
             )?;
         }
-        if !self.request.removed.is_empty() {
-            row(out, "removed", &self.request.removed.join(", "))?;
+        if !self.steps.request.removed.is_empty() {
+            row(out, "removed", &self.steps.request.removed.join(", "))?;
         }
-        for (name, value) in self.request.lines() {
+        for (name, value) in self.steps.request.lines() {
             row(out, "added", &format!("{name}: {value}"))?;
         }
         for url in self.urls() {
             row(out, "upstream", &url)?;
         }
-        if !self.response.removed.is_empty() {
-            let removed = self.response.removed.join(", ");
+        if !self.steps.response.removed.is_empty() {
+            let removed = self.steps.response.removed.join(", ");
             row(out, "response", &format!("without {removed}"))?;
         }
-        for (name, value) in self.response.lines() {
+        for (name, value) in self.steps.response.lines() {
             row(out, "response", &format!("with {name}: {value}"))?;
         }
-        for note in &self.notes {
+        for note in &self.steps.notes {
             row(out, "note", note)?;
         }
         Ok(())
     }
 
     fn write_caller(&self, out: &mut String) -> fmt::Result {
-        let Some(caller) = &self.caller else {
+        let Some(caller) = &self.steps.caller else {
             return Ok(());
         };
         let Some(user) = caller.user() else {

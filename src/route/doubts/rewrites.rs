@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use super::examples::{self, Example};
 use super::guard::{Guard, is_looser};
-use super::{Judge, Said, methods};
+use super::{Judge, Said, covers_what_is_below, methods};
 use crate::config::checked::{HostRewrite, Route};
+
+const FOR_THESE: &str = "let `set_prefix` name a part of the upstream that is for these callers";
 
 /// So many examples stand for what a route guards.
 const MOST_EXAMPLES: usize = 3;
@@ -86,12 +88,46 @@ impl Judge<'_> {
                         other.name,
                         example.path
                     ),
-                    "let `set_prefix` name a part of the upstream that is for these callers"
-                        .to_owned(),
+                    FOR_THESE.to_owned(),
                 ));
             }
         }
-        None
+        self.prefix_below_guard(index, route, &own)
+    }
+
+    /// A prefix that is rewritten as a whole to below what another guards, deeper than its examples are.
+    fn prefix_below_guard(&self, index: usize, route: &Route, own: &Example) -> Option<Said> {
+        if !covers_what_is_below(&route.pattern) {
+            return None;
+        }
+        let rewrite = &route.rewrite;
+        let to = exchange(&own.path, &rewrite.strip_prefix, &rewrite.set_prefix)?;
+        let example = Example {
+            path: to,
+            ..own.clone()
+        };
+        let guard = methods(route).iter().find_map(|method| {
+            let taker = self.find(&example, method).filter(|at| *at != index)?;
+            let guard = self.routes.get(taker)?;
+            let is_kept =
+                guard.rewrite.strip_prefix.is_empty() && guard.rewrite.set_prefix.is_empty();
+            let guards_it = is_kept
+                && covers_what_is_below(&guard.pattern)
+                && self.have_one_backend(route, guard)
+                && is_looser(route, guard);
+            guards_it.then_some(guard)
+        })?;
+        Some((
+            format!(
+                "`{}`, {}, leads to what `{}` guards: `{}` becomes `{}`",
+                route.name,
+                Guard::of(route).words(),
+                guard.name,
+                own.path,
+                example.path
+            ),
+            FOR_THESE.to_owned(),
+        ))
     }
 
     /// What a route reaches by another host alone, of what is guarded for that host.

@@ -1,5 +1,5 @@
 //! Paths beside those of a guarded route, which a backend may take for them: with a slash at their end or
-//! without, and where `{*rest}` begins.
+//! without, and where `{*rest}` or the `/.*` of a regex begins.
 
 use super::examples::Example;
 use super::guard::{Guard, is_looser};
@@ -53,22 +53,25 @@ impl Judge<'_> {
         ))
     }
 
-    /// Where the paths of `/x/{*rest}` begin, which takes neither `/x` nor `/x/`.
+    /// Where the paths of `/x/{*rest}` begin, which takes neither `/x` nor `/x/`, and those of the regex `/x/.*`.
     pub(super) fn beginning_past_guard(&self, route: &Route, mut example: Example) -> Option<Said> {
-        let Pattern::Path(segments) = &route.pattern else {
-            return None;
-        };
-        if !matches!(segments.last(), Some(Segment::Rest(_))) || !route.headers.is_empty() {
+        if !route.headers.is_empty() {
             return None;
         }
-        // As many segments as the others are.
-        let mut path: String = example
-            .path
-            .split('/')
-            .take(segments.len())
-            .collect::<Vec<_>>()
-            .join("/");
-        path.push('/');
+        let (path, hint) = match &route.pattern {
+            Pattern::Path(segments) if matches!(segments.last(), Some(Segment::Rest(_))) => {
+                // As many segments as the others are.
+                let segments: Vec<&str> = example.path.split('/').take(segments.len()).collect();
+                let hint = "`{*…}` wants something there: write `prefix:`, or guard it by a route of its own";
+                (format!("{}/", segments.join("/")), hint)
+            }
+            Pattern::Regex(regex) if regex.takes_all_below() => {
+                let end = example.path.rfind('/')? + 1;
+                let hint = "the regex wants a slash there: end it in `(/.*)?`, write `prefix:`, or guard it by a route of its own";
+                (example.path[..end].to_owned(), hint)
+            }
+            Pattern::Path(_) | Pattern::Prefix(_) | Pattern::Regex(_) => return None,
+        };
         let looser = [path.trim_end_matches('/'), &path]
             .into_iter()
             .find_map(|path| {
@@ -90,8 +93,7 @@ impl Judge<'_> {
                 looser.name,
                 Guard::of(looser).words()
             ),
-            "`{*…}` wants something there: write `prefix:`, or guard it by a route of its own"
-                .to_owned(),
+            hint.to_owned(),
         ))
     }
 }

@@ -375,6 +375,26 @@ fn where_the_rest_of_a_path_begins_is_told() {
     let of_tenants = "name: admin, path: '/t/{tenant}/{*rest}', auth: required";
     let site = "name: site, prefix: /t, auth: none";
     only(&[of_tenants, site], "admin", &message("/t/sample-1"));
+    for regex in [
+        "/admin/.*",
+        "/admin/.+",
+        "/admin/(?P<rest>.*)",
+        "^/admin/(.*)$",
+    ] {
+        let admin = format!("name: admin, regex: '{regex}', auth: required");
+        let site = "name: site, prefix: /, auth: none";
+        only(&[&admin, site], "admin", &message("/admin"));
+        nothing(&[
+            &admin,
+            "name: door, path: /admin, auth: none",
+            "name: all, prefix: /, auth: required",
+        ]);
+    }
+    // These take it, or are for what is named below it.
+    for regex in ["/admin(/.*)?", "/admin/[a-z]+/?", "/admin/[^/]+/?"] {
+        let admin = format!("name: admin, regex: '{regex}', auth: required");
+        nothing(&[&admin, "name: site, prefix: /, auth: none"]);
+    }
     // Who names that one path means it.
     nothing(&[
         admin,
