@@ -193,13 +193,14 @@ impl Reloader {
             // A disk may take its time, and others wait for these threads.
             let path = path.clone();
             let read = tokio::task::spawn_blocking(move || File::read_again(&path)).await?;
-            let file = read.map_err(ReloadError::Invalid)?;
+            let read = read.map_err(ReloadError::Invalid);
             let Some(watch) = &mut self.watch else {
-                return Ok(file);
+                return read;
             };
+            // Also of a file that can't be read: it may be empty because somebody has begun to write it.
             if !watch.take_events() {
                 watch.was_read();
-                return Ok(file);
+                return read;
             }
         }
         Err(ReloadError::BeingWritten)

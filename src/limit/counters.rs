@@ -8,7 +8,7 @@ use super::kept::Keeper;
 use super::meter::{Denied, Standing};
 use super::policy::Policy;
 use super::pool::Charge;
-use super::shared::Shared;
+use super::shared::{Dirty, Shared};
 use super::slots::{Counted, Key, Slots};
 use crate::config::checked::{Rate, Redis};
 use crate::telemetry::Metrics;
@@ -107,12 +107,15 @@ impl Counters {
     /// Nanoseconds that a counter owes for what was let through: here it may owe more, see [`Shared::overrated`].
     pub(super) fn owed(&self, counted: &Counted<'_>, now: u64) -> u64 {
         let owed = counted.full_at.saturating_sub(now);
-        let (Some(shared), Some(lease)) = (&self.shared, counted.lease) else {
+        let Some(shared) = &self.shared else {
             return owed;
         };
         let key = self.slots.key(counted.scope, counted.value);
-        let whole = self.slots.span(counted.scope).saturating_mul(1_000_000);
-        owed.saturating_sub(shared.overrated(key, whole, lease, now))
+        let Some((number, lease)) = self.slots.lease(key) else {
+            return owed;
+        };
+        let dirty = Dirty::of(self.slots.span(counted.scope), key, number);
+        owed.saturating_sub(shared.overrated(&dirty, lease, now))
     }
 
     /// Whether the other gateways are asked before this is charged.

@@ -56,7 +56,7 @@ pub(super) struct Counted<'s> {
     /// What of that was written down.
     pub(super) noted: &'s AtomicU64,
     /// Where other gateways charge it too.
-    pub(super) lease: Option<&'s AtomicU64>,
+    lease: Option<&'s AtomicU64>,
 }
 
 /// A counter by what it is called where other gateways know it too.

@@ -58,9 +58,14 @@ impl Lease {
 
     /// How many gateways are at the counter; `None` when that is not known, or was learned too long ago.
     pub(super) fn share(self, now: u64) -> Option<u32> {
-        let share = (self.0 >> SHARE_AT) as u32 & MOST_SHARES;
         let age = (now >> TICK).wrapping_sub(self.0 >> TIME_AT) & TIME_MASK;
-        (share > 0 && age <= LASTS).then_some(share)
+        self.last_share().filter(|_| age <= LASTS)
+    }
+
+    /// How many there were when that was learned, however long ago.
+    pub(super) fn last_share(self) -> Option<u32> {
+        let share = (self.0 >> SHARE_AT) as u32 & MOST_SHARES;
+        (share > 0).then_some(share)
     }
 
     /// Whether Redis has told how the counter stands.

@@ -21,7 +21,8 @@ use tokio::sync::Notify;
 
 use self::lease::{Lease, Unit};
 use self::link::{Call, Link, LinkError, Phase, Told};
-use self::queue::{Dirty, Queue};
+pub(super) use self::queue::Dirty;
+use self::queue::Queue;
 use self::run::PATIENCE;
 use super::meter::{Denied, Quota, Standing, overdraft};
 use super::pool::Charge;
@@ -181,9 +182,29 @@ impl Shared {
     }
 
     /// By how much a counter here owes more than was let through, because what is untold was charged for all who share.
-    pub(super) fn overrated(&self, key: Key, whole: u64, lease: &AtomicU64, now: u64) -> u64 {
-        let untold = Unit::of(whole).nanos(Lease::of(lease).untold());
-        debt(untold).saturating_mul(u64::from(self.share(key, now) - 1))
+    pub(super) fn overrated(&self, dirty: &Dirty, lease: &AtomicU64, now: u64) -> u64 {
+        let lease = Lease::of(lease);
+        let untold = debt(dirty.unit().nanos(lease.untold()));
+        untold.saturating_mul(u64::from(
+            self.charged_by(dirty, lease, lease.untold(), now) - 1,
+        ))
+    }
+
+    /// For how many gateways what is untold of a counter was charged. A little may be from before Redis was out of reach.
+    fn charged_by(&self, dirty: &Dirty, lease: Lease, untold: i32, now: u64) -> u32 {
+        let share = self.share(dirty.key, now);
+        match lease.last_share() {
+            Some(last) if !self.is_worth_telling(dirty, untold) => share.min(last),
+            _ => share,
+        }
+    }
+
+    /// Whether the gateways may together have let through a hundredth of the quota, a little less for what rounding takes,
+    /// if each has as much untold.
+    fn is_worth_telling(&self, dirty: &Dirty, untold: i32) -> bool {
+        let all = u64::from(untold.unsigned_abs()) * u64::from(self.replicas());
+        let whole = dirty.unit().of_nanos(dirty.whole).unsigned_abs();
+        all * 101 >= whole.into()
     }
 
     /// What there is to tell of a counter: that much, in its units, and what was used up before, as far as is known
@@ -191,9 +212,9 @@ impl Shared {
     fn told(&self, dirty: &Dirty, untold: i32, now: u64) -> Option<Told> {
         let Dirty { key, whole, .. } = *dirty;
         let used = dirty.unit().nanos(untold);
-        let charged = debt(used).saturating_mul(self.share(key, now).into());
-        let lease = self.slots.lease(key);
-        let is_heard = lease.is_some_and(|(_, lease)| Lease::of(lease).is_heard());
+        let lease = Lease::of(self.slots.lease_at(key, dirty.number)?);
+        let charged_by = self.charged_by(dirty, lease, untold, now);
+        let charged = debt(used).saturating_mul(charged_by.into());
         Some(Told {
             name: self.slots.name_of(key)?,
             used,
@@ -201,7 +222,7 @@ impl Shared {
             whole,
             most: whole.saturating_add(overdraft(whole)),
             // Once it has told how the counter stands, that was taken over.
-            kin: match is_heard {
+            kin: match lease.is_heard() {
                 false => self.slots.kin(key),
                 true => Vec::new(),
             },
@@ -236,18 +257,14 @@ impl Shared {
     }
 
     /// Notes that so much of what a request takes is to be told: nanoseconds that are untold now. They are told when it is
-    /// urgent, or when the gateways may together have let through a hundredth of the quota that they have not told of.
+    /// urgent, or worth it.
     fn note(&self, quota: &Quota, key: Key, of: impl Fn(i32) -> i32, is_urgent: bool) -> u64 {
         let Some((number, lease)) = self.slots.lease(key) else {
             return 0;
         };
         let dirty = Dirty::of(quota.span(), key, number);
         let unit = dirty.unit();
-        // A little less than a hundredth, for what rounding takes.
-        let gateways = u64::from(self.replicas()) * 101;
-        let whole = u64::from(unit.of_nanos(quota.whole()).unsigned_abs());
-        let is_worth =
-            |untold: i32| is_urgent || u64::from(untold.unsigned_abs()) * gateways >= whole;
+        let is_worth = |untold: i32| is_urgent || self.is_worth_telling(&dirty, untold);
         let units = of(unit.of_nanos(quota.amount()));
         let (untold, has_to_queue) = lease::note(lease, units, is_worth);
         if has_to_queue {

@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// A counter with something to tell.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Dirty {
+pub(in crate::limit) struct Dirty {
     pub(super) key: Key,
     /// Of its slot.
     pub(super) number: usize,
@@ -30,7 +30,7 @@ pub(super) struct Dirty {
 
 impl Dirty {
     /// The counter of a quota of that span, see [`Quota::span`](crate::limit::meter::Quota::span).
-    pub(super) fn of(span: u64, key: Key, number: usize) -> Dirty {
+    pub(in crate::limit) fn of(span: u64, key: Key, number: usize) -> Dirty {
         Dirty {
             key,
             number,

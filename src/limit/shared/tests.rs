@@ -53,7 +53,7 @@ fn alone_a_gateway_holds_its_share() {
     assert!(told.believed < quota.amount() / 100, "{}", told.believed);
     assert_eq!(told.used.unsigned_abs() / (quota.amount() - 100), 24);
     let owed = shared.slots.owed(key, SECOND / 2);
-    let overrated = shared.overrated(key, dirty.whole, lease, SECOND / 2);
+    let overrated = shared.overrated(&dirty, lease, SECOND / 2);
     assert!(owed.abs_diff(overrated) < 25 * quota.amount());
 }
 
@@ -139,6 +139,24 @@ async fn what_is_asked_is_counted_once_whenever_the_answer_comes() {
         let left = requests(&quota, Lease::of(lease).untold());
         assert_eq!(left, untold, "{answer:?} of {told}");
     }
+}
+
+#[test]
+fn a_little_that_was_charged_once_is_not_told_as_charged_for_all() {
+    let (shared, quota, key) = one_of_three(3000);
+    shared.charge(&quota, key, 0).unwrap();
+    let (number, lease) = shared.slots.lease(key).unwrap();
+    let dirty = Dirty::of(quota.span(), key, number);
+    // It was alone at the counter, which owes a hundred beside what is untold.
+    lease::learn(lease, Some(1), 0);
+    shared.slots.rebase(key, 0, 101 * quota.amount());
+    let believed = |untold| {
+        let told = shared.told(&dirty, units(&quota, untold), 0).unwrap();
+        (told.believed as f64 / quota.amount() as f64).round()
+    };
+    assert_eq!(believed(1), 100.0);
+    // More than that was let through without a Redis.
+    assert_eq!(believed(20), 41.0);
 }
 
 #[tokio::test]
