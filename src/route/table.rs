@@ -106,8 +106,12 @@ impl Table {
 
     /// Whether the first route is tried before the second, where both have the same hosts.
     pub fn is_before(&self, first: usize, second: usize) -> bool {
-        let place = |route: usize| self.standings.get(route).map(|standing| standing.place);
-        place(first).is_some() && place(first) < place(second)
+        self.place(first).is_some() && self.place(first) < self.place(second)
+    }
+
+    /// Which of the routes that have the same hosts is tried first: the one with the smallest.
+    pub fn place(&self, route: usize) -> Option<usize> {
+        self.standings.get(route).map(|standing| standing.place)
     }
 
     /// Of the names of headers those that some route goes by, once each and in their order. No more than

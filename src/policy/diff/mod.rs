@@ -20,6 +20,7 @@ mod settings;
 mod sides;
 #[cfg(test)]
 mod tests;
+mod touched;
 mod upstreams;
 mod witness;
 
@@ -27,6 +28,7 @@ use serde_json::{Value, json};
 
 use super::stages::Stages;
 use pairs::Pairs;
+use touched::Touched;
 
 /// How much a change matters, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,10 +136,11 @@ pub fn diff(old: &Stages, new: &Stages) -> Vec<Change> {
     let pairs = Pairs::of(&old.config, &new.config);
     let mut changes = settings::changes(&old.config, &new.config);
     changes.extend(routes::changes(&old.config, &new.config, &pairs));
-    let moved = moved::find(old, new, &pairs);
+    let touched = Touched::of(old, new, &pairs);
+    let moved = moved::find(old, new, &pairs, &touched);
     changes.extend(moved.changes(&old.config, &new.config, &pairs));
     changes.extend(moved.unasked());
-    changes.extend(regexes::changes(old, new, &pairs, &moved));
+    changes.extend(regexes::changes(old, new, &pairs, &touched, &moved));
     changes.sort();
     changes.dedup();
     changes

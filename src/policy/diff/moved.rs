@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use super::pairs::Pairs;
 use super::rules::is_public;
 use super::sides::{self, Side};
+use super::touched::Touched;
 use super::witness::{Framed, Seen, Witness, Witnesses, framed};
 use super::{Change, Kind, Part, ROUTE, regexes};
 use crate::config::Config;
@@ -47,11 +48,17 @@ const MOST_COST: usize = 100_000_000;
 const COST: usize = 16;
 
 /// Puts every request that the files tell apart to both, as far as that does not take too long.
-pub fn find(old: &Stages, new: &Stages, pairs: &Pairs) -> Moved {
-    find_within(MOST_COST, old, new, pairs)
+pub fn find(old: &Stages, new: &Stages, pairs: &Pairs, touched: &Touched) -> Moved {
+    find_within(MOST_COST, old, new, pairs, touched)
 }
 
-pub(super) fn find_within(most_cost: usize, old: &Stages, new: &Stages, pairs: &Pairs) -> Moved {
+pub(super) fn find_within(
+    most_cost: usize,
+    old: &Stages,
+    new: &Stages,
+    pairs: &Pairs,
+    touched: &Touched,
+) -> Moved {
     if pairs.are_all_unmoved() && old.endpoints == new.endpoints {
         return Moved::default();
     }
@@ -59,6 +66,8 @@ pub(super) fn find_within(most_cost: usize, old: &Stages, new: &Stages, pairs: &
     let beside_regexes = witnesses
         .has_regexes
         .then(|| [old, new].map(regexes::table_without));
+    // Of a regex no request stands for all: its examples are put to all that may take them.
+    let touched = touched.and(&old.config, &new.config, regexes::is_regex);
     let mut search = Search {
         old,
         new,
@@ -68,7 +77,7 @@ pub(super) fn find_within(most_cost: usize, old: &Stages, new: &Stages, pairs: &
         moved: Moved::default(),
     };
     // Broken off or not: what was found counts.
-    let _ = search.all();
+    let _ = search.all(&touched);
     search.moved
 }
 
@@ -85,12 +94,12 @@ struct Search<'s> {
 
 impl<'s> Search<'s> {
     /// Breaks off when it has cost too much.
-    fn all(&mut self) -> ControlFlow<()> {
+    fn all(&mut self, touched: &Touched) -> ControlFlow<()> {
         // What each route takes alone comes first: where it has to end early, that is told in any case.
         let (old, new) = (self.old, self.new);
         let [before, after] = framed(&old.config, &new.config);
         let alone = before.iter().chain(&after).map(|route| (*route, *route));
-        let pairs = before.iter().flat_map(|a| after.iter().map(|b| (*a, *b)));
+        let pairs = touched.pairs().map(|(a, b)| (before[a], after[b]));
         let mut seen = Seen::default();
         for (a, b) in alone.chain(pairs) {
             if seen.is_new(a, b) {
@@ -155,10 +164,16 @@ impl Moved {
         self.is_cut.then(|| {
             let asked = self.asked;
             let what = format!(
-                "only the first {asked} of the requests that the files tell apart were put to them"
+                "only the first {asked} of the requests that the files tell apart were put to them: \
+                 too many routes take others than before, or stand elsewhere, for each to be held against all others"
             );
             Change::new(Kind::Loosened, "routes", Part::Match, what)
         })
+    }
+
+    #[cfg(test)]
+    pub fn ends(&self) -> impl Iterator<Item = (End, End)> {
+        self.found.keys().copied()
     }
 
     pub fn has(&self, was: End, is: End) -> bool {

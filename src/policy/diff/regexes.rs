@@ -7,6 +7,7 @@ use http::Method;
 
 use super::moved::{End, Moved, Taken};
 use super::pairs::Pairs;
+use super::touched::Touched;
 use super::{Change, Kind, Part, ROUTE, hosts, paths};
 use crate::config::checked::{Pattern, Route};
 use crate::config::text::{self, pattern_text};
@@ -17,8 +18,14 @@ use crate::route::Table;
 const MOST_COMPARED: usize = 50_000;
 
 /// What has not been found to move, and may.
-pub fn changes(old: &Stages, new: &Stages, pairs: &Pairs, moved: &Moved) -> Vec<Change> {
-    changes_within(MOST_COMPARED, old, new, pairs, moved)
+pub fn changes(
+    old: &Stages,
+    new: &Stages,
+    pairs: &Pairs,
+    touched: &Touched,
+    moved: &Moved,
+) -> Vec<Change> {
+    changes_within(MOST_COMPARED, old, new, pairs, touched, moved)
 }
 
 pub(super) fn changes_within(
@@ -26,11 +33,12 @@ pub(super) fn changes_within(
     old: &Stages,
     new: &Stages,
     pairs: &Pairs,
+    touched: &Touched,
     moved: &Moved,
 ) -> Vec<Change> {
     // Whichever requests regexes take, all others go where they would go without regexes.
     let mut ends = moved.beside_regexes.clone();
-    ends.extend(between_routes(old, new, pairs));
+    ends.extend(between_routes(old, new, pairs, touched));
     ends.extend(from_elsewhere(old, new, pairs));
     ends.retain(|(was, is)| !moved.has(*was, *is));
     let uncompared = ends.len().saturating_sub(most_compared);
@@ -72,24 +80,28 @@ pub fn table_without(stages: &Stages) -> Table {
     Table::build(&config, &stages.endpoints)
 }
 
-fn is_regex(route: &Route) -> bool {
+pub fn is_regex(route: &Route) -> bool {
     matches!(route.pattern, Pattern::Regex(_))
 }
 
 /// What one route took and another may take now, where one of the two is by regex.
-fn between_routes(old: &Stages, new: &Stages, pairs: &Pairs) -> BTreeSet<(End, End)> {
+fn between_routes(
+    old: &Stages,
+    new: &Stages,
+    pairs: &Pairs,
+    touched: &Touched,
+) -> BTreeSet<(End, End)> {
     let mut ends = BTreeSet::new();
-    for (was, before) in old.config.routes.iter().enumerate() {
-        for (is, after) in new.config.routes.iter().enumerate() {
-            let is_one = pairs.became(was) == Some(is);
-            if !is_one
-                && (is_regex(before) || is_regex(after))
-                && may_meet(before, after)
-                && !are_in_order(old, new, pairs, (was, is))
-                && !is_ahead(old, new, pairs, (was, is))
-            {
-                ends.insert((End::Route(was), End::Route(is)));
-            }
+    for (was, is) in touched.pairs() {
+        let (before, after) = (&old.config.routes[was], &new.config.routes[is]);
+        let is_one = pairs.became(was) == Some(is);
+        if !is_one
+            && (is_regex(before) || is_regex(after))
+            && may_meet(before, after)
+            && !are_in_order(old, new, pairs, (was, is))
+            && !is_ahead(old, new, pairs, (was, is))
+        {
+            ends.insert((End::Route(was), End::Route(is)));
         }
     }
     ends
