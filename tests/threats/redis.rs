@@ -83,6 +83,23 @@ impl Replicas {
         })
     }
 
+    /// Has all of so many requests used at one of them; how many passed. A busy machine may find Redis too slow for a
+    /// while.
+    fn use_up(&self, gateway: usize, path: &str, all: usize) -> usize {
+        let mut used = 0;
+        eventually("all of it is used", || {
+            let passed = self.passes(gateway, path, all + 10);
+            used += passed;
+            let is_up = self.0[gateway].metric("portcullis_redis_up") == 1.0;
+            (passed == 0 && is_up).then_some(used)
+        })
+    }
+
+    /// How often the gateway has found Redis to be of no use.
+    fn losses(&self, gateway: usize) -> usize {
+        self.warnings()[gateway]
+    }
+
     fn misses(&self, gateway: usize) -> usize {
         self.0[gateway].metric("portcullis_redis_missed_total") as usize
     }
@@ -241,8 +258,7 @@ fn redis_down_flushed_and_asked_elsewhere() {
     };
     let origin = Origin::start();
     let replicas = Replicas::start(&origin, &redis.settings());
-    let used = replicas.passes(0, "/small", 40);
-    assert!(used + replicas.misses(0) >= 30, "{used}");
+    replicas.use_up(0, "/small", 30);
     redis.call("FLUSHALL");
     // What the others cannot know they hold at their share, until they hear of it.
     for gateway in [1, 2] {
@@ -275,9 +291,9 @@ fn redis_down_flushed_while_a_little_was_not_told_yet() {
         // Each request takes 8.64 seconds.
         owed.map(|(_, time)| (time - 2000) / 8_640).max()
     };
-    // But for less than a hundredth that is not told yet.
+    // But for less than a hundredth at either that is not told yet.
     let counted = eventually("all is counted", || {
-        counted().filter(|counted| *counted >= 1030 + 110 - 100 / 3)
+        counted().filter(|counted| *counted >= 1030 + 110 - 2 * 100 / 3)
     });
     assert!(counted <= 1030 + 110 + 100, "{counted}");
 }
@@ -295,9 +311,8 @@ fn redis_down_and_back_as_it_was_before() {
         (redis.call("DBSIZE") == ":4").then_some(())
     });
     redis.call("SAVE");
-    let small = 1 + replicas.passes(0, "/small", 40);
+    replicas.use_up(0, "/small", 29);
     let large = 1 + replicas.passes(0, "/large", 400);
-    assert!(small + replicas.misses(0) >= 30, "{small}");
     redis.stop();
     redis.run();
     replicas.part();
@@ -317,8 +332,7 @@ fn redis_down_and_told_by_one_that_comes_late() {
     let origin = Origin::start();
     let detour = Detour::to(redis.address);
     let replicas = Replicas::first_by(&detour, &redis, &origin);
-    let used = replicas.passes(0, "/small", 40);
-    assert!(used + replicas.misses(0) >= 30, "{used}");
+    replicas.use_up(0, "/small", 30);
     detour.late_by(Duration::from_millis(400));
     let is_up = |gateway: usize| replicas.0[gateway].metric("portcullis_redis_up") == 1.0;
     eventually("it is given up", || (!is_up(0)).then_some(()));
@@ -348,19 +362,20 @@ fn redis_down_while_it_is_told() {
         let statuses = keys.map(|request| connection.exchange(&request).status);
         statuses.filter(|status| *status == 200).count()
     };
-    let mut used = 0;
-    eventually("all is used", || {
-        used += passes(0);
-        (used + replicas.misses(0) >= 400).then_some(())
-    });
+    let is_up = || replicas.0[0].metric("portcullis_redis_up") == 1.0;
+    eventually("all is used", || (passes(0) == 0 && is_up()).then_some(()));
     detour.break_at_a_long_request();
     redis.call("FLUSHALL");
     replicas.part();
     replicas.share();
     assert!(!detour.is_to_break());
+    let (misses, losses) = (replicas.misses(1), replicas.losses(1));
     let again = passes(1);
+    let missed = replicas.misses(1) - misses;
+    // On a busy machine it may just have found Redis too slow.
+    let is_alone = replicas.losses(1) > losses;
     assert!(
-        again <= replicas.misses(1),
+        again <= missed || is_alone,
         "{again} of those that had none"
     );
 }
@@ -398,8 +413,7 @@ fn redis_down_while_its_limits_are_asked_for() {
     };
     let origin = Origin::start();
     let replicas = Replicas::start(&origin, &redis.settings());
-    let used = replicas.passes(0, "/small", 40);
-    assert!(used + replicas.misses(0) >= 30, "{used}");
+    replicas.use_up(0, "/small", 30);
     redis.stop();
     replicas.part();
     // Who is refused meanwhile has nothing told of him but that; others have their share, which nobody was told of.
@@ -485,9 +499,7 @@ fn redis_down_flushed_gives_a_large_limit_whole_to_nobody() {
     };
     let origin = Origin::start();
     let replicas = Replicas::start(&origin, &redis.settings());
-    for _ in 0..3 {
-        replicas.passes(0, "/large", 120);
-    }
+    replicas.use_up(0, "/large", 290);
     redis.call("FLUSHALL");
     // It has never met the caller, and holds its share until it hears what was used up.
     let passed = replicas.passes(1, "/large", 310);
@@ -501,8 +513,7 @@ fn redis_down_and_told_by_one_that_was_away_with_what_it_kept() {
     };
     let origin = Origin::start();
     let mut replicas = Replicas::start(&origin, &redis.settings());
-    let used = replicas.passes(2, "/small", 40);
-    assert!(used + replicas.misses(2) >= 30, "{used}");
+    replicas.use_up(2, "/small", 30);
     let mut away = replicas.0.pop().unwrap();
     away.signal("TERM");
     assert!(away.wait_for_exit().success());

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
-use self::lease::{Lease, Unit};
+use self::lease::Lease;
 use self::link::{Call, Link, LinkError, Phase, Told};
 pub(super) use self::queue::Dirty;
 use self::queue::Queue;

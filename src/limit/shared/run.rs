@@ -12,7 +12,7 @@ use super::ask::DEADLINE;
 use super::lease::Lease;
 use super::link::{self, Beat, GRACE, Link, LinkError, Phase, Settled, Stands, within};
 use super::queue::Dirty;
-use super::{Shared, lease};
+use super::{Shared, debt, lease};
 use crate::config::checked::Redis;
 use crate::limit::clock::{Clock, nanos};
 use crate::limit::slots::Known;
@@ -114,6 +114,7 @@ impl Shared {
                     }
                     let error = self.exchange(&link, &clock).await;
                     self.link.store(None);
+                    self.rate_for_all(&clock);
                     if since.elapsed() > SOON {
                         pause = FIRST_PAUSE;
                     }
@@ -186,6 +187,7 @@ impl Shared {
                 Ok(()) => {}
                 Err(LinkError::IsNew) => {
                     self.set_phase(Phase::New);
+                    self.rate_for_all(clock);
                     beat.reset_immediately();
                 }
                 Err(error) => return error,
@@ -207,6 +209,7 @@ impl Shared {
             // A gateway that has just started knows only what it kept, which that Redis may have lost before.
             if last != 0 {
                 self.set_phase(Phase::New);
+                self.rate_for_all(clock);
             }
             self.recover(link, clock).await?;
             // Not before: what broke off half-way is told again.
@@ -217,6 +220,25 @@ impl Shared {
         }
         self.set_phase(phase);
         Ok(())
+    }
+
+    /// What waits to be told was charged for the gateways at the counter, and counts from now on as charged for all, as
+    /// what comes is.
+    pub(super) fn rate_for_all(&self, clock: &Clock) {
+        let now = clock.now();
+        for dirty in self.queue.waiting() {
+            let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
+                continue;
+            };
+            let Some(last) = Lease::of(lease).last_share() else {
+                continue;
+            };
+            lease::learn(lease, None, now);
+            let untold = debt(dirty.unit().nanos(Lease::of(lease).untold()));
+            let more = untold.saturating_mul(self.replicas().saturating_sub(last).into());
+            let owed = self.slots.owed(dirty.key, now).saturating_add(more);
+            self.slots.raise(dirty.key, now, now.saturating_add(owed));
+        }
     }
 
     /// Counters that are not believed any more to owe what the others might have let through are told of again, to hear

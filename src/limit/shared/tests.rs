@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::super::clock::Clock;
 use super::super::tests::rate;
 use super::super::value::Value;
+use super::lease::Unit;
 use super::link::Beat;
 use super::*;
 
@@ -157,6 +158,28 @@ fn a_little_that_was_charged_once_is_not_told_as_charged_for_all() {
     assert_eq!(believed(1), 100.0);
     // More than that was let through without a Redis.
     assert_eq!(believed(20), 41.0);
+}
+
+#[test]
+fn what_waits_when_redis_is_lost_counts_as_charged_for_all() {
+    let (shared, quota, key) = one_of_three(3000);
+    let clock = Clock::start();
+    for _ in 0..20 {
+        shared.charge(&quota, key, 0).unwrap();
+    }
+    let (number, lease) = shared.slots.lease(key).unwrap();
+    let dirty = Dirty::of(quota.span(), key, number);
+    // It was alone at the counter, which owes a hundred beside what is untold; nothing of it in the next minutes.
+    lease::learn(lease, Some(1), 0);
+    let later = 3600 * SECOND;
+    shared.slots.rebase(key, 0, later + 120 * quota.amount());
+    shared.rate_for_all(&clock);
+    shared.rate_for_all(&clock);
+    let told = shared
+        .told(&dirty, Lease::of(lease).untold(), later)
+        .unwrap();
+    let believed = told.believed as f64 / quota.amount() as f64;
+    assert_eq!(believed.round(), 100.0);
 }
 
 #[tokio::test]
