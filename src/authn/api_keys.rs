@@ -2,6 +2,9 @@
 //! remembered is looked up on the control plane while its request waits. All others are answered
 //! from memory, by the same changes as tokens.
 
+mod refusals;
+mod text;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,17 +14,18 @@ use http::{HeaderMap, HeaderName};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::authenticator::{as_it_is_now, now};
 use super::changes::{AccountState, Changes};
 use super::principal::User;
 use crate::request::{Code, Refusal};
-use crate::single_flight::{Flight, Flights, Lost, Waiting};
+use crate::single_flight::{Flight, Flights, Waiting};
+use refusals::{Reason, lost, refusal, unavailable};
 
-/// What every key begins with, so that people and scanners of leaked secrets know one.
-pub const KEY_PREFIX: &str = "pck_";
+pub use text::{KEY_PREFIX, id_of};
+
 /// How long a key is believed that could not be read again. Whoever logs a change that concerns keys
 /// has it kept for longer.
 pub const KEY_MEMORY: Duration = Duration::from_secs(15 * 60);
@@ -36,7 +40,7 @@ const USE_TOLD: u64 = 60;
 /// Look-ups that run at once, and that run or wait. The store has other callers, too.
 const RUNNING: usize = 4;
 const UNDER_WAY: usize = 1024;
-/// Of those that run, how many may be for streams that a reload has decided on anew: requests find room beside them.
+/// Of those that run, how many may be [`Pace::InTurn`]: requests find room beside them.
 const IN_TURN: usize = RUNNING / 2;
 /// How long a look-up waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -77,6 +81,15 @@ pub type Used = Arc<dyn Fn(Uuid) + Send + Sync>;
 /// Gives seconds since 1970.
 type Clock = fn() -> u64;
 
+/// When a key is looked up that is not remembered.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pace {
+    /// For somebody who waits for it.
+    AtOnce,
+    /// For one of many streams that are decided on anew, and go on meanwhile: few are looked up at a time.
+    InTurn,
+}
+
 pub struct ApiKeys {
     header: HeaderName,
     changes: Arc<Changes>,
@@ -116,12 +129,6 @@ struct Refused {
     /// A change may have mended it.
     epoch: u64,
     until: u64,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Reason {
-    Unknown,
-    Revoked,
 }
 
 /// Why a remembered key does not do.
@@ -193,16 +200,24 @@ impl ApiKeys {
     /// `token-invalid`, `token-revoked`, `token-expired`; `unavailable` when the key is not
     /// remembered and can't be looked up.
     pub async fn verify(self: &Arc<Self>, key: &str) -> Result<Arc<User>, Refusal> {
+        self.verify_at(Pace::AtOnce, key).await
+    }
+
+    pub(super) async fn verify_at(
+        self: &Arc<Self>,
+        pace: Pace,
+        key: &str,
+    ) -> Result<Arc<User>, Refusal> {
         if id_of(key).is_none() {
             return Err(refusal(Reason::Unknown));
         }
         // Twice more: what is read may have been on its way when it was changed.
         for _ in 0..3 {
-            let now = (self.clock)();
-            let known = match self.believed(key, now) {
-                Some(known) => known,
-                None => self.read(key, now).await?,
+            let known = match self.remembered(key) {
+                Some(outcome) => outcome?,
+                None => self.read(key, pace).await?,
             };
+            let now = (self.clock)();
             match self.judge(key, &known, now) {
                 Ok(user) => {
                     self.keep_up(key, &known, now);
@@ -215,20 +230,17 @@ impl ApiKeys {
         Err(refusal(Reason::Revoked))
     }
 
-    /// What is remembered of a key, if it was read not too long ago.
-    fn believed(&self, key: &str, now: u64) -> Option<Arc<Known>> {
-        let known = self.known.get(key)?;
-        let age = now.saturating_sub(known.read_at);
-        (age < KEY_MEMORY.as_secs()).then_some(known)
-    }
-
-    /// Waits for a turn to verify a key that has to be looked up, for one of many that nobody waits for.
-    pub(super) async fn turn(&self, key: &str) -> Option<SemaphorePermit<'_>> {
-        match self.believed(key, (self.clock)()) {
-            Some(_) => None,
-            // Never closed, so there is always a turn.
-            None => self.turns.acquire().await.ok(),
+    /// What came of a look-up that was not too long ago.
+    fn remembered(&self, key: &str) -> Option<Outcome> {
+        let now = (self.clock)();
+        let is_believed =
+            |known: &Arc<Known>| now.saturating_sub(known.read_at) < KEY_MEMORY.as_secs();
+        if let Some(known) = self.known.get(key).filter(is_believed) {
+            return Some(Ok(known));
         }
+        let refused = self.refused.get(key)?;
+        let holds = refused.until > now && refused.epoch == self.changes.epoch();
+        holds.then(|| Err(refusal(refused.reason)))
     }
 
     /// Whether the key was good the last time that it was looked at.
@@ -278,16 +290,15 @@ impl ApiKeys {
     }
 
     /// Waits until the key was looked up.
-    async fn read(self: &Arc<Self>, key: &str, now: u64) -> Outcome {
-        if let Some(refused) = self.refused.get(key)
-            && refused.until > now
-            && refused.epoch == self.changes.epoch()
-        {
-            return Err(refusal(refused.reason));
-        }
-        let shared = self
-            .flights
-            .share(key, || None, |flight| self.start(flight));
+    async fn read(self: &Arc<Self>, key: &str, pace: Pace) -> Outcome {
+        let _turn = match pace {
+            Pace::AtOnce => None,
+            // Never closed, so there is always a turn.
+            Pace::InTurn => self.turns.acquire().await.ok(),
+        };
+        // Whoever had a turn before may have looked up the same.
+        let known = || self.remembered(key);
+        let shared = self.flights.share(key, known, |flight| self.start(flight));
         shared.await.map_err(lost)?
     }
 
@@ -358,44 +369,6 @@ impl Known {
             use_told_at: copy(&self.use_told_at),
         }
     }
-}
-
-/// The id in a key: `pck_`, 32 hexadecimal digits, `_` and the secret. `None` for what can't be a key.
-pub fn id_of(key: &str) -> Option<Uuid> {
-    let (id, secret) = key.strip_prefix(KEY_PREFIX)?.split_once('_')?;
-    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    // 256 bits in base64url.
-    if id.len() != 32 || secret.len() != 43 || !secret.bytes().all(is_base64) {
-        return None;
-    }
-    id.bytes().all(is_hex).then(|| Uuid::try_parse(id).ok())?
-}
-
-fn refusal(reason: Reason) -> Refusal {
-    match reason {
-        Reason::Unknown => Refusal::new(Code::TokenInvalid, "The API key is not valid here."),
-        Reason::Revoked => Refusal::new(
-            Code::TokenRevoked,
-            "The API key was revoked, or its account is disabled.",
-        ),
-    }
-}
-
-fn lost(lost: Lost) -> Refusal {
-    unavailable().because(match lost {
-        Lost::Full => "too many API keys to look up",
-        Lost::BrokeOff => "the look-up broke off",
-    })
-}
-
-fn unavailable() -> Refusal {
-    Refusal::new(
-        Code::Unavailable,
-        "The API key can't be looked up now; try again.",
-    )
-    .retry_after(1)
-    .for_now()
 }
 
 #[cfg(test)]

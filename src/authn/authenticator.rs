@@ -9,9 +9,8 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use tokio::sync::SemaphorePermit;
 
-use super::api_keys::{ApiKeys, id_of};
+use super::api_keys::{ApiKeys, Pace, id_of};
 use super::changes::Changes;
 use super::jwt::{Expiry, JwtError, Verifier};
 use super::keys::VerifyingKeys;
@@ -41,6 +40,9 @@ struct Trusted {
     verifier: Verifier,
     generation: u64,
 }
+
+/// The text of an API key, and those that know it.
+type PresentedKey<'k, 'h> = (&'k Arc<ApiKeys>, &'h str);
 
 /// A verified token.
 struct Known {
@@ -115,18 +117,32 @@ impl Authenticator {
         mode: AuthMode,
         headers: &HeaderMap,
     ) -> Result<Principal, Refusal> {
+        self.identify_at(Pace::AtOnce, mode, headers).await
+    }
+
+    /// The same for one of many requests that nobody waits for.
+    pub async fn identify_in_turn(
+        &self,
+        mode: AuthMode,
+        headers: &HeaderMap,
+    ) -> Result<Principal, Refusal> {
+        self.identify_at(Pace::InTurn, mode, headers).await
+    }
+
+    async fn identify_at(
+        &self,
+        pace: Pace,
+        mode: AuthMode,
+        headers: &HeaderMap,
+    ) -> Result<Principal, Refusal> {
         if mode == AuthMode::None {
             return Ok(Principal::Anonymous);
         }
-        match (bearer(headers)?, self.presented_key(headers)?) {
+        match self.credentials(headers)? {
             (Some(token), None) => self.verify(token, Expiry::Enforced).map(Principal::User),
-            (None, Some((keys, key))) => keys.verify(key).await.map(Principal::User),
+            (None, Some((keys, key))) => keys.verify_at(pace, key).await.map(Principal::User),
             (None, None) if mode == AuthMode::Optional => Ok(Principal::Anonymous),
             (None, None) => Err(missing()),
-            // What is no key of ours is nobody's identity here.
-            (Some(token), Some((_, key))) if id_of(key).is_none() => {
-                self.verify(token, Expiry::Enforced).map(Principal::User)
-            }
             // Two identities: whoever reads one of them would decide for the other.
             (Some(_), Some(_)) => Err(Refusal::new(
                 Code::TokenInvalid,
@@ -135,20 +151,22 @@ impl Authenticator {
         }
     }
 
-    /// Waits for a turn to [`Authenticator::identify`] where that takes a look-up, for one of many that nobody waits
-    /// for. To be kept until it is done.
-    pub async fn turn(&self, mode: AuthMode, headers: &HeaderMap) -> Option<SemaphorePermit<'_>> {
-        if mode == AuthMode::None {
-            return None;
-        }
-        let (keys, key) = self.presented_key(headers).ok()??;
-        keys.turn(key).await
+    /// What a request is identified by: a token, or an API key with those that know it.
+    fn credentials<'h>(
+        &self,
+        headers: &'h HeaderMap,
+    ) -> Result<(Option<&'h str>, Option<PresentedKey<'_, 'h>>), Refusal> {
+        let token = bearer(headers)?;
+        let key = self.presented_key(headers)?;
+        // Beside a token, what is no key of ours is nobody's identity here.
+        let key = key.filter(|(_, key)| token.is_none() || id_of(key).is_some());
+        Ok((token, key))
     }
 
     fn presented_key<'h>(
         &self,
         headers: &'h HeaderMap,
-    ) -> Result<Option<(&Arc<ApiKeys>, &'h str)>, Refusal> {
+    ) -> Result<Option<PresentedKey<'_, 'h>>, Refusal> {
         let Some(keys) = &self.api_keys else {
             return Ok(None);
         };
@@ -157,13 +175,11 @@ impl Authenticator {
 
     /// Whether a request carries a credential that would have to be verified, or is none at all.
     pub fn is_new(&self, headers: &HeaderMap) -> bool {
-        let (Ok(token), Ok(key)) = (bearer(headers), self.presented_key(headers)) else {
+        let Ok((token, key)) = self.credentials(headers) else {
             return true;
         };
         let is_new_token = token.is_some_and(|token| self.known.peek(token).is_none());
-        // As to `identify`, what is no key of ours is nothing beside a token.
-        let counts = |key: &str| token.is_none() || id_of(key).is_some();
-        let is_new_key = key.is_some_and(|(keys, key)| counts(key) && !keys.remembers(key));
+        let is_new_key = key.is_some_and(|(keys, key)| !keys.remembers(key));
         is_new_token || is_new_key
     }
 

@@ -209,10 +209,10 @@ async fn pass<'s>(
     if !route.shadow.allow && asked_by(route).any(|name| is_among(name, unknown)) {
         return Err(refused("a rule goes by a header that was not kept"));
     }
-    let authenticator = &snapshot.authenticator;
-    let turn = authenticator.turn(route.auth, &head.headers).await;
-    let identified = authenticator.identify(route.auth, &head.headers).await;
-    drop(turn);
+    let identified = snapshot
+        .authenticator
+        .identify_in_turn(route.auth, &head.headers)
+        .await;
     let principal = Identified::of(identified, route.shadow)?.principal;
     let listener = listener(route, principal.user());
     Ok(

@@ -1,6 +1,7 @@
 //! WebSockets and event streams that were let in by rules or keys which a reload replaces.
 
 mod look_ups;
+mod slow_store;
 
 use crate::harness::Gate;
 use crate::harness::client::{Connection, Request, get, post};

@@ -138,6 +138,23 @@ impl Cluster {
         self.url(name)
     }
 
+    /// Has whoever asks for a table wait, for longer than any test.
+    pub fn lock(&self, database: &str, table: &str) {
+        let lock = format!("BEGIN; LOCK TABLE {table}; SELECT pg_sleep(600)");
+        let mut lock = psql(&self.folder, database, &lock);
+        #[allow(clippy::zombie_processes, reason = "it ends with the server")]
+        lock.stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let look = format!("SET lock_timeout = 10; SELECT FROM {table} LIMIT 1");
+        let end = Instant::now() + DEADLINE;
+        while self.sql(database, &look) {
+            assert!(Instant::now() < end, "nobody holds the lock");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     pub fn url(&self, database: &str) -> String {
         let folder = self.folder.display();
         format!("postgres://test@localhost/{database}?host={folder}")

@@ -8,6 +8,7 @@ use std::task::Poll;
 
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
+use tokio::task::JoinHandle;
 
 use super::*;
 use crate::authn::{Authenticator, Principal, VerifyingKeys};
@@ -123,11 +124,43 @@ impl Gateway {
         }
     }
 
+    fn spawn(&self, pace: Pace, n: u8) -> JoinHandle<&'static str> {
+        let keys = Arc::clone(&self.keys);
+        tokio::spawn(async move {
+            match keys.verify_at(pace, &text(n)).await {
+                Ok(_) => "user",
+                Err(refusal) => refusal.code().as_str(),
+            }
+        })
+    }
+
+    fn authenticator(&self) -> Authenticator {
+        let (auth, keys) = (config(Vec::new()).auth, VerifyingKeys::default());
+        Authenticator::new(&auth, keys, Arc::clone(&self.changes))
+            .with_api_keys(Arc::clone(&self.keys))
+    }
+
+    /// All tasks have come to where they wait for something from outside.
+    async fn until_nothing_goes_on(&self) {
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn until_nothing_is_under_way(&self) {
         while self.keys.flights.count() > 0 {
             tokio::task::yield_now().await;
         }
     }
+}
+
+fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        headers.append(name, HeaderValue::from_str(value).unwrap());
+    }
+    headers
 }
 
 #[test]
@@ -238,25 +271,63 @@ async fn look_ups_under_way_are_bounded() {
 #[tokio::test]
 async fn of_keys_that_are_looked_up_in_turn_few_are_at_once() {
     let gateway = gateway();
-    gateway.store.keep(0, key(1));
-    assert_eq!(gateway.ask(0).await, "user");
-    let (known, others) = (text(0), [1, 2, 3].map(text));
-    let is_pending = async |key: &str| {
-        let mut turn = std::pin::pin!(gateway.keys.turn(key));
-        std::future::poll_fn(|cx| Poll::Ready(turn.as_mut().poll(cx).is_pending())).await
-    };
-    let mut held = Vec::new();
-    for key in &others[..IN_TURN] {
-        held.extend(gateway.keys.turn(key).await);
+    let gate = gateway.store.gate.lock().await;
+    let in_turn = |n| gateway.spawn(Pace::InTurn, n);
+    let waiting: Vec<_> = (1..=8).map(in_turn).collect();
+    gateway.until_nothing_goes_on().await;
+    assert_eq!(gateway.store.asked(), IN_TURN);
+    // Requests find room beside them.
+    let request = gateway.spawn(Pace::AtOnce, 9);
+    gateway.until_nothing_goes_on().await;
+    assert_eq!(gateway.store.asked(), IN_TURN + 1);
+    drop(gate);
+    for one in waiting.into_iter().chain([request]) {
+        assert_eq!(one.await.unwrap(), "token-invalid");
     }
-    assert_eq!(held.len(), IN_TURN);
-    assert!(is_pending(&others[IN_TURN]).await);
-    // What is remembered takes no turn, while it is believed.
-    assert!(gateway.keys.turn(&known).await.is_none());
+    assert_eq!(gateway.store.asked(), 8 + 1);
+}
+
+#[tokio::test]
+async fn of_those_that_wait_for_one_key_in_turn_all_go_by_one_look_up() {
+    let gateway = gateway();
+    let waiting: Vec<_> = (0..8).map(|_| gateway.spawn(Pace::InTurn, 9)).collect();
+    for one in waiting {
+        assert_eq!(one.await.unwrap(), "token-invalid");
+    }
+    assert_eq!(gateway.store.asked(), 1);
+}
+
+#[tokio::test]
+async fn only_what_has_to_be_looked_up_waits_for_a_turn() {
+    let gateway = gateway();
+    gateway.store.keep(1, key(1));
+    assert_eq!(gateway.ask(1).await, "user");
+    assert_eq!(gateway.ask(2).await, "token-invalid");
+    let authenticator = gateway.authenticator();
+    let _all = gateway.keys.turns.acquire_many(IN_TURN as u32).await;
+    let waits = async |lines: &[(&str, &str)]| {
+        let headers = headers(lines);
+        let identified = authenticator.identify_in_turn(AuthMode::Optional, &headers);
+        let mut identified = std::pin::pin!(identified);
+        std::future::poll_fn(|cx| Poll::Ready(identified.as_mut().poll(cx).is_pending())).await
+    };
+    let (known, refused, unknown) = (&*text(1), &*text(2), &*text(3));
+    let bearer = (AUTHORIZATION.as_str(), "Bearer x");
+    for (lines, expected) in [
+        (&[][..], false),
+        (&[bearer], false),
+        (&[bearer, ("x-api-key", "of-the-app")], false),
+        (&[bearer, ("x-api-key", unknown)], false),
+        (&[("x-api-key", "of-the-app")], false),
+        (&[("x-api-key", known)], false),
+        (&[("x-api-key", refused)], false),
+        (&[("x-api-key", unknown)], true),
+    ] {
+        assert_eq!(waits(lines).await, expected, "{lines:?}");
+    }
+    // What is remembered is believed for a time.
     advance(KEY_MEMORY.as_secs());
-    assert!(is_pending(&known).await);
-    drop(held.pop());
-    assert!(gateway.keys.turn(&known).await.is_some());
+    assert!(waits(&[("x-api-key", known)]).await);
 }
 
 #[test]
@@ -398,20 +469,14 @@ async fn a_key_in_use_is_read_again_before_changes_are_forgotten() {
 async fn a_request_has_one_identity() {
     let gateway = gateway();
     gateway.store.keep(1, key(1));
-    let (changes, api_keys) = (Arc::clone(&gateway.changes), Arc::clone(&gateway.keys));
     let without = Authenticator::new(
         &config(Vec::new()).auth,
         VerifyingKeys::default(),
-        Arc::clone(&changes),
+        Arc::clone(&gateway.changes),
     );
-    let with = Authenticator::new(&config(Vec::new()).auth, VerifyingKeys::default(), changes)
-        .with_api_keys(api_keys);
+    let with = gateway.authenticator();
     let ask = async |authenticator: &Authenticator, mode, lines: &[(&str, &str)]| {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-            headers.append(name, HeaderValue::from_str(value).unwrap());
-        }
+        let headers = headers(lines);
         let method = authenticator.method_of(&headers).as_str();
         match authenticator.identify(mode, &headers).await {
             Ok(Principal::Anonymous) => ("anonymous", ""),
