@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::authenticator::{as_it_is_now, now};
@@ -104,13 +104,15 @@ pub struct ApiKeys {
     /// One look-up for all requests that wait for the same key.
     flights: Arc<Flights<Outcome>>,
     /// For whoever asks in turn.
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 /// Comes after every epoch that is reached.
 const NO_EPOCH: u64 = u64::MAX;
 
 type Outcome = Result<Arc<Known>, Refusal>;
+/// Held by whoever waits for a look-up, and by the look-up, which goes on without them.
+type Turn = Arc<OwnedSemaphorePermit>;
 
 /// A key that was looked up and found good.
 struct Known {
@@ -177,7 +179,7 @@ impl ApiKeys {
             known: Cache::with_weighter(MEMORY_ENTRIES, MEMORY_BYTES, ByBytes),
             refused: Cache::new(REFUSED_ENTRIES),
             flights: Flights::new(RUNNING, UNDER_WAY),
-            turns: Semaphore::new(IN_TURN),
+            turns: Arc::new(Semaphore::new(IN_TURN)),
         })
     }
 
@@ -291,29 +293,32 @@ impl ApiKeys {
 
     /// Waits until the key was looked up.
     async fn read(self: &Arc<Self>, key: &str, pace: Pace) -> Outcome {
-        let _turn = match pace {
+        let turn = match pace {
             Pace::AtOnce => None,
             // Never closed, so there is always a turn.
-            Pace::InTurn => self.turns.acquire().await.ok(),
+            Pace::InTurn => Arc::clone(&self.turns).acquire_owned().await.ok(),
         };
+        let turn = turn.map(Arc::new);
         // Whoever had a turn before may have looked up the same.
         let known = || self.remembered(key);
-        let shared = self.flights.share(key, known, |flight| self.start(flight));
-        shared.await.map_err(lost)?
+        let start = |flight| self.start(flight, turn.clone());
+        self.flights.share(key, known, start).await.map_err(lost)?
     }
 
     /// Begins to look a key up, unless that is under way.
     fn begin(self: &Arc<Self>, key: &str) -> Result<Waiting<Outcome>, Refusal> {
         let begun = self
             .flights
-            .begin(key, || None, |flight| self.start(flight));
+            .begin(key, || None, |flight| self.start(flight, None));
         begun.map_err(lost)
     }
 
     /// It goes on when the client leaves: others may wait for it, and the next request will not.
-    fn start(self: &Arc<Self>, flight: Flight<Outcome>) {
+    fn start(self: &Arc<Self>, flight: Flight<Outcome>, turn: Option<Turn>) {
         let keys = Arc::clone(self);
         self.control.spawn(async move {
+            // Not given back by whoever leaves: the store is asked all the same.
+            let _turn = turn;
             let outcome = keys.look_up(&flight).await;
             flight.end(outcome);
         });

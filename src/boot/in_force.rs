@@ -27,7 +27,8 @@ impl InForce {
     /// Serves by another configuration from the next request on, with the tiers and rules of now.
     pub fn replace(&self, config: Config, upstreams: Upstreams) {
         let _turn = self.turn();
-        let next = self.parts.snapshot(config, upstreams);
+        let before = self.snapshots.load();
+        let next = self.parts.snapshot(config, upstreams, Some(&before));
         self.snapshots.store(Arc::new(next));
     }
 

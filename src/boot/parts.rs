@@ -108,8 +108,13 @@ impl Parts {
         Upstreams::build(config, &self.directory)
     }
 
-    /// A configuration, ready to serve. Counters, pools and known tokens go on.
-    pub fn snapshot(&self, config: Config, upstreams: Upstreams) -> Snapshot {
+    /// A configuration, ready to serve after another. Counters, pools and known tokens go on.
+    pub fn snapshot(
+        &self,
+        config: Config,
+        upstreams: Upstreams,
+        before: Option<&Snapshot>,
+    ) -> Snapshot {
         let endpoints = api::endpoints(&config.auth);
         let routes = config.routes.iter().map(|route| RouteNames {
             text: route.name.as_str().into(),
@@ -126,8 +131,7 @@ impl Parts {
             routes: routes.collect(),
             deciding_headers: DecidingHeaders::of(&config),
             upstreams: Arc::new(upstreams),
-            // Upstreams of another configuration may say something else.
-            look_ups: Arc::new(LookUps::of(&config)),
+            look_ups: Arc::new(LookUps::of(&config, before.map(|before| &*before.look_ups))),
             assertions: Assertions::of(&config, sign(&self.accounts)).map(Arc::new),
             auth_api: Arc::clone(&self.auth_api),
             access_log: match config.log.access {

@@ -115,7 +115,7 @@ async fn run(
     parts.warn_of_idle_plans(&config);
     let upstreams = parts.upstreams(&config);
     parts.directory.look_up().await;
-    let first = parts.snapshot(config, upstreams);
+    let first = parts.snapshot(config, upstreams, None);
     let in_force = Arc::new(InForce::new(parts, first));
     let snapshots = Arc::clone(&in_force.snapshots);
     accounts.on_plans({

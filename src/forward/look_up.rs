@@ -53,7 +53,23 @@ pub struct LookUps {
     /// Of the upstreams, by their index.
     flights: Box<[Arc<Flights<Known<Bytes>>>]>,
     /// The same, for whoever asks in turn.
-    turns: Box<[Semaphore]>,
+    lines: Box<[Line]>,
+}
+
+/// Those who ask one upstream in turn.
+#[derive(Clone)]
+struct Line {
+    upstream: Arc<str>,
+    turns: Arc<Semaphore>,
+}
+
+impl Line {
+    fn to(upstream: &str) -> Line {
+        Line {
+            upstream: upstream.into(),
+            turns: Arc::new(Semaphore::new(IN_TURN)),
+        }
+    }
 }
 
 type Memory<T> = Cache<Box<str>, Known<T>, ByBytes>;
@@ -168,10 +184,10 @@ impl<'a> Asker<'a> {
         let target = question.target.parse::<PathAndQuery>();
         let target = target.map_err(|_| Missing::for_good("has no target that can be sent"))?;
         let index = question.upstream;
-        let (Some(pools), Some(flights), Some(turns)) = (
+        let (Some(pools), Some(flights), Some(line)) = (
             self.pools.upstreams.get(index),
             self.look_ups.flights.get(index),
-            self.look_ups.turns.get(index),
+            self.look_ups.lines.get(index),
         ) else {
             return Err(Missing::for_good("has no upstream"));
         };
@@ -179,12 +195,23 @@ impl<'a> Asker<'a> {
             let now = (self.look_ups.clock)();
             remembered(&self.look_ups.answers, key, now)
         };
+        let (turn, until) = match self.until {
+            Some(until) => (None, until),
+            // Never closed, so there is always a turn.
+            None => {
+                let turn = Arc::clone(&line.turns).acquire_owned().await.ok();
+                (turn, Moment::now() + PATIENCE)
+            }
+        };
+        let turn = turn.map(Arc::new);
         let start = |flight: Flight<Known<Bytes>>| {
             let (look_ups, upstreams) = (Arc::clone(self.look_ups), Arc::clone(self.upstreams));
             let (pools, host) = (Rc::clone(pools), question.host.cloned());
-            let target = target.clone();
+            let (target, turn) = (target.clone(), turn.clone());
             // It goes on when the client leaves: others may wait for it.
             tokio::task::spawn_local(async move {
+                // Not given back by whoever leaves: the upstream is asked all the same.
+                let _turn_in_line = turn;
                 let asked = async {
                     let upstream = upstreams.get(index);
                     let upstream = upstream.ok_or(Missing::for_good("has no upstream"))?;
@@ -198,11 +225,6 @@ impl<'a> Asker<'a> {
                     .insert((&**flight.key()).into(), known.clone());
                 flight.end(known);
             });
-        };
-        let (_turn, until) = match self.until {
-            Some(until) => (None, until),
-            // Never closed, so there is always a turn.
-            None => (turns.acquire().await.ok(), Moment::now() + PATIENCE),
         };
         match timeout_at(until, flights.share(key, known, start)).await {
             Ok(shared) => shared.map_err(|lost| match lost {
@@ -308,12 +330,18 @@ fn is_of_the_moment(status: StatusCode) -> bool {
 }
 
 impl LookUps {
-    pub fn of(config: &Config) -> Self {
-        LookUps::with_clock(config, Instant::now)
+    /// What upstreams have said to `before` may be otherwise now, but whoever still asks them holds its turn.
+    pub fn of(config: &Config, before: Option<&LookUps>) -> Self {
+        LookUps::with_clock(config, before, Instant::now)
     }
 
-    fn with_clock(config: &Config, clock: Clock) -> Self {
+    fn with_clock(config: &Config, before: Option<&LookUps>, clock: Clock) -> Self {
         let upstreams = config.upstreams.iter();
+        let lines = before.map_or(&[][..], |before| &before.lines);
+        let line = |name: &str| {
+            let known = lines.iter().find(|line| *line.upstream == *name);
+            known.cloned().unwrap_or_else(|| Line::to(name))
+        };
         LookUps {
             clock,
             answers: Cache::with_weighter(MEMORY_ENTRIES, MEMORY_BYTES, ByBytes),
@@ -322,7 +350,7 @@ impl LookUps {
                 .clone()
                 .map(|_| Flights::new(RUNNING, UNDER_WAY))
                 .collect(),
-            turns: upstreams.map(|_| Semaphore::new(IN_TURN)).collect(),
+            lines: upstreams.map(|upstream| line(&upstream.name)).collect(),
         }
     }
 

@@ -288,6 +288,24 @@ async fn of_keys_that_are_looked_up_in_turn_few_are_at_once() {
 }
 
 #[tokio::test]
+async fn whoever_leaves_gives_no_turn_back_while_the_store_is_asked() {
+    let gateway = gateway();
+    let gate = gateway.store.gate.lock().await;
+    for _ in 0..5 {
+        let waiting = [1, 2, 3, 4].map(|n| gateway.spawn(Pace::InTurn, n));
+        gateway.until_nothing_goes_on().await;
+        waiting.iter().for_each(JoinHandle::abort);
+        gateway.until_nothing_goes_on().await;
+    }
+    assert_eq!(gateway.store.asked(), IN_TURN);
+    let next = gateway.spawn(Pace::InTurn, 5);
+    gateway.until_nothing_goes_on().await;
+    assert_eq!(gateway.store.asked(), IN_TURN);
+    drop(gate);
+    assert_eq!(next.await.unwrap(), "token-invalid");
+}
+
+#[tokio::test]
 async fn of_those_that_wait_for_one_key_in_turn_all_go_by_one_look_up() {
     let gateway = gateway();
     let waiting: Vec<_> = (0..8).map(|_| gateway.spawn(Pace::InTurn, 9)).collect();
