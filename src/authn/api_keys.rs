@@ -44,6 +44,9 @@ const UNDER_WAY: usize = 1024;
 const IN_TURN: usize = RUNNING / 2;
 /// How long a look-up waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the store is waited for, by whoever holds one of few turns: longer than one call of it may take, and a
+/// look-up may take several.
+const LONGEST: Duration = Duration::from_secs(10);
 /// Bytes that remembered keys may take, about how many that is, and what one takes beside its text.
 const MEMORY_BYTES: u64 = 32 << 20;
 const MEMORY_ENTRIES: usize = 20_000;
@@ -97,6 +100,7 @@ pub struct ApiKeys {
     used: Used,
     control: Handle,
     clock: Clock,
+    longest: Duration,
     /// By the whole key, as with tokens.
     known: Cache<Box<str>, Arc<Known>, ByBytes>,
     /// Apart from the others, so that no flood of bad keys washes good ones out.
@@ -176,6 +180,7 @@ impl ApiKeys {
             used,
             control,
             clock,
+            longest: LONGEST,
             known: Cache::with_weighter(MEMORY_ENTRIES, MEMORY_BYTES, ByBytes),
             refused: Cache::new(REFUSED_ENTRIES),
             flights: Flights::new(RUNNING, UNDER_WAY),
@@ -330,7 +335,11 @@ impl ApiKeys {
         };
         let key = flight.key();
         let (epoch, now) = (self.changes.epoch(), (self.clock)());
-        let reason = match (self.look_up)(Arc::clone(key)).await? {
+        let found = (self.look_up)(Arc::clone(key));
+        let Ok(found) = tokio::time::timeout(self.longest, found).await else {
+            return Err(unavailable().because("the store took too long to look up an API key"));
+        };
+        let reason = match found? {
             Found::Key(found) if found.account.active => {
                 let id = found.id;
                 let user = User::of_key(*found);

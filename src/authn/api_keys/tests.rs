@@ -269,6 +269,19 @@ async fn look_ups_under_way_are_bounded() {
 }
 
 #[tokio::test]
+async fn a_look_up_without_an_answer_ends() {
+    let mut gateway = gateway();
+    gateway.store.keep(1, key(1));
+    Arc::get_mut(&mut gateway.keys).unwrap().longest = Duration::from_millis(1);
+    let gate = gateway.store.gate.lock().await;
+    for n in 0..=RUNNING {
+        assert_eq!(gateway.ask(n as u8).await, "unavailable");
+    }
+    drop(gate);
+    assert_eq!(gateway.ask(1).await, "user");
+}
+
+#[tokio::test]
 async fn of_keys_that_are_looked_up_in_turn_few_are_at_once() {
     let gateway = gateway();
     let gate = gateway.store.gate.lock().await;
