@@ -15,9 +15,8 @@ use crate::gateway::{Connection, Worker};
 const OVER: &str = "the gateway stopped, and the time for what was under way was over";
 const OUTLIVED: &str =
     "the caller's session, token or API key had ended, or its tier or roles were others";
-const REFUSED: &str =
-    "the configuration or the signing keys were replaced, and the request would be refused now";
-const UNDECIDED: &str = "the configuration or the signing keys were replaced, and for a minute nobody could tell whether the request would be refused now";
+const REFUSED: &str = "the configuration, the signing keys or the tiers were replaced, and the request would be refused now";
+const UNDECIDED: &str = "the configuration, the signing keys or the tiers were replaced, and for a minute nobody could tell whether the request would be refused now";
 
 /// Decisions that are begun without a look at what else there is to do.
 const FEW: usize = 8;

@@ -10,8 +10,7 @@ use crate::harness::origin::{Exchange, Origin};
 use crate::harness::response::Response;
 use crate::harness::websocket::{self, Socket, handshake};
 
-const CAUSE: &str =
-    "the configuration or the signing keys were replaced, and the request would be refused now";
+const CAUSE: &str = "the configuration, the signing keys or the tiers were replaced, and the request would be refused now";
 const OUTLIVED: &str =
     "the caller's session, token or API key had ended, or its tier or roles were others";
 const EVENTS: &str = "text/event-stream";
