@@ -25,6 +25,7 @@ mod group;
 mod hosts;
 mod matched;
 mod order;
+mod overlong;
 #[cfg(test)]
 mod properties;
 mod readings;

@@ -169,12 +169,16 @@ fn overlong_utf8() {
             "/%f0%80%80%ae/admin",
             "/%c1%a1dmin",
             "/%25c0%25ae/admin",
-            "/x%c0%80",
+            "/x%c0%2f..%c0%2fadmin",
+            "/%c0%6e%c0%6e/admin",
+            "/admin%c0%80",
         ],
         &[
             "/caf%c3%a9/%e0%a4%85/%f0%9f%98%80",
             "/latin-1/%c0",
             "/x/%c0%ae/y",
+            "/euc-kr/%c0%cc%b8%a7",
+            "/x%c0%80",
         ],
     );
 }
