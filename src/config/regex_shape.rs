@@ -17,21 +17,20 @@ pub(super) fn parse(text: &str) -> Result<Hir, Box<regex_syntax::Error>> {
         .map_err(Box::new)
 }
 
-/// Whether a search for it may skip what comes first, and the text does not say so itself by `.*`.
+/// Whether a search for it may skip what comes first, and the text does not say so itself: by `.*`, or by being of
+/// how a path ends, as `\.png$` is.
 pub(super) fn is_looked_for(text: &str) -> bool {
     let Ok(hir) = parse(text) else { return false };
-    !hir.properties().look_set_prefix().contains(Look::Start) && !begins_with_any(&hir)
+    let looks = hir.properties();
+    let is_of_end = looks.look_set_suffix().contains(Look::End) && !may_begin_with_slash(&hir);
+    !looks.look_set_prefix().contains(Look::Start) && !is_of_end && !begins_with_any(&hir)
 }
 
 fn begins_with_any(hir: &Hir) -> bool {
     match hir.kind() {
         HirKind::Concat(subs) => subs.first().is_some_and(begins_with_any),
         HirKind::Capture(capture) => begins_with_any(&capture.sub),
-        HirKind::Repetition(repetition) => {
-            let is_any = matches!(repetition.sub.kind(), HirKind::Class(Class::Bytes(class)) if class.ranges().len() <= 2 && class.ranges().iter().map(|r| r.len()).sum::<usize>() >= 255);
-            repetition.min == 0 && repetition.max.is_none() && is_any
-        }
-        _ => false,
+        _ => is_any_text(hir),
     }
 }
 

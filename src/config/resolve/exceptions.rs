@@ -13,6 +13,8 @@ use super::ties::{Shape, is_open, shape};
 
 /// So many routes of one pattern and host are held against another.
 const MOST_ALIKE: usize = 16;
+/// So many prefixes around a route are looked up.
+const MOST_AROUND: usize = 64;
 
 /// Warns of a file that holds: its routes are all there, in order.
 pub fn warn(raw: &RawConfig, routes: &[Route], source: &Source, findings: &mut Findings) {
@@ -88,7 +90,8 @@ impl Asks {
 /// Whether nobody passes but superusers and those with roles.
 fn is_for_few(route: &Route) -> bool {
     let is_given = |rule: &Rule| rule.superuser == Some(true) || !rule.roles.is_empty();
-    Asks::of(route) == Asks::Rules && !route.allow.is_empty() && route.allow.iter().all(is_given)
+    let is_asked = route.auth != AuthMode::None && !route.shadow.auth && !route.shadow.allow;
+    is_asked && !route.allow.is_empty() && route.allow.iter().all(is_given)
 }
 
 /// A host or all below one, and the port if one is named; `None` is every host.
@@ -160,38 +163,48 @@ impl<'r> Index<'r> {
             }
             Shape::Regex(_) => (leading_segments(&route.pattern), None),
         };
-        let sites = route.hosts.first().map_or_else(Vec::new, |host| {
-            let around = sites_around(host).into_iter();
-            std::iter::once(site(host)).chain(around).collect()
-        });
-        for site in sites.into_iter().chain([None]) {
-            let has_same_hosts = match route.hosts.first() {
-                Some(host) => site == self::site(host),
-                None => site.is_none(),
-            };
-            for length in (1..=segments.len()).rev() {
+        let hosts = match route.hosts.as_slice() {
+            [] => vec![None],
+            hosts => hosts.iter().take(MOST_ALIKE).map(Some).collect(),
+        };
+        let guard = hosts.into_iter().find_map(|host| {
+            let guard = self.nearest_around(route, &segments, own, host)?;
+            let is_told = guard != at
+                && is_for_few(&self.routes[guard])
+                && names_no_writing(&self.routes[guard]);
+            is_told.then_some(guard)
+        })?;
+        Some(Said {
+            what: What::Below,
+            guard,
+            hint: "if that is not meant, give it the same `allow`",
+        })
+    }
+
+    /// The nearest prefix around a route, for one of its hosts. At `own` segments stands the route itself.
+    fn nearest_around(
+        &self,
+        route: &Route,
+        segments: &[Option<Cow<'r, str>>],
+        own: Option<usize>,
+        host: Option<&'r HostPattern>,
+    ) -> Option<usize> {
+        let around = host.map_or_else(Vec::new, sites_around);
+        let own_site = host.and_then(site);
+        let mut sites = std::iter::once(own_site).chain(around).chain([None]);
+        sites.find_map(|site| {
+            let lengths = (1..=segments.len()).rev().take(MOST_AROUND);
+            lengths
                 // Of one pattern and host they differ by methods or headers, on purpose.
-                if own == Some(length) && has_same_hosts {
-                    continue;
-                }
-                let around = Shape::Segments {
-                    segments: segments[..length].to_vec(),
-                    is_open: true,
-                };
-                let Some(guard) = self.taker(&(around, site), route) else {
-                    continue;
-                };
-                let is_told = guard != at
-                    && is_for_few(&self.routes[guard])
-                    && names_no_writing(&self.routes[guard]);
-                return is_told.then_some(Said {
-                    what: What::Below,
-                    guard,
-                    hint: "if that is not meant, give it the same `allow`",
-                });
-            }
-        }
-        None
+                .filter(|length| own != Some(*length) || site != own_site)
+                .find_map(|length| {
+                    let shape = Shape::Segments {
+                        segments: segments[..length].to_vec(),
+                        is_open: true,
+                    };
+                    self.taker(&(shape, site), route)
+                })
+        })
     }
 
     /// A route of one path that is looser for a host than for all around that, at the same backend.
