@@ -55,6 +55,18 @@ pub enum RequestField {
 }
 
 impl Template {
+    /// The numbers of the path's parameters that are in it.
+    pub fn parameters(&self) -> impl Iterator<Item = usize> {
+        let parts = match self {
+            Template::Fixed(_) => &[],
+            Template::Composed(parts) => parts.as_slice(),
+        };
+        parts.iter().filter_map(|part| match part {
+            Part::Value(Variable::Path(number)) => Some(*number),
+            _ => None,
+        })
+    }
+
     /// As the file has it. `parameters` are those of the route's path.
     pub fn text(&self, parameters: &[&str]) -> String {
         let escaped = |text: &str| text.replace('{', "{{").replace('}', "}}");

@@ -11,6 +11,7 @@ mod kind;
 mod logic;
 mod name;
 mod place;
+mod same;
 mod value;
 mod variable;
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::sides::Side;
-use crate::config::cel::{Expression, Variable};
+use crate::config::cel::{Expression, RequestField, Variable};
 use crate::config::checked::{LookUp, Owner, Pattern, Route, Rule, Segment};
 
 /// Whoever meets `narrow` meets `wide`: each key of `wide` is asked by `narrow`, at least as strictly.
@@ -72,18 +72,21 @@ fn is_same_look_up(a: (&LookUp, Side<'_>), b: (&LookUp, Side<'_>)) -> bool {
     a.0 == b.0 && upstream(a.1) == upstream(b.1) && a.0.target.parameters().all(is_same)
 }
 
-/// Both ask the same of the same values; how an expression is written is all that is compared.
+/// Both ask the same of the same values.
 fn is_same_expression(a: (&Expression, &Route), b: (&Expression, &Route)) -> bool {
-    let is_same = |variable: &Variable| match variable {
-        Variable::Path(name) => is_same_parameter((name, a.1), (name, b.1)),
-        _ => true,
-    };
-    a.0.source() == b.0.source() && a.0.variables().all(is_same)
+    let is_path = |asked: &Variable| *asked == Variable::Request(RequestField::Path);
+    let is_same = |own: &str, other: &str| is_same_parameter((own, a.1), (other, b.1));
+    (is_same_spelling(a.1, b.1) || !a.0.variables().any(is_path)) && a.0.is_same(b.0, is_same)
+}
+
+/// Both tell rules a path in the same spelling.
+fn is_same_spelling(a: &Route, b: &Route) -> bool {
+    a.path_options == b.path_options
 }
 
 /// Of any path that both routes take, the parameters have the same text.
-fn is_same_parameter(a: (&str, &Route), b: (&str, &Route)) -> bool {
-    match (&a.1.pattern, &b.1.pattern) {
+pub fn is_same_parameter(a: (&str, &Route), b: (&str, &Route)) -> bool {
+    let is_same_place = match (&a.1.pattern, &b.1.pattern) {
         (Pattern::Path(own), Pattern::Path(other)) => {
             let place = |segments: &[Segment], name: &str| {
                 let place = |(at, segment): (usize, &Segment)| match segment {
@@ -94,12 +97,11 @@ fn is_same_parameter(a: (&str, &Route), b: (&str, &Route)) -> bool {
                 segments.iter().enumerate().find_map(place)
             };
             let at = place(own, a.0);
-            at.is_some()
-                && at == place(other, b.0)
-                && a.1.path_options.merge_slashes == b.1.path_options.merge_slashes
+            at.is_some() && at == place(other, b.0)
         }
         (own, other) => own == other && a.0 == b.0,
-    }
+    };
+    is_same_place && is_same_spelling(a.1, b.1)
 }
 
 fn tiers_cover(wide: (&Rule, Side<'_>), narrow: (&Rule, Side<'_>)) -> bool {

@@ -5,7 +5,6 @@ use std::num::NonZeroU32;
 use super::limits::{Order, order};
 use super::{Change, Kind, Part};
 use crate::config::Config;
-use crate::config::cel::{Expression, Variable};
 use crate::config::checked::{Limit, Rate, Rule, UserField};
 
 const KEY: &str = "auth.default_tier";
@@ -33,8 +32,7 @@ fn gives_no_more((old, was): (&Config, &str), (new, is): (&Config, &str)) -> boo
     };
     let admits_more = |rule: &Rule| {
         let has = |tier: &str| rule.tiers.iter().any(|known| known == tier);
-        let mut asked = rule.cel.iter().flat_map(Expression::variables);
-        has(is) && !has(was) || asked.any(|asked| *asked == Variable::User(UserField::Tier))
+        has(is) && !has(was) || rule.names_claim(UserField::Tier.claim())
     };
     let grants_more = |limit: &Limit| {
         let of = |tier: &str| *limit.tiers.get(tier).unwrap_or(&limit.rate);

@@ -2,28 +2,37 @@
 
 use std::collections::HashMap;
 
+use super::fillers::Fillers;
 use crate::config::checked::HostPattern;
-
-/// What stands for a host, or the beginning of one, that no file is about.
-const ANY: &str = "other.invalid";
-const LABEL: &str = "zz-any";
 
 /// A pattern's name, whether more labels stand in front, and its port.
 type Parts<'p> = (&'p str, bool, Option<u16>);
 
 /// Hosts that a pattern of each side takes; a side without patterns takes every host.
-pub fn common(a: &[HostPattern], b: &[HostPattern]) -> Vec<String> {
+pub fn common(a: &[HostPattern], b: &[HostPattern], fillers: &Fillers) -> Vec<String> {
+    let example = |parts| example(parts, &fillers.label);
     let mut common = match (a, b) {
-        ([], []) => vec![ANY.to_owned()],
-        (own, []) | ([], own) => own.iter().map(|pattern| example(parts(pattern))).collect(),
-        (a, b) => {
-            let both = below(a, b).chain(below(b, a));
-            both.map(example).collect()
-        }
+        ([], []) => vec![fillers.host.clone()],
+        (own, []) | ([], own) => own.iter().map(parts).map(example).collect(),
+        (a, b) => met(a, b).map(example).collect(),
     };
     common.sort_unstable();
     common.dedup();
     common
+}
+
+/// Whether there is any host that both sides take.
+pub fn may_meet(a: &[HostPattern], b: &[HostPattern]) -> bool {
+    a.is_empty() || b.is_empty() || met(a, b).next().is_some()
+}
+
+/// Its name, or what that ends in.
+pub fn name(pattern: &HostPattern) -> &str {
+    parts(pattern).0
+}
+
+fn met<'p>(a: &'p [HostPattern], b: &'p [HostPattern]) -> impl Iterator<Item = Parts<'p>> {
+    below(a, b).chain(below(b, a))
 }
 
 /// What the first take of the hosts of those of the second that have the same name, or one that they end in.
@@ -77,9 +86,9 @@ fn meet<'p>(a: Parts<'p>, b: Parts<'p>) -> Option<Parts<'p>> {
     Some((name, is_wildcard, port))
 }
 
-fn example((name, is_wildcard, port): Parts<'_>) -> String {
+fn example((name, is_wildcard, port): Parts<'_>, label: &str) -> String {
     let host = match is_wildcard {
-        true => format!("{LABEL}.{name}"),
+        true => format!("{label}.{name}"),
         false => name.to_owned(),
     };
     match port {
@@ -91,15 +100,18 @@ fn example((name, is_wildcard, port): Parts<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::route::sample;
 
     #[test]
     fn hosts_that_both_take_are_found() {
+        let config = sample::config(Vec::new());
+        let fillers = Fillers::of(&config, &config);
         let exact = |name: &str| HostPattern::Exact(name.into());
         let wild = |name: &str| HostPattern::Wildcard(name.into());
         let port = |name: &str, port| HostPattern::ExactPort(name.into(), port);
         let wild_port = |name: &str, port| HostPattern::WildcardPort(name.into(), port);
         for (a, b, expected) in [
-            (vec![], vec![], vec![ANY]),
+            (vec![], vec![], vec!["other.invalid"]),
             (vec![exact("a.b")], vec![], vec!["a.b"]),
             (vec![exact("a.b"), exact("c")], vec![exact("c")], vec!["c"]),
             (vec![exact("b")], vec![wild("b")], vec![]),
@@ -109,8 +121,10 @@ mod tests {
             (vec![port("a.b", 1)], vec![wild_port("b", 2)], vec![]),
             (vec![wild("b")], vec![wild_port("b", 2)], vec!["zz-any.b:2"]),
         ] {
-            assert_eq!(common(&a, &b), expected, "{a:?} {b:?}");
-            assert_eq!(common(&b, &a), expected, "{b:?} {a:?}");
+            for (a, b) in [(&a, &b), (&b, &a)] {
+                assert_eq!(common(a, b, &fillers), expected, "{a:?} {b:?}");
+                assert_eq!(may_meet(a, b), !expected.is_empty(), "{a:?} {b:?}");
+            }
         }
     }
 }

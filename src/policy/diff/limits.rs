@@ -1,5 +1,5 @@
 //! What two routes let callers use up, compared for each kind of caller. Which routes share a budget takes no
-//! part, and neither do tiers and rules of the store.
+//! part, and neither do rules of the store and the rates of its tiers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -15,6 +15,8 @@ use crate::config::text::rate_text;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class<'a> {
     Tier(&'a str),
+    /// A tier that the store alone knows.
+    OfStore,
     Stranger,
 }
 
@@ -29,6 +31,10 @@ struct Held {
 /// What the second lets callers use up otherwise than the first.
 pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
     let is_the_tiers = |side: Side<'_>| side.route.limits.is_none() && !side.route.shadow.limits;
+    let knows_callers = |side: Side<'_>| side.route.auth != AuthMode::None;
+    if !knows_callers(old) && knows_callers(new) {
+        return known_now(about, old, new);
+    }
     if is_the_tiers(old) && is_the_tiers(new) {
         // That is the tier's quota, which is compared once for all routes.
         return Vec::new();
@@ -44,27 +50,58 @@ pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
     if !asks(old) && !asks(new) {
         classes.push(Class::Stranger);
     }
+    if old.route.limits.is_some() && new.route.limits.is_some() {
+        classes.push(Class::OfStore);
+    }
+    compare_among(&classes, about, old, new)
+}
+
+fn compare_among(classes: &[Class<'_>], about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
+    let is_named = |class: &&Class<'_>| **class != Class::OfStore;
+    let named = classes.iter().filter(is_named).count();
     let mut told: BTreeMap<(Kind, String), Vec<Class<'_>>> = BTreeMap::new();
-    for class in &classes {
+    for class in classes {
         let none = |side| move |name: &str| none_text(side, name);
         let (was, is) = (held(old, *class), held(new, *class));
         for change in compare_for((&was, &none(old)), (&is, &none(new))) {
             told.entry(change).or_default().push(*class);
         }
     }
-    let all = classes.len();
     let changes = told.into_iter().map(|((kind, what), whose)| {
-        let names = whose.iter().map(|class| match class {
-            Class::Tier(name) => *name,
-            Class::Stranger => "anonymous callers",
+        let names = whose.iter().filter_map(|class| match class {
+            Class::Tier(name) => Some(*name),
+            Class::Stranger => Some("anonymous callers"),
+            Class::OfStore => None,
         });
-        let what = match whose.len() == all {
-            true => what,
-            false => format!("{what} for {}", names.collect::<Vec<_>>().join(", ")),
+        let names: Vec<_> = names.collect();
+        let what = match names.len() {
+            0 => format!("{what} for tiers of the store"),
+            all if all == named => what,
+            _ => format!("{what} for {}", names.join(", ")),
         };
         Change::new(kind, about, Part::Limits, what)
     });
     changes.collect()
+}
+
+/// Where the first knows nobody, whoever the second knows met the limits for anybody until now. What a tier has is meant
+/// to be more than that.
+fn known_now(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
+    let mut changes = match rules::auth(new.route) {
+        AuthMode::Required => Vec::new(),
+        _ => compare_among(&[Class::Stranger], about, old, new),
+    };
+    let before = held(old, Class::Stranger);
+    let may_do_more = |tier: &String| {
+        let now = held(new, Class::Tier(tier));
+        !before.values().all(|was| is_held_by(&now, was))
+    };
+    if new.config.tiers.keys().any(may_do_more) {
+        let what =
+            "callers have the limits of their tier, which may be more than those for anybody were";
+        changes.push(Change::new(Kind::Changed, about, Part::Limits, what));
+    }
+    changes
 }
 
 /// What the second lets a caller have under way otherwise than the first.
@@ -95,13 +132,14 @@ type Sided<'a> = (
     &'a dyn Fn(&str) -> &'static str,
 );
 
+/// Whether one of these is at least as tight.
+fn is_held_by(limits: &BTreeMap<&str, Held>, limit: &Held) -> bool {
+    let holds = |other: &Held| other.key == limit.key && order_of(limit, other) != Order::Looser;
+    limits.values().any(holds)
+}
+
 fn compare_for((old, none_old): Sided<'_>, (new, none_new): Sided<'_>) -> BTreeSet<(Kind, String)> {
     let mut changes = BTreeSet::new();
-    let is_held_by = |limits: &BTreeMap<&str, Held>, limit: &Held| {
-        let holds =
-            |other: &Held| other.key == limit.key && order_of(limit, other) != Order::Looser;
-        limits.values().any(holds)
-    };
     let names: BTreeSet<&&str> = old.keys().chain(new.keys()).collect();
     for name in names {
         let (was, is) = (old.get(*name), new.get(*name));
@@ -141,6 +179,7 @@ fn held<'a>(side: Side<'a>, class: Class<'_>) -> BTreeMap<&'a str, Held> {
     let Some(own) = &side.route.limits else {
         let (name, key, rate) = match class {
             Class::Tier(tier) => ("tier", LimitKey::User, rate_of(config, tier)),
+            Class::OfStore => return BTreeMap::new(),
             Class::Stranger => ("anonymous", LimitKey::Ip, config.anonymous),
         };
         let cost = NonZeroU32::MIN;
@@ -162,7 +201,7 @@ fn held<'a>(side: Side<'a>, class: Class<'_>) -> BTreeMap<&'a str, Held> {
         }
         let rate = match class {
             Class::Tier(tier) => *tiers.get(tier).unwrap_or(rate),
-            Class::Stranger => *rate,
+            Class::OfStore | Class::Stranger => *rate,
         };
         let key = match (key, class) {
             (LimitKey::User | LimitKey::ApiKey | LimitKey::Claim(_), Class::Stranger) => {

@@ -4,6 +4,7 @@
 mod addresses;
 mod covers;
 mod default_tier;
+mod fillers;
 mod hosts;
 mod keys;
 mod limits;

@@ -3,8 +3,6 @@
 
 use crate::config::checked::{PathRegex, Pattern, Segment};
 
-/// What stands for a segment that no file is about. Regexes may take one and not the next.
-const FILLERS: [&str; 3] = ["zz-any", "7", "Zq_9"];
 /// The segments of a path or prefix; `None` is any one that is not empty.
 struct Shape<'p> {
     segments: Vec<Option<&'p str>>,
@@ -45,6 +43,24 @@ fn shape(pattern: &Pattern) -> Option<Shape<'_>> {
     }
 }
 
+/// The same with a slash at its end, or without the one that is there: what a route takes as well that ignores it. A prefix
+/// and what ends in `{*rest}` take both.
+pub fn with_other_end(pattern: &Pattern) -> Option<Pattern> {
+    let Pattern::Path(segments) = pattern else {
+        return None;
+    };
+    let is_slash = |segment: &Segment| matches!(segment, Segment::Literal(text) if text.is_empty());
+    let mut segments = segments.clone();
+    match segments.last()? {
+        Segment::Rest(_) => return None,
+        // The root has nothing but its slash.
+        last if is_slash(last) && segments.len() == 1 => return None,
+        last if is_slash(last) => drop(segments.pop()),
+        _ => segments.push(Segment::Literal(String::new())),
+    }
+    Some(Pattern::Path(segments))
+}
+
 /// How many segments a pattern names.
 pub fn depth(pattern: &Pattern) -> usize {
     shape(pattern).map_or(0, |shape| shape.segments.len())
@@ -57,8 +73,9 @@ pub fn examples(regex: &PathRegex) -> Vec<String> {
     paths
 }
 
-/// Paths that both take, with up to `depth` segments; none where one is a regex.
-pub fn common(a: &Pattern, b: &Pattern, depth: usize, has_regexes: bool) -> Vec<String> {
+/// Paths that both take, with up to `depth` segments, and each of the fillers where any segment will do; none where one is
+/// a regex.
+pub fn common(a: &Pattern, b: &Pattern, depth: usize, fillers: &[String]) -> Vec<String> {
     let (Some(a), Some(b)) = (shape(a), shape(b)) else {
         return Vec::new();
     };
@@ -68,10 +85,6 @@ pub fn common(a: &Pattern, b: &Pattern, depth: usize, has_regexes: bool) -> Vec<
         .collect::<Option<Vec<_>>>()
     else {
         return Vec::new();
-    };
-    let fillers = match has_regexes {
-        true => &FILLERS[..],
-        false => &FILLERS[..1],
     };
     let lengths = match (a.tail, b.tail) {
         (Tail::None, _) | (_, Tail::None) => longest..=longest,
@@ -96,7 +109,8 @@ pub fn common(a: &Pattern, b: &Pattern, depth: usize, has_regexes: bool) -> Vec<
         };
         // A slash at the end is what no parameter takes.
         let may_be_empty = last >= longest && is_any(&a, last) && is_any(&b, last);
-        let slashed = may_be_empty.then(|| path(FILLERS[0], ""));
+        let slashed = fillers.first().filter(|_| may_be_empty);
+        let slashed = slashed.map(|filler| path(filler, ""));
         let filled = fillers.iter().map(move |filler| path(filler, filler));
         filled.chain(slashed)
     });
@@ -175,6 +189,19 @@ mod tests {
     use crate::config::text;
 
     #[test]
+    fn the_other_end_has_a_slash_or_none() {
+        for (path, other) in [
+            ("/a", Some("/a/")),
+            ("/a/{b}/", Some("/a/{b}")),
+            ("/", None),
+            ("/a/{*rest}", None),
+        ] {
+            let other = other.map(|path| text::path(path).unwrap());
+            assert_eq!(with_other_end(&text::path(path).unwrap()), other, "{path}");
+        }
+    }
+
+    #[test]
     fn paths_that_both_take_are_found() {
         let prefix = |path: &str| {
             let segments = path.split('/').filter(|s| !s.is_empty());
@@ -203,8 +230,9 @@ mod tests {
             ),
             (path("/a/{*rest}"), path("/a"), vec![]),
         ] {
-            assert_eq!(common(&a, &b, 2, false), expected, "{a:?} {b:?}");
-            assert_eq!(common(&b, &a, 2, false), expected, "{b:?} {a:?}");
+            let fillers = ["zz-any".to_owned()];
+            assert_eq!(common(&a, &b, 2, &fillers), expected, "{a:?} {b:?}");
+            assert_eq!(common(&b, &a, 2, &fillers), expected, "{b:?} {a:?}");
         }
     }
 }

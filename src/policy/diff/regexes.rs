@@ -150,9 +150,7 @@ fn may_meet(a: &Route, b: &Route) -> bool {
     let mut methods = a.methods.iter().chain(&b.methods);
     let have_method = (a.methods.is_empty() && b.methods.is_empty())
         || methods.any(|m| a.admits(m) && b.admits(m));
-    have_method
-        && paths::may_meet(&a.pattern, &b.pattern)
-        && !hosts::common(&a.hosts, &b.hosts).is_empty()
+    have_method && paths::may_meet(&a.pattern, &b.pattern) && hosts::may_meet(&a.hosts, &b.hosts)
 }
 
 /// Both are there before and after, and one comes before the other as it did.

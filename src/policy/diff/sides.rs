@@ -1,9 +1,10 @@
 //! Two routes, each with the configuration that it is in, and all that differs between them: what they ask
 //! of callers, and what they do with a request that passes.
 
+use super::covers::is_same_parameter;
 use super::keys::{self, Meaning};
 use super::{Change, Kind, Part, addresses, limits, rules};
-use crate::config::checked::{Cors, Origins, Route};
+use crate::config::checked::{Cors, HeaderEdits, Origins, Route};
 use crate::config::{Config, shown_route};
 
 /// A route with its configuration: ranks, tiers and upstreams are read there.
@@ -69,22 +70,39 @@ pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
     let meanings = [MEANINGS, of_cors].concat();
     let of_keys = keys::compare(|_| about.to_owned(), &shown_old, &shown_new, &meanings);
     changes.extend(of_keys);
-    let (old, new) = (old.route, new.route);
-    let unshown = [
-        (
-            "request_headers",
-            old.request_headers != new.request_headers,
-        ),
-        (
-            "response_headers",
-            old.response_headers != new.response_headers,
-        ),
+    let edits: [(_, Edits); 2] = [
+        ("request_headers", |route| &route.request_headers),
+        ("response_headers", |route| &route.response_headers),
     ];
-    let unshown = unshown.iter().filter_map(|(way, is_other)| {
-        keys::unshown(about, way, *is_other, (&shown_old, &shown_new))
-    });
-    changes.extend(unshown);
+    for (way, edits) in edits {
+        let is_other = edits(old.route) != edits(new.route);
+        let unshown = keys::unshown(about, way, is_other, (&shown_old, &shown_new));
+        changes.extend(unshown);
+        changes.extend(told_elsewhere(about, way, edits, (old.route, new.route)));
+    }
     changes
+}
+
+type Edits = fn(&Route) -> &HeaderEdits;
+
+/// Of what headers tell of the path, what stands at another place of it.
+fn told_elsewhere(
+    about: &str,
+    way: &str,
+    edits: Edits,
+    (old, new): (&Route, &Route),
+) -> Option<Change> {
+    if edits(old) != edits(new) {
+        return None;
+    }
+    let names = new.pattern.parameters();
+    let mut told = edits(new).lines().flat_map(|line| line.value.parameters());
+    let name = told.find_map(|number| {
+        let name = *names.get(number)?;
+        (!is_same_parameter((name, old), (name, new))).then_some(name)
+    })?;
+    let what = format!("{way} tells another part of the path by {{path.{name}}}");
+    Some(Change::new(Kind::Loosened, about, Part::Key, what))
 }
 
 /// Without `cors` the upstream says which pages may call: nothing shows that one of the two lets through less.

@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use http::{HeaderMap, Method, Request};
+use smallvec::{SmallVec, smallvec};
 
+use super::fillers::Fillers;
 use super::{hosts, paths};
 use crate::config::Config;
 use crate::config::checked::{PathOptions, PathRegex, Pattern, Route, RouteHeader, TrailingSlash};
 
-/// What stands for a method that no file is about.
+/// What stands for a method that no file is about: no route can name it.
 const ANY: &str = "ZZ-ANY";
 
 /// A request that some routes are for.
@@ -52,6 +54,7 @@ type Frame = usize;
 
 /// What two files have in common that witnesses depend on.
 pub struct Witnesses<'c> {
+    fillers: Fillers,
     /// Those that some route names, and one that none does.
     methods: Vec<Method>,
     depth: usize,
@@ -90,6 +93,15 @@ fn regex(route: &Route) -> Option<(RegexKey<'_>, &PathRegex)> {
     }
 }
 
+/// What a route takes, at either end if a slash there is ignored.
+fn patterns(route: &Route) -> SmallVec<[Cow<'_, Pattern>; 2]> {
+    let mut patterns = smallvec![Cow::Borrowed(&route.pattern)];
+    if route.path_options.trailing_slash == TrailingSlash::Ignore {
+        patterns.extend(paths::with_other_end(&route.pattern).map(Cow::Owned));
+    }
+    patterns
+}
+
 /// The routes of both files, with a number for what each asks beside its path.
 pub fn framed<'c>(old: &'c Config, new: &'c Config) -> [Vec<Framed<'c>>; 2] {
     let mut frames = HashMap::new();
@@ -126,6 +138,7 @@ impl<'c> Witnesses<'c> {
         let methods = ["GET", "POST"].into_iter().chain(of_file).chain([ANY]);
         let any = |asks: fn(PathOptions) -> bool| routes().any(|route| asks(route.path_options));
         Witnesses {
+            fillers: Fillers::of(old, new),
             methods: methods.filter_map(|name| name.parse().ok()).collect(),
             depth: routes()
                 .map(|route| paths::depth(&route.pattern))
@@ -163,24 +176,38 @@ impl<'c> Witnesses<'c> {
         let examples = |route| self.examples.get(&regex(route)?.0);
         let paths = match examples(a).or_else(|| examples(b)) {
             Some(examples) => Cow::Borrowed(examples),
-            None => Cow::Owned(paths::common(
-                &a.pattern,
-                &b.pattern,
-                self.depth,
-                self.has_regexes,
-            )),
+            None => Cow::Owned(self.common(&patterns(a), &patterns(b))),
         };
         self.requests(&paths, a, b)
+    }
+
+    /// Paths that one of each takes, in the letters of either: the other may ignore case.
+    fn common(&self, a: &[Cow<'_, Pattern>], b: &[Cow<'_, Pattern>]) -> Vec<String> {
+        let fillers = match self.has_regexes {
+            true => &self.fillers.segments[..],
+            false => &self.fillers.segments[..1],
+        };
+        let mut all = Vec::new();
+        for (a, b) in a.iter().flat_map(|a| b.iter().map(move |b| (a, b))) {
+            let common = |a, b| paths::common(a, b, self.depth, fillers);
+            all.extend(common(a, b));
+            if self.options.case_insensitive {
+                all.extend(common(b, a));
+            }
+        }
+        let mut seen = HashSet::new();
+        all.retain(|path| seen.insert(path.clone()));
+        all
     }
 
     /// Requests that an endpoint of the auth API takes, and that are for the route where nothing else takes them.
     /// Whether a regex does is not known before it is asked.
     pub fn at_endpoint(&self, endpoint: &Pattern, route: &Route) -> Vec<Witness> {
-        let pattern = match &route.pattern {
-            Pattern::Regex(_) => endpoint,
-            pattern => pattern,
+        let endpoint = [Cow::Borrowed(endpoint)];
+        let paths = match &route.pattern {
+            Pattern::Regex(_) => self.common(&endpoint, &endpoint),
+            _ => self.common(&endpoint, &patterns(route)),
         };
-        let paths = paths::common(endpoint, pattern, self.depth, self.has_regexes);
         self.requests(&paths, route, route)
     }
 
@@ -195,7 +222,7 @@ impl<'c> Witnesses<'c> {
                 headers.append(name.clone(), value.clone());
             }
         }
-        let hosts = hosts::common(&a.hosts, &b.hosts);
+        let hosts = hosts::common(&a.hosts, &b.hosts, &self.fillers);
         let methods = self
             .methods
             .iter()
@@ -217,14 +244,11 @@ impl<'c> Witnesses<'c> {
 
     /// Requests for a path that is no route's.
     pub fn at(&self, path: &str) -> impl Iterator<Item = Witness> {
-        let hosts = hosts::common(&[], &[]).into_iter();
-        hosts.flat_map(move |host| {
-            self.methods.iter().map(move |method| Witness {
-                method: method.clone(),
-                host: host.clone(),
-                path: path.to_owned(),
-                headers: HeaderMap::new(),
-            })
+        self.methods.iter().map(move |method| Witness {
+            method: method.clone(),
+            host: self.fillers.host.clone(),
+            path: path.to_owned(),
+            headers: HeaderMap::new(),
         })
     }
 

@@ -81,3 +81,55 @@ fn limits_that_gateways_no_longer_share_are_looser() {
         ["changed: shared.redis: redis://one:6379 → redis://two:6379"]
     );
 }
+
+#[test]
+fn who_is_known_only_now_had_the_limits_for_anybody() {
+    let with = |auth: &str, rest: &str| format!("name: a, path: /a, auth: {auth}{rest}");
+    let changed = "changed: route a: callers have the limits of their tier, which may be more than those for anybody were";
+    let tightened = |auth| format!("tightened: route a: auth none → {auth}");
+    let own = |tiers: &str| format!(", limits: [{{ name: x, key: user, rate: 5/min{tiers} }}]");
+    let by_address = ", limits: [{ name: x, key: ip, rate: 5/min }]";
+    for (old, new, expected) in [
+        // Anonymous callers have 5/min, and no tier has less.
+        (
+            with("none", ""),
+            with("required", ""),
+            vec![tightened("required"), changed.to_owned()],
+        ),
+        (
+            with("none", by_address),
+            with("optional", &own(", tiers: { pro: 50/min }")),
+            vec![tightened("optional"), changed.to_owned()],
+        ),
+        (
+            with("none", by_address),
+            with("required", by_address),
+            vec![tightened("required")],
+        ),
+        (
+            with("none", by_address),
+            with("optional", ", limits: [{ name: x, key: ip, rate: 6/min }]"),
+            vec![
+                "loosened: route a: the limit x 5/min → 6/min".to_owned(),
+                tightened("optional"),
+                changed.to_owned(),
+            ],
+        ),
+    ] {
+        assert_eq!(said(&[&old], &[&new]), expected, "{new}");
+    }
+}
+
+#[test]
+fn the_rate_beside_those_of_all_tiers_is_for_tiers_of_the_store() {
+    let with = |rate: &str| {
+        format!(
+            "name: a, path: /a, auth: required, limits: [{{ name: x, key: user, rate: {rate}, tiers: {{ free: 1/min, pro: 2/min, max: 3/min }} }}]"
+        )
+    };
+    assert_said(
+        &[&with("10/min")],
+        &[&with("unlimited")],
+        &["loosened: route a: the limit x 10/min → unlimited for tiers of the store"],
+    );
+}

@@ -47,6 +47,104 @@ fn all_that_a_route_does_is_compared_where_requests_fall_to_another() {
 }
 
 #[test]
+fn a_path_is_put_in_the_letters_of_both_routes() {
+    let guard = "name: guard, path: '/admin/{x}/delete', path_options: { case_insensitive: true }, auth: required, allow: [{ superuser: true }]";
+    let other = "name: other, prefix: /Admin, auth: required";
+    let said = said(&[guard, other], &[other]);
+    let looser = "loosened: route other: takes `GET /Admin/zz-any/delete`, which `guard` took: \
+                  `allow` asks nothing any more";
+    assert_eq!(said[0], looser, "{said:?}");
+}
+
+#[test]
+fn a_path_is_put_with_the_slash_that_one_of_both_ignores() {
+    let few = "auth: required, allow: [{ superuser: true }]";
+    let rest = format!("name: rest, prefix: /, {few}");
+    let ignore = "path_options: { trailing_slash: ignore }";
+    for (guard, other, path) in [
+        (
+            format!("name: guard, path: '/a/{{x}}', {ignore}, {few}"),
+            "name: other, path: '/{y}/b/', auth: required".to_owned(),
+            "/a/b/",
+        ),
+        (
+            format!("name: guard, path: '/a/{{x}}', {few}"),
+            format!("name: other, path: '/{{y}}/b/', {ignore}, auth: required"),
+            "/a/b",
+        ),
+    ] {
+        let said = said(&[&guard, &other, &rest], &[&other, &rest]);
+        let looser = format!(
+            "loosened: route other: takes `GET {path}`, which `guard` took: `allow` asks nothing any more"
+        );
+        assert!(said.contains(&looser), "{said:?}");
+    }
+    let public = format!("name: public, path: '/api/v1/{{x}}/bob/', {ignore}, auth: none");
+    let before = file(HEAD, &[&public]);
+    let mut after = file(HEAD, &[&public]);
+    after = Stages::build(after.config, Vec::new());
+    let said = lines(&before, &after);
+    let looser =
+        "newly public: route public: takes `GET /api/v1/users/bob`, which the auth API served";
+    assert!(said.iter().any(|line| line == looser), "{said:?}");
+}
+
+#[test]
+fn what_stands_for_all_others_is_nothing_that_a_file_names() {
+    let few = "auth: required, allow: [{ superuser: true }]";
+    for (guard, exact, other) in [
+        ("path: '/a/{x}'", "path: /a/zz-any", "prefix: /a"),
+        ("path: '/a/{x}'", "path: /A/ZZ-any", "prefix: /a"),
+        (
+            "prefix: /, hosts: ['*.ex']",
+            "prefix: /, hosts: [zz-any.ex]",
+            "prefix: /",
+        ),
+        ("path: /a", "path: /a, hosts: [other.invalid]", "prefix: /"),
+        ("path: /a", "path: /a, hosts: ['*.invalid']", "prefix: /"),
+    ] {
+        let guard = format!("name: guard, {guard}, {few}");
+        let exact = format!("name: exact, {exact}, {few}");
+        let other = format!("name: other, {other}, auth: required");
+        let said = said(&[&guard, &other], &[&exact, &other]);
+        let looser = "loosened: route other: takes ";
+        assert!(said.iter().any(|line| line.starts_with(looser)), "{said:?}");
+    }
+}
+
+#[test]
+fn headers_may_tell_another_part_of_the_path() {
+    let route = |name: &str, path: &str| {
+        format!(
+            "name: {name}, path: '{path}', auth: required, request_headers: {{ set: {{ X-Tenant: '{{path.t}}' }} }}"
+        )
+    };
+    let (first, second) = (route("first", "/{t}/{*x}"), route("second", "/{*t}"));
+    let said = said(&[&first, &second], &[&second]);
+    let looser = "loosened: route second: takes `GET /zz-any/zz-any`, which `first` took: \
+                  request_headers tells another part of the path by {path.t}";
+    assert!(said.iter().any(|line| line == looser), "{said:?}");
+}
+
+#[test]
+fn the_order_of_methods_and_hosts_makes_no_difference() {
+    let route = |methods: &str, hosts: &str| {
+        format!(
+            "name: a, regex: '/a/[0-9]+', methods: [{methods}], hosts: [{hosts}], auth: required"
+        )
+    };
+    let (old, new) = (
+        route("GET, POST", "a.test, b.test"),
+        route("POST, GET", "b.test, a.test"),
+    );
+    let said = said(&[&old, REST], &[&new, REST]);
+    assert!(
+        !said.iter().any(|line| line.starts_with("loosened")),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn there_is_always_a_method_that_no_route_names() {
     let admin = "name: admin, path: /admin, auth: required";
     let named =

@@ -42,7 +42,10 @@ fn a_route_that_turns_public_is_told_first() {
     assert_said(
         &["name: a, path: /a, auth: none"],
         &["name: a, path: /a, auth: required"],
-        &["tightened: route a: auth none → required"],
+        &[
+            "tightened: route a: auth none → required",
+            "changed: route a: callers have the limits of their tier, which may be more than those for anybody were",
+        ],
     );
 }
 

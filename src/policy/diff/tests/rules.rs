@@ -52,6 +52,78 @@ fn fewer_keys_in_an_alternative_are_looser() {
 }
 
 #[test]
+fn an_expression_may_be_written_in_another_way() {
+    let allow = |cel: &str| {
+        format!("name: a, path: '/a/{{id}}', auth: required, allow: [{{ cel: {cel} }}]")
+    };
+    let old = allow(
+        r#"'path.id == user.username && user.tier in ["a", "b"] && request.path.matches("^/a/x")'"#,
+    );
+    let respelled = allow(
+        r#""path.id==user.username && user.tier in ['a','b'] && request.path.matches('^/a/x')""#,
+    );
+    assert_said(&[&old], &[&respelled], &[]);
+    let renamed = old.replace("{id}", "{who}").replace("path.id", "path.who");
+    assert_said(
+        &[&old],
+        &[&renamed],
+        &["changed: route a: path /a/{id} → /a/{who}"],
+    );
+    for (part, other) in [
+        ("user.username", "user.email"),
+        (r#""a", "b""#, r#""a", "c""#),
+        ("^/a/x", "^/a/y"),
+        ("path.id ==", "path.id !="),
+    ] {
+        let new = old.replace(part, other);
+        let said = said(&[&old], &[&new]);
+        assert!(
+            said.iter().any(|line| line.starts_with("loosened")),
+            "{new}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn what_rules_are_told_of_a_path_hangs_on_its_options() {
+    for (path, option, cel) in [
+        (
+            "path: '/u/{id}'",
+            "case_insensitive: true",
+            r#"path.id != "admin""#,
+        ),
+        (
+            "path: '/u/{*id}'",
+            "trailing_slash: ignore",
+            r#"path.id != "admin""#,
+        ),
+        (
+            "prefix: /u",
+            "case_insensitive: true",
+            r#"request.path != "/u/admin""#,
+        ),
+    ] {
+        let route = format!("name: a, {path}, auth: required, allow: [{{ cel: '{cel}' }}]");
+        let folded = format!("{route}, path_options: {{ {option} }}");
+        let said = said(&[&folded], &[&route]);
+        let expected =
+            format!("loosened: route a: `allow` has {{ cel: '{cel}' }}, which admits others");
+        assert!(said.contains(&expected), "{said:?}");
+    }
+    let route = "name: a, path: '/u', auth: required, allow: [{ cel: 'user.tier == \"pro\"' }]";
+    let said = said(
+        &[&format!(
+            "{route}, path_options: {{ case_insensitive: true }}"
+        )],
+        &[route],
+    );
+    assert!(
+        !said.iter().any(|line| line.starts_with("loosened")),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn what_is_in_shadow_refuses_nobody() {
     let auth = "name: a, path: /a, auth: required";
     let allow = "name: a, path: /a, auth: required, allow: [{ roles: [x] }]";

@@ -115,6 +115,9 @@ fn the_tier_of_new_accounts_is_compared_by_what_it_gives() {
     for route in [
         "name: a, path: /a, auth: required, allow: [{ tiers: [free] }]",
         "name: a, path: /a, auth: required, allow: [{ cel: 'user.tier != \"pro\"' }]",
+        "name: a, path: /a, auth: required, allow: [{ cel: 'claims.tier != \"pro\"' }]",
+        "name: a, path: /a, auth: required, allow: [{ claims: { tier: free } }]",
+        "name: a, path: '/{a}', auth: required, allow: [{ owner: { path: '{a}', equals: '{claims.tier}' } }]",
         "name: a, path: /a, auth: required, limits: [{ name: x, rate: 5/min, tiers: { free: 6/min } }]",
     ] {
         assert_eq!(lines_of(&[route], "pro", "free"), looser, "{route}");
