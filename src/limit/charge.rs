@@ -39,6 +39,22 @@ pub(super) struct Account {
 /// The limit that one has to wait longest for, by its policy's index.
 pub(super) type Refused = (usize, Denied);
 
+/// A request that waits for an answer. When its client leaves meanwhile, it is given back what it was charged before: nobody
+/// was served for it, and what others share would be used up by what the answer refuses.
+struct Asking<'a> {
+    limits: &'a Limits,
+    account: &'a mut Account,
+    is_answered: bool,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.limits.give_back(self.account);
+        }
+    }
+}
+
 impl Charged {
     pub(super) fn is_shadow(&self) -> bool {
         self.due.is_shadow
@@ -68,8 +84,14 @@ impl Limits {
             }
         }
         if !to_ask.is_empty() {
+            let mut asking = Asking {
+                limits: self,
+                account,
+                is_answered: false,
+            };
             // Apart, because few requests ask, and all have to carry what they might need for that.
-            Box::pin(self.charge_there(&to_ask, account, &mut refused)).await;
+            Box::pin(self.charge_there(&to_ask, asking.account, &mut refused)).await;
+            asking.is_answered = true;
         }
         let Some(refused) = refused else {
             return Ok(());
@@ -110,7 +132,7 @@ impl Limits {
             match (due.is_shadow, taken) {
                 // What is in shadow is nobody else's.
                 (true, Taken::Here(charge)) => {
-                    self.counters.slots.refund(due.key, &charge, now);
+                    let _ = self.counters.slots.refund(due.key, &charge, now);
                 }
                 (_, taken) => {
                     let policy = &self.policies[due.policy];

@@ -104,7 +104,7 @@ impl Counters {
         }
     }
 
-    /// Nanoseconds that a counter owes for what was let through: here it may owe more, see [`Shared::overrated`].
+    /// Nanoseconds that a counter owes for what was let through: here it may owe more, see [`Shared::owed`].
     pub(super) fn owed(&self, counted: &Counted<'_>, now: u64) -> u64 {
         let owed = counted.full_at.saturating_sub(now);
         let Some(shared) = &self.shared else {
@@ -115,7 +115,7 @@ impl Counters {
             return owed;
         };
         let dirty = Dirty::of(self.slots.span(counted.scope), key, number);
-        owed.saturating_sub(shared.overrated(&dirty, lease, now))
+        shared.owed(&dirty, lease, owed, now)
     }
 
     /// Whether the other gateways are asked before this is charged.
@@ -145,7 +145,7 @@ impl Counters {
         match (&self.shared, taken) {
             (Some(shared), Taken::Here(charge)) => shared.refund(&policy.quota, key, charge, now),
             (Some(shared), Taken::There) => shared.give_back(&policy.quota, key, now),
-            (None, Taken::Here(charge)) => self.slots.refund(key, charge, now),
+            (None, Taken::Here(charge)) => drop(self.slots.refund(key, charge, now)),
             (None, Taken::There) => {}
         }
     }

@@ -167,11 +167,11 @@ impl Pool {
         }
     }
 
-    /// Gives back what is still missing of a charge.
+    /// Gives back what is still missing of a charge: which part of it that was.
     ///
     /// As long as the counter was never nearly full in between, that is all of it. Otherwise time may
     /// have made some of it good: at most the time that has passed.
-    pub(super) fn refund(&self, charge: &Charge, now: u64) {
+    pub(super) fn refund(&self, charge: &Charge, now: u64) -> f64 {
         let state = match charge.place {
             Place::Slot(cell) => &self.cells[cell + 1],
             Place::Overflow(index) => &self.overflows[index],
@@ -183,7 +183,7 @@ impl Pool {
                 Place::Overflow(_) => true,
             };
             if word == Word::BUSY || !is_same_key {
-                return;
+                return 0.0;
             }
             // Keys that share an overflow counter may charge different amounts, which the
             // generation does not tell.
@@ -196,7 +196,7 @@ impl Pool {
             };
             let next = word.at(word.time().saturating_sub(missing));
             match swap(state, word, next) {
-                Ok(()) => return,
+                Ok(()) => return missing as f64 / charge.amount.max(1) as f64,
                 Err(seen) => word = seen,
             }
         }

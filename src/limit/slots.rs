@@ -55,16 +55,14 @@ pub(super) struct Counted<'s> {
     pub(super) full_at: u64,
     /// What of that was written down.
     pub(super) noted: &'s AtomicU64,
-    /// Where other gateways charge it too.
-    lease: Option<&'s AtomicU64>,
 }
 
 /// A counter by what it is called where other gateways know it too.
-pub(super) struct Known<'s> {
+pub(super) struct Known {
     pub(super) name: String,
     pub(super) key: Key,
-    /// Where other gateways charge it too.
-    pub(super) lease: Option<&'s AtomicU64>,
+    /// Of its limit's quota, in milliseconds.
+    pub(super) span: u64,
 }
 
 impl Slots {
@@ -250,7 +248,7 @@ impl Slots {
     }
 
     /// The counters that owe more than so many nanoseconds: at most so many, those that owe most first.
-    pub(super) fn known(&self, now: u64, least: u64, most: usize) -> Vec<Known<'_>> {
+    pub(super) fn known(&self, now: u64, least: u64, most: usize) -> Vec<Known> {
         let mut found = Vec::new();
         for owner in Owner::ALL {
             self.each_live(owner, now.saturating_add(least), |counted| {
@@ -258,7 +256,7 @@ impl Slots {
                     return;
                 }
                 let owed = counted.full_at - now;
-                found.push((owed, counted.scope, counted.value, counted.lease));
+                found.push((owed, counted.scope, counted.value));
                 if found.len() >= most.saturating_mul(2) {
                     found.select_nth_unstable_by_key(most, |(owed, ..)| Reverse(*owed));
                     found.truncate(most);
@@ -267,11 +265,11 @@ impl Slots {
         }
         found.sort_unstable_by_key(|(owed, ..)| Reverse(*owed));
         found.truncate(most);
-        let known = found.into_iter().filter_map(|(_, scope, value, lease)| {
+        let known = found.into_iter().filter_map(|(_, scope, value)| {
             Some(Known {
                 name: self.name(scope, value)?,
                 key: self.key(scope, value),
-                lease,
+                span: self.span(scope),
             })
         });
         known.collect()
@@ -308,8 +306,8 @@ impl Slots {
     }
 
     /// See [`Pool::refund`].
-    pub(super) fn refund(&self, key: Key, charge: &Charge, now: u64) {
-        self.pool(key.owner).refund(charge, now);
+    pub(super) fn refund(&self, key: Key, charge: &Charge, now: u64) -> f64 {
+        self.pool(key.owner).refund(charge, now)
     }
 
     /// Shows each counter of these owners that fills up after `later`, which is not before now.
@@ -326,7 +324,6 @@ impl Slots {
                     value,
                     full_at: live.full_at,
                     noted: live.noted,
-                    lease: live.lease,
                 });
             }
         });

@@ -165,7 +165,12 @@ pub struct Detour {
 
 impl Detour {
     pub fn to(server: SocketAddr) -> Detour {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Detour::at(([127, 0, 0, 1], 0).into(), server)
+    }
+
+    /// One at this address.
+    pub fn at(address: SocketAddr, server: SocketAddr) -> Detour {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let milliseconds = Arc::new(AtomicU64::new(0));
         let late_by = Arc::clone(&milliseconds);

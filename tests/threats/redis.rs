@@ -1,7 +1,9 @@
 //! A Redis that is of no use costs nobody an answer, nor the time to wait for it, nor the limit. Left out where
 //! there is no Redis.
 
-use std::time::Duration;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use crate::harness::client::get;
 use crate::harness::eventually;
@@ -14,6 +16,7 @@ const ROUTES: &str = "
     - { name: large, prefix: /large, auth: none, limits: [ { name: l, key: ip, rate: 1/h, burst: 300 } ], upstream: app }
     - { name: huge, prefix: /huge, auth: none, limits: [ { name: h, key: ip, rate: 10000/d } ], upstream: app }
     - { name: each, prefix: /each, auth: none, limits: [ { name: e, key: \"header:X-Key\", rate: 1/h, burst: 2 } ], upstream: app }
+    - { name: left, prefix: /left, auth: none, limits: [ { name: all, key: route, rate: 1/h, burst: 300 }, { name: own, key: \"header:X-Key\", rate: 1/h, burst: 2 } ], upstream: app }
     - { name: open, prefix: /, auth: none, limits: [], upstream: app }
 ";
 
@@ -39,6 +42,16 @@ impl Replicas {
     fn first_by(detour: &Detour, redis: &Redis, origin: &Origin) -> Replicas {
         let settings = Settings::new(origin).routes(ROUTES);
         let ways = [detour.address, redis.address, redis.address];
+        let gateways = ways.map(|way| settings.clone().top(&at(way)).start());
+        let replicas = Replicas(gateways.into());
+        replicas.share();
+        replicas
+    }
+
+    /// Three of which all but the first go by the detour.
+    fn others_by(detour: &Detour, redis: &Redis, origin: &Origin) -> Replicas {
+        let settings = Settings::new(origin).routes(ROUTES);
+        let ways = [redis.address, detour.address, detour.address];
         let gateways = ways.map(|way| settings.clone().top(&at(way)).start());
         let replicas = Replicas(gateways.into());
         replicas.share();
@@ -381,6 +394,101 @@ fn redis_down_while_it_is_told() {
 }
 
 #[test]
+fn redis_down_and_reached_by_one_before_the_others() {
+    let Some(redis) = Redis::start_if_there() else {
+        return;
+    };
+    let origin = Origin::start();
+    let detour = Detour::to(redis.address);
+    let replicas = Replicas::others_by(&detour, &redis, &origin);
+    redis.signal("STOP");
+    for gateway in 0..3 {
+        assert!((9..=11).contains(&replicas.passes(gateway, "/small", 40)));
+    }
+    replicas.part();
+    detour.late_by(Duration::from_secs(1));
+    redis.signal("CONT");
+    // Until they have told what they let through, none of it is granted again.
+    let mut again = 0;
+    eventually("the first uses Redis", || {
+        let is_up = replicas.0[0].metric("portcullis_redis_up") == 1.0;
+        if !is_up {
+            again += replicas.passes(0, "/small", 4);
+        }
+        is_up.then_some(())
+    });
+    assert_eq!(again, 0);
+    detour.late_by(Duration::ZERO);
+    replicas.share();
+    eventually("all is told", || {
+        (replicas.passes(0, "/small", 4) == 0).then_some(())
+    });
+}
+
+#[test]
+fn redis_down_for_long_locks_nobody_out() {
+    let Some(redis) = Redis::start_if_there() else {
+        return;
+    };
+    let origin = Origin::start();
+    let settings = Settings::new(&origin).routes(
+        "
+    - { name: small, prefix: /small, auth: none, limits: [ { name: s, key: ip, rate: 20/s, burst: 40 } ], upstream: app }
+    - { name: large, prefix: /large, auth: none, limits: [ { name: l, key: ip, rate: 40/s, burst: 80 } ], upstream: app }
+",
+    );
+    let gateways: Vec<_> = (0..3)
+        .map(|_| settings.clone().top(&redis.settings()).start())
+        .collect();
+    let replicas = Replicas(gateways);
+    replicas.share();
+    redis.signal("STOP");
+    // Several times what there is at once, as each gateway's share lets it through.
+    for path in ["/small", "/large"] {
+        let mut passed = 0;
+        eventually("enough has passed", || {
+            passed += (0..3).map(|g| replicas.passes(g, path, 4)).sum::<usize>();
+            (passed >= 240).then_some(())
+        });
+    }
+    // All of it comes back within two seconds.
+    let rested = Instant::now() + Duration::from_secs(3);
+    eventually("nothing is used up", || {
+        (Instant::now() > rested).then_some(())
+    });
+    redis.signal("CONT");
+    replicas.share();
+    for path in ["/small", "/large"] {
+        assert_eq!(replicas.passes(0, path, 12), 12, "{path}");
+    }
+}
+
+#[test]
+fn redis_asked_for_who_has_left_charges_nobody() {
+    let Some(redis) = Redis::start_if_there() else {
+        return;
+    };
+    let origin = Origin::start();
+    let replicas = Replicas::start(&origin, &redis.settings());
+    let gateway = &replicas.0[0];
+    let of = |key: &str| get("/left").header("X-Key", key);
+    let mut connection = gateway.connect();
+    for _ in 0..2 {
+        connection.exchange(&of("own")).expect(200);
+    }
+    connection.exchange(&of("own")).expect(429);
+    for n in 0..200 {
+        let mut leaving = gateway.connect();
+        leaving.send("GET /left HTTP/1.1\r\nHost: a.test\r\nX-Key: own\r\n\r\n");
+        std::thread::sleep(Duration::from_micros(n * 10));
+    }
+    let passed = (0..320)
+        .filter(|n| connection.exchange(&of(&n.to_string())).status == 200)
+        .count();
+    assert_eq!(passed, 298);
+}
+
+#[test]
 fn redis_down_takes_nothing_away() {
     let Some(mut redis) = Redis::start_if_there() else {
         return;
@@ -557,6 +665,27 @@ fn redis_with_counters_that_cannot_be_locks_nobody_out() {
             owed(name).filter(|owed| *owed <= hours)
         });
     }
+    // Nor is there room for what is no number, or no time.
+    for (path, name) in [("/small", small), ("/large", large)] {
+        for field in [
+            "t nan",
+            "t -nan",
+            "t inf",
+            "t 1e300",
+            "k nan",
+            "k 1e300",
+            "gateway nan",
+        ] {
+            assert!(redis.call(&format!("HSET {name} {field}")).starts_with(':'));
+            replicas.passes(0, path, 1);
+            eventually("it is told of", || {
+                let time = redis.call(&format!("PTTL {name}"));
+                let time: i64 = time.trim_start_matches(':').parse().ok()?;
+                (time > 0).then_some(())
+            });
+        }
+        redis.call(&format!("DEL {name}"));
+    }
     // What is no counter is replaced by one.
     for (path, name) in [("/small", small), ("/large", large)] {
         redis.call(&format!("DEL {name}"));
@@ -570,4 +699,44 @@ fn redis_with_counters_that_cannot_be_locks_nobody_out() {
         assert_eq!(gateway.metric("portcullis_redis_up"), 1.0);
     }
     assert!(replicas.warnings().iter().sum::<usize>() == 0);
+    // Neither is what Redis knows of gateways.
+    for name in ["portcullis:since", "portcullis:replicas"] {
+        redis.call(&format!("DEL {name}"));
+        assert_eq!(redis.call(&format!("SET {name} x")), "+OK");
+        eventually("it is replaced", || {
+            (redis.call(&format!("TYPE {name}")) != "+string").then_some(())
+        });
+        replicas.share();
+    }
+}
+
+#[test]
+fn redis_that_answers_anything_is_tried_again() {
+    let Some(redis) = Redis::start_if_there() else {
+        return;
+    };
+    let origin = Origin::start();
+    let false_one = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = false_one.local_addr().unwrap();
+    let gateway = Settings::new(&origin).routes(ROUTES).top(&at(address));
+    let gateway = std::thread::scope(|scope| {
+        // It says one to all that it is asked, on several connections.
+        let liar = scope.spawn(|| {
+            for client in false_one.incoming().take(3) {
+                let mut client = client.unwrap();
+                let mut buffer = [0; 16 * 1024];
+                while client.read(&mut buffer).is_ok_and(|length| length > 0)
+                    && client.write_all(&b":1\r\n".repeat(50)).is_ok()
+                {}
+            }
+        });
+        let gateway = gateway.start();
+        liar.join().unwrap();
+        gateway
+    });
+    drop(false_one);
+    let _detour = Detour::at(address, redis.address);
+    eventually("limits are shared", || {
+        (gateway.metric("portcullis_redis_up") == 1.0).then_some(())
+    });
 }

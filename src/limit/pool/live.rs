@@ -14,7 +14,6 @@ pub(in crate::limit) struct Live<'p> {
     pub(in crate::limit) full_at: u64,
     /// What of that was written down; zero for nothing.
     pub(in crate::limit) noted: &'p AtomicU64,
-    pub(in crate::limit) lease: Option<&'p AtomicU64>,
 }
 
 impl Pool {
@@ -49,7 +48,6 @@ impl Pool {
             name,
             full_at: after.time(),
             noted: self.names.noted(number),
-            lease: self.leases.get(number),
         })
     }
 }

@@ -1,6 +1,7 @@
 -- Tells what one gateway has let through of these counters without asking, charges all of them or none, and
 -- answers whether it did and how they stand then.
--- ARGV beside: 1 to charge, 0 to look; and after each counter what a request takes, in microseconds.
+-- ARGV beside: 1 to charge, 0 to look; and after each counter what a request takes and what there is for it in all, in
+-- microseconds.
 local hindered = hindrance()
 if hindered then
   return { hindered }
@@ -9,11 +10,11 @@ local answer = { ARGV[4] == '1' and 1 or 0 }
 local counters = {}
 local at, arg = 2, 5
 while at <= #KEYS do
-  local whole = tonumber(ARGV[arg + 2])
   local counter
   counter, at, arg = tell(at, arg)
   counter.amount = tonumber(ARGV[arg])
-  arg = arg + 1
+  local whole = tonumber(ARGV[arg + 1])
+  arg = arg + 2
   counters[#counters + 1] = counter
   if counter.full + counter.amount > now + whole then
     answer[1] = 0

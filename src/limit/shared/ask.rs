@@ -93,6 +93,7 @@ impl Shared {
             pending.along.push(along);
             counters.push(Asked {
                 told: told?,
+                whole: quota.whole(),
                 amount: quota.amount(),
             });
         }

@@ -15,8 +15,7 @@ const QUEUED: u64 = 1 << 63;
 /// More gateways than that share a counter as if they were so many.
 pub(super) const MOST_SHARES: u32 = (1 << 15) - 1;
 
-/// What time owed is counted in where it waits to be told: the smallest that has room for the whole of a quota. To a
-/// quota of ten million requests it makes no more than half a percent.
+/// What time owed is counted in where it waits to be told: the smallest that has room for the whole of a quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unit(u32);
 
@@ -34,6 +33,18 @@ impl Unit {
         i32::try_from(units)
             .unwrap_or(i32::MAX)
             .max(i32::from(nanos > 0))
+    }
+
+    /// So many nanoseconds of one request among many, or less than nothing when it is given back: what is no whole unit
+    /// counts as one as often as is right, by the time of the request, so that many are told as what they took.
+    pub(super) fn of_many(self, nanos: i64, now: u64) -> i32 {
+        /// Of the golden ratio, by which times that follow each other are spread evenly.
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let dice = now.wrapping_mul(SPREAD) >> (u64::BITS - self.0).min(u64::BITS - 1);
+        let dice = if self.0 == 0 { 0 } else { dice };
+        let units = nanos.unsigned_abs().saturating_add(dice) >> self.0;
+        let units = i32::try_from(units).unwrap_or(i32::MAX);
+        if nanos < 0 { -units } else { units }
     }
 
     pub(super) fn nanos(self, units: i32) -> i64 {
@@ -176,6 +187,30 @@ mod tests {
         assert_eq!(Unit::of(year).of_nanos(1), 1);
         assert_eq!(Unit::of(1).of_nanos(u64::MAX), i32::MAX);
         assert_eq!(Unit::of(u64::MAX).nanos(i32::MIN), i64::MIN);
+    }
+
+    #[test]
+    fn many_requests_are_told_as_what_they_took() {
+        let day = 86_400_000_000_000;
+        let unit = Unit::of(day);
+        for requests in [1_000_000_000, 50_000_000, 10_000_000_000] {
+            let amount = (day / requests).cast_signed();
+            for every in [1_000, 86_400, 1_000_003, 100_000_000] {
+                let told = |sign: i64| {
+                    let all =
+                        (0..100_000).map(|n| i64::from(unit.of_many(sign * amount, n * every)));
+                    unit.nanos(1) as f64 * all.sum::<i64>() as f64 / 100_000.0
+                };
+                let off = |told: f64| (told / amount as f64 - 1.0).abs();
+                assert!(
+                    off(told(1)) < 0.01,
+                    "{requests}, {every}: {} {amount}",
+                    told(1)
+                );
+                assert_eq!(told(1), -told(-1));
+            }
+        }
+        assert_eq!(Unit::of(1000).of_many(7, 12345), 7);
     }
 
     #[test]

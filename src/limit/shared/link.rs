@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo as _, Pipeline, RedisError,
-    RedisResult, Script, cmd,
+    RedisResult, cmd,
 };
+
+use super::signed;
 
 /// How long a connection may take, with all that is exchanged at its beginning.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -44,11 +46,12 @@ pub(super) struct Link {
     scripts: std::sync::Arc<Scripts>,
 }
 
+/// What the server calls them.
 struct Scripts {
-    ask: Script,
-    settle: Script,
-    beat: Script,
-    recover: Script,
+    ask: String,
+    settle: String,
+    beat: String,
+    recover: String,
 }
 
 /// What Redis says to a heartbeat.
@@ -56,6 +59,8 @@ struct Scripts {
 pub(super) struct Beat {
     /// Gateways that live.
     pub(super) living: u32,
+    /// Those that said so lately.
+    pub(super) awake: u32,
     /// When it first heard of any, in milliseconds since 1970 by its own clock.
     pub(super) since: i64,
     /// What time it is by that clock, in microseconds.
@@ -154,6 +159,8 @@ pub(super) struct Asked {
     pub(super) told: Told,
     /// What a request takes.
     pub(super) amount: u64,
+    /// What there is in all for this request, which counters of about as much share.
+    pub(super) whole: u64,
 }
 
 /// How a counter stands.
@@ -228,27 +235,19 @@ impl Link {
             let mut connection = client
                 .get_multiplexed_async_connection_with_config(&config)
                 .await?;
-            let scripts = Scripts {
-                ask: Script::new(concat!(
-                    include_str!("counter.lua"),
-                    include_str!("ask.lua")
-                )),
-                settle: Script::new(concat!(
-                    include_str!("counter.lua"),
-                    include_str!("settle.lua")
-                )),
-                beat: Script::new(include_str!("beat.lua")),
-                recover: Script::new(include_str!("recover.lua")),
+            let mut load = async |of_counters: bool, script: &str| {
+                let shared = include_str!("counter.lua");
+                let shared = if of_counters { shared } else { "" };
+                let mut load = cmd("SCRIPT");
+                load.arg("LOAD").arg(format!("{shared}{script}"));
+                load.query_async::<String>(&mut connection).await
             };
-            let all = [
-                &scripts.ask,
-                &scripts.settle,
-                &scripts.beat,
-                &scripts.recover,
-            ];
-            for script in all {
-                script.load_async(&mut connection).await?;
-            }
+            let scripts = Scripts {
+                ask: load(true, include_str!("ask.lua")).await?,
+                settle: load(true, include_str!("settle.lua")).await?,
+                beat: load(false, include_str!("beat.lua")).await?,
+                recover: load(true, include_str!("recover.lua")).await?,
+            };
             Ok(Link {
                 connection,
                 scripts: scripts.into(),
@@ -271,6 +270,7 @@ impl Link {
         for asked in counters {
             asked.told.write(&mut call);
             call.arg(micros(signed(asked.amount)));
+            call.arg(micros(signed(asked.whole)));
         }
         let mut answer: Vec<i64> = self.call(call).await?;
         if let Some(hindrance) = Hindrance::of(&answer) {
@@ -310,7 +310,7 @@ impl Link {
         let mut calls = Pipeline::new();
         for page in counters.chunks(PAGE) {
             let mut call = cmd("EVALSHA");
-            call.arg(self.scripts.recover.get_hash()).arg(page.len());
+            call.arg(&self.scripts.recover).arg(page.len());
             for (name, _) in page {
                 call.arg(name);
             }
@@ -327,12 +327,13 @@ impl Link {
     /// Says that this gateway lives.
     pub(super) async fn beat(&self, id: &str) -> Result<Beat, RedisError> {
         let mut call = cmd("EVALSHA");
-        call.arg(self.scripts.beat.get_hash());
+        call.arg(&self.scripts.beat);
         call.arg(2).arg(REPLICAS).arg(SINCE).arg(id);
         let asked = Instant::now();
-        let (living, since, now) = self.call(call).await?;
+        let (living, awake, since, now) = self.call(call).await?;
         Ok(Beat {
             living,
+            awake,
             since,
             now,
             took: asked.elapsed(),
@@ -384,20 +385,16 @@ impl Told {
 
 impl Call<'_> {
     /// A call of a script that tells of these counters, as far as all such scripts are alike.
-    fn begin<'t>(&self, script: &Script, counters: impl Iterator<Item = &'t Told> + Clone) -> Cmd {
+    fn begin<'t>(&self, script: &str, counters: impl Iterator<Item = &'t Told> + Clone) -> Cmd {
         let keys: usize = counters.clone().map(|told| 1 + told.kin.len()).sum();
         let mut call = cmd("EVALSHA");
-        call.arg(script.get_hash()).arg(1 + keys).arg(SINCE);
+        call.arg(script).arg(1 + keys).arg(SINCE);
         for told in counters {
             told.write_keys(&mut call);
         }
         call.arg(self.since).arg(self.until).arg(self.id);
         call
     }
-}
-
-fn signed(nanos: u64) -> i64 {
-    i64::try_from(nanos).unwrap_or(i64::MAX)
 }
 
 /// Microseconds with three decimals: Lua's numbers hold times since 1970 in those, and not in nanoseconds.

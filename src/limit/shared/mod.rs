@@ -7,24 +7,25 @@
 //! the limit divided by the gateways that there were.
 
 mod ask;
+mod known;
 mod lease;
 mod link;
 mod queue;
 mod run;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
+use self::known::Early;
 use self::lease::Lease;
-use self::link::{Call, Link, LinkError, Phase, Told};
+use self::link::{Call, Link, LinkError, Phase};
 pub(super) use self::queue::Dirty;
 use self::queue::Queue;
 use self::run::PATIENCE;
-use super::meter::{Denied, Quota, Standing, overdraft};
+use super::meter::{Denied, Quota, Standing};
 use super::pool::Charge;
 use super::slots::{Key, Slots};
 use crate::telemetry::Metrics;
@@ -53,9 +54,9 @@ pub struct Shared {
     queue: Queue,
     /// A [`Phase`].
     phase: AtomicU8,
-    /// Counters whose debt has been told and is kept here as if each gateway had let through as much, until Redis knows
-    /// what the others did; by the number of their slot.
-    overrated: Mutex<HashMap<usize, Dirty>>,
+    early: Early,
+    /// Heartbeats that gateways still have to come back in which were there before Redis was out of reach.
+    awaited: AtomicU32,
     /// Since when the Redis that was told last what it had lost knows of gateways, see [`link::Beat::since`]; zero
     /// before the first.
     recovered: AtomicI64,
@@ -79,7 +80,8 @@ impl Shared {
             last_counts: Mutex::new([1; 3]),
             queue: Queue::default(),
             phase: AtomicU8::new(Phase::Trusted as u8),
-            overrated: Mutex::default(),
+            early: Early::default(),
+            awaited: AtomicU32::new(0),
             recovered: AtomicI64::new(0),
             clock_ahead: AtomicI64::new(0),
             broken: Notify::new(),
@@ -124,12 +126,12 @@ impl Shared {
         let (standing, charge) = mine.charge(&self.slots, key, now).map_err(|denied| {
             // Told only to learn whether others are still there.
             if share > 1 {
-                self.note(quota, key, |_| 0, true);
+                self.note(quota, key, 0, now, true);
             }
             denied.later(SLACK)
         })?;
         let is_short = share > 1 && mine.is_half_empty(&standing);
-        let untold = self.note(quota, key, |amount| amount, is_short);
+        let untold = self.note(quota, key, signed(quota.amount()), now, is_short);
         if share == 1 || !self.is_trusted() {
             return Ok((standing, charge));
         }
@@ -148,16 +150,17 @@ impl Shared {
         looked.map_err(|denied| denied.later(SLACK))
     }
 
-    /// Gives back what was charged here.
+    /// Gives back what was charged here, as far as it has not come back since.
     pub(super) fn refund(&self, quota: &Quota, key: Key, charge: &Charge, now: u64) {
-        self.slots.refund(key, charge, now);
-        self.note(quota, key, |amount| -amount, false);
+        let part = self.slots.refund(key, charge, now);
+        let back = (quota.amount() as f64 * part).round() as i64;
+        self.note(quota, key, -back, now, false);
     }
 
     /// Gives back what was charged there.
     pub(super) fn give_back(&self, quota: &Quota, key: Key, now: u64) {
         self.slots.lower(key, now, quota.amount());
-        self.note(quota, key, |amount| -amount, false);
+        self.note(quota, key, -signed(quota.amount()), now, false);
     }
 
     /// What Redis is told now goes by its own clock: later than that nobody would hear of it.
@@ -181,92 +184,16 @@ impl Shared {
         lease.and_then(|lease| lease.share(now)).unwrap_or(replicas)
     }
 
-    /// By how much a counter here owes more than was let through, because what is untold was charged for all who share.
-    pub(super) fn overrated(&self, dirty: &Dirty, lease: &AtomicU64, now: u64) -> u64 {
-        let lease = Lease::of(lease);
-        let untold = debt(dirty.unit().nanos(lease.untold()));
-        untold.saturating_mul(u64::from(
-            self.charged_by(dirty, lease, lease.untold(), now) - 1,
-        ))
-    }
-
-    /// For how many gateways what is untold of a counter was charged. A little may be from before Redis was out of reach.
-    fn charged_by(&self, dirty: &Dirty, lease: Lease, untold: i32, now: u64) -> u32 {
-        let share = self.share(dirty.key, now);
-        match lease.last_share() {
-            Some(last) if !self.is_worth_telling(dirty, untold) => share.min(last),
-            _ => share,
-        }
-    }
-
-    /// Whether the gateways may together have let through a hundredth of the quota, a little less for what rounding takes,
-    /// if each has as much untold.
-    fn is_worth_telling(&self, dirty: &Dirty, untold: i32) -> bool {
-        let all = u64::from(untold.unsigned_abs()) * u64::from(self.replicas());
-        let whole = dirty.unit().of_nanos(dirty.whole).unsigned_abs();
-        all * 101 >= whole.into()
-    }
-
-    /// What there is to tell of a counter: that much, in its units, and what was used up before, as far as is known
-    /// here.
-    fn told(&self, dirty: &Dirty, untold: i32, now: u64) -> Option<Told> {
-        let Dirty { key, whole, .. } = *dirty;
-        let used = dirty.unit().nanos(untold);
-        let lease = Lease::of(self.slots.lease_at(key, dirty.number)?);
-        let charged_by = self.charged_by(dirty, lease, untold, now);
-        let charged = debt(used).saturating_mul(charged_by.into());
-        Some(Told {
-            name: self.slots.name_of(key)?,
-            used,
-            believed: self.slots.owed(key, now).saturating_sub(charged),
-            whole,
-            most: whole.saturating_add(overdraft(whole)),
-            // Once it has told how the counter stands, that was taken over.
-            kin: match lease.is_heard() {
-                false => self.slots.kin(key),
-                true => Vec::new(),
-            },
-        })
-    }
-
-    /// Takes over what Redis says a counter owes, and adds what was let through meanwhile.
-    fn take_over(&self, dirty: &Dirty, owed: u64, now: u64) {
-        let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
-            return;
-        };
-        if self.phase() != Phase::Trusted {
-            self.lock_overrated().insert(dirty.number, *dirty);
-        }
-        let mut untold = Lease::of(lease).untold();
-        loop {
-            let charged = debt(dirty.unit().nanos(untold));
-            let charged = charged.saturating_mul(self.share(dirty.key, now).into());
-            let mut owed = owed.saturating_add(charged);
-            if self.phase() != Phase::Trusted {
-                // The others may not have told yet what they let through.
-                owed = owed.max(self.slots.owed(dirty.key, now));
-            }
-            self.slots.rebase(dirty.key, now, now.saturating_add(owed));
-            // A request may have been charged before that, and noted after.
-            let seen = Lease::of(lease).untold();
-            if seen == untold {
-                return;
-            }
-            untold = seen;
-        }
-    }
-
-    /// Notes that so much of what a request takes is to be told: nanoseconds that are untold now. They are told when it is
-    /// urgent, or worth it.
-    fn note(&self, quota: &Quota, key: Key, of: impl Fn(i32) -> i32, is_urgent: bool) -> u64 {
+    /// Notes that so many nanoseconds more are to be told: how many are untold now. They are told when it is urgent, or
+    /// worth it.
+    fn note(&self, quota: &Quota, key: Key, nanos: i64, now: u64, is_urgent: bool) -> u64 {
         let Some((number, lease)) = self.slots.lease(key) else {
             return 0;
         };
         let dirty = Dirty::of(quota.span(), key, number);
         let unit = dirty.unit();
         let is_worth = |untold: i32| is_urgent || self.is_worth_telling(&dirty, untold);
-        let units = of(unit.of_nanos(quota.amount()));
-        let (untold, has_to_queue) = lease::note(lease, units, is_worth);
+        let (untold, has_to_queue) = lease::note(lease, unit.of_many(nanos, now), is_worth);
         if has_to_queue {
             self.queue(dirty, lease);
         }
@@ -305,14 +232,13 @@ impl Shared {
         }
     }
 
-    fn lock_overrated(&self) -> MutexGuard<'_, HashMap<usize, Dirty>> {
-        let overrated = self.overrated.lock();
-        overrated.unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn fault(&self) -> MutexGuard<'_, Option<LinkError>> {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn signed(nanos: u64) -> i64 {
+    i64::try_from(nanos).unwrap_or(i64::MAX)
 }
 
 /// What was given back is no debt.

@@ -29,6 +29,8 @@ const PROOFS: usize = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const SOON: Duration = Duration::from_secs(10);
+/// Heartbeats that the others are waited for after Redis was out of reach, as many as they are counted for.
+const AWAITED: u32 = 3;
 /// Counters that are told of in one exchange: requests that ask wait behind it.
 const PAGE: usize = 256;
 /// Counters that a Redis is told of that has lost them, those first of which most is used up.
@@ -58,6 +60,18 @@ impl Drop for Rest<'_> {
                 self.shared.queue(dirty, lease);
             }
         }
+    }
+}
+
+/// Counters that are being told of, and what of each: whatever ends that, what may not have been told is told again.
+struct Page<'s> {
+    shared: &'s Shared,
+    taken: Vec<(Dirty, i32)>,
+}
+
+impl Drop for Page<'_> {
+    fn drop(&mut self) {
+        self.shared.put_back(self.taken.drain(..));
     }
 }
 
@@ -150,6 +164,9 @@ impl Shared {
             last = within(DEADLINE, link.beat(&self.id)).await?;
         }
         self.set_clock(last, true, clock);
+        if self.recovered.load(Ordering::Relaxed) != 0 {
+            self.awaited.store(AWAITED, Ordering::Relaxed);
+        }
         // One count, however often it was asked: the others come back when they do.
         self.heed(&link, last, clock).await?;
         if self.phase() != Phase::New {
@@ -198,12 +215,11 @@ impl Shared {
     /// Counts the gateways, and tells a Redis that may have lost its counters what they were. What was let through
     /// since is told when all have had the time to do so, and it is believed when all have had the time for that.
     async fn heed(&self, link: &Link, beat: Beat, clock: &Clock) -> Result<(), LinkError> {
-        let phase = beat.phase();
-        self.count(match phase {
-            Phase::Trusted => beat.living,
-            // The others come back when they do.
-            _ => beat.living.max(self.replicas()),
-        });
+        let phase = match self.awaits(beat.awake) {
+            true => beat.phase().min(Phase::Told),
+            false => beat.phase(),
+        };
+        self.count_in(phase, beat.living);
         let last = self.recovered.load(Ordering::Relaxed);
         if last != beat.since {
             // A gateway that has just started knows only what it kept, which that Redis may have lost before.
@@ -220,6 +236,24 @@ impl Shared {
         }
         self.set_phase(phase);
         Ok(())
+    }
+
+    /// Whether gateways that were there before Redis was out of reach have not come back yet, of which so many have: they
+    /// may have let through what it does not know of. After a few heartbeats they are gone.
+    pub(super) fn awaits(&self, awake: u32) -> bool {
+        let left = self.awaited.load(Ordering::Relaxed);
+        let is_awaited = left > 0 && awake < self.replicas();
+        let left = if is_awaited { left - 1 } else { 0 };
+        self.awaited.store(left, Ordering::Relaxed);
+        is_awaited
+    }
+
+    fn count_in(&self, phase: Phase, living: u32) {
+        self.count(match phase {
+            Phase::Trusted => living,
+            // The others come back when they do.
+            _ => living.max(self.replicas()),
+        });
     }
 
     /// What waits to be told was charged for the gateways at the counter, and counts from now on as charged for all, as
@@ -247,8 +281,7 @@ impl Shared {
         self.phase.store(phase as u8, Ordering::Relaxed);
         self.metrics.redis_is_up(phase == Phase::Trusted);
         if phase == Phase::Trusted {
-            let overrated = std::mem::take(&mut *self.lock_overrated());
-            for dirty in overrated.into_values() {
+            for dirty in self.early.take() {
                 self.queue_again(dirty, 0);
             }
         }
@@ -269,14 +302,15 @@ impl Shared {
     async fn recover(&self, link: &Link, clock: &Clock) -> Result<(), LinkError> {
         let (now, least) = (clock.now(), nanos(GRACE));
         let mut known = Vec::new();
-        for Known { name, key, lease } in self.slots.known(now, least, MOST_RECOVERED) {
-            match lease {
-                Some(lease) if Lease::of(lease).is_queued() => {}
-                lease => {
-                    // A hundredth of the quota at most, which is told as what all gateways took.
-                    lease.into_iter().for_each(lease::tell_whole);
-                    known.push((name, self.slots.owed(key, now)));
-                }
+        for Known { name, key, span } in self.slots.known(now, least, MOST_RECOVERED) {
+            let Some((number, lease)) = self.slots.lease(key) else {
+                continue;
+            };
+            let dirty = Dirty::of(span, key, number);
+            let before = Lease::of(lease);
+            if !before.is_queued() {
+                known.push((name, self.owed_by_all(&dirty, before, now)));
+                lease::tell_whole(lease);
             }
         }
         // What waits to be told is told when all have had the time for this; what was used up before it is told now.
@@ -304,9 +338,18 @@ impl Shared {
 
     /// Tells all that waits.
     async fn tell(&self, link: &Link, clock: &Clock) -> Result<(), LinkError> {
+        self.tell_all(self.queue.take(), link, clock).await
+    }
+
+    async fn tell_all(
+        &self,
+        waiting: Vec<Dirty>,
+        link: &Link,
+        clock: &Clock,
+    ) -> Result<(), LinkError> {
         let mut rest = Rest {
             shared: self,
-            waiting: self.queue.take(),
+            waiting,
         };
         let mut pace = Pace::new();
         while let Some(page) = rest.next_page() {
@@ -323,14 +366,18 @@ impl Shared {
         }
         if pace.is_due() {
             let beat = within(PATIENCE, link.beat(&self.id)).await?;
-            self.count(beat.living);
+            self.count_in(self.phase(), beat.living);
         }
         Ok(())
     }
 
     async fn tell_page(&self, link: &Link, page: &[Dirty], clock: &Clock) -> Result<(), LinkError> {
         let now = clock.now();
-        let (mut kept, mut told) = (Vec::new(), Vec::new());
+        let mut told = Vec::new();
+        let mut telling = Page {
+            shared: self,
+            taken: Vec::new(),
+        };
         for dirty in page {
             // The counter may be another key's by now: then it was full, and there is nothing to tell.
             let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
@@ -338,7 +385,7 @@ impl Shared {
             };
             let untold = lease::take(lease);
             if let Some(counter) = self.told(dirty, untold, now) {
-                kept.push((*dirty, untold));
+                telling.taken.push((*dirty, untold));
                 told.push(counter);
             }
         }
@@ -346,15 +393,9 @@ impl Shared {
             return Ok(());
         }
         let settled = within(PATIENCE, link.settle(&self.call(now), &told)).await;
-        let Settled { stands, fault } = match settled {
-            Ok(settled) => settled,
-            Err(error) => {
-                self.put_back(kept);
-                return Err(error);
-            }
-        };
+        let Settled { stands, fault } = settled?;
         let now = clock.now();
-        for ((dirty, untold), stands) in kept.into_iter().zip(stands) {
+        for ((dirty, untold), stands) in telling.taken.drain(..).zip(stands) {
             match stands {
                 Some(stands) => self.learn(&dirty, stands, now),
                 None => self.queue_again(dirty, untold),
@@ -394,13 +435,14 @@ impl Shared {
         let Some(link) = self.link.load_full() else {
             return;
         };
+        let mut untold = Vec::new();
         self.slots
             .each_lease(clock.now(), |span, key, number, lease| {
                 if Lease::of(lease).untold() != 0 {
-                    self.queue_again(Dirty::of(span, key, number), 0);
+                    untold.push(Dirty::of(span, key, number));
                 }
             });
-        let _ = timeout(LAST, self.tell(&link, clock)).await;
+        let _ = timeout(LAST, self.tell_all(untold, &link, clock)).await;
         let _ = within(PATIENCE, link.leave(&self.id)).await;
     }
 }

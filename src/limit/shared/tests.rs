@@ -49,13 +49,46 @@ fn alone_a_gateway_holds_its_share() {
     let dirty = Dirty::of(quota.span(), key, number);
     let untold = Lease::of(lease).untold();
     assert_eq!(requests(&quota, untold), 24);
-    // None of it was used up before, as far as others are concerned.
+    // None of it was used up before, as far as others are concerned, and a third of what is full again by now was told.
     let told = shared.told(&dirty, untold, SECOND / 2).unwrap();
     assert!(told.believed < quota.amount() / 100, "{}", told.believed);
-    assert_eq!(told.used.unsigned_abs() / (quota.amount() - 100), 24);
+    assert!(
+        told.used.unsigned_abs().abs_diff(16 * quota.amount()) < quota.amount(),
+        "{}",
+        told.used
+    );
     let owed = shared.slots.owed(key, SECOND / 2);
-    let overrated = shared.overrated(&dirty, lease, SECOND / 2);
-    assert!(owed.abs_diff(overrated) < 25 * quota.amount());
+    let let_through = shared.owed(&dirty, lease, owed, SECOND / 2);
+    assert!(
+        let_through.abs_diff(16 * quota.amount()) < quota.amount(),
+        "{let_through}"
+    );
+}
+
+#[test]
+fn what_was_let_through_long_ago_is_not_told_as_if_it_was_just_now() {
+    let (shared, quota, key) = one_of_three(50);
+    let mut now = 0;
+    // Six tenths of the share, for minutes.
+    for _ in 0..1000 {
+        shared.charge(&quota, key, now).unwrap();
+        now += SECOND / 10;
+    }
+    let (number, lease) = shared.slots.lease(key).unwrap();
+    let dirty = Dirty::of(quota.span(), key, number);
+    let untold = lease::take(lease);
+    let told = |now| {
+        shared
+            .told(&dirty, untold, now)
+            .unwrap()
+            .used
+            .unsigned_abs()
+    };
+    assert!(told(now - SECOND / 10) <= quota.amount() + 1000);
+    assert_eq!(told(now), 0);
+    // What was given back is told whenever that is.
+    shared.give_back(&quota, key, now);
+    assert_eq!(requests(&quota, lease::take(lease)), -1);
 }
 
 #[test]
@@ -94,7 +127,7 @@ fn what_was_not_told_is_queued_again_and_what_was_given_back_is_not_told_twice()
     let (number, lease) = shared.slots.lease(key).unwrap();
     let dirty = Dirty::of(quota.span(), key, number);
     for (noted, again) in [(0, 1), (2, 3), (-5, 0)] {
-        shared.note(&quota, key, |amount| noted * amount, false);
+        shared.note(&quota, key, noted * signed(quota.amount()), 0, false);
         assert_eq!(shared.queue.take().len(), 1);
         shared.put_back([(dirty, lease::take(lease))]);
         assert_eq!(requests(&quota, Lease::of(lease).untold()), again);
@@ -263,6 +296,64 @@ fn what_is_heard_before_all_have_told_holds_the_share_and_is_asked_for_again() {
 }
 
 #[test]
+fn what_was_heard_early_is_told_to_the_next_redis_as_it_was() {
+    let (shared, quota, key) = one_of_three(50);
+    assert_eq!(passes(&shared, &quota, key, 0), 16);
+    let (number, lease) = shared.slots.lease(key).unwrap();
+    let dirty = Dirty::of(quota.span(), key, number);
+    let used = 16 * quota.amount();
+    lease::take(lease);
+    shared.set_phase(Phase::Told);
+    shared.take_over(&dirty, used, 0);
+    // Here it goes on owing as much as if all had let through their share.
+    assert!(shared.slots.owed(key, 0) >= 3 * used);
+    let owed = || {
+        let lease = Lease::of(lease);
+        let told = shared.told(&dirty, lease.untold(), 0).unwrap();
+        let owed = shared.slots.owed(key, 0);
+        let known = shared.owed(&dirty, shared.slots.lease(key).unwrap().1, owed, 0);
+        (told.believed, shared.owed_by_all(&dirty, lease, 0), known)
+    };
+    assert_eq!(owed(), (used, used, used));
+    // What others would be told of beside that was let through since.
+    lease::note(lease, units(&quota, 1), |_| false);
+    let (believed, by_all, known) = owed();
+    assert_eq!(believed, used);
+    assert!(known.abs_diff(17 * quota.amount()) < 1000, "{known}");
+    assert!(by_all.abs_diff(19 * quota.amount()) < 1000, "{by_all}");
+}
+
+#[test]
+fn others_are_waited_for_after_redis_was_out_of_reach_and_not_for_long() {
+    let (shared, ..) = one_of_three(1);
+    let awaits = |awake| shared.awaits(awake);
+    assert!(!awaits(1), "it was never out of reach");
+    shared.awaited.store(3, Ordering::Relaxed);
+    assert!(awaits(1) && awaits(2));
+    assert!(!awaits(3), "all are back");
+    assert!(!awaits(1), "and one that goes then is gone");
+    shared.awaited.store(3, Ordering::Relaxed);
+    assert!(awaits(2) && awaits(2) && awaits(2));
+    assert!(!awaits(2), "it has had its time");
+}
+
+#[test]
+fn what_came_back_by_itself_is_not_told_as_given_back() {
+    let (shared, quota, key) = one_of_three(50);
+    let (_, charge) = shared.charge(&quota, key, 0).unwrap();
+    // Others have made it full and charged it again meanwhile.
+    let later = quota.amount() * 3 / 2;
+    shared.charge(&quota, key, later).unwrap();
+    shared.refund(&quota, key, &charge, later);
+    let (_, lease) = shared.slots.lease(key).unwrap();
+    let untold = Unit::of(quota.span() * 1_000_000).nanos(Lease::of(lease).untold());
+    assert!(
+        untold.unsigned_abs().abs_diff(quota.amount() * 3 / 2) < 1000,
+        "{untold}"
+    );
+}
+
+#[test]
 fn what_is_large_goes_by_requests() {
     let (shared, ..) = one_of_three(1);
     let asks = |burst, cost| {
@@ -299,6 +390,7 @@ fn redis_is_told_by_its_own_clock_until_when_it_may_do_something() {
         let here = i64::try_from(clock.now() / 1_000_000).unwrap();
         let beat = Beat {
             living: 1,
+            awake: 1,
             since: 0,
             now: (here + ahead) * 1000,
             took: Duration::from_millis(took),
