@@ -100,22 +100,32 @@ pub fn shiro(path: &[u8]) -> Option<Vec<u8>> {
     resolved(&decoded[..end.unwrap_or(decoded.len())])
 }
 
-/// A decoder of UTF-8 that goes by the number of bytes alone: two that begin with `C0` or `C1` and three that begin
-/// with `E0` may be one character of ASCII. Dots are resolved then.
+/// A decoder of UTF-8 that goes by the number of bytes alone: two that begin with `C0` or `C1`, whatever the second is, and
+/// three that begin with `E0` may be one character of ASCII. A NUL ends the path; dots are resolved then.
 pub fn lax_utf8(path: &[u8]) -> Option<Vec<u8>> {
     let decoded = percent_decoded(path)?;
     let mut out = Vec::with_capacity(decoded.len());
     let mut rest = decoded.as_slice();
     while let [first, after @ ..] = rest {
         let (byte, after) = match (first, after) {
-            (0xc0..=0xc1, [low @ 0x80..=0xbf, after @ ..]) => ((first & 1) * 64 + low % 64, after),
+            (0xc0..=0xc1, [low, after @ ..]) => ((first & 1) * 64 + low % 64, after),
             (0xe0, [high @ 0x80..=0x81, low @ 0x80..=0xbf, after @ ..]) => {
                 ((high & 1) * 64 + low % 64, after)
             }
             _ => (*first, after),
         };
-        out.push(byte);
-        rest = after;
+        match byte {
+            0 => break,
+            // No server takes these in a path.
+            0x01..=0x1f | 0x7f => {
+                out.push(*first);
+                rest = &rest[1..];
+            }
+            _ => {
+                out.push(byte);
+                rest = after;
+            }
+        }
     }
     resolved(&out)
 }
