@@ -97,9 +97,12 @@ impl Policies {
         }
     }
 
-    /// Whether others of the same configuration let in whom these do.
-    pub fn are_as(&self, others: &Policies) -> bool {
-        self.ranks == others.ranks
+    /// Whether these let in all whom others of the same configuration do: no tier that those know is of a lower rank here,
+    /// or gone.
+    pub fn admit_all_of(&self, others: &Policies) -> bool {
+        let is_no_lower =
+            |(name, rank): (&String, &u32)| self.ranks.get(name).is_some_and(|own| own >= rank);
+        others.ranks.iter().all(is_no_lower)
     }
 
     /// `None` for what is no route of this configuration.

@@ -241,6 +241,39 @@ fn a_tier_of_the_store_has_its_rank() {
 }
 
 #[test]
+fn tiers_that_are_made_or_raised_shut_nobody_out() {
+    let config = sample::config(Vec::new());
+    let policies = |tiers: &[(&str, u32)]| {
+        let tier = |(name, rank): &(&str, u32)| {
+            let tier = Tier {
+                rank: *rank,
+                rate: None,
+            };
+            ((*name).to_owned(), tier)
+        };
+        let plans = Plans {
+            tiers: tiers.iter().map(tier).collect(),
+            ..Plans::default()
+        };
+        Policies::build(&config, &plans)
+    };
+    let before = policies(&[("gold", 2), ("silver", 1)]);
+    for (after, admits_all) in [
+        (vec![("gold", 2), ("silver", 1)], true),
+        (vec![("gold", 3), ("silver", 1), ("new", 0)], true),
+        (vec![("gold", 1), ("silver", 1)], false),
+        (vec![("gold", 2)], false),
+        (vec![("gold", 2), ("argent", 1)], false),
+    ] {
+        assert_eq!(
+            policies(&after).admit_all_of(&before),
+            admits_all,
+            "{after:?}"
+        );
+    }
+}
+
+#[test]
 fn a_tier_that_nobody_knows_has_no_rank() {
     let rule = Rule {
         min_rank: Some(0),

@@ -147,8 +147,8 @@ impl Parts {
     pub fn with_plans(&self, snapshot: &Snapshot) -> Snapshot {
         let (policies, limits) = self.planned(&snapshot.config);
         Snapshot {
-            // A limit rule is no reason to decide anew on streams, nor to ask upstreams about them.
-            rules: match policies.are_as(&snapshot.policies) {
+            // What refuses nobody is no reason to decide anew on streams, nor to ask upstreams about them.
+            rules: match policies.admit_all_of(&snapshot.policies) {
                 true => snapshot.rules.clone(),
                 false => RuleSet::default(),
             },
