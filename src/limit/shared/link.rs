@@ -1,15 +1,21 @@
-//! The connection to Redis, and what is said over it.
+//! The connection to Redis.
 
-use std::iter;
+mod messages;
+
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo as _, Pipeline, RedisError,
-    RedisResult, cmd,
+    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo as _, Pipeline, RedisError, RedisResult,
+    cmd,
 };
 
 use super::signed;
+use messages::{micros, nanos, unexpected};
+
+pub(super) use messages::{
+    Answer, Asked, Beat, Call, GRACE, Hindrance, Phase, Settled, Stands, Told,
+};
 
 /// How long a connection may take, with all that is exchanged at its beginning.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -18,13 +24,6 @@ const BUFFERED: usize = 1024;
 const REPLICAS: &str = "portcullis:replicas";
 /// When Redis first heard of gateways, which it forgets when it forgets their counters.
 const SINCE: &str = "portcullis:since";
-/// How long a Redis that has just heard of gateways is only told what was used up before: all of them do so meanwhile.
-/// Longer than the pause between two heartbeats, and between two tries to reach it.
-pub(super) const GRACE: Duration = Duration::from_secs(4);
-/// How long it is not believed to know what is used up: all of them tell it meanwhile what they let through since,
-/// from their first heartbeat after the grace on.
-const TRUST: Duration = Duration::from_millis(5500);
-
 /// Counters that one call of the script tells of: Redis does nothing else meanwhile.
 const PAGE: usize = 32;
 
@@ -52,167 +51,6 @@ struct Scripts {
     settle: String,
     beat: String,
     recover: String,
-}
-
-/// What Redis says to a heartbeat.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Beat {
-    /// Gateways that live.
-    pub(super) living: u32,
-    /// Those that said so lately.
-    pub(super) awake: u32,
-    /// When it first heard of any, in milliseconds since 1970 by its own clock.
-    pub(super) since: i64,
-    /// What time it is by that clock, in microseconds.
-    pub(super) now: i64,
-    /// How long the answer took.
-    pub(super) took: Duration,
-}
-
-/// How far a Redis may be believed that may have lost what was used up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Phase {
-    /// It is being told what was used up before.
-    New,
-    /// It is told what is let through, and does not know it of all gateways yet.
-    Told,
-    /// It knows all.
-    Trusted,
-}
-
-impl Beat {
-    pub(super) fn phase(&self) -> Phase {
-        let age = (self.now / 1000).saturating_sub(self.since);
-        let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
-        match age {
-            _ if age < GRACE => Phase::New,
-            _ if age < TRUST => Phase::Told,
-            _ => Phase::Trusted,
-        }
-    }
-}
-
-/// What a call goes by beside its counters.
-pub(super) struct Call<'a> {
-    /// The gateway.
-    pub(super) id: &'a str,
-    /// See [`Beat::since`], as far as this gateway has heard.
-    pub(super) since: i64,
-    /// After which nothing is done, in microseconds since 1970 by the clock of Redis.
-    pub(super) until: i64,
-}
-
-/// What Redis says to a request that asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
-    /// Whether all was charged, and what each counter owes then, in nanoseconds.
-    Counted(bool, Vec<u64>),
-    /// Nothing was done.
-    Not(Hindrance),
-}
-
-/// Why Redis does nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hindrance {
-    /// It has lost what was used up, and this gateway has not heard of that yet.
-    IsNew,
-    /// It was told too late.
-    IsLate,
-}
-
-impl Hindrance {
-    fn of(answer: &[i64]) -> Option<Hindrance> {
-        match answer {
-            [-1] => Some(Hindrance::IsNew),
-            [-2] => Some(Hindrance::IsLate),
-            _ => None,
-        }
-    }
-}
-
-impl From<Hindrance> for LinkError {
-    fn from(hindrance: Hindrance) -> Self {
-        match hindrance {
-            Hindrance::IsNew => LinkError::IsNew,
-            Hindrance::IsLate => LinkError::Late,
-        }
-    }
-}
-
-/// A counter that is told of. Times are in nanoseconds.
-pub(super) struct Told {
-    pub(super) name: String,
-    /// What was let through, which may be less than nothing.
-    pub(super) used: i64,
-    /// What was used up before, as far as is known here.
-    pub(super) believed: u64,
-    /// What there is in all.
-    pub(super) whole: u64,
-    /// More than that is never owed.
-    pub(super) most: u64,
-    /// Other counters, of whose debt a part is taken over where this one is not known yet.
-    pub(super) kin: Vec<(String, f64)>,
-}
-
-/// A counter that is to be charged. Times are in nanoseconds.
-pub(super) struct Asked {
-    pub(super) told: Told,
-    /// What a request takes.
-    pub(super) amount: u64,
-    /// What there is in all for this request, which counters of about as much share.
-    pub(super) whole: u64,
-}
-
-/// How a counter stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stands {
-    /// Nanoseconds until it is full.
-    pub(super) owed: u64,
-    /// How many gateways are at it; `None` when that is not known yet.
-    pub(super) share: Option<u32>,
-}
-
-impl Stands {
-    fn of(pair: &[i64]) -> Self {
-        Stands {
-            owed: nanos(pair[0]),
-            share: u32::try_from(pair[1]).ok().filter(|share| *share > 0),
-        }
-    }
-}
-
-/// What Redis says to a telling.
-#[derive(Debug)]
-pub(super) struct Settled {
-    /// Of each counter; `None` where nothing was done.
-    pub(super) stands: Vec<Option<Stands>>,
-    /// Why nothing was done of some.
-    pub(super) fault: Option<LinkError>,
-}
-
-impl Settled {
-    /// Of so many counters, by the answers page by page. `None` for answers of another form.
-    fn of(counters: usize, pages: Vec<RedisResult<Vec<i64>>>) -> Option<Settled> {
-        let mut settled = Settled {
-            stands: Vec::with_capacity(counters),
-            fault: None,
-        };
-        for page in pages {
-            let asked = PAGE.min(counters - settled.stands.len());
-            let fault = match page {
-                Ok(answer) if answer.len() == 2 * asked => {
-                    let stands = answer.chunks_exact(2).map(|pair| Some(Stands::of(pair)));
-                    settled.stands.extend(stands);
-                    continue;
-                }
-                Ok(answer) => Hindrance::of(&answer)?.into(),
-                Err(error) => LinkError::Redis(error),
-            };
-            settled.stands.extend(iter::repeat_n(None, asked));
-            settled.fault = Some(fault);
-        }
-        (settled.stands.len() == counters).then_some(settled)
-    }
 }
 
 /// Who connects to this address.
@@ -361,55 +199,6 @@ pub(super) async fn within<T>(
         Ok(outcome) => Ok(outcome?),
         Err(_) => Err(LinkError::Late),
     }
-}
-
-impl Told {
-    fn write_keys(&self, call: &mut Cmd) {
-        call.arg(&self.name);
-        for (name, _) in &self.kin {
-            call.arg(name);
-        }
-    }
-
-    fn write(&self, call: &mut Cmd) {
-        call.arg(micros(self.used));
-        for nanos in [self.believed, self.whole, self.most] {
-            call.arg(micros(signed(nanos)));
-        }
-        call.arg(self.kin.len());
-        for (_, part) in &self.kin {
-            call.arg(format!("{part:.12}"));
-        }
-    }
-}
-
-impl Call<'_> {
-    /// A call of a script that tells of these counters, as far as all such scripts are alike.
-    fn begin<'t>(&self, script: &str, counters: impl Iterator<Item = &'t Told> + Clone) -> Cmd {
-        let keys: usize = counters.clone().map(|told| 1 + told.kin.len()).sum();
-        let mut call = cmd("EVALSHA");
-        call.arg(script).arg(1 + keys).arg(SINCE);
-        for told in counters {
-            told.write_keys(&mut call);
-        }
-        call.arg(self.since).arg(self.until).arg(self.id);
-        call
-    }
-}
-
-/// Microseconds with three decimals: Lua's numbers hold times since 1970 in those, and not in nanoseconds.
-fn micros(nanos: i64) -> String {
-    let sign = if nanos < 0 { "-" } else { "" };
-    let nanos = nanos.unsigned_abs();
-    format!("{sign}{}.{:03}", nanos / 1000, nanos % 1000)
-}
-
-fn nanos(micros: i64) -> u64 {
-    u64::try_from(micros).unwrap_or(0).saturating_mul(1000)
-}
-
-fn unexpected() -> RedisError {
-    (ErrorKind::UnexpectedReturnType, "an answer of another form").into()
 }
 
 #[cfg(test)]

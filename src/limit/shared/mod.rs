@@ -12,6 +12,7 @@ mod lease;
 mod link;
 mod queue;
 mod run;
+mod telling;
 
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,26 +1,24 @@
-//! The exchange with Redis, in the background: what was let through is told, gateways are counted, and a
-//! connection that is of no use is replaced.
+//! The exchange with Redis, in the background: when what is told, how many gateways there are, how far Redis is believed,
+//! and that a connection is replaced which is of no use.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::Client;
-use tokio::time::{MissedTickBehavior, interval_at, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval_at, sleep};
 
 use super::ask::DEADLINE;
 use super::lease::Lease;
-use super::link::{self, Beat, GRACE, Link, LinkError, Phase, Settled, Stands, within};
-use super::queue::Dirty;
+use super::link::{self, Beat, Link, LinkError, Phase, within};
 use super::{Shared, debt, lease};
 use crate::config::checked::Redis;
 use crate::limit::clock::{Clock, nanos};
-use crate::limit::slots::Known;
 
 /// A heartbeat that took longer does not tell what time it is.
 const SOON_ANSWERED: Duration = Duration::from_millis(20);
 /// How often gateways say that they live.
-const BEAT: Duration = Duration::from_secs(1);
+pub(super) const BEAT: Duration = Duration::from_secs(1);
 /// How long an answer is waited for that no request waits for: longer than a busy machine lets it wait.
 pub(super) const PATIENCE: Duration = Duration::from_millis(250);
 /// Answers in time that Redis has to give in a row before requests ask it.
@@ -31,66 +29,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const SOON: Duration = Duration::from_secs(10);
 /// Heartbeats that the others are waited for after Redis was out of reach, as many as they are counted for.
 const AWAITED: u32 = 3;
-/// Counters that are told of in one exchange: requests that ask wait behind it.
-const PAGE: usize = 256;
-/// Counters that a Redis is told of that has lost them, those first of which most is used up.
-const MOST_RECOVERED: usize = 100_000;
-
-/// How long the last telling of a gateway that ends may take.
-const LAST: Duration = Duration::from_secs(5);
-
-/// What is left of a telling: whatever ends it, the rest waits on.
-pub(super) struct Rest<'s> {
-    pub(super) shared: &'s Shared,
-    pub(super) waiting: Vec<Dirty>,
-}
-
-impl Rest<'_> {
-    pub(super) fn next_page(&mut self) -> Option<Vec<Dirty>> {
-        let left = self.waiting.len().saturating_sub(PAGE);
-        let page = self.waiting.split_off(left);
-        (!page.is_empty()).then_some(page)
-    }
-}
-
-impl Drop for Rest<'_> {
-    fn drop(&mut self) {
-        for dirty in self.waiting.drain(..) {
-            if let Some(lease) = self.shared.slots.lease_at(dirty.key, dirty.number) {
-                self.shared.queue(dirty, lease);
-            }
-        }
-    }
-}
-
-/// Counters that are being told of, and what of each: whatever ends that, what may not have been told is told again.
-struct Page<'s> {
-    shared: &'s Shared,
-    taken: Vec<(Dirty, i32)>,
-}
-
-impl Drop for Page<'_> {
-    fn drop(&mut self) {
-        self.shared.put_back(self.taken.drain(..));
-    }
-}
-
-/// When the next heartbeat is due in the middle of something.
-struct Pace(Instant);
-
-impl Pace {
-    fn new() -> Self {
-        Pace(Instant::now())
-    }
-
-    fn is_due(&mut self) -> bool {
-        let is_due = self.0.elapsed() > BEAT;
-        if is_due {
-            self.0 = Instant::now();
-        }
-        is_due
-    }
-}
 
 /// What the exchange does next.
 enum Turn {
@@ -248,7 +186,7 @@ impl Shared {
         is_awaited
     }
 
-    fn count_in(&self, phase: Phase, living: u32) {
+    pub(super) fn count_in(&self, phase: Phase, living: u32) {
         self.count(match phase {
             Phase::Trusted => living,
             // The others come back when they do.
@@ -299,118 +237,6 @@ impl Shared {
         self.clock_ahead.store(ahead, Ordering::Relaxed);
     }
 
-    async fn recover(&self, link: &Link, clock: &Clock) -> Result<(), LinkError> {
-        let (now, least) = (clock.now(), nanos(GRACE));
-        let mut known = Vec::new();
-        for Known { name, key, span } in self.slots.known(now, least, MOST_RECOVERED) {
-            let Some((number, lease)) = self.slots.lease(key) else {
-                continue;
-            };
-            let dirty = Dirty::of(span, key, number);
-            let before = Lease::of(lease);
-            if !before.is_queued() {
-                known.push((name, self.owed_by_all(&dirty, before, now)));
-                lease::tell_whole(lease);
-            }
-        }
-        // What waits to be told is told when all have had the time for this; what was used up before it is told now.
-        for dirty in self.queue.waiting() {
-            let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
-                continue;
-            };
-            let told = self.told(&dirty, Lease::of(lease).untold(), now);
-            let told = told.filter(|told| told.believed > least);
-            known.extend(told.map(|told| (told.name, told.believed)));
-        }
-        let mut pace = Pace::new();
-        for page in known.chunks(PAGE) {
-            within(PATIENCE, link.recover(page)).await?;
-            self.keep_up(link, &mut pace).await?;
-        }
-        if !known.is_empty() && self.recovered.load(Ordering::Relaxed) != 0 {
-            tracing::warn!(
-                counters = known.len(),
-                "Redis may have lost what was used up: it was told, and limits are held by each gateway at its share until all have done so"
-            );
-        }
-        Ok(())
-    }
-
-    /// Tells all that waits.
-    async fn tell(&self, link: &Link, clock: &Clock) -> Result<(), LinkError> {
-        self.tell_all(self.queue.take(), link, clock).await
-    }
-
-    async fn tell_all(
-        &self,
-        waiting: Vec<Dirty>,
-        link: &Link,
-        clock: &Clock,
-    ) -> Result<(), LinkError> {
-        let mut rest = Rest {
-            shared: self,
-            waiting,
-        };
-        let mut pace = Pace::new();
-        while let Some(page) = rest.next_page() {
-            self.tell_page(link, &page, clock).await?;
-            self.keep_up(link, &mut pace).await?;
-        }
-        Ok(())
-    }
-
-    /// Says within a long telling that this gateway lives, and ends it when requests have found Redis to be of no use.
-    async fn keep_up(&self, link: &Link, pace: &mut Pace) -> Result<(), LinkError> {
-        if let Some(error) = self.fault().take() {
-            return Err(error);
-        }
-        if pace.is_due() {
-            let beat = within(PATIENCE, link.beat(&self.id)).await?;
-            self.count_in(self.phase(), beat.living);
-        }
-        Ok(())
-    }
-
-    async fn tell_page(&self, link: &Link, page: &[Dirty], clock: &Clock) -> Result<(), LinkError> {
-        let now = clock.now();
-        let mut told = Vec::new();
-        let mut telling = Page {
-            shared: self,
-            taken: Vec::new(),
-        };
-        for dirty in page {
-            // The counter may be another key's by now: then it was full, and there is nothing to tell.
-            let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
-                continue;
-            };
-            let untold = lease::take(lease);
-            if let Some(counter) = self.told(dirty, untold, now) {
-                telling.taken.push((*dirty, untold));
-                told.push(counter);
-            }
-        }
-        if told.is_empty() {
-            return Ok(());
-        }
-        let settled = within(PATIENCE, link.settle(&self.call(now), &told)).await;
-        let Settled { stands, fault } = settled?;
-        let now = clock.now();
-        for ((dirty, untold), stands) in telling.taken.drain(..).zip(stands) {
-            match stands {
-                Some(stands) => self.learn(&dirty, stands, now),
-                None => self.queue_again(dirty, untold),
-            }
-        }
-        fault.map_or(Ok(()), Err)
-    }
-
-    fn learn(&self, dirty: &Dirty, stands: Stands, now: u64) {
-        if let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) {
-            lease::learn(lease, stands.share, now);
-        }
-        self.take_over(dirty, stands.owed, now);
-    }
-
     /// Gateways come at once, and go only when they are missing for a while: a Redis that has lost all does
     /// not give everybody everything.
     pub(in crate::limit) fn count(&self, living: u32) {
@@ -428,21 +254,5 @@ impl Shared {
             .clamp(1, lease::MOST_SHARES);
         self.replicas.store(most, Ordering::Relaxed);
         self.metrics.replicas_are(most);
-    }
-
-    /// Tells the rest, and that this gateway is gone. Called when no request is served any more.
-    pub async fn leave(&self, clock: &Clock) {
-        let Some(link) = self.link.load_full() else {
-            return;
-        };
-        let mut untold = Vec::new();
-        self.slots
-            .each_lease(clock.now(), |span, key, number, lease| {
-                if Lease::of(lease).untold() != 0 {
-                    untold.push(Dirty::of(span, key, number));
-                }
-            });
-        let _ = timeout(LAST, self.tell_all(untold, &link, clock)).await;
-        let _ = within(PATIENCE, link.leave(&self.id)).await;
     }
 }

@@ -250,7 +250,7 @@ fn a_telling_that_ends_in_the_middle_leaves_the_rest_to_the_next() {
         let key = shared.slots.key(scope, value);
         shared.charge(&quota, key, 0).unwrap();
     }
-    let mut rest = run::Rest {
+    let mut rest = telling::Rest {
         shared: &shared,
         waiting: shared.queue.take(),
     };
