@@ -23,7 +23,8 @@ impl Expression {
             _ => false,
         };
         let (a, b) = (&self.0, &other.0);
-        a.tree == b.tree
+        // As text they are compared, since `-0.0` equals `0.0`.
+        (a.source == b.source || format!("{:?}", a.tree) == format!("{:?}", b.tree))
             && a.references.len() == b.references.len()
             && a.references
                 .iter()

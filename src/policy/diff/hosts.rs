@@ -100,12 +100,13 @@ fn example((name, is_wildcard, port): Parts<'_>, label: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::stages::Stages;
     use crate::route::sample;
 
     #[test]
     fn hosts_that_both_take_are_found() {
-        let config = sample::config(Vec::new());
-        let fillers = Fillers::of(&config, &config);
+        let stages = Stages::build(sample::config(Vec::new()), Vec::new());
+        let fillers = Fillers::of(&stages, &stages);
         let exact = |name: &str| HostPattern::Exact(name.into());
         let wild = |name: &str| HostPattern::Wildcard(name.into());
         let port = |name: &str, port| HostPattern::ExactPort(name.into(), port);

@@ -62,7 +62,7 @@ pub(super) fn find_within(
     if pairs.are_all_unmoved() && old.endpoints == new.endpoints {
         return Moved::default();
     }
-    let witnesses = Witnesses::of(&old.config, &new.config);
+    let witnesses = Witnesses::of(old, new);
     let beside_regexes = witnesses
         .has_regexes
         .then(|| [old, new].map(regexes::table_without));

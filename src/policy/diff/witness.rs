@@ -10,6 +10,7 @@ use super::fillers::Fillers;
 use super::{hosts, paths};
 use crate::config::Config;
 use crate::config::checked::{PathOptions, PathRegex, Pattern, Route, RouteHeader, TrailingSlash};
+use crate::policy::stages::Stages;
 
 /// What stands for a method that no file is about: no route can name it.
 const ANY: &str = "ZZ-ANY";
@@ -117,8 +118,8 @@ pub fn framed<'c>(old: &'c Config, new: &'c Config) -> [Vec<Framed<'c>>; 2] {
 }
 
 impl<'c> Witnesses<'c> {
-    pub fn of(old: &'c Config, new: &'c Config) -> Witnesses<'c> {
-        let routes = || old.routes.iter().chain(&new.routes);
+    pub fn of(old: &'c Stages, new: &'c Stages) -> Witnesses<'c> {
+        let routes = || old.config.routes.iter().chain(&new.config.routes);
         let mut examples = HashMap::new();
         let mut regexes_below: HashMap<_, usize> = HashMap::new();
         for (key, regex) in routes().filter_map(regex) {
@@ -257,7 +258,8 @@ impl<'c> Witnesses<'c> {
         let mut spellings = vec![path.to_owned()];
         let lower = path.to_ascii_lowercase();
         if self.options.case_insensitive {
-            spellings.extend([path.to_ascii_uppercase(), lower]);
+            let others = self.fillers.in_other_letters(path);
+            spellings.extend([path.to_ascii_uppercase(), lower, others]);
         }
         // Two at the beginning are ambiguous everywhere.
         let inner = path.char_indices().skip(1).find(|(_, c)| *c == '/');

@@ -113,6 +113,42 @@ fn what_stands_for_all_others_is_nothing_that_a_file_names() {
 }
 
 #[test]
+fn nor_are_the_letters_in_which_a_path_is_put() {
+    let few = "auth: required, allow: [{ superuser: true }]";
+    let route = |name: &str, path: &str| format!("name: {name}, path: {path}, {few}");
+    let guard = format!(
+        "{}, path_options: {{ case_insensitive: true }}",
+        route("a", "/Admin")
+    );
+    let public = "name: public, prefix: /, auth: none";
+    let [a, b, c] = [("a", "/Admin"), ("b", "/admin"), ("c", "/ADMIN")].map(|(n, p)| route(n, p));
+    let said = said(&[&guard, public], &[&a, &b, &c, public]);
+    assert!(
+        said[0].starts_with("newly public: route public: takes "),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn an_endpoint_s_name_does_not_stand_for_all_others() {
+    let few = "auth: required, allow: [{ superuser: true }]";
+    let guard = format!("name: guard, path: '/{{x}}/users/{{y}}', {few}");
+    let rest = "name: rest, prefix: /, auth: required";
+    let with = |routes: &[&str]| {
+        Stages::build(
+            file(HEAD, routes).config,
+            vec!["/zz-any/users/{name}".to_owned()],
+        )
+    };
+    let said = lines(&with(&[&guard, rest]), &with(&[rest]));
+    assert!(
+        said.iter()
+            .any(|line| line.starts_with("loosened: route rest: takes ")),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn headers_may_tell_another_part_of_the_path() {
     let route = |name: &str, path: &str| {
         format!(

@@ -57,10 +57,10 @@ fn an_expression_may_be_written_in_another_way() {
         format!("name: a, path: '/a/{{id}}', auth: required, allow: [{{ cel: {cel} }}]")
     };
     let old = allow(
-        r#"'path.id == user.username && user.tier in ["a", "b"] && request.path.matches("^/a/x")'"#,
+        r#"'path.id == user.username && user.tier in ["a", "b"] && 1.0 / 0.0 > 1.0 && request.path.matches("^/a/x")'"#,
     );
     let respelled = allow(
-        r#""path.id==user.username && user.tier in ['a','b'] && request.path.matches('^/a/x')""#,
+        r#""path.id==user.username && user.tier in ['a','b'] && 1.0/0.0>1.0 && request.path.matches('^/a/x')""#,
     );
     assert_said(&[&old], &[&respelled], &[]);
     let renamed = old.replace("{id}", "{who}").replace("path.id", "path.who");
@@ -74,6 +74,7 @@ fn an_expression_may_be_written_in_another_way() {
         (r#""a", "b""#, r#""a", "c""#),
         ("^/a/x", "^/a/y"),
         ("path.id ==", "path.id !="),
+        ("1.0 / 0.0", "1.0 / -0.0"),
     ] {
         let new = old.replace(part, other);
         let said = said(&[&old], &[&new]);
