@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
 use super::rules;
-use super::settings::rate_of;
+use super::settings::{rate_of, rate_of_others};
 use super::sides::Side;
 use super::{Change, Kind, Part};
 use crate::config::checked::{AuthMode, Concurrency, Limit, LimitKey, Mode, Rate, Route};
@@ -39,30 +39,42 @@ pub fn compare(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
         // That is the tier's quota, which is compared once for all routes.
         return Vec::new();
     }
-    let tiers: BTreeSet<&String> = old
-        .config
-        .tiers
-        .keys()
-        .chain(new.config.tiers.keys())
-        .collect();
-    let mut classes: Vec<Class<'_>> = tiers.into_iter().map(|tier| Class::Tier(tier)).collect();
+    let mut classes = Vec::new();
+    if knows_callers(old) || knows_callers(new) {
+        let tiers: BTreeSet<&String> = old
+            .config
+            .tiers
+            .keys()
+            .chain(new.config.tiers.keys())
+            .collect();
+        classes.extend(tiers.into_iter().map(|tier| Class::Tier(tier)));
+        classes.push(Class::OfStore);
+    }
     let asks = |side: Side<'_>| rules::auth(side.route) == AuthMode::Required;
     if !asks(old) && !asks(new) {
         classes.push(Class::Stranger);
-    }
-    if old.route.limits.is_some() && new.route.limits.is_some() {
-        classes.push(Class::OfStore);
     }
     compare_among(&classes, about, old, new)
 }
 
 fn compare_among(classes: &[Class<'_>], about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
+    compare_with(|class| held(old, class), classes, about, old, new)
+}
+
+/// Compares what each of these met before with what it meets now.
+fn compare_with<'a>(
+    before: impl Fn(Class<'_>) -> BTreeMap<&'a str, Held>,
+    classes: &[Class<'_>],
+    about: &str,
+    old: Side<'a>,
+    new: Side<'_>,
+) -> Vec<Change> {
     let is_named = |class: &&Class<'_>| **class != Class::OfStore;
     let named = classes.iter().filter(is_named).count();
     let mut told: BTreeMap<(Kind, String), Vec<Class<'_>>> = BTreeMap::new();
     for class in classes {
         let none = |side| move |name: &str| none_text(side, name);
-        let (was, is) = (held(old, *class), held(new, *class));
+        let (was, is) = (before(*class), held(new, *class));
         for change in compare_for((&was, &none(old)), (&is, &none(new))) {
             told.entry(change).or_default().push(*class);
         }
@@ -91,17 +103,42 @@ fn known_now(about: &str, old: Side<'_>, new: Side<'_>) -> Vec<Change> {
         AuthMode::Required => Vec::new(),
         _ => compare_among(&[Class::Stranger], about, old, new),
     };
+    let tiers = new.config.tiers.keys().map(|tier| Class::Tier(tier));
+    let known: Vec<_> = tiers.chain([Class::OfStore]).collect();
     let before = held(old, Class::Stranger);
-    let may_do_more = |tier: &String| {
-        let now = held(new, Class::Tier(tier));
-        !before.values().all(|was| is_held_by(&now, was))
+    let (by_caller, by_place): (BTreeMap<_, _>, BTreeMap<_, _>) = before
+        .into_iter()
+        .partition(|(name, _)| counts_callers(old.route, name));
+    let all = compare_with(|_| by_place.clone(), &known, about, old, new);
+    changes.extend(
+        all.into_iter()
+            .filter(|change| change.kind == Kind::Loosened),
+    );
+    let may_do_more = |class: &Class<'_>| {
+        let now = held(new, *class);
+        !by_caller.values().all(|was| is_held_by(&now, was))
     };
-    if new.config.tiers.keys().any(may_do_more) {
-        let what =
-            "callers have the limits of their tier, which may be more than those for anybody were";
+    let mut caps = new.route.concurrency.iter();
+    if known.iter().any(may_do_more) || caps.any(|cap| is_of_callers(&cap.key)) {
+        let what = "callers are told apart, and have the limits of their tier, which may be more than those for anybody were";
         changes.push(Change::new(Kind::Changed, about, Part::Limits, what));
     }
     changes
+}
+
+/// Whether the limit of this name counts by who is calling where that is known: without limits of its own, a route has
+/// those of tiers.
+fn counts_callers(route: &Route, name: &str) -> bool {
+    let mut own = route
+        .limits
+        .iter()
+        .flatten()
+        .filter(|limit| limit.name == name);
+    route.limits.is_none() || own.any(|limit| is_of_callers(&limit.key))
+}
+
+fn is_of_callers(key: &LimitKey) -> bool {
+    matches!(key, LimitKey::User | LimitKey::ApiKey | LimitKey::Claim(_))
 }
 
 /// What the second lets a caller have under way otherwise than the first.
@@ -179,7 +216,7 @@ fn held<'a>(side: Side<'a>, class: Class<'_>) -> BTreeMap<&'a str, Held> {
     let Some(own) = &side.route.limits else {
         let (name, key, rate) = match class {
             Class::Tier(tier) => ("tier", LimitKey::User, rate_of(config, tier)),
-            Class::OfStore => return BTreeMap::new(),
+            Class::OfStore => ("tier", LimitKey::User, rate_of_others(config)),
             Class::Stranger => ("anonymous", LimitKey::Ip, config.anonymous),
         };
         let cost = NonZeroU32::MIN;
@@ -204,9 +241,7 @@ fn held<'a>(side: Side<'a>, class: Class<'_>) -> BTreeMap<&'a str, Held> {
             Class::OfStore | Class::Stranger => *rate,
         };
         let key = match (key, class) {
-            (LimitKey::User | LimitKey::ApiKey | LimitKey::Claim(_), Class::Stranger) => {
-                LimitKey::Ip
-            }
+            (key, Class::Stranger) if is_of_callers(key) => LimitKey::Ip,
             (key, _) => key.clone(),
         };
         let (rate, cost) = (rate?, *cost);

@@ -141,12 +141,17 @@ pub fn changes(old: &Config, new: &Config) -> Vec<Change> {
     changes
 }
 
-/// The quota of a tier on routes that say nothing of limits; one that the file does not have has that of the
-/// default tier.
+/// The quota of a tier on routes that say nothing of limits.
 pub fn rate_of(config: &Config, tier: &str) -> Option<Rate> {
-    let own = config.tiers.get(tier);
-    let tier = own.or_else(|| config.tiers.get(&config.auth.default_tier));
-    tier.and_then(|tier| tier.rate)
+    match config.tiers.get(tier) {
+        Some(tier) => tier.rate,
+        None => rate_of_others(config),
+    }
+}
+
+/// That of a tier that the file does not have: the default tier's.
+pub fn rate_of_others(config: &Config) -> Option<Rate> {
+    config.tiers.get(&config.auth.default_tier)?.rate
 }
 
 fn quota(about: &str, (was, is): (Option<Rate>, Option<Rate>)) -> Option<Change> {

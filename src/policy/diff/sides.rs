@@ -95,11 +95,12 @@ fn told_elsewhere(
     if edits(old) != edits(new) {
         return None;
     }
-    let names = new.pattern.parameters();
+    let names = [old, new].map(|route| route.pattern.parameters());
     let mut told = edits(new).lines().flat_map(|line| line.value.parameters());
     let name = told.find_map(|number| {
-        let name = *names.get(number)?;
-        (!is_same_parameter((name, old), (name, new))).then_some(name)
+        let [was, is] = [&names[0], &names[1]].map(|names| names.get(number).copied());
+        let is_same = |was| is_same_parameter((was, old), (is.unwrap_or_default(), new));
+        is.filter(|_| !was.is_some_and(is_same))
     })?;
     let what = format!("{way} tells another part of the path by {{path.{name}}}");
     Some(Change::new(Kind::Loosened, about, Part::Key, what))

@@ -85,7 +85,7 @@ fn limits_that_gateways_no_longer_share_are_looser() {
 #[test]
 fn who_is_known_only_now_had_the_limits_for_anybody() {
     let with = |auth: &str, rest: &str| format!("name: a, path: /a, auth: {auth}{rest}");
-    let changed = "changed: route a: callers have the limits of their tier, which may be more than those for anybody were";
+    let changed = "changed: route a: callers are told apart, and have the limits of their tier, which may be more than those for anybody were";
     let tightened = |auth| format!("tightened: route a: auth none → {auth}");
     let own = |tiers: &str| format!(", limits: [{{ name: x, key: user, rate: 5/min{tiers} }}]");
     let by_address = ", limits: [{ name: x, key: ip, rate: 5/min }]";
@@ -97,7 +97,7 @@ fn who_is_known_only_now_had_the_limits_for_anybody() {
             vec![tightened("required"), changed.to_owned()],
         ),
         (
-            with("none", by_address),
+            with("none", &own("")),
             with("optional", &own(", tiers: { pro: 50/min }")),
             vec![tightened("optional"), changed.to_owned()],
         ),
@@ -112,6 +112,25 @@ fn who_is_known_only_now_had_the_limits_for_anybody() {
             vec![
                 "loosened: route a: the limit x 5/min → 6/min".to_owned(),
                 tightened("optional"),
+            ],
+        ),
+        (
+            with("none", by_address),
+            with("required", ", limits: []"),
+            vec![
+                "loosened: route a: the limit x 5/min → unlimited".to_owned(),
+                tightened("required"),
+            ],
+        ),
+        (
+            with("none", ", concurrency: { key: ip, max: 3 }, limits: []"),
+            with(
+                "required",
+                ", concurrency: { key: user, max: 3 }, limits: []",
+            ),
+            vec![
+                "loosened: route a: concurrency 3 at once by ip → 3 at once by user".to_owned(),
+                tightened("required"),
                 changed.to_owned(),
             ],
         ),
@@ -132,4 +151,23 @@ fn the_rate_beside_those_of_all_tiers_is_for_tiers_of_the_store() {
         &[&with("unlimited")],
         &["loosened: route a: the limit x 10/min → unlimited for tiers of the store"],
     );
+    // Without limits of its own a route has the default tier's for them, 10/min in HEAD.
+    let tiers = "tiers: { free: 10/min, pro: 100/min, max: unlimited }";
+    let with = |rate: &str| {
+        format!(
+            "name: a, path: /a, auth: required, limits: [{{ name: x, key: user, rate: {rate}, {tiers} }}]"
+        )
+    };
+    let without = "name: a, path: /a, auth: required";
+    assert_said(
+        &[&with("1/min")],
+        &[without],
+        &["loosened: route a: the limit x 1/min → unlimited for tiers of the store"],
+    );
+    assert_said(
+        &[without],
+        &[&with("unlimited")],
+        &["loosened: route a: the limit tier 10/min → unlimited for tiers of the store"],
+    );
+    assert_said(&[without], &[&with("10/min")], &[]);
 }

@@ -44,7 +44,7 @@ fn a_route_that_turns_public_is_told_first() {
         &["name: a, path: /a, auth: required"],
         &[
             "tightened: route a: auth none → required",
-            "changed: route a: callers have the limits of their tier, which may be more than those for anybody were",
+            "changed: route a: callers are told apart, and have the limits of their tier, which may be more than those for anybody were",
         ],
     );
 }
