@@ -17,7 +17,8 @@ use super::value::{Network, Value};
 
 /// A request that the limits let through which need not know its caller.
 ///
-/// What it was charged stays charged when it is dropped, so failed authentications count.
+/// What it was charged stays charged when it is dropped, so failed authentications count; not when its client leaves
+/// while other gateways are asked.
 #[derive(Debug)]
 #[must_use = "a request goes on to `take`"]
 pub struct Admission {

@@ -95,6 +95,32 @@ fn assert_exact(passed: usize, right: usize, gateways: &[Gateway]) {
 }
 
 #[test]
+fn what_one_gateway_lets_through_slowly_counts_beside_what_another_does() {
+    let Some(redis) = Redis::start_if_there() else {
+        return;
+    };
+    let (origin, keys) = (Origin::start(), tempfile::tempdir().unwrap());
+    let limit = "{ name: a, key: ip, rate: 100/s, burst: 3000 }";
+    let gateways = replicas(3, redis.address, &settings(&origin, &keys, limit));
+    let begun = Instant::now();
+    let mut passed = burst(&gateways[..1], 900, "/", None);
+    // Less than is told at a time, and each time all of it has come back at the counter of that gateway.
+    for _ in 0..16 {
+        passed += burst(&gateways[1..2], 8, "/", None);
+        let rested = Instant::now() + Duration::from_millis(260);
+        eventually("time passes", || (Instant::now() > rested).then_some(()));
+    }
+    assert_eq!(passed, 900 + 16 * 8);
+    let counters = redis.keys().into_iter();
+    let kept = counters
+        .filter(|(name, _)| name.contains(":a:ip:"))
+        .map(|(_, time)| time);
+    let owed = kept.max().unwrap() - 2000;
+    let right = passed as i64 * 10 - i64::try_from(begun.elapsed().as_millis()).unwrap();
+    assert!((owed - right).abs() < 450, "{owed} ms are owed of {right}");
+}
+
+#[test]
 fn three_gateways_hold_a_large_limit_together() {
     let Some(redis) = Redis::start_if_there() else {
         return;

@@ -1,29 +1,46 @@
--- Says that a gateway lives, and answers how many do, how many have said so lately, since when this server knows of any, in milliseconds, and what
--- time it is, in microseconds. A server that has lost its counters has lost that, too; one that was started again, or took
--- over from another, has them as they were some time before, and begins anew.
+-- Says that a gateway lives, unless that is late or it only asks, and answers how many do and how many have said so
+-- since some time, it with them, since when this server knows of any, in milliseconds, and what time it is, in microseconds. A server
+-- that has lost its counters has lost that, too; one that was started again, or took over from another, has them as they
+-- were some time before, and begins anew.
+-- KEYS: the gateways; what is noted of the server. ARGV: the gateway's id; until when it says so, in microseconds, or 0;
+-- and that time, in milliseconds.
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
--- Nobody else has anything to keep under such names.
-local function mine(...)
-  local answer = redis.pcall(...)
+local micros = time[1] * 1000000 + time[2]
+local now = math.floor(micros / 1000)
+-- Nobody else has anything to keep under such names: what is of another kind goes.
+local function mine(command, key, ...)
+  local answer = redis.pcall(command, key, ...)
   if type(answer) == 'table' and answer.err then
-    redis.call('DEL', select(2, ...))
-    answer = redis.call(...)
+    if string.find(answer.err, 'WRONGTYPE', 1, true) then
+      redis.call('DEL', key)
+    end
+    return redis.call(command, key, ...)
   end
   return answer
 end
 
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''
-mine('ZADD', KEYS[1], now, ARGV[1])
+local says = tonumber(ARGV[2])
+local itself = 0
+-- First, so that a server without room refuses it.
+if micros <= says then
+  mine('ZADD', KEYS[1], now, ARGV[1])
+  redis.call('PEXPIRE', KEYS[1], 60000)
+elseif says == 0 then
+  mine('ZREM', KEYS[1], ARGV[1])
+  itself = 1
+end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 5000)
 -- Said before the clock was set back.
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')
-redis.call('PEXPIRE', KEYS[1], 60000)
-local since = tonumber(mine('HGET', KEYS[2], 't'))
-if not (since and since <= now) or redis.call('HGET', KEYS[2], 'run') ~= run then
+local living = redis.call('ZCARD', KEYS[1]) + itself
+local back = redis.call('ZCOUNT', KEYS[1], ARGV[3], '+inf') + itself
+local known = mine('HGET', KEYS[2], 't')
+local since = tonumber(known)
+local is_known = since and since > 0 and since <= now and string.format('%.0f', since) == known
+if not is_known or redis.call('HGET', KEYS[2], 'run') ~= run then
   since = now
   redis.call('HSET', KEYS[2], 't', string.format('%.0f', now), 'run', run)
 end
 redis.call('PEXPIRE', KEYS[2], 60000)
-local awake = redis.call('ZCOUNT', KEYS[1], now - 1500, '+inf')
-return { redis.call('ZCARD', KEYS[1]), awake, since, time[1] * 1000000 + time[2] }
+return { living, back, since, micros }

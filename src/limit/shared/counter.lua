@@ -81,8 +81,11 @@ local function tell(at, arg)
     -- A counter that is gone while somebody remembers it was lost and not used up.
     full = now + believed
     for i = 1, kin do
-      local part = tonumber(ARGV[arg + 4 + i])
-      local other = math.min(read_full(KEYS[at + i]), now + most / part)
+      local part = math.max(tonumber(ARGV[arg + 4 + i]), 1e-12)
+      local other = read_full(KEYS[at + i])
+      if other > now + most / part then
+        other = now + whole / part
+      end
       full = math.max(full, now + (other - now) * part)
       counter.kept = math.max(counter.kept, other)
     end

@@ -1,17 +1,17 @@
 //! What is known here of a counter, and what there is to tell of it.
 //!
 //! A counter here owes what Redis last said of it, and of what was let through since, which is untold, as many times what
-//! that took as gateways are at it. While Redis does not know yet what the others let through, a counter goes on owing what
+//! that took as gateways are at it; all of that comes back with time, here sooner than over all where others charge it too. While Redis does not know yet what the others let through, a counter goes on owing what
 //! it owed before, and what Redis says is kept beside it.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::lease::Lease;
 use super::link::{Phase, Told};
 use super::queue::Dirty;
-use super::{Shared, debt};
+use super::{Shared, debt, signed};
 use crate::limit::meter::overdraft;
 
 /// What Redis has said of counters before it knew what all gateways let through, by the number of their slot.
@@ -100,16 +100,14 @@ impl Shared {
         })
     }
 
-    /// Of so many units, what the counter still owes. What was let through long ago has come back since, and what was
-    /// charged before others were known of was charged for fewer.
+    /// Of so many units, what has not come back by itself. Without a Redis each gateway held its share, so all together owe
+    /// no more than their counters do. With one a counter may be full here that is not full over all, and little waits long.
     fn untold(&self, dirty: &Dirty, lease: Lease, units: i32, owed: u64, now: u64) -> Untold {
         let charged_by = u64::from(self.charged_by(dirty, lease, units, now));
-        let still_owed = match self.is_trusted() {
-            true => owed,
-            false => owed.div_ceil(charged_by),
-        };
-        let used = dirty.unit().nanos(units);
-        let used = used.min(i64::try_from(still_owed).unwrap_or(i64::MAX));
+        let mut used = dirty.unit().nanos(units);
+        if !self.is_trusted() {
+            used = used.min(signed(owed.div_ceil(charged_by)));
+        }
         Untold {
             used,
             charged: debt(used).saturating_mul(charged_by),
@@ -122,9 +120,13 @@ impl Shared {
         heard.unwrap_or_else(|| owed.saturating_sub(untold.charged))
     }
 
-    /// For how many gateways what is untold of a counter was charged. A little may be from before Redis was out of reach.
+    /// For how many gateways what is untold of a counter was charged. A little may be from before Redis was out of reach, and
+    /// more of them may have come since.
     fn charged_by(&self, dirty: &Dirty, lease: Lease, untold: i32, now: u64) -> u32 {
-        let share = self.share(dirty.key, now);
+        let share = match self.parted.load(Ordering::Relaxed) {
+            0 => self.share(dirty.key, now),
+            parted => self.share(dirty.key, now).min(parted),
+        };
         match lease.last_share() {
             Some(last) if !self.is_worth_telling(dirty, untold) => share.min(last),
             _ => share,

@@ -162,16 +162,24 @@ impl Link {
         Ok(())
     }
 
-    /// Says that this gateway lives.
-    pub(super) async fn beat(&self, id: &str) -> Result<Beat, RedisError> {
+    /// Says that this gateway lives, unless that arrives later than `until`, in microseconds by the clock of Redis: what a
+    /// server that was frozen finds in its sockets is long past. Those are counted that have said so since `back_at`, in
+    /// milliseconds by that clock.
+    pub(super) async fn beat(
+        &self,
+        id: &str,
+        until: i64,
+        back_at: i64,
+    ) -> Result<Beat, RedisError> {
         let mut call = cmd("EVALSHA");
         call.arg(&self.scripts.beat);
         call.arg(2).arg(REPLICAS).arg(SINCE).arg(id);
+        call.arg(until).arg(back_at);
         let asked = Instant::now();
-        let (living, awake, since, now) = self.call(call).await?;
+        let (living, back, since, now) = self.call(call).await?;
         Ok(Beat {
             living,
-            awake,
+            back,
             since,
             now,
             took: asked.elapsed(),

@@ -58,6 +58,11 @@ pub struct Shared {
     early: Early,
     /// Heartbeats that gateways still have to come back in which were there before Redis was out of reach.
     awaited: AtomicU32,
+    /// When Redis was in reach again, in milliseconds by its clock.
+    back_at: AtomicI64,
+    /// Gateways that there were when Redis was out of reach, or had lost what it knew, for which requests were charged since;
+    /// zero while it is believed.
+    parted: AtomicU32,
     /// Since when the Redis that was told last what it had lost knows of gateways, see [`link::Beat::since`]; zero
     /// before the first.
     recovered: AtomicI64,
@@ -83,6 +88,8 @@ impl Shared {
             phase: AtomicU8::new(Phase::Trusted as u8),
             early: Early::default(),
             awaited: AtomicU32::new(0),
+            back_at: AtomicI64::new(0),
+            parted: AtomicU32::new(0),
             recovered: AtomicI64::new(0),
             clock_ahead: AtomicI64::new(0),
             broken: Notify::new(),

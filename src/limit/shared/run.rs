@@ -21,14 +21,16 @@ const SOON_ANSWERED: Duration = Duration::from_millis(20);
 pub(super) const BEAT: Duration = Duration::from_secs(1);
 /// How long an answer is waited for that no request waits for: longer than a busy machine lets it wait.
 pub(super) const PATIENCE: Duration = Duration::from_millis(250);
+/// Of heartbeats that are not said to the others.
+const NEVER: i64 = 0;
 /// Answers in time that Redis has to give in a row before requests ask it.
 const PROOFS: usize = 3;
 /// How long it is left alone after a failure; longer each time that it fails soon again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 const SOON: Duration = Duration::from_secs(10);
-/// Heartbeats that the others are waited for after Redis was out of reach, as many as they are counted for.
-const AWAITED: u32 = 3;
+/// Heartbeats for which the others are waited for after Redis was out of reach: longer than the pause between two tries.
+const AWAITED: u32 = 4;
 
 /// What the exchange does next.
 enum Turn {
@@ -97,23 +99,35 @@ impl Shared {
         // Of the connection before.
         self.fault().take();
         let link = Link::open(client).await?;
-        let mut last = within(DEADLINE, link.beat(&self.id)).await?;
+        // To the others it is back when it has told what it let through.
+        let prove = || within(DEADLINE, link.beat(&self.id, NEVER, 0));
+        let mut last = prove().await?;
         for _ in 1..PROOFS {
-            last = within(DEADLINE, link.beat(&self.id)).await?;
+            last = prove().await?;
         }
         self.set_clock(last, true, clock);
         if self.recovered.load(Ordering::Relaxed) != 0 {
             self.awaited.store(AWAITED, Ordering::Relaxed);
+            self.back_at.store(last.now / 1000, Ordering::Relaxed);
+            last.back = 1;
         }
-        // One count, however often it was asked: the others come back when they do.
         self.heed(&link, last, clock).await?;
         if self.phase() != Phase::New {
             self.tell(&link, clock).await?;
         }
+        let beat = self.beat(&link, clock).await?;
+        self.count_in(self.phase(), beat.living);
         self.misses.store(0, Ordering::Relaxed);
         // Requests that were under way may have found fault with the connection before until now.
         self.fault().take();
         Ok(link)
+    }
+
+    /// Says that this gateway lives.
+    pub(super) async fn beat(&self, link: &Link, clock: &Clock) -> Result<Beat, LinkError> {
+        let until = self.call(clock.now()).until;
+        let back_at = self.back_at.load(Ordering::Relaxed);
+        within(PATIENCE, link.beat(&self.id, until, back_at)).await
     }
 
     /// Why it came to an end.
@@ -128,7 +142,7 @@ impl Shared {
                 () = self.broken.notified() => Turn::Stop,
             };
             let outcome = match turn {
-                Turn::Beat => match within(PATIENCE, link.beat(&self.id)).await {
+                Turn::Beat => match self.beat(link, clock).await {
                     Ok(beat) => {
                         self.set_clock(beat, false, clock);
                         self.heed(link, beat, clock).await
@@ -153,7 +167,7 @@ impl Shared {
     /// Counts the gateways, and tells a Redis that may have lost its counters what they were. What was let through
     /// since is told when all have had the time to do so, and it is believed when all have had the time for that.
     async fn heed(&self, link: &Link, beat: Beat, clock: &Clock) -> Result<(), LinkError> {
-        let phase = match self.awaits(beat.awake) {
+        let phase = match self.waits_for_others(beat.back) {
             true => beat.phase().min(Phase::Told),
             false => beat.phase(),
         };
@@ -178,9 +192,9 @@ impl Shared {
 
     /// Whether gateways that were there before Redis was out of reach have not come back yet, of which so many have: they
     /// may have let through what it does not know of. After a few heartbeats they are gone.
-    pub(super) fn awaits(&self, awake: u32) -> bool {
+    pub(super) fn waits_for_others(&self, back: u32) -> bool {
         let left = self.awaited.load(Ordering::Relaxed);
-        let is_awaited = left > 0 && awake < self.replicas();
+        let is_awaited = left > 0 && back < self.replicas();
         let left = if is_awaited { left - 1 } else { 0 };
         self.awaited.store(left, Ordering::Relaxed);
         is_awaited
@@ -198,6 +212,9 @@ impl Shared {
     /// what comes is.
     pub(super) fn rate_for_all(&self, clock: &Clock) {
         let now = clock.now();
+        let _ =
+            self.parted
+                .compare_exchange(0, self.replicas(), Ordering::Relaxed, Ordering::Relaxed);
         for dirty in self.queue.waiting() {
             let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
                 continue;
@@ -219,6 +236,7 @@ impl Shared {
         self.phase.store(phase as u8, Ordering::Relaxed);
         self.metrics.redis_is_up(phase == Phase::Trusted);
         if phase == Phase::Trusted {
+            self.parted.store(0, Ordering::Relaxed);
             for dirty in self.early.take() {
                 self.queue_again(dirty, 0);
             }

@@ -100,8 +100,8 @@ impl Shared {
         }
         let mut pace = Pace::new();
         for page in known.chunks(PAGE) {
+            self.keep_up(link, &mut pace, clock).await?;
             within(PATIENCE, link.recover(page)).await?;
-            self.keep_up(link, &mut pace).await?;
         }
         if !known.is_empty() && self.recovered.load(Ordering::Relaxed) != 0 {
             tracing::warn!(
@@ -129,19 +129,20 @@ impl Shared {
         };
         let mut pace = Pace::new();
         while let Some(page) = rest.next_page() {
+            // Once a request has found fault, what waits is about to be charged for all.
+            self.keep_up(link, &mut pace, clock).await?;
             self.tell_page(link, &page, clock).await?;
-            self.keep_up(link, &mut pace).await?;
         }
         Ok(())
     }
 
     /// Says within a long telling that this gateway lives, and ends it when requests have found Redis to be of no use.
-    async fn keep_up(&self, link: &Link, pace: &mut Pace) -> Result<(), LinkError> {
+    async fn keep_up(&self, link: &Link, pace: &mut Pace, clock: &Clock) -> Result<(), LinkError> {
         if let Some(error) = self.fault().take() {
             return Err(error);
         }
         if pace.is_due() {
-            let beat = within(PATIENCE, link.beat(&self.id)).await?;
+            let beat = self.beat(link, clock).await?;
             self.count_in(self.phase(), beat.living);
         }
         Ok(())

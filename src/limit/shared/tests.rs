@@ -326,7 +326,7 @@ fn what_was_heard_early_is_told_to_the_next_redis_as_it_was() {
 #[test]
 fn others_are_waited_for_after_redis_was_out_of_reach_and_not_for_long() {
     let (shared, ..) = one_of_three(1);
-    let awaits = |awake| shared.awaits(awake);
+    let awaits = |back| shared.waits_for_others(back);
     assert!(!awaits(1), "it was never out of reach");
     shared.awaited.store(3, Ordering::Relaxed);
     assert!(awaits(1) && awaits(2));
@@ -390,7 +390,7 @@ fn redis_is_told_by_its_own_clock_until_when_it_may_do_something() {
         let here = i64::try_from(clock.now() / 1_000_000).unwrap();
         let beat = Beat {
             living: 1,
-            awake: 1,
+            back: 1,
             since: 0,
             now: (here + ahead) * 1000,
             took: Duration::from_millis(took),

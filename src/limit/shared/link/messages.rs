@@ -18,10 +18,10 @@ const TRUST: Duration = Duration::from_millis(5500);
 /// What Redis says to a heartbeat.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::limit::shared) struct Beat {
-    /// Gateways that live.
+    /// Gateways that live, the one that asks with them.
     pub(in crate::limit::shared) living: u32,
-    /// Those that said so lately.
-    pub(in crate::limit::shared) awake: u32,
+    /// Those that have said so since the gateway was back.
+    pub(in crate::limit::shared) back: u32,
     /// When it first heard of any, in milliseconds since 1970 by its own clock.
     pub(in crate::limit::shared) since: i64,
     /// What time it is by that clock, in microseconds.
