@@ -198,8 +198,8 @@ fn check(input: &mut Unstructured<'_>) -> Result<()> {
     }
     let mut asked = asked(method, target, [192, 0, 2, 1].into());
     asked.host = host_value;
-    let explanation = stages.explain(&asked, &Caller::Stated(principal));
-    let Some(outgoing) = explanation.outgoing else {
+    let decided = stages.decide(&asked, &Caller::Stated(principal));
+    let Some(outgoing) = decided.outgoing else {
         return Ok(());
     };
     let asked = Asked {

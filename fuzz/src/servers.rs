@@ -14,6 +14,7 @@ pub const SERVERS: [(&str, Reading); 9] = [
     ("java uri", java_uri),
     ("shiro", shiro),
     ("lax utf-8", lax_utf8),
+    ("iis", iis),
 ];
 
 /// nginx's `$uri`: escapes decoded once, slashes merged, dot segments resolved, all in one pass;
@@ -100,32 +101,33 @@ pub fn shiro(path: &[u8]) -> Option<Vec<u8>> {
     resolved(&decoded[..end.unwrap_or(decoded.len())])
 }
 
-/// A decoder of UTF-8 that goes by the number of bytes alone: two that begin with `C0` or `C1`, whatever the second is, and
-/// three that begin with `E0` may be one character of ASCII. A NUL ends the path; dots are resolved then.
+/// A decoder of UTF-8 that goes by the number of bytes alone: two that begin with `C0` or `C1` and three that begin
+/// with `E0` may be one character of ASCII. Dots are resolved then.
 pub fn lax_utf8(path: &[u8]) -> Option<Vec<u8>> {
+    loosest_utf8(path, |low| (0x80..=0xbf).contains(&low))
+}
+
+/// One that does not look at the second byte of two either, and leaves what would be a control character.
+pub fn iis(path: &[u8]) -> Option<Vec<u8>> {
+    loosest_utf8(path, |_| true).filter(|path| !path.iter().any(|byte| byte.is_ascii_control()))
+}
+
+fn loosest_utf8(path: &[u8], continues: impl Fn(u8) -> bool) -> Option<Vec<u8>> {
     let decoded = percent_decoded(path)?;
     let mut out = Vec::with_capacity(decoded.len());
     let mut rest = decoded.as_slice();
     while let [first, after @ ..] = rest {
         let (byte, after) = match (first, after) {
-            (0xc0..=0xc1, [low, after @ ..]) => ((first & 1) * 64 + low % 64, after),
+            (0xc0..=0xc1, [low, after @ ..]) if continues(*low) => {
+                ((first & 1) * 64 + low % 64, after)
+            }
             (0xe0, [high @ 0x80..=0x81, low @ 0x80..=0xbf, after @ ..]) => {
                 ((high & 1) * 64 + low % 64, after)
             }
             _ => (*first, after),
         };
-        match byte {
-            0 => break,
-            // No server takes these in a path.
-            0x01..=0x1f | 0x7f => {
-                out.push(*first);
-                rest = &rest[1..];
-            }
-            _ => {
-                out.push(byte);
-                rest = after;
-            }
-        }
+        out.push(byte);
+        rest = after;
     }
     resolved(&out)
 }
