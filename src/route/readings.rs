@@ -157,6 +157,7 @@ impl Reading {
             without_parameters,
             cut_at_parameters,
             overlong::as_ascii,
+            overlong::as_ascii_by_bits,
             with_merged_slashes,
             without_host,
             with_dots_resolved,
@@ -360,13 +361,14 @@ mod tests {
         reaches("/%25c0%25ae./admin", "/admin");
         reaches("/x%c0%2f..%c0%2fadmin", "/admin");
         reaches("/%c0%6e%c1%6e/admin", "/.n/admin");
-        reaches("/admin%c0%80.css", "/admin");
+        reaches("/x%c1/%c0%ae%c0%ae/%c0%ae%c0%ae/admin", "/admin");
+        reaches("/%c0%c0/%c0%ae%c0%ae/admin", "/admin");
     }
 
     #[test]
     fn what_cannot_be_read_is_told() {
         assert_eq!(all("/a%zz"), Err(Unreadable::BrokenEscape));
-        for control in ["/a%00", "/a%0d%0ab", "/%7f", "/%2500"] {
+        for control in ["/a%00", "/a%0d%0ab", "/%7f", "/%2500", "/%c0%80", "/%c0%89"] {
             assert_eq!(all(control), Err(Unreadable::ControlByte), "{control}");
         }
         // A second decoding meets a lone percent sign: that is no fault of the client's.
