@@ -22,8 +22,19 @@ pub(super) fn parse(text: &str) -> Result<Hir, Box<regex_syntax::Error>> {
 pub(super) fn is_looked_for(text: &str) -> bool {
     let Ok(hir) = parse(text) else { return false };
     let looks = hir.properties();
-    let is_of_end = looks.look_set_suffix().contains(Look::End) && !may_begin_with_slash(&hir);
+    let is_of_end = looks.look_set_suffix().contains(Look::End) && !may_have_slash(&hir);
     !looks.look_set_prefix().contains(Look::Start) && !is_of_end && !begins_with_any(&hir)
+}
+
+fn may_have_slash(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => false,
+        HirKind::Literal(literal) => literal.0.contains(&b'/'),
+        HirKind::Class(class) => has(class, b'/'),
+        HirKind::Repetition(repetition) => may_have_slash(&repetition.sub),
+        HirKind::Capture(capture) => may_have_slash(&capture.sub),
+        HirKind::Concat(subs) | HirKind::Alternation(subs) => subs.iter().any(may_have_slash),
+    }
 }
 
 fn begins_with_any(hir: &Hir) -> bool {

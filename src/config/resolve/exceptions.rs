@@ -13,7 +13,8 @@ use super::ties::{Shape, is_open, shape};
 
 /// So many routes of one pattern and host are held against another.
 const MOST_ALIKE: usize = 16;
-/// So many prefixes around a route are looked up.
+/// So many hosts of a route are looked at, and so many prefixes around it.
+const MOST_HOSTS: usize = 1000;
 const MOST_AROUND: usize = 64;
 
 /// Warns of a file that holds: its routes are all there, in order.
@@ -90,7 +91,7 @@ impl Asks {
 /// Whether nobody passes but superusers and those with roles.
 fn is_for_few(route: &Route) -> bool {
     let is_given = |rule: &Rule| rule.superuser == Some(true) || !rule.roles.is_empty();
-    let is_asked = route.auth != AuthMode::None && !route.shadow.auth && !route.shadow.allow;
+    let is_asked = route.auth != AuthMode::None && !route.shadow.allow;
     is_asked && !route.allow.is_empty() && route.allow.iter().all(is_given)
 }
 
@@ -122,28 +123,31 @@ fn sites_around(pattern: &HostPattern) -> Vec<Site<'_>> {
 
 struct Index<'r> {
     routes: &'r [Route],
-    by_place: HashMap<(Shape<'r>, Site<'r>), Vec<usize>>,
+    by_shape: HashMap<Shape<'r>, Places<'r>>,
 }
+
+/// The routes of one shape by their hosts.
+type Places<'r> = HashMap<Site<'r>, Vec<usize>>;
 
 impl<'r> Index<'r> {
     fn of(routes: &'r [Route], folds: bool) -> Index<'r> {
-        let mut by_place: HashMap<_, Vec<usize>> = HashMap::new();
+        let mut by_shape: HashMap<_, Places<'r>> = HashMap::new();
         for (at, route) in routes.iter().enumerate() {
             let sites = match route.hosts.as_slice() {
                 [] => vec![None],
                 hosts => hosts.iter().map(site).collect(),
             };
+            let places = by_shape.entry(shape(&route.pattern, folds)).or_default();
             for site in sites {
-                let place = (shape(&route.pattern, folds), site);
-                by_place.entry(place).or_default().push(at);
+                places.entry(site).or_default().push(at);
             }
         }
-        Index { routes, by_place }
+        Index { routes, by_shape }
     }
 
     /// The first of a place that would take requests of a route, were it not there.
-    fn taker(&self, place: &(Shape<'r>, Site<'r>), route: &Route) -> Option<usize> {
-        let all = self.by_place.get(place)?.iter().copied();
+    fn taker(&self, places: &Places<'r>, site: Site<'r>, route: &Route) -> Option<usize> {
+        let all = places.get(&site)?.iter().copied();
         all.take(MOST_ALIKE).find(|at| {
             let other = &self.routes[*at];
             let is_shared = match route.methods.as_slice() {
@@ -163,12 +167,22 @@ impl<'r> Index<'r> {
             }
             Shape::Regex(_) => (leading_segments(&route.pattern), None),
         };
+        let around = (1..=segments.len()).rev().take(MOST_AROUND);
+        let around: Vec<_> = around
+            .filter_map(|length| {
+                let shape = Shape::Segments {
+                    segments: segments[..length].to_vec(),
+                    is_open: true,
+                };
+                Some((own == Some(length), self.by_shape.get(&shape)?))
+            })
+            .collect();
         let hosts = match route.hosts.as_slice() {
             [] => vec![None],
-            hosts => hosts.iter().take(MOST_ALIKE).map(Some).collect(),
+            hosts => hosts.iter().take(MOST_HOSTS).map(Some).collect(),
         };
         let guard = hosts.into_iter().find_map(|host| {
-            let guard = self.nearest_around(route, &segments, own, host)?;
+            let guard = self.nearest(route, &around, host)?;
             let is_told = guard != at
                 && is_for_few(&self.routes[guard])
                 && names_no_writing(&self.routes[guard]);
@@ -181,29 +195,23 @@ impl<'r> Index<'r> {
         })
     }
 
-    /// The nearest prefix around a route, for one of its hosts. At `own` segments stands the route itself.
-    fn nearest_around(
+    /// The nearest of the prefixes around a route, for one of its hosts. Those of its own shape are marked.
+    fn nearest(
         &self,
         route: &Route,
-        segments: &[Option<Cow<'r, str>>],
-        own: Option<usize>,
+        around: &[(bool, &Places<'r>)],
         host: Option<&'r HostPattern>,
     ) -> Option<usize> {
-        let around = host.map_or_else(Vec::new, sites_around);
         let own_site = host.and_then(site);
-        let mut sites = std::iter::once(own_site).chain(around).chain([None]);
+        let sites = host.map_or_else(Vec::new, sites_around);
+        let mut sites = std::iter::once(own_site).chain(sites).chain([None]);
         sites.find_map(|site| {
-            let lengths = (1..=segments.len()).rev().take(MOST_AROUND);
-            lengths
+            let mut around = around.iter();
+            around.find_map(|(is_own, places)| {
                 // Of one pattern and host they differ by methods or headers, on purpose.
-                .filter(|length| own != Some(*length) || site != own_site)
-                .find_map(|length| {
-                    let shape = Shape::Segments {
-                        segments: segments[..length].to_vec(),
-                        is_open: true,
-                    };
-                    self.taker(&(shape, site), route)
-                })
+                let is_beside = *is_own && site == own_site;
+                self.taker(places, site, route).filter(|_| !is_beside)
+            })
         })
     }
 
@@ -213,10 +221,11 @@ impl<'r> Index<'r> {
             return None;
         }
         let own = Asks::of(route);
+        let places = self.by_shape.get(&shape(&route.pattern, folds))?;
         route.hosts.iter().find_map(|host| {
             let around = sites_around(host).into_iter();
             let guard = around
-                .filter_map(|site| self.taker(&(shape(&route.pattern, folds), site), route))
+                .filter_map(|site| self.taker(places, site, route))
                 .next()?;
             let other = &self.routes[guard];
             let is_looser = match own {
