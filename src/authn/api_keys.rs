@@ -227,7 +227,7 @@ impl ApiKeys {
             let now = (self.clock)();
             match self.judge(key, &known, now) {
                 Ok(user) => {
-                    self.keep_up(key, &known, now);
+                    self.keep_up(key, &known, now, pace);
                     return Ok(user);
                 }
                 Err(Stale::Changed) => drop(self.known.remove(key)),
@@ -282,12 +282,14 @@ impl ApiKeys {
     }
 
     /// What a key in use brings about beside its request, now and then.
-    fn keep_up(self: &Arc<Self>, key: &str, known: &Known, now: u64) {
+    fn keep_up(self: &Arc<Self>, key: &str, known: &Known, now: u64, pace: Pace) {
         if known.use_told_at.load(Ordering::Relaxed) <= now {
             known.use_told_at.store(now + USE_TOLD, Ordering::Relaxed);
             (self.used)(known.key);
         }
-        if known.read_again_at.load(Ordering::Relaxed) <= now {
+        // Many streams at once leave it to whoever comes next.
+        let is_due = known.read_again_at.load(Ordering::Relaxed) <= now;
+        if is_due && matches!(pace, Pace::AtOnce) {
             known
                 .read_again_at
                 .store(now + TRY_AGAIN, Ordering::Relaxed);

@@ -109,6 +109,11 @@ pub(super) fn compile(route: &Route) -> Vec<Compiled> {
 }
 
 impl Compiled {
+    /// The rank that the caller's tier must reach.
+    pub(super) fn min_rank(&self) -> Option<u32> {
+        self.rule.min_rank
+    }
+
     /// Whether somebody else has to be asked, too.
     pub(super) fn asks(&self) -> bool {
         self.rule.look_up.is_some()

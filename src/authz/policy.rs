@@ -1,6 +1,6 @@
 //! The `allow` rules of each route, compiled from the configuration, and the decision that they make.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use smallvec::SmallVec;
 
@@ -97,12 +97,17 @@ impl Policies {
         }
     }
 
-    /// Whether these let in all whom others of the same configuration do: no tier that those know is of a lower rank here,
-    /// or gone.
+    /// Whether these let in all whom others of the same configuration do: no tier that those know has fallen below a rank
+    /// that some rule asks for.
     pub fn admit_all_of(&self, others: &Policies) -> bool {
-        let is_no_lower =
-            |(name, rank): (&String, &u32)| self.ranks.get(name).is_some_and(|own| own >= rank);
-        others.ranks.iter().all(is_no_lower)
+        let in_force = self.routes.iter().filter(|route| !route.is_shadow);
+        let rules = in_force.flat_map(|route| &route.rules);
+        let asked: BTreeSet<u32> = rules.filter_map(Compiled::min_rank).collect();
+        others.ranks.iter().all(|(name, before)| {
+            let now = self.ranks.get(name).copied();
+            let lost = asked.range(..=before).next_back().copied();
+            lost.is_none_or(|least| now.is_some_and(|now| now >= least))
+        })
     }
 
     /// `None` for what is no route of this configuration.

@@ -11,9 +11,9 @@ use serde_json::json;
 use super::{Decision, Key, Outcome, Owners, Policies, Question, Unknown, decide, explain};
 use crate::authn::sample::claims;
 use crate::authn::{Claims, Principal, User};
-use crate::config::Plans;
 use crate::config::cel::Expression;
 use crate::config::checked::*;
+use crate::config::{Config, Plans};
 use crate::request::{Facts, Peer};
 use crate::route::{self, Table, sample};
 
@@ -241,9 +241,15 @@ fn a_tier_of_the_store_has_its_rank() {
 }
 
 #[test]
-fn tiers_that_are_made_or_raised_shut_nobody_out() {
-    let config = sample::config(Vec::new());
-    let policies = |tiers: &[(&str, u32)]| {
+fn tiers_that_no_rule_has_fallen_short_of_shut_nobody_out() {
+    let rule = |rank| Rule {
+        min_rank: Some(rank),
+        ..Rule::default()
+    };
+    let mut route = sample::route(Pattern::Prefix(Vec::new()));
+    route.allow = vec![rule(1), rule(3)];
+    let mut config = sample::config(vec![route]);
+    let policies = |config: &Config, tiers: &[(&str, u32)]| {
         let tier = |(name, rank): &(&str, u32)| {
             let tier = Tier {
                 rank: *rank,
@@ -255,22 +261,26 @@ fn tiers_that_are_made_or_raised_shut_nobody_out() {
             tiers: tiers.iter().map(tier).collect(),
             ..Plans::default()
         };
-        Policies::build(&config, &plans)
+        Policies::build(config, &plans)
     };
-    let before = policies(&[("gold", 2), ("silver", 1)]);
+    let before = [("gold", 4), ("silver", 2), ("free", 0)];
     for (after, admits_all) in [
-        (vec![("gold", 2), ("silver", 1)], true),
-        (vec![("gold", 3), ("silver", 1), ("new", 0)], true),
-        (vec![("gold", 1), ("silver", 1)], false),
-        (vec![("gold", 2)], false),
-        (vec![("gold", 2), ("argent", 1)], false),
+        (vec![("gold", 4), ("silver", 2), ("free", 0)], true),
+        (
+            vec![("gold", 5), ("silver", 2), ("free", 0), ("new", 0)],
+            true,
+        ),
+        (vec![("gold", 3), ("silver", 1)], true),
+        (vec![("gold", 2), ("silver", 2)], false),
+        (vec![("gold", 4), ("silver", 0)], false),
+        (vec![("gold", 4)], false),
+        (vec![("gold", 4), ("argent", 2)], false),
     ] {
-        assert_eq!(
-            policies(&after).admit_all_of(&before),
-            admits_all,
-            "{after:?}"
-        );
+        let admits = policies(&config, &after).admit_all_of(&policies(&config, &before));
+        assert_eq!(admits, admits_all, "{after:?}");
     }
+    config.routes[0].shadow.allow = true;
+    assert!(policies(&config, &[]).admit_all_of(&policies(&config, &before)));
 }
 
 #[test]

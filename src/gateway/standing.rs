@@ -209,10 +209,20 @@ async fn pass<'s>(
     if !route.shadow.allow && asked_by(route).any(|name| is_among(name, unknown)) {
         return Err(refused("a rule goes by a header that was not kept"));
     }
+    // With `auth` in shadow and no rules nobody is refused, whoever it is.
+    if route.shadow.auth && !has_rules(route) {
+        return Ok((None, None));
+    }
     let identified = snapshot
         .authenticator
         .identify_in_turn(route.auth, &head.headers)
         .await;
+    // Who that is can be told in a moment.
+    if let Err(refusal) = &identified
+        && refusal.is_for_now()
+    {
+        return Err(refusal.clone());
+    }
     let principal = Identified::of(identified, route.shadow)?.principal;
     let listener = listener(route, principal.user());
     Ok(
@@ -227,9 +237,13 @@ async fn pass<'s>(
 /// The caller, if the route refuses one whose credential has ended.
 pub fn listener(route: &Route, user: Option<&Arc<User>>) -> Option<Listener> {
     // With `auth` in shadow the caller would go on as nobody, whom no rule lets pass.
-    let has_rules = !route.allow.is_empty() && !route.shadow.allow;
-    let user = user.filter(|_| !route.shadow.auth || has_rules);
+    let user = user.filter(|_| !route.shadow.auth || has_rules(route));
     user.cloned().map(Listener::from)
+}
+
+/// Whether rules refuse some.
+fn has_rules(route: &Route) -> bool {
+    !route.allow.is_empty() && !route.shadow.allow
 }
 
 fn route_of<'r>(routes: &'r [Route], matched: &Matched) -> Option<(usize, &'r Route)> {
