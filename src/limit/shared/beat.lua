@@ -1,9 +1,9 @@
--- Says that a gateway lives, unless that is late or it only asks, and answers how many do and how many have said so
--- since some time, it with them, since when this server knows of any, in milliseconds, and what time it is, in microseconds. A server
+-- Says that a gateway lives, unless that is late or it only asks, and answers how many do, how many have said so since
+-- some time, it with them, how many lived when one last said so, since when this server knows of any, in milliseconds, and what time it is, in microseconds. A server
 -- that has lost its counters has lost that, too; one that was started again, or took over from another, has them as they
 -- were some time before, and begins anew.
--- KEYS: the gateways; what is noted of the server. ARGV: the gateway's id; until when it says so, in microseconds, or 0;
--- and that time, in milliseconds.
+-- KEYS: the gateways; what is noted of the server. ARGV: the gateway's id; when it says so, in microseconds, or 0 when it
+-- only asks; until when that is not late; and since when the others are counted, in milliseconds.
 local time = redis.call('TIME')
 local micros = time[1] * 1000000 + time[2]
 local now = math.floor(micros / 1000)
@@ -20,13 +20,15 @@ local function mine(command, key, ...)
 end
 
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''
-local says = tonumber(ARGV[2])
+local said, until_then = tonumber(ARGV[2]), tonumber(ARGV[3])
+local is_said = said > 0 and micros <= until_then
 local itself = 0
--- First, so that a server without room refuses it.
-if micros <= says then
-  mine('ZADD', KEYS[1], now, ARGV[1])
+-- First, so that a server without room refuses it. It counts as said when it was: a server that was frozen finds in its
+-- sockets what was said before.
+if is_said then
+  mine('ZADD', KEYS[1], math.min(now, math.floor(said / 1000)), ARGV[1])
   redis.call('PEXPIRE', KEYS[1], 60000)
-elseif says == 0 then
+elseif said == 0 then
   mine('ZREM', KEYS[1], ARGV[1])
   itself = 1
 end
@@ -34,7 +36,7 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 5000)
 -- Said before the clock was set back.
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. now, '+inf')
 local living = redis.call('ZCARD', KEYS[1]) + itself
-local back = redis.call('ZCOUNT', KEYS[1], ARGV[3], '+inf') + itself
+local back = redis.call('ZCOUNT', KEYS[1], ARGV[4], '+inf') + itself
 local known = mine('HGET', KEYS[2], 't')
 local since = tonumber(known)
 local is_known = since and since > 0 and since <= now and string.format('%.0f', since) == known
@@ -42,5 +44,9 @@ if not is_known or redis.call('HGET', KEYS[2], 'run') ~= run then
   since = now
   redis.call('HSET', KEYS[2], 't', string.format('%.0f', now), 'run', run)
 end
+local before = tonumber(redis.call('HGET', KEYS[2], 'n') or 1) or 1
+if is_said then
+  redis.call('HSET', KEYS[2], 'n', living)
+end
 redis.call('PEXPIRE', KEYS[2], 60000)
-return { living, back, since, micros }
+return { living, back, math.min(math.max(before, 1), 32767), since, micros }

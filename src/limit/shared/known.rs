@@ -5,11 +5,11 @@
 //! it owed before, and what Redis says is kept beside it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::lease::Lease;
-use super::link::{Phase, Told};
+use super::link::Told;
 use super::queue::Dirty;
 use super::{Shared, debt, signed};
 use crate::limit::meter::overdraft;
@@ -120,13 +120,9 @@ impl Shared {
         heard.unwrap_or_else(|| owed.saturating_sub(untold.charged))
     }
 
-    /// For how many gateways what is untold of a counter was charged. A little may be from before Redis was out of reach, and
-    /// more of them may have come since.
+    /// For how many gateways what is untold of a counter was charged. A little may be from before Redis was out of reach.
     fn charged_by(&self, dirty: &Dirty, lease: Lease, untold: i32, now: u64) -> u32 {
-        let share = match self.parted.load(Ordering::Relaxed) {
-            0 => self.share(dirty.key, now),
-            parted => self.share(dirty.key, now).min(parted),
-        };
+        let share = self.share(dirty.key, now);
         match lease.last_share() {
             Some(last) if !self.is_worth_telling(dirty, untold) => share.min(last),
             _ => share,
@@ -146,7 +142,8 @@ impl Shared {
         let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
             return;
         };
-        if self.phase() != Phase::Trusted {
+        let is_trusted = self.is_trusted();
+        if !is_trusted {
             self.early.hear(*dirty, now.saturating_add(owed));
         }
         let mut untold = Lease::of(lease).untold();
@@ -154,7 +151,7 @@ impl Shared {
             let charged = debt(dirty.unit().nanos(untold));
             let charged = charged.saturating_mul(self.share(dirty.key, now).into());
             let mut owed = owed.saturating_add(charged);
-            if self.phase() != Phase::Trusted {
+            if !is_trusted {
                 // The others may not have told yet what they let through.
                 owed = owed.max(self.slots.owed(dirty.key, now));
             }

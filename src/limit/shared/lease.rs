@@ -35,14 +35,20 @@ impl Unit {
             .max(i32::from(nanos > 0))
     }
 
-    /// So many nanoseconds of one request among many, or less than nothing when it is given back: what is no whole unit
-    /// counts as one as often as is right, by the time of the request, so that many are told as what they took.
+    /// So many nanoseconds of one request among many, or less than nothing when it is given back. Of a request that is few
+    /// units the rest counts as one as often as is right, by the time of the request, so that many are told as what they
+    /// took; others are rounded up.
     pub(super) fn of_many(self, nanos: i64, now: u64) -> i32 {
         /// Of the golden ratio, by which times that follow each other are spread evenly.
         const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-        let dice = now.wrapping_mul(SPREAD) >> (u64::BITS - self.0).min(u64::BITS - 1);
-        let dice = if self.0 == 0 { 0 } else { dice };
-        let units = nanos.unsigned_abs().saturating_add(dice) >> self.0;
+        const FEW: u64 = 1024;
+        let whole = (1 << self.0) - 1;
+        let amount = nanos.unsigned_abs();
+        let more = match amount >> self.0 < FEW {
+            true => (now.wrapping_mul(SPREAD) >> 32) & whole,
+            false => whole,
+        };
+        let units = amount.saturating_add(more) >> self.0;
         let units = i32::try_from(units).unwrap_or(i32::MAX);
         if nanos < 0 { -units } else { units }
     }

@@ -10,6 +10,7 @@ use redis::{
     cmd,
 };
 
+use super::run::PATIENCE;
 use super::signed;
 use messages::{micros, nanos, unexpected};
 
@@ -86,7 +87,7 @@ impl Link {
                 beat: load(false, include_str!("beat.lua")).await?,
                 recover: load(true, include_str!("recover.lua")).await?,
             };
-            Ok(Link {
+            Ok::<_, RedisError>(Link {
                 connection,
                 scripts: scripts.into(),
             })
@@ -162,24 +163,30 @@ impl Link {
         Ok(())
     }
 
-    /// Says that this gateway lives, unless that arrives later than `until`, in microseconds by the clock of Redis: what a
-    /// server that was frozen finds in its sockets is long past. Those are counted that have said so since `back_at`, in
-    /// milliseconds by that clock.
+    /// Says that this gateway lives, at a time in microseconds by the clock of Redis, unless that is late; or only asks
+    /// what it would hear. Those are counted as back that have said so since `back_at`, in milliseconds.
     pub(super) async fn beat(
         &self,
         id: &str,
-        until: i64,
+        at: Option<i64>,
         back_at: i64,
-    ) -> Result<Beat, RedisError> {
+    ) -> Result<Beat, LinkError> {
+        let said = at.unwrap_or(0);
+        let until = said.saturating_add(PATIENCE.as_micros() as i64);
         let mut call = cmd("EVALSHA");
         call.arg(&self.scripts.beat);
         call.arg(2).arg(REPLICAS).arg(SINCE).arg(id);
-        call.arg(until).arg(back_at);
+        call.arg(said).arg(until).arg(back_at);
         let asked = Instant::now();
-        let (living, back, since, now) = self.call(call).await?;
+        let (living, back, before, since, now) = self.call(call).await?;
+        if at.is_some() && now > until {
+            // Nobody has heard of it, then.
+            return Err(LinkError::Late);
+        }
         Ok(Beat {
             living,
             back,
+            before,
             since,
             now,
             took: asked.elapsed(),
@@ -199,14 +206,12 @@ impl Link {
 }
 
 /// What takes longer is an error like any other.
-pub(super) async fn within<T>(
+pub(super) async fn within<T, E: Into<LinkError>>(
     time: Duration,
-    what: impl Future<Output = Result<T, RedisError>>,
+    what: impl Future<Output = Result<T, E>>,
 ) -> Result<T, LinkError> {
-    match tokio::time::timeout(time, what).await {
-        Ok(outcome) => Ok(outcome?),
-        Err(_) => Err(LinkError::Late),
-    }
+    let outcome = tokio::time::timeout(time, what).await;
+    outcome.map_or(Err(LinkError::Late), |outcome| outcome.map_err(E::into))
 }
 
 #[cfg(test)]

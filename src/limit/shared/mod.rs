@@ -60,9 +60,6 @@ pub struct Shared {
     awaited: AtomicU32,
     /// When Redis was in reach again, in milliseconds by its clock.
     back_at: AtomicI64,
-    /// Gateways that there were when Redis was out of reach, or had lost what it knew, for which requests were charged since;
-    /// zero while it is believed.
-    parted: AtomicU32,
     /// Since when the Redis that was told last what it had lost knows of gateways, see [`link::Beat::since`]; zero
     /// before the first.
     recovered: AtomicI64,
@@ -89,7 +86,6 @@ impl Shared {
             early: Early::default(),
             awaited: AtomicU32::new(0),
             back_at: AtomicI64::new(0),
-            parted: AtomicU32::new(0),
             recovered: AtomicI64::new(0),
             clock_ahead: AtomicI64::new(0),
             broken: Notify::new(),
@@ -171,14 +167,18 @@ impl Shared {
         self.note(quota, key, -signed(quota.amount()), now, false);
     }
 
+    /// What time it is by the clock of Redis, in microseconds.
+    fn time_there(&self, now: u64) -> i64 {
+        let here = i64::try_from(now / 1000).unwrap_or(i64::MAX);
+        here.saturating_add(self.clock_ahead.load(Ordering::Relaxed))
+    }
+
     /// What Redis is told now goes by its own clock: later than that nobody would hear of it.
     fn call(&self, now: u64) -> Call<'_> {
-        let micros = i64::try_from(now / 1000).unwrap_or(i64::MAX);
-        let there = micros.saturating_add(self.clock_ahead.load(Ordering::Relaxed));
         Call {
             id: &self.id,
             since: self.recovered.load(Ordering::Relaxed),
-            until: there.saturating_add(IN_TIME),
+            until: self.time_there(now).saturating_add(IN_TIME),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The exchange with Redis, in the background: when what is told, how many gateways there are, how far Redis is believed,
 //! and that a connection is replaced which is of no use.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval_at, sleep};
 use super::ask::DEADLINE;
 use super::lease::Lease;
 use super::link::{self, Beat, Link, LinkError, Phase, within};
+use super::queue::Dirty;
 use super::{Shared, debt, lease};
 use crate::config::checked::Redis;
 use crate::limit::clock::{Clock, nanos};
@@ -21,8 +22,6 @@ const SOON_ANSWERED: Duration = Duration::from_millis(20);
 pub(super) const BEAT: Duration = Duration::from_secs(1);
 /// How long an answer is waited for that no request waits for: longer than a busy machine lets it wait.
 pub(super) const PATIENCE: Duration = Duration::from_millis(250);
-/// Of heartbeats that are not said to the others.
-const NEVER: i64 = 0;
 /// Answers in time that Redis has to give in a row before requests ask it.
 const PROOFS: usize = 3;
 /// How long it is left alone after a failure; longer each time that it fails soon again.
@@ -100,23 +99,22 @@ impl Shared {
         self.fault().take();
         let link = Link::open(client).await?;
         // To the others it is back when it has told what it let through.
-        let prove = || within(DEADLINE, link.beat(&self.id, NEVER, 0));
+        let prove = || within(DEADLINE, link.beat(&self.id, None, 0));
         let mut last = prove().await?;
         for _ in 1..PROOFS {
             last = prove().await?;
         }
         self.set_clock(last, true, clock);
-        if self.recovered.load(Ordering::Relaxed) != 0 {
+        let was_here = self.recovered.load(Ordering::Relaxed) != 0;
+        if was_here || last.before.max(last.living) > 1 {
+            self.count_in(Phase::Told, last.before, clock);
             self.awaited.store(AWAITED, Ordering::Relaxed);
             self.back_at.store(last.now / 1000, Ordering::Relaxed);
             last.back = 1;
         }
         self.heed(&link, last, clock).await?;
-        if self.phase() != Phase::New {
-            self.tell(&link, clock).await?;
-        }
         let beat = self.beat(&link, clock).await?;
-        self.count_in(self.phase(), beat.living);
+        self.count_in(self.phase(), beat.living, clock);
         self.misses.store(0, Ordering::Relaxed);
         // Requests that were under way may have found fault with the connection before until now.
         self.fault().take();
@@ -125,9 +123,9 @@ impl Shared {
 
     /// Says that this gateway lives.
     pub(super) async fn beat(&self, link: &Link, clock: &Clock) -> Result<Beat, LinkError> {
-        let until = self.call(clock.now()).until;
+        let at = Some(self.time_there(clock.now()));
         let back_at = self.back_at.load(Ordering::Relaxed);
-        within(PATIENCE, link.beat(&self.id, until, back_at)).await
+        within(PATIENCE, link.beat(&self.id, at, back_at)).await
     }
 
     /// Why it came to an end.
@@ -171,7 +169,7 @@ impl Shared {
             true => beat.phase().min(Phase::Told),
             false => beat.phase(),
         };
-        self.count_in(phase, beat.living);
+        self.count_in(phase, beat.living, clock);
         let last = self.recovered.load(Ordering::Relaxed);
         if last != beat.since {
             // A gateway that has just started knows only what it kept, which that Redis may have lost before.
@@ -183,7 +181,8 @@ impl Shared {
             // Not before: what broke off half-way is told again.
             self.recovered.store(beat.since, Ordering::Relaxed);
         }
-        if phase != Phase::New && self.phase() != Phase::Trusted {
+        // Before it is believed.
+        if phase != Phase::New && !self.is_trusted() {
             self.tell(link, clock).await?;
         }
         self.set_phase(phase);
@@ -200,21 +199,37 @@ impl Shared {
         is_awaited
     }
 
-    pub(super) fn count_in(&self, phase: Phase, living: u32) {
+    /// While Redis is not believed, what is untold was charged for as many gateways as there are: when more come, it counts as
+    /// charged for those as well.
+    pub(super) fn count_in(&self, phase: Phase, living: u32, clock: &Clock) {
+        let before = self.replicas();
         self.count(match phase {
             Phase::Trusted => living,
             // The others come back when they do.
-            _ => living.max(self.replicas()),
+            _ => living.max(before),
         });
+        let more = self.replicas().saturating_sub(before);
+        if more == 0 || self.is_trusted() {
+            return;
+        }
+        let now = clock.now();
+        self.slots.each_lease(now, |span, key, number, lease| {
+            self.rate_higher(&Dirty::of(span, key, number), lease, more, now);
+        });
+    }
+
+    /// What is untold of a counter counts as charged for so many more gateways.
+    fn rate_higher(&self, dirty: &Dirty, lease: &AtomicU64, more: u32, now: u64) {
+        let untold = debt(dirty.unit().nanos(Lease::of(lease).untold()));
+        let owed = self.slots.owed(dirty.key, now);
+        let owed = owed.saturating_add(untold.min(owed).saturating_mul(more.into()));
+        self.slots.raise(dirty.key, now, now.saturating_add(owed));
     }
 
     /// What waits to be told was charged for the gateways at the counter, and counts from now on as charged for all, as
     /// what comes is.
     pub(super) fn rate_for_all(&self, clock: &Clock) {
         let now = clock.now();
-        let _ =
-            self.parted
-                .compare_exchange(0, self.replicas(), Ordering::Relaxed, Ordering::Relaxed);
         for dirty in self.queue.waiting() {
             let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
                 continue;
@@ -223,10 +238,7 @@ impl Shared {
                 continue;
             };
             lease::learn(lease, None, now);
-            let untold = debt(dirty.unit().nanos(Lease::of(lease).untold()));
-            let more = untold.saturating_mul(self.replicas().saturating_sub(last).into());
-            let owed = self.slots.owed(dirty.key, now).saturating_add(more);
-            self.slots.raise(dirty.key, now, now.saturating_add(owed));
+            self.rate_higher(&dirty, lease, self.replicas().saturating_sub(last), now);
         }
     }
 
@@ -236,7 +248,6 @@ impl Shared {
         self.phase.store(phase as u8, Ordering::Relaxed);
         self.metrics.redis_is_up(phase == Phase::Trusted);
         if phase == Phase::Trusted {
-            self.parted.store(0, Ordering::Relaxed);
             for dirty in self.early.take() {
                 self.queue_again(dirty, 0);
             }

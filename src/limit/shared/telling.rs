@@ -143,7 +143,7 @@ impl Shared {
         }
         if pace.is_due() {
             let beat = self.beat(link, clock).await?;
-            self.count_in(self.phase(), beat.living);
+            self.count_in(self.phase(), beat.living, clock);
         }
         Ok(())
     }

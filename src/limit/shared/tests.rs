@@ -290,9 +290,6 @@ fn what_is_heard_before_all_have_told_holds_the_share_and_is_asked_for_again() {
     lease::take(lease);
     shared.set_phase(Phase::Trusted);
     assert_eq!(shared.queue.take().len(), 1);
-    shared.take_over(&dirty, owed, 0);
-    let left = passes(&shared, &quota, key, 0);
-    assert!((10..=11).contains(&left), "{left} of a third of 34");
 }
 
 #[test]
@@ -321,6 +318,25 @@ fn what_was_heard_early_is_told_to_the_next_redis_as_it_was() {
     assert_eq!(believed, used);
     assert!(known.abs_diff(17 * quota.amount()) < 1000, "{known}");
     assert!(by_all.abs_diff(19 * quota.amount()) < 1000, "{by_all}");
+}
+
+#[test]
+fn what_was_let_through_before_others_were_known_is_told_whole() {
+    let slots = Arc::new(Slots::with_capacity(8).with_leases());
+    let key = slots.key(slots.scope("a", 3_600_000), Value::Everyone);
+    let shared = Shared::new(slots, Arc::default());
+    let quota = Quota::new(&rate(50, 3600, 50), NonZeroU32::MIN).shared();
+    let clock = Clock::start();
+    shared.set_phase(Phase::New);
+    assert_eq!(passes(&shared, &quota, key, clock.now()), 50);
+    shared.count_in(Phase::New, 3, &clock);
+    let (number, lease) = shared.slots.lease(key).unwrap();
+    let dirty = Dirty::of(quota.span(), key, number);
+    let told = shared.told(&dirty, Lease::of(lease).untold(), clock.now());
+    let told = told.unwrap();
+    let amount = quota.amount() as f64;
+    assert_eq!((told.used as f64 / amount).round(), 50.0);
+    assert_eq!((told.believed as f64 / amount).round(), 0.0);
 }
 
 #[test]
@@ -391,6 +407,7 @@ fn redis_is_told_by_its_own_clock_until_when_it_may_do_something() {
         let beat = Beat {
             living: 1,
             back: 1,
+            before: 1,
             since: 0,
             now: (here + ahead) * 1000,
             took: Duration::from_millis(took),

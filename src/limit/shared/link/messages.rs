@@ -22,6 +22,8 @@ pub(in crate::limit::shared) struct Beat {
     pub(in crate::limit::shared) living: u32,
     /// Those that have said so since the gateway was back.
     pub(in crate::limit::shared) back: u32,
+    /// Those that lived when one of them last said so, which Redis remembers when it was out of reach itself.
+    pub(in crate::limit::shared) before: u32,
     /// When it first heard of any, in milliseconds since 1970 by its own clock.
     pub(in crate::limit::shared) since: i64,
     /// What time it is by that clock, in microseconds.

@@ -66,6 +66,7 @@ fn a_new_redis_is_told_and_trusted_by_and_by_whatever_it_says() {
         let beat = Beat {
             living: 1,
             back: 1,
+            before: 1,
             since,
             now,
             took: Duration::ZERO,
