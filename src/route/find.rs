@@ -143,6 +143,7 @@ fn locate_under_all_readings(
         (Ok(ControlFlow::Continue(())), Some(located)) => Ok(located),
         (Ok(_), _) => Err(ambiguous("readings lead to different routes or parameters")),
         (Err(Unreadable::ControlByte), _) => Err(ambiguous("a control byte when decoded")),
+        (Err(Unreadable::OverlongForms), _) => Err(ambiguous("overlong UTF-8 of several lengths")),
         (Err(Unreadable::TooManyReadings), _) => Err(ambiguous("too many readings")),
         (Err(Unreadable::BrokenEscape), _) => Err(Refusal::new(
             Code::BadRequest,

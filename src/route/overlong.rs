@@ -25,6 +25,24 @@ pub(super) fn as_ascii_by_bits(path: &[u8]) -> Vec<u8> {
     })
 }
 
+/// Where it ends for one that has it as a C string, and takes the two bytes for a NUL.
+pub(super) fn ended_by_nul(path: &[u8]) -> Vec<u8> {
+    let is_nul = |at: &usize| matches!(ascii_at(&path[*at..]), Some((0, _)));
+    let end = (0..path.len()).find(is_nul);
+    path[..end.unwrap_or(path.len())].to_vec()
+}
+
+/// Whether it has such forms of several lengths. Decoders differ in which of them they know.
+pub(super) fn is_mixed(path: &[u8]) -> bool {
+    let lengths = (0..path.len()).filter_map(|at| {
+        let (_, length) = ascii_at(&path[at..])?;
+        is_continued(path[at + length - 1]).then_some(length)
+    });
+    let mut lengths = lengths.peekable();
+    let first = lengths.peek().copied();
+    lengths.any(|length| Some(length) != first)
+}
+
 /// Has `write` write each such form, with the character that it is, and say how many bytes of it that was.
 fn with_ascii(path: &[u8], write: impl Fn(&[u8], u8, &mut Vec<u8>) -> usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());
@@ -112,6 +130,21 @@ mod tests {
             assert_eq!(as_ascii(other), other, "{other:?}");
         }
         assert!(is_plain("/é/ठ/😀/ࠀ/𐀀".as_bytes()));
+    }
+
+    #[test]
+    fn forms_of_several_lengths_are_told() {
+        assert!(is_mixed(b"/\xc0\xae/\xe0\x80\xae"));
+        assert!(is_mixed(b"/\xfc\x80\x80\x80\x80\xaf\xf8\x80\x80\x80\xae"));
+        for same in [
+            &b"/\xc0\xae\xc1\x9c"[..],
+            b"/\xe0\x80\xae\xc0/",
+            "/é".as_bytes(),
+        ] {
+            assert!(!is_mixed(same), "{same:?}");
+        }
+        assert_eq!(ended_by_nul(b"/a\xc0@/b"), b"/a");
+        assert_eq!(ended_by_nul(b"/a\xc0\xae"), b"/a\xc0\xae");
     }
 
     #[test]

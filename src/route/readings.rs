@@ -22,6 +22,8 @@ const MAX_LENGTH: usize = 4096;
 pub(super) enum Unreadable {
     BrokenEscape,
     ControlByte,
+    /// Of several lengths.
+    OverlongForms,
     TooManyReadings,
 }
 
@@ -69,6 +71,9 @@ pub(super) fn visit<B>(
     while next < known.len() {
         if has_control_byte(&known[next].bytes) {
             return Err(Unreadable::ControlByte);
+        }
+        if overlong::is_mixed(&known[next].bytes) {
+            return Err(Unreadable::OverlongForms);
         }
         let is_new = known[..next].iter().all(|k| k.bytes != known[next].bytes);
         if is_new && let ControlFlow::Break(value) = each(&known[next].bytes) {
@@ -158,6 +163,7 @@ impl Reading {
             cut_at_parameters,
             overlong::as_ascii,
             overlong::as_ascii_by_bits,
+            overlong::ended_by_nul,
             with_merged_slashes,
             without_host,
             with_dots_resolved,
@@ -355,8 +361,9 @@ mod tests {
         reaches("/a;b/c;d", "/a");
         reaches("/%c0%ae%C0%ae/admin", "/admin");
         reaches("/x%c0%af..%c1%9cadmin", "/admin");
-        reaches("/%e0%80%ae%f0%80%80%ae/admin", "/admin");
-        reaches("/%f8%80%80%80%ae%fc%80%80%80%80%ae/admin", "/admin");
+        reaches("/%e0%80%ae%e0%80%ae/admin", "/admin");
+        reaches("/%f0%80%80%ae%f0%80%80%ae/admin", "/admin");
+        reaches("/%fc%80%80%80%80%ae./admin", "/admin");
         reaches("/%c0%a561dmin", "/admin");
         reaches("/%25c0%25ae./admin", "/admin");
         reaches("/x%c0%2f..%c0%2fadmin", "/admin");
