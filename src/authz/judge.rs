@@ -9,7 +9,7 @@ use super::owners::{Owners, Question, Unknown};
 use super::spelling::Spelling;
 use super::variables::Told;
 use crate::authn::{Claim, User};
-use crate::config::checked::{ClaimRule, HostRewrite, Owner, OwnerField, Route, Rule};
+use crate::config::checked::{ClaimRule, HostRewrite, Owner, OwnerField, Route, Rule, UserField};
 use crate::request::Facts;
 use crate::route::Matched;
 
@@ -112,6 +112,11 @@ impl Compiled {
     /// The rank that the caller's tier must reach.
     pub(super) fn min_rank(&self) -> Option<u32> {
         self.rule.min_rank
+    }
+
+    /// Whether it goes by what the caller's tier is called.
+    pub(super) fn names_tiers(&self) -> bool {
+        !self.rule.tiers.is_empty() || self.rule.names_claim(UserField::Tier.claim())
     }
 
     /// Whether somebody else has to be asked, too.

@@ -98,15 +98,17 @@ impl Policies {
     }
 
     /// Whether these let in all whom others of the same configuration do: no tier that those know has fallen below a rank
-    /// that some rule asks for.
+    /// that some rule asks for, or is gone where one asks for tiers by name.
     pub fn admit_all_of(&self, others: &Policies) -> bool {
         let in_force = self.routes.iter().filter(|route| !route.is_shadow);
-        let rules = in_force.flat_map(|route| &route.rules);
-        let asked: BTreeSet<u32> = rules.filter_map(Compiled::min_rank).collect();
+        let rules: Vec<_> = in_force.flat_map(|route| &route.rules).collect();
+        let asked: BTreeSet<u32> = rules.iter().filter_map(|rule| rule.min_rank()).collect();
+        let goes_by_names = rules.iter().any(|rule| rule.names_tiers());
         others.ranks.iter().all(|(name, before)| {
             let now = self.ranks.get(name).copied();
             let lost = asked.range(..=before).next_back().copied();
             lost.is_none_or(|least| now.is_some_and(|now| now >= least))
+                && (now.is_some() || !goes_by_names)
         })
     }
 

@@ -279,6 +279,15 @@ fn tiers_that_no_rule_has_fallen_short_of_shut_nobody_out() {
         let admits = policies(&config, &after).admit_all_of(&policies(&config, &before));
         assert_eq!(admits, admits_all, "{after:?}");
     }
+    let by_name = Rule {
+        tiers: vec!["gold".into()],
+        ..Rule::default()
+    };
+    config.routes[0].allow = vec![by_name];
+    let admits =
+        |after: &[(&str, u32)]| policies(&config, after).admit_all_of(&policies(&config, &before));
+    assert!(admits(&[("gold", 0), ("silver", 0), ("free", 0)]));
+    assert!(!admits(&[("argent", 4), ("silver", 2), ("free", 0)]));
     config.routes[0].shadow.allow = true;
     assert!(policies(&config, &[]).admit_all_of(&policies(&config, &before)));
 }
