@@ -58,7 +58,10 @@ fn a_change_that_loosens_nothing_exits_with_0() {
 fn a_change_that_loosens_exits_with_4_and_says_what() {
     for (change, kind, part, what) in [
         (
-            ("/healthz, auth: none", "/healthz, auth: none, limits: []"),
+            (
+                "prefix: /, auth: required",
+                "prefix: /, auth: required, limits: []",
+            ),
             "loosened",
             "limits",
             "unlimited",

@@ -222,7 +222,7 @@ impl<'r> Index<'r> {
         }
         let own = Asks::of(route);
         let places = self.by_shape.get(&shape(&route.pattern, folds))?;
-        route.hosts.iter().find_map(|host| {
+        route.hosts.iter().take(MOST_HOSTS).find_map(|host| {
             let around = sites_around(host).into_iter();
             let guard = around
                 .filter_map(|site| self.taker(places, site, route))
