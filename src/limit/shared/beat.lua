@@ -3,7 +3,8 @@
 -- that has lost its counters has lost that, too; one that was started again, or took over from another, has them as they
 -- were some time before, and begins anew.
 -- KEYS: the gateways; what is noted of the server. ARGV: the gateway's id; when it says so, in microseconds, or 0 when it
--- only asks; until when that is not late; and since when the others are counted, in milliseconds.
+-- only asks; until when that is not late; since when the others are counted, in milliseconds; and how
+-- many it counts itself.
 local time = redis.call('TIME')
 local micros = time[1] * 1000000 + time[2]
 local now = math.floor(micros / 1000)
@@ -44,9 +45,12 @@ if not is_known or redis.call('HGET', KEYS[2], 'run') ~= run then
   since = now
   redis.call('HSET', KEYS[2], 't', string.format('%.0f', now), 'run', run)
 end
-local before = tonumber(redis.call('HGET', KEYS[2], 'n') or 1) or 1
+local before = tonumber(redis.call('HGET', KEYS[2], 'n') or 1)
+if not before or before ~= before then
+  before = 1
+end
 if is_said then
-  redis.call('HSET', KEYS[2], 'n', living)
+  redis.call('HSET', KEYS[2], 'n', math.max(living, tonumber(ARGV[5])))
 end
 redis.call('PEXPIRE', KEYS[2], 60000)
 return { living, back, math.min(math.max(before, 1), 32767), since, micros }

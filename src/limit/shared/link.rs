@@ -164,19 +164,21 @@ impl Link {
     }
 
     /// Says that this gateway lives, at a time in microseconds by the clock of Redis, unless that is late; or only asks
-    /// what it would hear. Those are counted as back that have said so since `back_at`, in milliseconds.
+    /// what it would hear. Those are counted as back that have said so since `back_at`, in milliseconds. Redis
+    /// remembers how many there are, or how many the gateway has `counted` if those are more.
     pub(super) async fn beat(
         &self,
         id: &str,
         at: Option<i64>,
         back_at: i64,
+        counted: u32,
     ) -> Result<Beat, LinkError> {
         let said = at.unwrap_or(0);
         let until = said.saturating_add(PATIENCE.as_micros() as i64);
         let mut call = cmd("EVALSHA");
         call.arg(&self.scripts.beat);
         call.arg(2).arg(REPLICAS).arg(SINCE).arg(id);
-        call.arg(said).arg(until).arg(back_at);
+        call.arg(said).arg(until).arg(back_at).arg(counted);
         let asked = Instant::now();
         let (living, back, before, since, now) = self.call(call).await?;
         if at.is_some() && now > until {

@@ -14,7 +14,7 @@ mod queue;
 mod run;
 mod telling;
 
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
@@ -58,6 +58,8 @@ pub struct Shared {
     early: Early,
     /// Heartbeats that gateways still have to come back in which were there before Redis was out of reach.
     awaited: AtomicU32,
+    /// Whether what is untold was charged for all gateways that there are, as it is while Redis is not believed.
+    is_for_all: AtomicBool,
     /// When Redis was in reach again, in milliseconds by its clock.
     back_at: AtomicI64,
     /// Since when the Redis that was told last what it had lost knows of gateways, see [`link::Beat::since`]; zero
@@ -85,6 +87,7 @@ impl Shared {
             phase: AtomicU8::new(Phase::Trusted as u8),
             early: Early::default(),
             awaited: AtomicU32::new(0),
+            is_for_all: AtomicBool::new(true),
             back_at: AtomicI64::new(0),
             recovered: AtomicI64::new(0),
             clock_ahead: AtomicI64::new(0),

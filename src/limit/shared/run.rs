@@ -62,6 +62,7 @@ impl Shared {
                     );
                     is_told = false;
                     self.link.store(Some(Arc::new(link.clone())));
+                    self.set_phase(self.phase());
                     if let Some(tried) = tried.take() {
                         tried();
                     }
@@ -99,7 +100,7 @@ impl Shared {
         self.fault().take();
         let link = Link::open(client).await?;
         // To the others it is back when it has told what it let through.
-        let prove = || within(DEADLINE, link.beat(&self.id, None, 0));
+        let prove = || within(DEADLINE, link.beat(&self.id, None, 0, 1));
         let mut last = prove().await?;
         for _ in 1..PROOFS {
             last = prove().await?;
@@ -107,7 +108,7 @@ impl Shared {
         self.set_clock(last, true, clock);
         let was_here = self.recovered.load(Ordering::Relaxed) != 0;
         if was_here || last.before.max(last.living) > 1 {
-            self.count_in(Phase::Told, last.before, clock);
+            self.count_in(Phase::Told, last.before.max(last.living), clock);
             self.awaited.store(AWAITED, Ordering::Relaxed);
             self.back_at.store(last.now / 1000, Ordering::Relaxed);
             last.back = 1;
@@ -125,7 +126,7 @@ impl Shared {
     pub(super) async fn beat(&self, link: &Link, clock: &Clock) -> Result<Beat, LinkError> {
         let at = Some(self.time_there(clock.now()));
         let back_at = self.back_at.load(Ordering::Relaxed);
-        within(PATIENCE, link.beat(&self.id, at, back_at)).await
+        within(PATIENCE, link.beat(&self.id, at, back_at, self.replicas())).await
     }
 
     /// Why it came to an end.
@@ -208,27 +209,34 @@ impl Shared {
             // The others come back when they do.
             _ => living.max(before),
         });
-        let more = self.replicas().saturating_sub(before);
-        if more == 0 || self.is_trusted() {
+        let after = self.replicas();
+        if after <= before || !self.is_for_all.load(Ordering::Relaxed) {
             return;
         }
         let now = clock.now();
         self.slots.each_lease(now, |span, key, number, lease| {
-            self.rate_higher(&Dirty::of(span, key, number), lease, more, now);
+            let dirty = Dirty::of(span, key, number);
+            self.rate_higher(&dirty, lease, (before, after), now);
         });
     }
 
-    /// What is untold of a counter counts as charged for so many more gateways.
-    fn rate_higher(&self, dirty: &Dirty, lease: &AtomicU64, more: u32, now: u64) {
-        let untold = debt(dirty.unit().nanos(Lease::of(lease).untold()));
+    /// What is untold of a counter was charged for so many gateways, and counts as charged for more.
+    fn rate_higher(&self, dirty: &Dirty, lease: &AtomicU64, (before, after): (u32, u32), now: u64) {
         let owed = self.slots.owed(dirty.key, now);
-        let owed = owed.saturating_add(untold.min(owed).saturating_mul(more.into()));
+        // What has come back is not charged again.
+        let still_owed = owed.div_ceil(before.max(1).into());
+        let untold = debt(dirty.unit().nanos(Lease::of(lease).untold())).min(still_owed);
+        let more = untold.saturating_mul(after.saturating_sub(before).into());
+        let owed = owed.saturating_add(more);
         self.slots.raise(dirty.key, now, now.saturating_add(owed));
     }
 
     /// What waits to be told was charged for the gateways at the counter, and counts from now on as charged for all, as
     /// what comes is.
     pub(super) fn rate_for_all(&self, clock: &Clock) {
+        if self.is_for_all.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let now = clock.now();
         for dirty in self.queue.waiting() {
             let Some(lease) = self.slots.lease_at(dirty.key, dirty.number) else {
@@ -238,7 +246,7 @@ impl Shared {
                 continue;
             };
             lease::learn(lease, None, now);
-            self.rate_higher(&dirty, lease, self.replicas().saturating_sub(last), now);
+            self.rate_higher(&dirty, lease, (last, self.replicas()), now);
         }
     }
 
@@ -248,6 +256,9 @@ impl Shared {
         self.phase.store(phase as u8, Ordering::Relaxed);
         self.metrics.redis_is_up(phase == Phase::Trusted);
         if phase == Phase::Trusted {
+            if self.is_up() {
+                self.is_for_all.store(false, Ordering::Relaxed);
+            }
             for dirty in self.early.take() {
                 self.queue_again(dirty, 0);
             }

@@ -206,6 +206,7 @@ fn what_waits_when_redis_is_lost_counts_as_charged_for_all() {
     lease::learn(lease, Some(1), 0);
     let later = 3600 * SECOND;
     shared.slots.rebase(key, 0, later + 120 * quota.amount());
+    shared.is_for_all.store(false, Ordering::Relaxed);
     shared.rate_for_all(&clock);
     shared.rate_for_all(&clock);
     let told = shared
@@ -337,6 +338,29 @@ fn what_was_let_through_before_others_were_known_is_told_whole() {
     let amount = quota.amount() as f64;
     assert_eq!((told.used as f64 / amount).round(), 50.0);
     assert_eq!((told.believed as f64 / amount).round(), 0.0);
+}
+
+#[test]
+fn what_was_charged_for_all_is_not_rated_for_all_again() {
+    let (shared, quota, key) = one_of_three(3000);
+    let clock = Clock::start();
+    let later = 3600 * SECOND;
+    shared.is_for_all.store(false, Ordering::Relaxed);
+    shared.slots.raise(key, 0, 1);
+    let (number, lease) = shared.slots.lease(key).unwrap();
+    // It was alone at the counter, and nothing waits.
+    lease::learn(lease, Some(1), 0);
+    shared.rate_for_all(&clock);
+    for _ in 0..100 {
+        shared.charge(&quota, key, later).unwrap();
+    }
+    shared.rate_for_all(&clock);
+    let dirty = Dirty::of(quota.span(), key, number);
+    let told = shared
+        .told(&dirty, Lease::of(lease).untold(), later)
+        .unwrap();
+    assert_eq!((told.used as f64 / quota.amount() as f64).round(), 100.0);
+    assert!(told.believed < quota.amount(), "{}", told.believed);
 }
 
 #[test]
