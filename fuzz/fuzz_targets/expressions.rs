@@ -174,7 +174,7 @@ fn check(input: &mut Unstructured<'_>) -> Result<()> {
     };
     let expected = expression.value(&variable, None) == Some(Value::Bool(true));
     let passed = stages
-        .explain(&asked, &Caller::Stated(principal))
+        .decide(&asked, &Caller::Stated(principal))
         .outgoing
         .is_some();
     assert_eq!(

@@ -202,8 +202,8 @@ fn headers(input: &mut Unstructured<'_>) -> Vec<(HeaderName, HeaderValue)> {
 
 fn sent(gateway: &Gateway, caller: &Principal, asked: &Asked) -> Option<HeaderMap> {
     let caller = Caller::Stated(caller.clone());
-    let explanation = gateway.stages.explain(asked, &caller);
-    Some(explanation.outgoing?.headers)
+    let decided = gateway.stages.decide(asked, &caller);
+    Some(decided.outgoing?.headers)
 }
 
 fn values<'m>(map: &'m HeaderMap, name: &HeaderName) -> Vec<&'m HeaderValue> {

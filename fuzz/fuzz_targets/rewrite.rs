@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use http::Uri;
 use libfuzzer_sys::fuzz_target;
 use portcullis::authn::Principal;
-use portcullis::policy::{Caller, Explanation, Stages};
+use portcullis::policy::{Caller, Decided, Stages};
 use portcullis::request::Code;
 use portcullis_fuzz::gateways::{alice, asked, known, stages};
 use portcullis_fuzz::policies::{Options, Shape};
@@ -141,8 +141,8 @@ fn guard(path: &[u8], options: Options) -> Option<&'static str> {
     taking.map(|route| route.name)
 }
 
-fn code(explanation: &Explanation) -> Option<Code> {
-    explanation.refusal().map(|refusal| refusal.code())
+fn code(decided: &Decided) -> Option<Code> {
+    decided.refusal().map(|refusal| refusal.code())
 }
 
 fuzz_target!(|data: &[u8]| {
@@ -156,10 +156,11 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let asked = asked("GET", target, [192, 0, 2, 1].into());
-    let ask = |stages: &Stages| stages.explain(&asked, &Caller::Stated(caller.clone()));
+    let caller = || Caller::Stated(caller.clone());
+    let ask = |stages: &Stages| stages.decide(&asked, &caller());
     let (before, after) = (ask(&gateway.plain), ask(&gateway.rewriting));
     assert_eq!(before.route, after.route);
-    if before.is_refused() {
+    if before.refusal().is_some() {
         assert_eq!(code(&before), code(&after));
         return;
     }
@@ -170,9 +171,10 @@ fuzz_target!(|data: &[u8]| {
         ));
         return;
     };
+    let taken = gateway.rewriting.explain(&asked, &caller()).route;
     let route = ROUTES
         .iter()
-        .find(|route| Some(route.name) == after.route.as_deref());
+        .find(|route| Some(route.name) == taken.as_deref());
     let route = route.expect("a route of the file");
 
     // Byte for byte, but for the beginning.

@@ -4,7 +4,7 @@
 /// The path that a server routes by, in bytes; `None` when it refuses the request.
 pub type Reading = fn(&[u8]) -> Option<Vec<u8>>;
 
-pub const SERVERS: [(&str, Reading); 9] = [
+pub const SERVERS: [(&str, Reading); 10] = [
     ("nginx", nginx),
     ("node", node),
     ("wsgi", wsgi),

@@ -15,7 +15,7 @@ pub use asked::{Asked, NotAsked};
 pub use backtest::{Backtest, Report};
 pub use caller::{Caller, NotACaller, parse_caller, principal};
 pub use diff::{Change, Kind, diff};
-pub use explain::Explanation;
+pub use explain::{Decided, Explanation};
 pub use import::{Imported, NotOpenApi, import_openapi};
 pub use stages::Stages;
 pub use test::{Tested, run as run_test};
