@@ -41,7 +41,7 @@ pub struct Snapshot {
     pub access_log: Option<AccessLog>,
 }
 
-/// Tells snapshots apart by whom they let in: one is equal to itself and its copies alone.
+/// Tells snapshots apart by whom they refuse: one is equal to itself, to its copies, and to those that refuse nobody more.
 #[derive(Clone, Default)]
 pub struct RuleSet(Arc<()>);
 

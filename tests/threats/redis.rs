@@ -48,13 +48,21 @@ impl Replicas {
         replicas
     }
 
-    /// Three of which all but the first go by the detour.
-    fn others_by(detour: &Detour, redis: &Redis, origin: &Origin) -> Replicas {
+    /// Three that have used their shares while Redis was frozen. It goes on, and all but the first, which go by the detour,
+    /// hear of it late.
+    fn others_late(detour: &Detour, redis: &Redis, origin: &Origin) -> Replicas {
         let settings = Settings::new(origin).routes(ROUTES);
         let ways = [redis.address, detour.address, detour.address];
         let gateways = ways.map(|way| settings.clone().top(&at(way)).start());
         let replicas = Replicas(gateways.into());
         replicas.share();
+        redis.signal("STOP");
+        for gateway in 0..3 {
+            assert!((9..=11).contains(&replicas.passes(gateway, "/small", 40)));
+        }
+        replicas.part();
+        detour.late_by(Duration::from_secs(1));
+        redis.signal("CONT");
         replicas
     }
 
@@ -419,14 +427,7 @@ fn redis_down_and_reached_by_one_before_the_others() {
     };
     let origin = Origin::start();
     let detour = Detour::to(redis.address);
-    let replicas = Replicas::others_by(&detour, &redis, &origin);
-    redis.signal("STOP");
-    for gateway in 0..3 {
-        assert!((9..=11).contains(&replicas.passes(gateway, "/small", 40)));
-    }
-    replicas.part();
-    detour.late_by(Duration::from_secs(1));
-    redis.signal("CONT");
+    let replicas = Replicas::others_late(&detour, &redis, &origin);
     // Until they have told what they let through, or had the time to, none of it is granted again.
     let again = replicas.passes_soon(0, "/small");
     assert_eq!(again, 0);
@@ -444,14 +445,7 @@ fn redis_down_and_reached_by_one_that_starts() {
     };
     let origin = Origin::start();
     let detour = Detour::to(redis.address);
-    let replicas = Replicas::others_by(&detour, &redis, &origin);
-    redis.signal("STOP");
-    for gateway in 0..3 {
-        assert!((9..=11).contains(&replicas.passes(gateway, "/small", 40)));
-    }
-    replicas.part();
-    detour.late_by(Duration::from_secs(1));
-    redis.signal("CONT");
+    let _replicas = Replicas::others_late(&detour, &redis, &origin);
     let settings = Settings::new(&origin).routes(ROUTES);
     let new = Replicas(vec![settings.top(&redis.settings()).start()]);
     // It has heard of others, and holds its share until they have told what they let through.

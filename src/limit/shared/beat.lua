@@ -1,10 +1,9 @@
--- Says that a gateway lives, unless that is late or it only asks, and answers how many do, how many have said so since
--- some time, it with them, how many lived when one last said so, since when this server knows of any, in milliseconds, and what time it is, in microseconds. A server
--- that has lost its counters has lost that, too; one that was started again, or took over from another, has them as they
--- were some time before, and begins anew.
+-- Says that a gateway lives, unless that is late or it only asks. Answers how many do and how many have said so since some
+-- time, it with them; how many lived when one last said so; since when this server knows of any, in milliseconds; and what
+-- time it is, in microseconds. A server that has lost its counters has lost that, too; one that was started again, or took
+-- over from another, has them as they were some time before, and begins anew.
 -- KEYS: the gateways; what is noted of the server. ARGV: the gateway's id; when it says so, in microseconds, or 0 when it
--- only asks; until when that is not late; since when the others are counted, in milliseconds; and how
--- many it counts itself.
+-- only asks; until when that is not late; since when the others are counted, in milliseconds; how many it counts itself.
 local time = redis.call('TIME')
 local micros = time[1] * 1000000 + time[2]
 local now = math.floor(micros / 1000)

@@ -1,8 +1,9 @@
 //! What is known here of a counter, and what there is to tell of it.
 //!
 //! A counter here owes what Redis last said of it, and of what was let through since, which is untold, as many times what
-//! that took as gateways are at it; all of that comes back with time, here sooner than over all where others charge it too. While Redis does not know yet what the others let through, a counter goes on owing what
-//! it owed before, and what Redis says is kept beside it.
+//! that took as gateways are at it; all of that comes back with time, here sooner than over all where others charge it
+//! too. While Redis does not know yet what the others let through, a counter goes on owing what it owed before, and what
+//! Redis says is kept beside it.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
